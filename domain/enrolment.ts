@@ -1,0 +1,58 @@
+/**
+ * Installation tokens, replication servers and people: the small records beside the source server.
+ * @module
+ */
+import type { ReplicationServerId, TokenId } from './ids.ts'
+
+/** An installation token. Only its SHA-256 is kept. */
+export interface InstallationToken {
+  tokenId: TokenId
+  secretSha256: string
+  /** What the token lets its bearer become. */
+  purpose: 'AGENT' | 'REPLICATOR'
+  createdAt: string
+  createdBy: string
+  expiresAt: string
+  usesLeft: number
+  /** For REPLICATOR: the only server that may use it. */
+  replicationServerId?: ReplicationServerId
+  /** Names of the servers that used it. */
+  usedBy: string[]
+}
+
+/** A replication server raised by a cloud provider. */
+export interface ReplicationServer {
+  replicationServerId: ReplicationServerId
+  createdAt: string
+  state: 'LAUNCHING' | 'READY' | 'LOST' | 'REMOVED'
+  /** Where agents reach it; told by the provider. */
+  address?: string
+  port?: number
+  certificateSerial?: string
+  lastSeenAt?: string
+  version?: string
+}
+
+/** A person who signs in. */
+export interface User {
+  userName: string
+  passwordHash: string
+  role: 'viewer' | 'operator' | 'admin'
+  createdAt: string
+}
+
+/** A signed-in browser. The id in the cookie is kept only as its SHA-256. */
+export interface Session {
+  sessionSha256: string
+  userName: string
+  createdAt: string
+  expiresAt: string
+}
+
+/** A token for programs: `rehost_…`; only its SHA-256 is kept. */
+export interface ApiToken {
+  tokenSha256: string
+  name: string
+  role: User['role']
+  createdAt: string
+}

@@ -1,0 +1,324 @@
+/**
+ * The source server: one aggregate, one item in the store, changed only through conditional writes.
+ * Field names follow MGN's SourceServer where it has them; ids end in `Id`, times are ISO 8601 UTC strings ending in `Z`.
+ * @module
+ */
+import type {
+  ConsistencyPointId,
+  ImageId,
+  JobId,
+  MachineId,
+  ReplicationServerId,
+  SnapshotId,
+  SourceServerId,
+  TaskId,
+  VolumeId,
+} from './ids.ts'
+import type { JobInitiator } from './job.ts'
+import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
+import type {
+  DataReplicationError,
+  DataReplicationEvent,
+  DataReplicationState,
+  InitiationStep,
+} from './replication.ts'
+import type { TaskKind } from './task.ts'
+import { advanceLifecycle } from './lifecycle.ts'
+import { advanceDataReplication, newInitiationSteps } from './replication.ts'
+import { ConflictError } from './errors.ts'
+
+/** What the agent saw of the machine it runs on. */
+export interface SourceProperties {
+  lastUpdatedAt: string
+  identificationHints: {
+    hostname: string
+    fqdn: string
+    vmWareUuid?: string
+    awsInstanceId?: string
+    machineId?: string
+  }
+  os: { fullString: string; family: 'linux' | 'windows' | 'unknown' }
+  cpus: { cores: number; modelName: string }[]
+  ramBytes: number
+  firmware: 'BIOS' | 'UEFI' | 'UNKNOWN'
+  networkInterfaces: { name: string; macAddress: string; ips: string[]; isPrimary: boolean }[]
+  disks: SourceDisk[]
+}
+
+/** A disk of the source, taken or left out; `excludedBecause` is a sentence for the operator. */
+export interface SourceDisk {
+  deviceName: string
+  sizeBytes: number
+  /** Serial number, WWN or the like where the disk has one; falls back to the device name. */
+  stableId: string
+  isBootDisk: boolean
+  excludedBecause?: string
+}
+
+/** A disk being replicated and where its copy lives. `diskIndex` names it on the wire and never changes. */
+export interface ReplicatedDisk {
+  diskIndex: number
+  deviceName: string
+  stableId: string
+  sizeBytes: number
+  isBootDisk: boolean
+  volumeId?: VolumeId
+  devicePath?: string
+  replicatedBytes: number
+  rescannedBytes: number
+  backlogBytes: number
+  tracker?: { kind: string; reason: string }
+}
+
+/** One call of the operator and the job that came of it. */
+export interface LifecycleMoment {
+  apiCallAt: string
+  jobId?: JobId
+}
+
+/** MGN's life cycle record. */
+export interface Lifecycle {
+  state: LifecycleState
+  addedToServiceAt: string
+  firstByteAt?: string
+  readyForTestAt?: string
+  lastSeenByServiceAt?: string
+  lastTest?: { initiated?: LifecycleMoment; reverted?: LifecycleMoment; finalized?: LifecycleMoment }
+  lastCutover?: { initiated?: LifecycleMoment; reverted?: LifecycleMoment; finalized?: LifecycleMoment }
+}
+
+/** Replication as the control plane knows it. Live figures (lag, throughput) are telemetry, not here. */
+export interface DataReplication {
+  state: DataReplicationState
+  initiation: { startedAt?: string; nextAttemptAt?: string; steps: InitiationStep[] }
+  error?: DataReplicationError
+  lastSnapshotAt?: string
+  /** The last moment at which the replica equalled the source. Lag is measured from it. */
+  lastConsistentAt?: string
+  replicationServerId?: ReplicationServerId
+  /** Raised by one to ask for a hash rescan of every disk. */
+  rescanEpoch: number
+}
+
+/**
+ * A consistency point asked of the agent. REQUESTED → REACHED (the replicator holds later writes back) → TAKEN (the snapshots exist;
+ * the replicator goes on). EXPIRED and FAILED also let the replicator go on, and no snapshot of it may be used.
+ */
+export interface ConsistencyRequest {
+  consistencyPointId: ConsistencyPointId
+  state: 'REQUESTED' | 'REACHED' | 'TAKEN' | 'EXPIRED' | 'FAILED'
+  requestedAt: string
+  expiresAt: string
+  reachedAt?: string
+  /** How the point was reached: file systems frozen for `frozenMs`, or a quiet moment. */
+  method?: 'FROZEN' | 'QUIET'
+  frozenMs?: number
+  roots?: { diskIndex: number; root: string }[]
+  failure?: string
+}
+
+/** What the agent is and what it is told. */
+export interface AgentRecord {
+  version: string
+  certificateSerial: string
+  certificateNotAfter: string
+  generation: number
+  /** Level-triggered: the agent makes this true and keeps it so. */
+  desired: 'REPLICATE' | 'PAUSE' | 'STOP' | 'UNINSTALL'
+  lastSeenAt?: string
+  uninstalledAt?: string
+}
+
+/** MGN's replication configuration, the part that Rehost acts on. */
+export interface ReplicationConfiguration {
+  /** Megabits a second, 0 for no limit. */
+  bandwidthThrottlingMbps: number
+  useDedicatedReplicationServer: boolean
+  stagingAreaTags: Record<string, string>
+}
+
+/** How the server is launched and what must answer before the launch counts as good. */
+export interface LaunchConfiguration {
+  name: string
+  launchDisposition: 'STARTED' | 'STOPPED'
+  rightSizing: 'NONE' | 'BASIC'
+  bootMode: 'USE_SOURCE' | 'LEGACY_BIOS' | 'UEFI'
+  bootTimeoutSeconds: number
+  /** Checked after the login prompt; `contains` must be in the answer's body. */
+  httpChecks: { port: number; path: string; contains?: string }[]
+  /** Ports of the launched machine that its isolated network lets the operator reach. */
+  reachablePorts: number[]
+}
+
+/** The machine last launched for this server. */
+export interface LaunchedInstance {
+  machineId: MachineId
+  imageId: ImageId
+  snapshotIds: SnapshotId[]
+  jobId: JobId
+  purpose: 'TEST' | 'CUTOVER'
+  launchedAt: string
+  firstBoot: 'WAITING' | 'SUCCEEDED' | 'UNKNOWN' | 'STOPPED'
+}
+
+/** The one piece of work that is going on for a server. Decided in the same write as the state it follows from. */
+export interface ActiveTask {
+  taskId: TaskId
+  kind: TaskKind
+  jobId?: JobId
+  initiatedBy?: JobInitiator
+  startedAt: string
+  /** Whom to return to when the work fails. */
+  stateBefore?: LifecycleState
+}
+
+/** Something that happened to a server. Written into the item that changed, then relayed. */
+export interface ServerEvent {
+  /** Position among the server's events, from 1, without gaps. */
+  sequence: number
+  at: string
+  type: ServerEventType
+  /** Who did it: a user name, `agent`, `replicator` or `rehost`. */
+  actor: string
+  message: string
+  level: 'INFO' | 'WARNING' | 'ERROR'
+  detail: Record<string, string | number | boolean | null>
+}
+
+export type ServerEventType =
+  | 'LIFECYCLE_CHANGED'
+  | 'REPLICATION_CHANGED'
+  | 'INITIATION_STEP'
+  | 'AGENT'
+  | 'REPLICATOR'
+  | 'CONSISTENCY_POINT'
+  | 'JOB'
+  | 'LAUNCH'
+  | 'CONFIGURATION'
+  | 'OPERATOR'
+
+/** The aggregate. */
+export interface SourceServer {
+  sourceServerId: SourceServerId
+  userProvidedId?: string
+  isArchived: boolean
+  tags: Record<string, string>
+  createdAt: string
+  sourceProperties: SourceProperties
+  lifecycle: Lifecycle
+  replication: DataReplication
+  disks: ReplicatedDisk[]
+  agent: AgentRecord
+  replicationConfiguration: ReplicationConfiguration
+  launchConfiguration: LaunchConfiguration
+  consistencyRequest?: ConsistencyRequest
+  activeTask?: ActiveTask
+  launchedInstance?: LaunchedInstance
+  eventSequence: number
+  /** Events not yet relayed; emptied by the relay, never by a reader. */
+  outbox: ServerEvent[]
+}
+
+/** An event as its author gives it; sequence and time are added by {@link withEvent}. */
+export type NewEvent = Pick<ServerEvent, 'type' | 'message'> &
+  Partial<Pick<ServerEvent, 'actor' | 'level' | 'detail'>>
+
+/** `server` with `event` appended to its outbox. Pure. */
+export function withEvent(server: SourceServer, at: string, event: NewEvent): SourceServer {
+  const sequence = server.eventSequence + 1
+  const full: ServerEvent = { actor: 'rehost', level: 'INFO', detail: {}, ...event, sequence, at }
+  return { ...server, eventSequence: sequence, outbox: [...server.outbox, full] }
+}
+
+/**
+ * `server` after lifecycle `event`, with the event that says so in its outbox.
+ * @throws ConflictError when the lifecycle does not allow it, with state, event and what is possible.
+ */
+export function withLifecycle(
+  server: SourceServer,
+  event: LifecycleEvent,
+  at: string,
+  actor = 'rehost',
+  detail: ServerEvent['detail'] = {},
+): SourceServer {
+  const from = server.lifecycle.state
+  const step = advanceLifecycle(from, event)
+  if (!step.ok) throw new ConflictError(`${step.reason} (server ${server.sourceServerId})`)
+  const moved = { ...server, lifecycle: { ...server.lifecycle, state: step.to } }
+  if (step.to === from) return moved
+  return withEvent(moved, at, {
+    type: 'LIFECYCLE_CHANGED',
+    actor,
+    message: `Lifecycle ${from} → ${step.to}`,
+    detail: { from, to: step.to, event, ...detail },
+  })
+}
+
+/**
+ * `server` after replication `event`; unchanged (the same object) when the state already is the one the event leads to.
+ * @throws ConflictError when the table does not allow it.
+ */
+export function withReplication(
+  server: SourceServer,
+  event: DataReplicationEvent,
+  at: string,
+  actor = 'rehost',
+): SourceServer {
+  const from = server.replication.state
+  const step = advanceDataReplication(from, event)
+  if (!step.ok) throw new ConflictError(`${step.reason} (server ${server.sourceServerId})`)
+  if (step.to === from) return server
+  const moved = { ...server, replication: { ...server.replication, state: step.to } }
+  return withEvent(moved, at, {
+    type: 'REPLICATION_CHANGED',
+    actor,
+    level: step.to === 'STALLED' ? 'WARNING' : 'INFO',
+    message: `Data replication ${from} → ${step.to}`,
+    detail: { from, to: step.to },
+  })
+}
+
+/** A new server, first seen by its agent's enrolment. */
+export function newSourceServer(input: {
+  sourceServerId: SourceServerId
+  at: string
+  sourceProperties: SourceProperties
+  disks: ReplicatedDisk[]
+  agent: AgentRecord
+  userProvidedId?: string
+  tags?: Record<string, string>
+}): SourceServer {
+  const server: SourceServer = {
+    sourceServerId: input.sourceServerId,
+    ...(input.userProvidedId === undefined ? {} : { userProvidedId: input.userProvidedId }),
+    isArchived: false,
+    tags: input.tags ?? {},
+    createdAt: input.at,
+    sourceProperties: input.sourceProperties,
+    lifecycle: { state: 'NOT_READY', addedToServiceAt: input.at, lastSeenByServiceAt: input.at },
+    replication: { state: 'STOPPED', initiation: { steps: newInitiationSteps() }, rescanEpoch: 0 },
+    disks: input.disks,
+    agent: input.agent,
+    replicationConfiguration: {
+      bandwidthThrottlingMbps: 0,
+      useDedicatedReplicationServer: false,
+      stagingAreaTags: {},
+    },
+    launchConfiguration: {
+      name: input.sourceProperties.identificationHints.hostname,
+      launchDisposition: 'STARTED',
+      rightSizing: 'BASIC',
+      bootMode: 'USE_SOURCE',
+      bootTimeoutSeconds: 600,
+      httpChecks: [],
+      reachablePorts: [22, 80, 443],
+    },
+    eventSequence: 0,
+    outbox: [],
+  }
+  return withEvent(server, input.at, {
+    type: 'AGENT',
+    actor: 'agent',
+    message: `Agent ${input.agent.version} enrolled on ${input.sourceProperties.identificationHints.hostname}`,
+  })
+}

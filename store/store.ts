@@ -1,0 +1,82 @@
+/**
+ * The store seam: aggregates with revisions, conditional writes, children in order. Implemented by `memory/` and `dynamodb/`; one
+ * contract suite runs over both. No operation touches more than one item, so no endpoint needs transactions.
+ * @module
+ */
+import type { ApiToken, InstallationToken, ReplicationServer, Session, User } from '../domain/enrolment.ts'
+import type { Job, JobLogItem } from '../domain/job.ts'
+import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
+import type { Task } from '../domain/task.ts'
+
+/** What is stored, by kind. Kinds with a parent are listed under it and ordered by id. */
+export interface Entities {
+  server: SourceServer
+  job: Job
+  task: Task
+  token: InstallationToken
+  replicationServer: ReplicationServer
+  user: User
+  session: Session
+  apiToken: ApiToken
+  /** Parent: source server id; id: sequence, zero-padded to 12 digits. */
+  serverEvent: ServerEvent
+  /** Parent: job id; id: time then log id. */
+  jobLog: JobLogItem
+  /** Small secrets and settings of the installation, by name: `ca`, `settings`. */
+  setting: { name: string; value: string }
+}
+
+/** A kind of entity. */
+export type Kind = keyof Entities
+
+/** Names one item. `parent` is given for `serverEvent` and `jobLog` and for no other kind. */
+export interface Key {
+  parent?: string
+  id: string
+}
+
+/** An item as read: its revision is what a later write must present. */
+export interface Versioned<T> {
+  value: T
+  revision: number
+}
+
+/** A page of a listing. */
+export interface Page<T> {
+  items: Versioned<T>[]
+  /** Opaque; absent on the last page. */
+  cursor?: string
+}
+
+/** How to list. */
+export interface ListOptions {
+  parent?: string
+  /** Default: 100; at most 1000. */
+  limit?: number
+  cursor?: string
+  /** By id, ascending unless told. */
+  descending?: boolean
+}
+
+/** Raised when an item is not at the revision the writer read, or exists though it must not. */
+export class RevisionConflictError extends Error {
+  override name = 'RevisionConflictError'
+}
+
+/** The seam. Every method may be called again with the same arguments; reads are strongly consistent for single items. */
+export interface Store {
+  /** Makes tables and whatever else must exist. Idempotent. */
+  initialise(): Promise<void>
+  get<K extends Kind>(kind: K, key: Key): Promise<Versioned<Entities[K]> | undefined>
+  /** @throws RevisionConflictError when the item exists. Returns the first revision. */
+  create<K extends Kind>(kind: K, key: Key, value: Entities[K]): Promise<number>
+  /** @throws RevisionConflictError unless the stored revision is `revision`. Returns the new revision. */
+  replace<K extends Kind>(kind: K, key: Key, revision: number, value: Entities[K]): Promise<number>
+  /** Removes the item if it is at `revision` (any revision when left out). No error when it is gone already. */
+  remove<K extends Kind>(kind: K, key: Key, revision?: number): Promise<void>
+  /** One page; items written while paging may or may not be in it, items not touched are. */
+  list<K extends Kind>(kind: K, options?: ListOptions): Promise<Page<Entities[K]>>
+  /** A round trip for `/readyz`. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}

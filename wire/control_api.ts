@@ -1,0 +1,248 @@
+/**
+ * What agents and replication servers say to the gateway, over HTTPS with client certificates on the agent port. JSON; times are ISO
+ * 8601 UTC. They ask, the gateway answers: an answer states what should be, not what to do next, so that losing one loses nothing.
+ *
+ * | call | who | certificate |
+ * | --- | --- | --- |
+ * | `GET /install.sh`, `GET /agent/…` | installer | none; the key is pinned in the command |
+ * | `POST /agent/v1/enrol`, `POST /replicator/v1/enrol` | first contact | none; one-time token |
+ * | `POST /agent/v1/renew`, `POST /replicator/v1/renew` | half life | yes |
+ * | `POST /agent/v1/start` | each start of the agent | yes |
+ * | `POST /agent/v1/heartbeat`, `POST /replicator/v1/heartbeat` | every few seconds | yes |
+ * | `POST /agent/v1/uninstalled` | last word of an agent | yes |
+ * | `POST /replicator/v1/consistency-points` | a barrier was reached | yes |
+ * @module
+ */
+import { z } from 'zod'
+import { dataReplicationErrors, dataReplicationStates } from '../domain/replication.ts'
+
+const id = z.string().min(3).max(64)
+const shortText = z.string().max(400)
+const bytes = z.number().min(0).max(Number.MAX_SAFE_INTEGER)
+const pem = z.string().max(20_000)
+
+const sourceDiskSchema = z.object({
+  deviceName: z.string().max(256),
+  sizeBytes: bytes,
+  stableId: z.string().max(256),
+  isBootDisk: z.boolean(),
+  excludedBecause: shortText.optional(),
+})
+
+/** The inventory. */
+export const sourcePropertiesSchema = z.object({
+  lastUpdatedAt: z.iso.datetime(),
+  identificationHints: z.object({
+    hostname: z.string().min(1).max(255),
+    fqdn: z.string().max(255),
+    vmWareUuid: z.string().max(64).optional(),
+    awsInstanceId: z.string().max(64).optional(),
+    machineId: z.string().max(64).optional(),
+  }),
+  os: z.object({ fullString: shortText, family: z.enum(['linux', 'windows', 'unknown']) }),
+  cpus: z.array(z.object({ cores: z.int().min(1), modelName: shortText })).max(256),
+  ramBytes: bytes,
+  firmware: z.enum(['BIOS', 'UEFI', 'UNKNOWN']),
+  networkInterfaces: z
+    .array(
+      z.object({
+        name: z.string().max(64),
+        macAddress: z.string().max(32),
+        ips: z.array(z.string().max(64)).max(64),
+        isPrimary: z.boolean(),
+      }),
+    )
+    .max(32),
+  disks: z.array(sourceDiskSchema).max(1000),
+})
+
+const enrolBase = { token: z.string().min(10).max(200), csrPem: pem, version: z.string().max(64) }
+
+/** `POST /agent/v1/enrol`. The disks to replicate are those without `excludedBecause`. */
+export const agentEnrolSchema = z.object({
+  ...enrolBase,
+  sourceProperties: sourcePropertiesSchema,
+  userProvidedId: z.string().max(256).optional(),
+  tags: z.record(z.string().max(128), z.string().max(256)).optional(),
+})
+export type AgentEnrol = z.infer<typeof agentEnrolSchema>
+
+/** Its answer. */
+export const enrolledSchema = z.object({
+  /** Source server id or replication server id. */
+  subjectId: id,
+  certificatePem: pem,
+  caPem: pem,
+})
+export type Enrolled = z.infer<typeof enrolledSchema>
+
+/** `POST /replicator/v1/enrol`. */
+export const replicatorEnrolSchema = z.object({ ...enrolBase, replicationServerId: id })
+export type ReplicatorEnrol = z.infer<typeof replicatorEnrolSchema>
+
+/** `POST …/renew`; answered like an enrolment. */
+export const renewSchema = z.object({ csrPem: pem })
+export type Renew = z.infer<typeof renewSchema>
+
+/** `POST /agent/v1/start`: a new run of the agent, with a fresh inventory. */
+export const agentStartSchema = z.object({
+  version: z.string().max(64),
+  bootId: z.string().max(64),
+  sourceProperties: sourcePropertiesSchema,
+})
+export type AgentStart = z.infer<typeof agentStartSchema>
+
+/** Its answer: the generation of this run. */
+export const agentStartedSchema = z.object({ generation: z.int().min(1) })
+export type AgentStarted = z.infer<typeof agentStartedSchema>
+
+/** `POST /agent/v1/heartbeat`: what the agent is doing. */
+export const agentHeartbeatSchema = z.object({
+  generation: z.int().min(1),
+  state: z.enum(dataReplicationStates),
+  /** Connected to the replicator that was named. */
+  isConnected: z.boolean(),
+  firstByteAt: z.iso.datetime().optional(),
+  lastConsistentAt: z.iso.datetime().optional(),
+  lagMs: z.number().min(0).nullable(),
+  backlogBytes: bytes,
+  bytesPerSecond: z.number().min(0),
+  /** Payload as it crossed the wire since the agent started. */
+  sentBytes: bytes,
+  /** The highest rescan epoch that has been begun. */
+  rescanEpoch: z.int().min(0),
+  disks: z.array(
+    z.object({
+      diskIndex: z.int().min(0).max(59),
+      sizeBytes: bytes,
+      replicatedBytes: bytes,
+      rescannedBytes: bytes,
+      backlogBytes: bytes,
+      tracker: z.object({ kind: z.string().max(32), reason: shortText }),
+    }),
+  ),
+  /** A consistency point that could not be reached, and why. */
+  consistencyFailure: z.object({ consistencyPointId: id, reason: z.string().max(1000) }).optional(),
+  error: z
+    .object({
+      error: z.enum(dataReplicationErrors),
+      rawError: z.string().max(2000),
+      whatToDo: z.string().max(1000),
+    })
+    .optional(),
+  /** Sentences worth an event in the dashboard, each sent once. */
+  notes: z
+    .array(z.object({ level: z.enum(['INFO', 'WARNING', 'ERROR']), message: z.string().max(1000) }))
+    .max(50),
+})
+export type AgentHeartbeat = z.infer<typeof agentHeartbeatSchema>
+
+/** Its answer: what should be. */
+export const agentDesiredSchema = z.object({
+  mode: z.enum(['IDLE', 'REPLICATE', 'PAUSE', 'STOP', 'UNINSTALL']),
+  /** The only place blocks may be sent to; absent while there is none. */
+  replicator: z
+    .object({ replicationServerId: id, address: z.string().max(255), port: z.int().min(1).max(65535) })
+    .optional(),
+  disks: z.array(
+    z.object({
+      diskIndex: z.int().min(0).max(59),
+      deviceName: z.string().max(256),
+      volumeId: id,
+      sizeBytes: bytes,
+    }),
+  ),
+  throttleBitsPerSecond: z.number().min(0),
+  rescanEpoch: z.int().min(0),
+  consistencyPoint: z
+    .object({ consistencyPointId: id, expiresAt: z.iso.datetime(), maxFreezeMs: z.int().min(0) })
+    .optional(),
+  renewCertificate: z.boolean(),
+  heartbeatIntervalMs: z.int().min(100).max(600_000),
+})
+export type AgentDesired = z.infer<typeof agentDesiredSchema>
+
+/** `POST /replicator/v1/heartbeat`. */
+export const replicatorHeartbeatSchema = z.object({
+  version: z.string().max(64),
+  /** The port it listens on. */
+  port: z.int().min(1).max(65535),
+  sessions: z
+    .array(
+      z.object({
+        sourceServerId: id,
+        generation: z.int().min(0),
+        isConnected: z.boolean(),
+        /** The volumes it has opened. */
+        openVolumeIds: z.array(id).max(60),
+        /** The consistency point at which later writes are being held back. */
+        heldConsistencyPointId: id.optional(),
+        error: z.string().max(2000).optional(),
+      }),
+    )
+    .max(1000),
+})
+export type ReplicatorHeartbeat = z.infer<typeof replicatorHeartbeatSchema>
+
+/** Its answer: whose blocks it takes and where they go. It serves nobody else. */
+export const replicatorDesiredSchema = z.object({
+  assignments: z.array(
+    z.object({
+      sourceServerId: id,
+      /** Hexadecimal serial of the agent's certificate; another one is refused. Rotates with renewal. */
+      certificateSerials: z.array(z.string().max(64)),
+      volumes: z.array(
+        z.object({
+          diskIndex: z.int().min(0).max(59),
+          volumeId: id,
+          devicePath: z.string().max(4096),
+          sizeBytes: bytes,
+        }),
+      ),
+      consistencyPoint: z
+        .object({
+          consistencyPointId: id,
+          state: z.enum(['REQUESTED', 'REACHED', 'TAKEN', 'EXPIRED', 'FAILED']),
+        })
+        .optional(),
+    }),
+  ),
+  renewCertificate: z.boolean(),
+  heartbeatIntervalMs: z.int().min(100).max(600_000),
+})
+export type ReplicatorDesired = z.infer<typeof replicatorDesiredSchema>
+
+/** `POST /replicator/v1/consistency-points`: a barrier is durable and later writes are held back. */
+export const consistencyReachedSchema = z.object({
+  sourceServerId: id,
+  consistencyPointId: id,
+  method: z.enum(['FROZEN', 'QUIET']),
+  frozenMs: z.number().min(0),
+  roots: z.array(z.object({ diskIndex: z.int().min(0).max(59), root: z.string().length(64) })),
+})
+export type ConsistencyReached = z.infer<typeof consistencyReachedSchema>
+
+/** Every refusal: RFC 9457 problem+json. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+})
+export type Problem = z.infer<typeof problemSchema>
+
+/** The one URI SAN of a certificate. */
+export function agentUri(sourceServerId: string): string {
+  return `rehost://source-server/${sourceServerId}`
+}
+
+/** The one URI SAN of a replication server's certificate. */
+export function replicatorUri(replicationServerId: string): string {
+  return `rehost://replication-server/${replicationServerId}`
+}
+
+/** The DNS SAN that every replication server's certificate also carries, so that TLS clients can name it. */
+export const replicatorServerName = 'replicator.rehost.internal'
+
+/** The DNS SAN of the gateway's certificate on the agent port. */
+export const gatewayServerName = 'gateway.rehost.internal'

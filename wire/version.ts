@@ -1,0 +1,9 @@
+/**
+ * Versions of the replication protocol, each with one sentence on what changed. Raise the last one with every change of `message.ts`
+ * or `frame.ts` that the other end could notice.
+ * @module
+ */
+export const protocolVersions = [{ version: 1, changed: 'First version' }] as const
+
+/** The version this build speaks. */
+export const protocolVersion = 1
