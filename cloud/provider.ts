@@ -62,6 +62,8 @@ export interface ReplicationServerSpec {
 export interface CloudReplicationServer {
   replicationServerId: ReplicationServerId
   state: 'PENDING' | 'RUNNING' | 'STOPPED' | 'GONE'
+  /** Why it is STOPPED, e.g. the last words of its log. */
+  stateReason?: string
   /** Where agents connect. */
   address: string
   port: number

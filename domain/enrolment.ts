@@ -29,6 +29,9 @@ export interface ReplicationServer {
   address?: string
   port?: number
   certificateSerial?: string
+  /** Still accepted after a renewal until the new certificate is first used. */
+  previousCertificateSerial?: string
+  certificateNotAfter?: string
   lastSeenAt?: string
   version?: string
 }

@@ -121,6 +121,8 @@ export interface ConsistencyRequest {
 export interface AgentRecord {
   version: string
   certificateSerial: string
+  /** Still accepted after a renewal until the new certificate is first used: the answer may never have arrived. */
+  previousCertificateSerial?: string
   certificateNotAfter: string
   generation: number
   /** Level-triggered: the agent makes this true and keeps it so. */
@@ -159,6 +161,10 @@ export interface LaunchedInstance {
   purpose: 'TEST' | 'CUTOVER'
   launchedAt: string
   firstBoot: 'WAITING' | 'SUCCEEDED' | 'UNKNOWN' | 'STOPPED'
+  /** Where the machine's reachable ports answer, as the cloud told at launch. */
+  endpoints?: { guestPort: number; host: string; port: number }[]
+  /** For the operator: how it runs, e.g. `qemu, TCG (KVM: no /dev/kvm)`. */
+  description?: string
 }
 
 /** The one piece of work that is going on for a server. Decided in the same write as the state it follows from. */

@@ -18,3 +18,53 @@ export type ChangeNotice = z.infer<typeof changeNoticeSchema>
 export interface ChangePublisher {
   publish(notice: ChangeNotice): Promise<void>
 }
+
+/** What publishing and listening need of a Redis client. */
+interface PubSubClient {
+  publish(channel: string, message: string): Promise<unknown>
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
+}
+
+/** Notices over Redis. Publishing is best effort: what could not be told is found by the next look. */
+export class RedisChanges implements ChangePublisher {
+  readonly #publisher: Pick<PubSubClient, 'publish'>
+  readonly #trouble: (message: string) => void
+  readonly #listeners = new Set<(notice: ChangeNotice) => void>()
+
+  constructor(publisher: Pick<PubSubClient, 'publish'>, trouble: (message: string) => void) {
+    this.#publisher = publisher
+    this.#trouble = trouble
+  }
+
+  /** Starts to receive, on a connection of its own: a subscribed one can do nothing else. */
+  async receive(subscriber: Pick<PubSubClient, 'subscribe'>): Promise<void> {
+    await subscriber.subscribe(changesChannel, (message) => {
+      const notice = changeNoticeSchema.safeParse(parseJson(message))
+      if (!notice.success) return this.#trouble(`Ignored a malformed notice of ${message.length} characters`)
+      for (const listener of this.#listeners) listener(notice.data)
+    })
+  }
+
+  async publish(notice: ChangeNotice): Promise<void> {
+    try {
+      await this.#publisher.publish(changesChannel, JSON.stringify(notice))
+    } catch (error) {
+      this.#trouble(`Cannot tell that ${notice.kind} ${notice.id} changed: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
+  /** Calls `listener` for each notice until the function returned is called. */
+  listen(listener: (notice: ChangeNotice) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}

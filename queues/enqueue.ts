@@ -2,13 +2,60 @@
  * Adding wake-ups. The id comes from the task, so that adding one twice is adding it once.
  * @module
  */
+import { Queue, createNodeRedisClient } from 'bullmq'
 import type { TaskId } from '../domain/ids.ts'
 import type { QueueName } from './names.ts'
+import type { WakeUp } from './payloads.ts'
+import type { RedisClient } from './redis.ts'
+import { queueNames, queuePrefix } from './names.ts'
+import { wakeUpOptions } from './options.ts'
 
 /** Wakes workers. */
 export interface WakeUps {
+  /** Adds a wake-up unless it waits already. */
   add(queue: QueueName, taskId: TaskId, delayMs?: number): Promise<void>
+  /** Whether a wake-up for the task waits or runs in `queue`. */
+  has(queue: QueueName, taskId: TaskId): Promise<boolean>
   /** A round trip through every queue, for `/readyz`. */
   ping(): Promise<void>
   close(): Promise<void>
+}
+
+/** Wake-ups over BullMQ. */
+export class BullWakeUps implements WakeUps {
+  readonly #queues: Map<QueueName, Queue<WakeUp>>
+
+  /** @param client a connected client that nobody else closes while this is in use. */
+  constructor(client: RedisClient, trouble: (message: string) => void) {
+    const connection = createNodeRedisClient(client)
+    this.#queues = new Map(
+      queueNames.map((name) => {
+        const queue = new Queue<WakeUp>(name, { connection, prefix: queuePrefix, defaultJobOptions: wakeUpOptions })
+        queue.on('error', (error) => trouble(`Queue ${name}: ${error.message}`))
+        return [name, queue]
+      }),
+    )
+  }
+
+  async add(queue: QueueName, taskId: TaskId, delayMs = 0): Promise<void> {
+    await this.#queue(queue).add('wake-up', { taskId }, { jobId: taskId, delay: delayMs })
+  }
+
+  async has(queue: QueueName, taskId: TaskId): Promise<boolean> {
+    return (await this.#queue(queue).getJob(taskId)) !== undefined
+  }
+
+  async ping(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.getWaitingCount()))
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()))
+  }
+
+  #queue(name: QueueName): Queue<WakeUp> {
+    const queue = this.#queues.get(name)
+    if (queue === undefined) throw new RangeError(`Cannot find queue ${name}`)
+    return queue
+  }
 }

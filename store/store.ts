@@ -73,7 +73,7 @@ export interface Store {
   /** @throws RevisionConflictError unless the stored revision is `revision`. Returns the new revision. */
   replace<K extends Kind>(kind: K, key: Key, revision: number, value: Entities[K]): Promise<number>
   /** Removes the item if it is at `revision` (any revision when left out). No error when it is gone already. */
-  remove<K extends Kind>(kind: K, key: Key, revision?: number): Promise<void>
+  remove(kind: Kind, key: Key, revision?: number): Promise<void>
   /** One page; items written while paging may or may not be in it, items not touched are. */
   list<K extends Kind>(kind: K, options?: ListOptions): Promise<Page<Entities[K]>>
   /** A round trip for `/readyz`. */

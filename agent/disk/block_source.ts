@@ -1,0 +1,49 @@
+/**
+ * The seam between replication and a disk: a size, positioned reads, and errors that say what is wrong with the disk.
+ * @module
+ */
+
+/** A disk, or a file that holds one, opened for reading only. */
+export interface BlockSource {
+  /** As the operator knows it: `/dev/sda`. */
+  readonly deviceName: string
+  /** Size when it was opened. */
+  readonly sizeBytes: number
+  /**
+   * Reads `lengthBytes` at `offsetBytes` into the start of `into`, which comes from an {@link import('./aligned_pool.ts').AlignedPool}: its address is
+   * page-aligned and its length a multiple of 4096 that is at least `lengthBytes`. `offsetBytes` is a multiple of 4096.
+   *
+   * @throws UnreadableSectorError, DiskGoneError
+   */
+  read(offsetBytes: number, lengthBytes: number, into: Uint8Array): Promise<void>
+  /**
+   * The size now.
+   * @throws DiskGoneError when there is no disk any more.
+   */
+  currentSizeBytes(): Promise<number>
+  close(): Promise<void>
+}
+
+/** The disk cannot read a sector, tried several times. Nothing stands in for its bytes. */
+export class UnreadableSectorError extends Error {
+  override name = 'UnreadableSectorError'
+  readonly deviceName: string
+  readonly offsetBytes: number
+
+  constructor(deviceName: string, offsetBytes: number, options?: ErrorOptions) {
+    super(`Cannot read sector ${offsetBytes / 512} of ${deviceName}`, options)
+    this.deviceName = deviceName
+    this.offsetBytes = offsetBytes
+  }
+}
+
+/** The disk is not there any more, or ends earlier than it did. */
+export class DiskGoneError extends Error {
+  override name = 'DiskGoneError'
+  readonly deviceName: string
+
+  constructor(deviceName: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.deviceName = deviceName
+  }
+}

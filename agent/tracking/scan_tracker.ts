@@ -1,0 +1,28 @@
+/**
+ * Tracking without help of the kernel: the disk is read and compared by hashes, pass after pass. Works for every file and device.
+ * @module
+ */
+import type { Drained, Tracker } from './tracker.ts'
+
+/** Knows nothing by itself; asks the engine for passes. The hashes compared with are the replicator's, which cannot be out of date. */
+export class ScanTracker implements Tracker {
+  readonly kind = 'scan'
+  readonly reason: string
+  readonly needsPasses = true
+
+  constructor(reason: string) {
+    this.reason = reason
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  drain(): Promise<Drained> {
+    return Promise.resolve({ lost: false, changed: [] })
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve()
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * The seam between replication and what knows of changes on a disk.
+ * @module
+ */
+import type { Extent } from '../../domain/units.ts'
+
+/** What changed since the last time somebody asked; or that it is not known any more, and why. */
+export type Drained = { lost: false; changed: Extent[] } | { lost: true; reason: string }
+
+/**
+ * Watches one disk. The order that makes it correct: {@link Tracker.start} returns, then the first block is read. A change that completed
+ * before a call of {@link Tracker.drain} is in that call's answer or in an earlier one, or `lost` is.
+ */
+export interface Tracker {
+  /** `tracefs` or `scan`; shown to the operator. */
+  readonly kind: string
+  /** Why this kind was chosen: a sentence for the operator. */
+  readonly reason: string
+  /** It sees no changes of its own: only reading and comparing the whole disk again and again finds them. */
+  readonly needsPasses: boolean
+  start(): Promise<void>
+  /**
+   * Changes since the last call. After `lost` everything before that call is unknown and must be compared; tracking goes on from there.
+   * `isStrict` makes every check of lost events now, before anything is claimed of the disk; else some run once a second.
+   */
+  drain(isStrict?: boolean): Promise<Drained>
+  stop(): Promise<void>
+}

@@ -1,0 +1,98 @@
+/**
+ * A client of the service's own API, for the command line and the demonstration.
+ * @module
+ */
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+
+/** Raised when the service refuses: its own sentence, and the status. */
+export class ApiError extends Error {
+  override name = 'ApiError'
+  readonly status: number
+  constructor(status: number, detail: string) {
+    super(detail)
+    this.status = status
+  }
+}
+
+/** Where the service is and how to prove who asks. */
+export interface ApiAccess {
+  baseUrl: string
+  token: string
+}
+
+/** Requests that take longer than this have failed. */
+const requestTimeoutMs = 30_000
+
+/**
+ * Finds the service: `REHOST_URL` and `REHOST_API_TOKEN`, else the one whose data folder is here.
+ * @throws Error saying what to set when there is no token.
+ */
+export async function findAccess(environment: Record<string, string | undefined>): Promise<ApiAccess> {
+  const baseUrl = environment['REHOST_URL'] ?? `http://127.0.0.1:${environment['REHOST_HTTP_PORT'] ?? '8080'}`
+  const preset = environment['REHOST_API_TOKEN']
+  if (preset !== undefined) return { baseUrl, token: preset }
+  const file = join(resolve(environment['REHOST_DATA_DIR'] ?? '.rehost'), 'cli-token')
+  try {
+    return { baseUrl, token: (await readFile(file, 'utf8')).trim() }
+  } catch (error) {
+    throw new Error(
+      `Cannot read ${file}: run this where rehost up runs, set REHOST_DATA_DIR to its data folder, or set REHOST_URL and REHOST_API_TOKEN`,
+      { cause: error },
+    )
+  }
+}
+
+/** Calls `/api/v1`. */
+export class ApiClient {
+  readonly #access: ApiAccess
+
+  constructor(access: ApiAccess) {
+    this.#access = access
+  }
+
+  /** GET, decoded. @throws ApiError when refused. */
+  get<T>(path: string): Promise<T> {
+    return this.#call<T>('GET', path)
+  }
+
+  /** POST with a JSON body, decoded. @throws ApiError when refused. */
+  post<T>(path: string, body: unknown = {}): Promise<T> {
+    return this.#call<T>('POST', path, body)
+  }
+
+  /** PUT with a JSON body, decoded. @throws ApiError when refused. */
+  put<T>(path: string, body: unknown): Promise<T> {
+    return this.#call<T>('PUT', path, body)
+  }
+
+  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const url = `${this.#access.baseUrl}/api/v1${path}`
+    let response: Response
+    try {
+      response = await fetch(url, {
+        method,
+        headers: { authorization: `Bearer ${this.#access.token}`, 'content-type': 'application/json' },
+        signal: AbortSignal.timeout(requestTimeoutMs),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+    } catch (error) {
+      throw new Error(`Cannot reach Rehost at ${this.#access.baseUrl}: is rehost up running there?`, { cause: error })
+    }
+    const text = await response.text()
+    if (!response.ok) throw new ApiError(response.status, problemDetail(text) ?? `${method} ${path} answered ${response.status}`)
+    // The caller names the shape; the service is our own and validated it before sending.
+    return (text === '' ? undefined : JSON.parse(text)) as T
+  }
+}
+
+/** The sentence in a problem+json body. */
+function problemDetail(text: string): string | undefined {
+  try {
+    const problem = JSON.parse(text) as { detail?: unknown; title?: unknown }
+    return [problem.detail, problem.title].find((value): value is string => typeof value === 'string')
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}

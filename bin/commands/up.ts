@@ -1,0 +1,38 @@
+/**
+ * `rehost up`: the whole service on this machine, until Ctrl-C.
+ * @module
+ */
+import type { Command } from 'commander'
+import { readSupervisorConfig } from '../supervisor/config.ts'
+import { startSupervisor } from '../supervisor/supervisor.ts'
+
+/** Resolves at the first SIGINT or SIGTERM. */
+export function untilStopped(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', () => resolve())
+    process.once('SIGTERM', () => resolve())
+  })
+}
+
+/** Adds the command. */
+export function addUpCommand(program: Command, root: string): void {
+  program
+    .command('up')
+    .description('start the service here: dashboard, APIs, workers and one replication server')
+    .action(async () => {
+      const config = readSupervisorConfig(process.env)
+      const say = (line: string) => process.stdout.write(`${line}\n`)
+      say(`Starting Rehost on ${config.dataDir}`)
+      const stopped = untilStopped()
+      const service = await startSupervisor({ config, root, environment: process.env, say })
+      say(`Dashboard   ${service.dashboardUrl}`)
+      say(`Agents      ${service.agentUrl}`)
+      if (service.firstPassword !== undefined) {
+        say(`First sign-in: user admin, password ${service.firstPassword} (shown only now)`)
+      }
+      say('Ctrl-C stops everything')
+      await stopped
+      say('Stopping')
+      await service.stop()
+    })
+}

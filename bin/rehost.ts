@@ -1,0 +1,32 @@
+/**
+ * The command line: `rehost up`, `rehost agent …`, `rehost servers`, `rehost test` …
+ * @module
+ */
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { errorMessage } from '../domain/errors.ts'
+import { addAgentCommand } from './commands/agent.ts'
+import { addDemoCommand } from './commands/demo.ts'
+import { addServerCommands } from './commands/servers.ts'
+import { addTokenCommands } from './commands/tokens.ts'
+import { addUpCommand } from './commands/up.ts'
+
+const root = join(import.meta.dirname, '..')
+const program = new Command('rehost')
+  .description('Moves running servers to a cloud without changing them')
+  .version('0.1.0')
+  .enablePositionalOptions()
+  .passThroughOptions()
+
+addUpCommand(program, root)
+addDemoCommand(program, root)
+addAgentCommand(program, root)
+addServerCommands(program)
+addTokenCommands(program)
+
+try {
+  await program.parseAsync(process.argv)
+} catch (error) {
+  process.stderr.write(`${errorMessage(error)}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,116 @@
+/**
+ * The processes of the embedded service, in the order they start.
+ * @module
+ */
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import type { ChildSpec } from './child.ts'
+import type { SupervisorConfig } from './config.ts'
+
+/** Unix socket paths end at 107 bytes; the data folder may be deep, so a long one moves the socket to a short place. */
+const maxSocketPathBytes = 100
+
+/** Where the private Redis listens. */
+export function redisSocketPath(config: SupervisorConfig, shortFolder: string): string {
+  const own = join(config.dataDir, 'redis', 'redis.sock')
+  return Buffer.byteLength(own) <= maxSocketPathBytes ? own : join(shortFolder, 'redis.sock')
+}
+
+/** What every process of the service is told. */
+export function childEnvironment(
+  config: SupervisorConfig,
+  inherited: Record<string, string | undefined>,
+  redisSocket: string,
+): Record<string, string | undefined> {
+  const store = config.isStoreExternal
+    ? {}
+    : {
+        AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${config.dynamodbPort}`,
+        AWS_REGION: 'local',
+        AWS_ACCESS_KEY_ID: 'local',
+        AWS_SECRET_ACCESS_KEY: 'local',
+      }
+  return {
+    ...inherited,
+    ...store,
+    REHOST_DATA_DIR: config.dataDir,
+    REHOST_HTTP_HOST: config.httpHost,
+    REHOST_HTTP_PORT: String(config.httpPort),
+    REHOST_AGENT_PORT: String(config.agentPort),
+    REHOST_REPLICATION_PORT: String(config.replicationPort),
+    REHOST_DYNAMODB_PORT: String(config.dynamodbPort),
+    REHOST_LISTEN_HOST: config.listenHost,
+    REHOST_PUBLIC_HOST: config.publicHost,
+    REHOST_CLOUD: config.cloud,
+    REHOST_TABLE: config.table,
+    REDIS_URL: config.redisUrl ?? `unix://${redisSocket}`,
+  }
+}
+
+/** Whether something answers on a TCP port or a unix socket. */
+export function answers(target: { host: string; port: number } | { path: string }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(target)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+/** The children, first to start first. Redis and the store are left out when they are somebody else's. */
+export function childSpecs(
+  config: SupervisorConfig,
+  root: string,
+  environment: Record<string, string | undefined>,
+  redisSocket: string,
+): ChildSpec[] {
+  const logFile = (name: string) => join(config.dataDir, 'logs', `${name}.log`)
+  const node = (name: string, file: string, isReady: () => Promise<boolean>): ChildSpec => ({
+    name,
+    command: process.execPath,
+    args: ['--disable-warning=ExperimentalWarning', join(root, file)],
+    environment,
+    logFile: logFile(name),
+    isReady,
+  })
+  const redis: ChildSpec = {
+    name: 'redis',
+    command: 'redis-server',
+    args: [
+      ...['--port', '0', '--unixsocket', redisSocket, '--unixsocketperm', '700', '--dir', join(config.dataDir, 'redis')],
+      // Queue entries must survive a crash; an evicted key would be a lost wake-up.
+      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction', '--save', ''],
+      ...['--daemonize', 'no'],
+    ],
+    environment,
+    logFile: logFile('redis'),
+    isReady: () => answers({ path: redisSocket }),
+  }
+  const http = `http://${config.httpHost === '0.0.0.0' ? '127.0.0.1' : config.httpHost}:${config.httpPort}`
+  return [
+    ...(config.redisUrl === undefined ? [redis] : []),
+    ...(config.isStoreExternal
+      ? []
+      : [node('dynamodb', 'store/embedded/main.ts', () => answers({ host: '127.0.0.1', port: config.dynamodbPort }))]),
+    node('gateway', 'gateway/main.ts', async () => (await fetchOk(`${http}/readyz`)) && answersAgentPort(config)),
+    node('workers', 'workers/main.ts', async () => true),
+  ]
+}
+
+async function answersAgentPort(config: SupervisorConfig): Promise<boolean> {
+  return answers({ host: config.listenHost === '0.0.0.0' ? '127.0.0.1' : config.listenHost, port: config.agentPort })
+}
+
+async function fetchOk(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(5000) })
+    await response.arrayBuffer()
+    return response.ok
+  } catch (error) {
+    // Not listening yet; anything else than a failed connection is a mistake of ours and must show.
+    if (error instanceof TypeError || (error instanceof DOMException && error.name === 'TimeoutError')) return false
+    throw error
+  }
+}

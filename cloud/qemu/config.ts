@@ -1,0 +1,29 @@
+/**
+ * Settings of the QEMU cloud.
+ * @module
+ */
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+
+const replicatorMain = fileURLToPath(new URL('../../replicator/main.ts', import.meta.url))
+
+/** What the QEMU cloud needs to know; `CloudSettings` says what each field means. */
+export const qemuConfigSchema = z.object({
+  dataDir: z
+    .string()
+    .min(1)
+    .transform((value) => path.resolve(value)),
+  listenHost: z.string().min(1),
+  publicHost: z.string().min(1),
+  replicationPort: z.number().int().min(0).max(65_535),
+  redisUrl: z.string().min(1),
+  replicatorCommand: z.array(z.string()).min(1).default([process.execPath, replicatorMain]),
+  toolPath: z.string().default('/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'),
+  minFreeBytes: z
+    .number()
+    .int()
+    .min(0)
+    .default(256 * 2 ** 20),
+})
+export type QemuConfig = z.infer<typeof qemuConfigSchema>

@@ -1,0 +1,92 @@
+/**
+ * Starting a machine: with KVM while KVM works, on ports that are free, and certain only when QEMU answers.
+ * @module
+ */
+import { rm } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { MachineId } from '../../domain/ids.ts'
+import { chooseAccelerator, refuteKvm, type Accelerator } from './accelerator.ts'
+import type { QemuContext } from './context.ts'
+import { readTail, writeJson } from './files.ts'
+import { findUefiFirmware } from './firmware.ts'
+import { metadataNames } from './layout.ts'
+import { machineArguments } from './machine_command.ts'
+import type { MachineMetadata } from './metadata.ts'
+import { freePorts } from './ports.ts'
+import { processState, startDetached, type DetachedProgram } from './processes.ts'
+import { qmpSocketName, withMachine } from './qmp.ts'
+
+/** Tries for free ports, which another program may take in the moment before QEMU does, and for an accelerator. */
+const maxTries = 4
+const answerDeadlineMs = 60_000
+const pollMs = 20
+
+/**
+ * Starts a machine that does not run; its lock must be held. Returns its metadata, which is saved before each try, so that ports and
+ * accelerator are known even if this process ends at once.
+ * @throws Error with QEMU's own words when it did not start.
+ */
+export async function startMachine(
+  context: QemuContext,
+  id: MachineId,
+  machine: MachineMetadata,
+): Promise<MachineMetadata> {
+  const folder = context.layout.machine(id)
+  let accelerator = await chooseAccelerator(context)
+  let trouble = ''
+  for (let attempt = 1; attempt <= maxTries; attempt += 1) {
+    const plan = await planStart(machine, accelerator)
+    await writeJson(path.join(folder, metadataNames.machine), plan)
+    for (const name of ['log', qmpSocketName]) await rm(path.join(folder, name), { force: true })
+    await startDetached(await program(context, folder, plan, accelerator), context.tools)
+    const failure = await answers(folder)
+    if (failure === undefined) return plan
+    trouble = failure
+    const portLost = failure.includes('host forwarding')
+    if (!portLost && accelerator.kind === 'tcg') break
+    if (!portLost) accelerator = await refuteKvm(context, `QEMU ended with it: ${failure}`)
+  }
+  throw new Error(`Cannot start machine ${id} (${machine.name}): ${trouble}`)
+}
+
+async function planStart(machine: MachineMetadata, accelerator: Accelerator): Promise<MachineMetadata> {
+  const hostPorts = await freePorts('127.0.0.1', machine.ports.length)
+  const ports = machine.ports.map(({ guestPort }, index) => ({ guestPort, hostPort: hostPorts[index] ?? 0 }))
+  return { ...machine, ports, accelerator: accelerator.kind, acceleratorReason: accelerator.reason }
+}
+
+/** What to start in the machine's folder. */
+async function program(
+  context: QemuContext,
+  folder: string,
+  machine: MachineMetadata,
+  accelerator: Accelerator,
+): Promise<DetachedProgram> {
+  const qemu = await context.tools.find('qemu-system-x86_64')
+  const uefi = machine.firmware === 'UEFI' ? findUefiFirmware() : undefined
+  const args = machineArguments({ machine, accelerator, ...(uefi === undefined ? {} : { uefi }) })
+  return { folder, command: [qemu, ...args], environment: context.tools.environment }
+}
+
+/** Waits until QEMU takes commands. Returns undefined then, or the words with which it ended. */
+async function answers(folder: string): Promise<string | undefined> {
+  const deadline = performance.now() + answerDeadlineMs
+  for (;;) {
+    try {
+      await withMachine(folder, (qmp) => qmp.execute('query-status'))
+      return undefined
+    } catch (error) {
+      // Until its socket is there, and when it ends in mid-conversation, only the process tells what is going on.
+      if ((await processState(folder)).pid === undefined) {
+        return (await readTail(path.join(folder, 'log'), 2000)).trim() || 'QEMU ended without a word'
+      }
+      if (performance.now() > deadline) {
+        throw new Error(`Cannot reach the QEMU of ${folder} in ${answerDeadlineMs / 1000} s`, {
+          cause: error,
+        })
+      }
+      await sleep(pollMs)
+    }
+  }
+}

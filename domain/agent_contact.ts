@@ -1,0 +1,181 @@
+/**
+ * What an agent's calls do to its server, apart from the heartbeat: enrolling, enrolling again, starting, leaving. Pure.
+ *
+ * Enrolling again. A machine is known by its machine id together with a network address (MAC) that it still has: clones share the
+ * former and not the latter, so a clone becomes a server of its own. A known machine that is disconnected begins again in the same
+ * record. One that still replicates gets a new certificate and keeps its replica, unless its agent was heard a moment ago: then the
+ * caller is refused, because a token must not be enough to take over a running server.
+ * @module
+ */
+import type { AgentRecord, ReplicatedDisk, SourceProperties, SourceServer } from './source_server.ts'
+import { hasStagingArea, withStaging } from './actions.ts'
+import { ConflictError } from './errors.ts'
+import { inventoryProblem, renameDisks } from './inventory.ts'
+import { advanceDataReplication, newInitiationSteps } from './replication.ts'
+import { withEvent, withLifecycle, withReplication } from './source_server.ts'
+
+/** An agent heard within this time is running; twice the interval at which "last seen" is written. */
+export const agentIsLiveMs = 20_000
+
+function macAddresses(properties: SourceProperties): Set<string> {
+  return new Set(properties.networkInterfaces.map(({ macAddress }) => macAddress.toLowerCase()))
+}
+
+/** Whether both inventories were taken on one machine. */
+export function isSameMachine(one: SourceProperties, other: SourceProperties): boolean {
+  const { machineId } = one.identificationHints
+  if (machineId === undefined || machineId !== other.identificationHints.machineId) return false
+  const known = macAddresses(other)
+  const own = macAddresses(one)
+  return (known.size === 0 && own.size === 0) || [...own].some((address) => known.has(address))
+}
+
+/** The server that this machine already is, if its migration is not over. */
+export function findSameMachine(
+  servers: readonly SourceServer[],
+  properties: SourceProperties,
+): SourceServer | undefined {
+  return servers.find(
+    (server) =>
+      !server.isArchived &&
+      server.lifecycle.state !== 'CUTOVER' &&
+      isSameMachine(properties, server.sourceProperties),
+  )
+}
+
+/**
+ * A known server whose agent enrols again.
+ * @throws ConflictError while its agent is live, or while work goes on for a disconnected one.
+ */
+export function enrolAgain(
+  server: SourceServer,
+  input: {
+    at: string
+    sourceProperties: SourceProperties
+    disks: ReplicatedDisk[]
+    agent: Pick<AgentRecord, 'version' | 'certificateSerial' | 'certificateNotAfter'>
+  },
+): SourceServer {
+  const { at } = input
+  const heard = server.agent.lastSeenAt
+  if (
+    heard !== undefined &&
+    server.agent.uninstalledAt === undefined &&
+    Date.parse(at) - Date.parse(heard) < agentIsLiveMs
+  ) {
+    throw new ConflictError(
+      `This machine is server ${server.sourceServerId} already, and its agent was heard at ${heard}. Stop that agent and try again ` +
+        `in ${agentIsLiveMs / 1000} s; if this is a clone, give it a machine id and network addresses of its own`,
+    )
+  }
+  const { uninstalledAt: _left, previousCertificateSerial: _old, ...known } = server.agent
+  const agent: AgentRecord = { ...known, ...input.agent }
+  const message = `Agent ${agent.version} enrolled again on ${input.sourceProperties.identificationHints.hostname}`
+  if (server.lifecycle.state !== 'DISCONNECTED') {
+    const kept = {
+      ...server,
+      agent,
+      sourceProperties: input.sourceProperties,
+      disks: renameDisks(server.disks, input.sourceProperties.disks),
+    }
+    return withInventoryChecked(withEvent(kept, at, { type: 'AGENT', actor: 'agent', message }), at)
+  }
+  if (server.activeTask !== undefined) {
+    throw new ConflictError(
+      `Server ${server.sourceServerId} is still being disconnected; enrol again when that is done`,
+    )
+  }
+  const {
+    error: _error,
+    replicationServerId: _server,
+    lastConsistentAt: _consistent,
+    ...replication
+  } = server.replication
+  const { consistencyRequest: _request, launchedInstance: _machine, ...rest } = server
+  const { firstByteAt: _byte, readyForTestAt: _ready, ...lifecycle } = server.lifecycle
+  const fresh: SourceServer = {
+    ...rest,
+    agent: { ...agent, desired: 'REPLICATE' },
+    sourceProperties: input.sourceProperties,
+    disks: input.disks,
+    lifecycle,
+    replication: { ...replication, initiation: { steps: newInitiationSteps() } },
+  }
+  const told = withEvent(withLifecycle(fresh, 'INSTALL_AGENT', at, 'agent'), at, {
+    type: 'AGENT',
+    actor: 'agent',
+    message,
+  })
+  return withStaging(told, at)
+}
+
+/** `server` at the start of a new run of its agent: the next generation, and its disks looked at again. */
+export function startAgent(
+  server: SourceServer,
+  start: { version: string; bootId: string; sourceProperties: SourceProperties },
+  at: string,
+): SourceServer {
+  const generation = server.agent.generation + 1
+  const started: SourceServer = {
+    ...server,
+    sourceProperties: start.sourceProperties,
+    disks: renameDisks(server.disks, start.sourceProperties.disks),
+    agent: { ...server.agent, version: start.version, generation, lastSeenAt: at },
+    lifecycle: { ...server.lifecycle, lastSeenByServiceAt: at },
+  }
+  const told = withEvent(started, at, {
+    type: 'AGENT',
+    actor: 'agent',
+    message: `Agent ${start.version} started (generation ${generation})`,
+    detail: { generation, bootId: start.bootId },
+  })
+  return withInventoryChecked(told, at)
+}
+
+/** Says so when the disks no longer fit their replica, and takes it back when they fit again. */
+function withInventoryChecked(server: SourceServer, at: string): SourceServer {
+  const problem = inventoryProblem(server)
+  const known = server.replication.error
+  if (problem === undefined) {
+    if (known?.error !== 'UNSUPPORTED_VM_CONFIGURATION') return server
+    const { error: _over, ...replication } = server.replication
+    return withEvent({ ...server, replication }, at, {
+      type: 'REPLICATION_CHANGED',
+      actor: 'agent',
+      message: 'The disks fit their replica again',
+    })
+  }
+  const isStallable = advanceDataReplication(server.replication.state, 'STALL').ok
+  const stalled = isStallable ? withReplication(server, 'STALL', at, 'agent') : server
+  return withEvent({ ...stalled, replication: { ...stalled.replication, error: problem } }, at, {
+    type: 'REPLICATION_CHANGED',
+    actor: 'agent',
+    level: 'ERROR',
+    message: `${problem.rawError}. ${problem.whatToDo}`,
+    detail: { error: problem.error },
+  })
+}
+
+/** `server` after its agent's last word. An agent that was not told to go leaves its replica standing still, and that is said. */
+export function withAgentGone(server: SourceServer, at: string): SourceServer {
+  if (server.agent.uninstalledAt !== undefined) return server
+  const gone = withEvent({ ...server, agent: { ...server.agent, uninstalledAt: at } }, at, {
+    type: 'AGENT',
+    actor: 'agent',
+    message: 'Agent uninstalled from the source server',
+  })
+  if (server.agent.desired === 'UNINSTALL' || !advanceDataReplication(gone.replication.state, 'STALL').ok)
+    return gone
+  const error = {
+    error: 'AGENT_NOT_SEEN',
+    rawError: 'The agent was uninstalled on the source server itself',
+    whatToDo: 'Install it again with a new command from Add server, or disconnect this server',
+  } as const
+  const stalled = withReplication(gone, 'STALL', at, 'agent')
+  return { ...stalled, replication: { ...stalled.replication, error } }
+}
+
+/** Whether the agent may copy now: the staging area stands and the disks fit it. */
+export function mayReplicate(server: SourceServer): boolean {
+  return hasStagingArea(server) && inventoryProblem(server) === undefined
+}

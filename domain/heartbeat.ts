@@ -1,0 +1,264 @@
+/**
+ * What a heartbeat of the agent does to its source server. Pure: the same report on the same server gives the same server, and the same
+ * object when nothing in it is worth a write. Progress and "last seen" alone are worth one every {@link quietWriteIntervalMs}, so that
+ * thousands of agents do not become thousands of writes a second.
+ * @module
+ */
+import type { DataReplicationError, DataReplicationEvent, DataReplicationState } from './replication.ts'
+import type { ReplicatedDisk, SourceServer } from './source_server.ts'
+import { expireConsistencyPoint, failConsistencyPoint } from './consistency_point.ts'
+import { ConflictError } from './errors.ts'
+import { inventoryProblem } from './inventory.ts'
+import { advanceDataReplication, markInitiationStep } from './replication.ts'
+import { withEvent, withLifecycle, withReplication } from './source_server.ts'
+
+/** A report without news is written down this often at most. */
+export const quietWriteIntervalMs = 10_000
+
+/** Events waiting for the relay above which an agent's notes are no longer added: the item must not outgrow the store. */
+const maxWaitingEvents = 200
+
+/** The agent's measurements, as the heartbeat carries them. */
+export interface HeartbeatReport {
+  generation: number
+  state: DataReplicationState
+  isConnected: boolean
+  firstByteAt?: string | undefined
+  lagMs: number | null
+  disks: {
+    diskIndex: number
+    replicatedBytes: number
+    rescannedBytes: number
+    backlogBytes: number
+    tracker: { kind: string; reason: string }
+  }[]
+  consistencyFailure?: { consistencyPointId: string; reason: string } | undefined
+  error?: DataReplicationError | undefined
+  notes: { level: 'INFO' | 'WARNING' | 'ERROR'; message: string }[]
+}
+
+/**
+ * The event that a reported state stands for. An agent that waits (STOPPED, INITIATING) moves nothing: raising the staging area is the
+ * workers' to tell. The shipping states belong to agentless sources.
+ */
+const eventOf: Partial<Record<DataReplicationState, DataReplicationEvent>> = {
+  INITIAL_SYNC: 'BEGIN_INITIAL_SYNC',
+  RESCAN: 'BEGIN_RESCAN',
+  BACKLOG: 'FALL_BEHIND',
+  CONTINUOUS: 'CATCH_UP',
+  CREATING_SNAPSHOT: 'BEGIN_SNAPSHOT',
+  STALLED: 'STALL',
+  PAUSED: 'PAUSE',
+}
+
+/** States in which blocks flow: whatever was wrong before is over. */
+const flowing: readonly DataReplicationState[] = [
+  'INITIAL_SYNC',
+  'RESCAN',
+  'BACKLOG',
+  'CONTINUOUS',
+  'CREATING_SNAPSHOT',
+]
+
+/**
+ * `server` after `report`, received `at`; the same object when there is nothing to write.
+ * @throws ConflictError when the report is of another generation than the one running: a newer agent has taken over.
+ */
+export function applyHeartbeat(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  if (report.generation !== server.agent.generation) {
+    throw new ConflictError(
+      `Heartbeat of generation ${report.generation} for server ${server.sourceServerId}, which is at generation ` +
+        `${server.agent.generation}: another run of the agent has taken over, or this one has not started; call start again`,
+    )
+  }
+  let next = withNotes(expireConsistencyPoint(server, at), report, at)
+  if (isReplicating(next)) {
+    next = withFailedPoint(next, report, at)
+    next = withReportedState(next, report, at)
+    next = withReportedError(next, report, at)
+    next = withInitiation(next, report, at)
+    next = withReadiness(next, report, at)
+    next = withTrackers(next, report, at)
+  }
+  const isNews = next !== server
+  const lastSeen = server.agent.lastSeenAt
+  const isDue = lastSeen === undefined || Date.parse(at) - Date.parse(lastSeen) >= quietWriteIntervalMs
+  return isNews || isDue ? withMeasurements(next, report, at) : server
+}
+
+/** Whether reports still move the server: after disconnecting and after the cutover the agent only has its leave to take. */
+function isReplicating(server: SourceServer): boolean {
+  return server.lifecycle.state !== 'DISCONNECTED' && server.lifecycle.state !== 'CUTOVER'
+}
+
+function withNotes(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  let next = server
+  for (const { level, message } of report.notes) {
+    if (next.outbox.length >= maxWaitingEvents) break
+    next = withEvent(next, at, { type: 'AGENT', actor: 'agent', level, message })
+  }
+  return next
+}
+
+function withFailedPoint(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  const failure = report.consistencyFailure
+  return failure === undefined
+    ? server
+    : failConsistencyPoint(server, failure.consistencyPointId, failure.reason, at)
+}
+
+/** Moves the replication state to the reported one where the table allows it. */
+function withReportedState(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  const from = server.replication.state
+  const event = eventOf[report.state]
+  if (event === undefined || inventoryProblem(server) !== undefined) return server
+  // The workers say that a snapshot is being made; the agent goes on reporting what it does meanwhile.
+  const request = server.consistencyRequest?.state
+  if (
+    from === 'CREATING_SNAPSHOT' &&
+    (request === 'REQUESTED' || request === 'REACHED') &&
+    flowing.includes(report.state)
+  ) {
+    return server
+  }
+  if (advanceDataReplication(from, event).ok) return withReplication(server, event, at, 'agent')
+  const initiated = advanceDataReplication(from, 'INITIATE')
+  return initiated.ok && flowing.includes(report.state)
+    ? withReplication(withReplication(server, 'INITIATE', at, 'agent'), event, at, 'agent')
+    : server
+}
+
+/** Keeps the reported error, and drops a former one once blocks flow again. What the workers found stays until then. */
+function withReportedError(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  const error = inventoryProblem(server) ?? report.error
+  const known = server.replication.error
+  if (error !== undefined) {
+    if (
+      known?.error === error.error &&
+      known.rawError === error.rawError &&
+      known.whatToDo === error.whatToDo
+    )
+      return server
+    const changed = { ...server, replication: { ...server.replication, error: { ...error } } }
+    return withEvent(changed, at, {
+      type: 'REPLICATION_CHANGED',
+      actor: 'agent',
+      level: 'ERROR',
+      message: `${error.rawError}. ${error.whatToDo}`,
+      detail: { error: error.error },
+    })
+  }
+  if (known === undefined || !flowing.includes(report.state)) return server
+  const { error: _over, ...replication } = server.replication
+  return withEvent({ ...server, replication }, at, {
+    type: 'REPLICATION_CHANGED',
+    actor: 'agent',
+    message: `Data replication goes on; ${known.error} is over`,
+    detail: { error: known.error },
+  })
+}
+
+function withInitiation(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  let next = server
+  const statusOf = (name: string) =>
+    next.replication.initiation.steps.find((step) => step.name === name)?.status
+  const mark = (
+    name: 'CONNECT_AGENT_TO_REPLICATION_SERVER' | 'START_DATA_TRANSFER',
+    status: 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED',
+    message: string,
+  ) => {
+    const { initiation } = next.replication
+    const steps = markInitiationStep(initiation.steps, name, status)
+    next = withEvent(
+      { ...next, replication: { ...next.replication, initiation: { ...initiation, steps } } },
+      at,
+      {
+        type: 'INITIATION_STEP',
+        actor: 'agent',
+        level: status === 'FAILED' ? 'WARNING' : 'INFO',
+        message,
+        detail: { step: name, status },
+      },
+    )
+  }
+  if (report.isConnected && statusOf('CONNECT_AGENT_TO_REPLICATION_SERVER') !== 'SUCCEEDED') {
+    mark(
+      'CONNECT_AGENT_TO_REPLICATION_SERVER',
+      'SUCCEEDED',
+      'The agent is connected to the replication server',
+    )
+  }
+  const failed = report.error?.error
+  if (
+    failed === 'FAILED_TO_CONNECT_AGENT_TO_REPLICATION_SERVER' &&
+    statusOf('CONNECT_AGENT_TO_REPLICATION_SERVER') === 'IN_PROGRESS'
+  ) {
+    mark('CONNECT_AGENT_TO_REPLICATION_SERVER', 'FAILED', 'The agent cannot reach the replication server')
+  }
+  if (report.firstByteAt !== undefined && next.lifecycle.firstByteAt === undefined) {
+    // The gateway's own clock: the agent's may be wrong by hours, and durations are computed from this.
+    next = { ...next, lifecycle: { ...next.lifecycle, firstByteAt: at } }
+  }
+  if (report.firstByteAt !== undefined && statusOf('START_DATA_TRANSFER') !== 'SUCCEEDED') {
+    mark('START_DATA_TRANSFER', 'SUCCEEDED', 'The first byte has arrived')
+  }
+  return next
+}
+
+/** The first time in continuous mode ends the initial sync. */
+function withReadiness(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  const isInSync = report.state === 'CONTINUOUS' && server.replication.state === 'CONTINUOUS'
+  if (!isInSync || server.lifecycle.state !== 'NOT_READY') return server
+  const ready = withLifecycle(server, 'FINISH_INITIAL_SYNC', at, 'agent')
+  return { ...ready, lifecycle: { ...ready.lifecycle, readyForTestAt: at } }
+}
+
+function withTrackers(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  let next = server
+  for (const measured of report.disks) {
+    const disk = next.disks.find(({ diskIndex }) => diskIndex === measured.diskIndex)
+    if (disk === undefined || disk.tracker?.kind === measured.tracker.kind) continue
+    next = withEvent(replaceDisk(next, { ...disk, tracker: { ...measured.tracker } }), at, {
+      type: 'AGENT',
+      actor: 'agent',
+      message: `Changes of ${disk.deviceName} are tracked by ${measured.tracker.kind}: ${measured.tracker.reason}`,
+      detail: { diskIndex: disk.diskIndex, tracker: measured.tracker.kind },
+    })
+  }
+  return next
+}
+
+function replaceDisk(server: SourceServer, disk: ReplicatedDisk): SourceServer {
+  return {
+    ...server,
+    disks: server.disks.map((other) => (other.diskIndex === disk.diskIndex ? disk : other)),
+  }
+}
+
+/** Progress, lag and "last seen". The moment of consistency is counted back from the gateway's clock, so that a wrong clock at the source does no harm. */
+function withMeasurements(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+  const disks = server.disks.map((disk) => {
+    const measured = report.disks.find(({ diskIndex }) => diskIndex === disk.diskIndex)
+    if (measured === undefined) return disk
+    const { replicatedBytes, rescannedBytes, backlogBytes, tracker } = measured
+    return {
+      ...disk,
+      replicatedBytes: Math.min(replicatedBytes, disk.sizeBytes),
+      rescannedBytes,
+      backlogBytes,
+      tracker: { ...tracker },
+    }
+  })
+  const { lagMs } = report
+  const lastConsistentAt = lagMs === null ? undefined : new Date(Date.parse(at) - lagMs).toISOString()
+  return {
+    ...server,
+    disks,
+    lifecycle: { ...server.lifecycle, lastSeenByServiceAt: at },
+    agent: { ...server.agent, lastSeenAt: at },
+    replication: {
+      ...server.replication,
+      ...(lastConsistentAt === undefined || !isReplicating(server) ? {} : { lastConsistentAt }),
+    },
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The disks of an inventory against the disks that are replicated: which are taken, and what no longer fits.
+ * @module
+ */
+import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
+import type { DataReplicationError } from './replication.ts'
+import { InvalidInputError } from './errors.ts'
+
+/** MGN's cap on the replicated disks of one server; also the width of a disk index on the wire. */
+export const maxReplicatedDisks = 60
+
+/**
+ * The disks to replicate, in the order of the inventory: those that the agent did not leave out.
+ * @throws InvalidInputError when there is none, or more than {@link maxReplicatedDisks}; the message says what was left out and why.
+ */
+export function chooseDisks(disks: readonly SourceDisk[]): ReplicatedDisk[] {
+  const taken = disks.filter((disk) => disk.excludedBecause === undefined)
+  if (taken.length === 0) {
+    const reasons = disks.map((disk) => `${disk.deviceName}: ${disk.excludedBecause ?? ''}`).join('; ')
+    throw new InvalidInputError(
+      'sourceProperties.disks',
+      `No disk to replicate: ${reasons === '' ? 'the agent found none' : reasons}. Name the disks yourself with --devices`,
+    )
+  }
+  if (taken.length > maxReplicatedDisks) {
+    throw new InvalidInputError(
+      'sourceProperties.disks',
+      `Cannot replicate ${taken.length} disks: at most ${maxReplicatedDisks} per server. Choose them with --devices`,
+    )
+  }
+  return taken.map((disk, diskIndex) => ({
+    diskIndex,
+    deviceName: disk.deviceName,
+    stableId: disk.stableId,
+    sizeBytes: disk.sizeBytes,
+    isBootDisk: disk.isBootDisk,
+    replicatedBytes: 0,
+    rescannedBytes: 0,
+    backlogBytes: 0,
+  }))
+}
+
+/** The disk of the inventory that `disk` is a copy of: by its own identity, which outlives a renamed device. */
+function sourceOf(disk: ReplicatedDisk, inventory: readonly SourceDisk[]): SourceDisk | undefined {
+  return inventory.find((candidate) => candidate.stableId === disk.stableId)
+}
+
+/** The replicated disks with the device names that the inventory gives them now. */
+export function renameDisks(
+  disks: readonly ReplicatedDisk[],
+  inventory: readonly SourceDisk[],
+): ReplicatedDisk[] {
+  return disks.map((disk) => {
+    const source = sourceOf(disk, inventory)
+    return source === undefined || source.deviceName === disk.deviceName
+      ? disk
+      : { ...disk, deviceName: source.deviceName }
+  })
+}
+
+/**
+ * Why the source's disks no longer fit their replica, or undefined when they do. While there is a reason nothing is copied: writing on
+ * could only spoil the replica.
+ */
+export function inventoryProblem(
+  server: Pick<SourceServer, 'disks' | 'sourceProperties'>,
+): DataReplicationError | undefined {
+  const again = 'disconnect this server and add it again, so that a new replica is made'
+  for (const disk of server.disks) {
+    const source = sourceOf(disk, server.sourceProperties.disks)
+    if (source === undefined) {
+      return {
+        error: 'UNSUPPORTED_VM_CONFIGURATION',
+        rawError: `Disk ${disk.deviceName} (${disk.stableId}) has vanished from the source server`,
+        whatToDo: `Attach the disk again and restart the agent; if it is gone for good, ${again}`,
+      }
+    }
+    if (source.sizeBytes !== disk.sizeBytes) {
+      const change = source.sizeBytes < disk.sizeBytes ? 'smaller' : 'larger'
+      return {
+        error: 'UNSUPPORTED_VM_CONFIGURATION',
+        rawError: `Disk ${source.deviceName} (${disk.stableId}) is ${change} than before: ${source.sizeBytes} bytes, was ${disk.sizeBytes}`,
+        whatToDo: `Check that it is the same disk and restart the agent; if its size was changed on purpose, ${again}`,
+      }
+    }
+  }
+  return undefined
+}

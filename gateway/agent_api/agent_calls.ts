@@ -1,0 +1,147 @@
+/**
+ * The calls of an enrolled agent: start, heartbeat, renewal, farewell.
+ * @module
+ */
+import type { SourceServer } from '../../domain/source_server.ts'
+import type { Versioned } from '../../store/store.ts'
+import type {
+  AgentDesired,
+  AgentHeartbeat,
+  AgentStart,
+  AgentStarted,
+  Enrolled,
+  Renew,
+} from '../../wire/control_api.ts'
+import type { ServerTelemetry } from '../../wire/telemetry.ts'
+import type { Services } from '../services.ts'
+import { startAgent, withAgentGone } from '../../domain/agent_contact.ts'
+import { errorMessage } from '../../domain/errors.ts'
+import { applyHeartbeat } from '../../domain/heartbeat.ts'
+import { agentUri } from '../../wire/control_api.ts'
+import { isRenewalDue } from '../certificates/issuer.ts'
+import { withDeadline } from '../deadline.ts'
+import { changeServer } from '../server_changes.ts'
+import { agentDesired } from './desired.ts'
+import { settleSerial } from './identity.ts'
+
+/** A server whose agent has shown its certificate. */
+export interface CallingAgent {
+  known: Versioned<SourceServer>
+  serial: string
+}
+
+/** Begins a new run of the agent. */
+export async function agentStarts(
+  services: Services,
+  caller: CallingAgent,
+  body: AgentStart,
+): Promise<AgentStarted> {
+  const at = services.clock().toISOString()
+  const start = { ...body, sourceProperties: body.sourceProperties as SourceServer['sourceProperties'] }
+  const server = await changeServer(
+    services,
+    caller.known.value.sourceServerId,
+    (current) => startAgent(withSettledSerial(current, caller.serial), start, at),
+    caller.known,
+  )
+  return { generation: server.agent.generation }
+}
+
+/** Takes in what the agent is doing and answers with what should be. @throws ConflictError for another generation. */
+export async function agentBeats(
+  services: Services,
+  caller: CallingAgent,
+  body: AgentHeartbeat,
+): Promise<AgentDesired> {
+  const now = services.clock()
+  const at = now.toISOString()
+  const server = await changeServer(
+    services,
+    caller.known.value.sourceServerId,
+    (current) => applyHeartbeat(withSettledSerial(current, caller.serial), body, at),
+    caller.known,
+  )
+  await offerFigures(services, server, body, at)
+  const { replicationServerId } = server.replication
+  const replicationServer =
+    replicationServerId === undefined
+      ? undefined
+      : (await services.store.get('replicationServer', { id: replicationServerId }))?.value
+  return agentDesired(server, replicationServer, {
+    isRenewalDue: isRenewalDue(server.agent.certificateNotAfter, services.issuer.validityMs, now),
+  })
+}
+
+function withSettledSerial(server: SourceServer, serial: string): SourceServer {
+  const agent = settleSerial(server.agent, serial)
+  return agent === server.agent ? server : { ...server, agent }
+}
+
+/** Shows the agent's own figures where no replicator reports yet. Trouble with Redis must not stop heartbeats. */
+async function offerFigures(
+  services: Services,
+  server: SourceServer,
+  body: AgentHeartbeat,
+  at: string,
+): Promise<void> {
+  const figures: ServerTelemetry = {
+    sourceServerId: server.sourceServerId,
+    at,
+    state: server.replication.state,
+    lagMs: body.lagMs,
+    backlogBytes: body.backlogBytes,
+    bytesPerSecond: body.bytesPerSecond,
+    durableBytes: body.disks.reduce((sum, disk) => sum + disk.replicatedBytes, 0),
+    wireBytes: body.sentBytes,
+    rescans: body.rescanEpoch,
+    disks: body.disks.map((disk) => ({
+      diskIndex: disk.diskIndex,
+      sizeBytes: disk.sizeBytes,
+      scannedBytes: disk.rescannedBytes > 0 ? disk.rescannedBytes : disk.replicatedBytes,
+      backlogBytes: disk.backlogBytes,
+      durableBytes: disk.replicatedBytes,
+    })),
+  }
+  try {
+    await withDeadline(services.telemetry.offer(figures), 500, 'Redis')
+  } catch (error) {
+    services.log.warn(
+      { sourceServerId: server.sourceServerId, error: errorMessage(error) },
+      'Cannot store live figures',
+    )
+  }
+}
+
+/** Issues the next certificate; the one presented stays good until the new one is used. */
+export async function agentRenews(services: Services, caller: CallingAgent, body: Renew): Promise<Enrolled> {
+  const { sourceServerId } = caller.known.value
+  const certificate = await services.issuer.issue(body.csrPem, {
+    uri: agentUri(sourceServerId),
+    dnsNames: [],
+  })
+  await changeServer(services, sourceServerId, (server) => ({
+    ...server,
+    agent: {
+      ...server.agent,
+      certificateSerial: certificate.serial,
+      certificateNotAfter: certificate.notAfter,
+      previousCertificateSerial: caller.serial,
+    },
+  }))
+  return {
+    subjectId: sourceServerId,
+    certificatePem: certificate.certificatePem,
+    caPem: services.issuer.caPem,
+  }
+}
+
+/** Records that the agent is gone from its server. */
+export async function agentLeaves(services: Services, caller: CallingAgent): Promise<void> {
+  const at = services.clock().toISOString()
+  await changeServer(
+    services,
+    caller.known.value.sourceServerId,
+    (server) => withAgentGone(server, at),
+    caller.known,
+  )
+}

@@ -1,0 +1,100 @@
+/**
+ * What agents and replication servers are told: read off the records, never remembered. Pure.
+ * @module
+ */
+import type { ReplicationServer } from '../../domain/enrolment.ts'
+import type { SourceServer } from '../../domain/source_server.ts'
+import type { AgentDesired, ReplicatorDesired } from '../../wire/control_api.ts'
+import { mayReplicate } from '../../domain/agent_contact.ts'
+import { hasStagingArea } from '../../domain/actions.ts'
+
+/** How often an agent reports: often while somebody waits for it, seldom otherwise. */
+export const heartbeatIntervals = { busyMs: 500, quietMs: 2000, replicatorMs: 1000, holdingMs: 500 } as const
+
+/** File systems are never frozen for longer than this; applications notice seconds. */
+export const maxFreezeMs = 5000
+
+/** What the agent of `server` should make true. */
+export function agentDesired(
+  server: SourceServer,
+  replicationServer: ReplicationServer | undefined,
+  options: { isRenewalDue: boolean },
+): AgentDesired {
+  const { address, port } = replicationServer ?? {}
+  const isReachable = address !== undefined && port !== undefined && replicationServer?.state !== 'REMOVED'
+  const request = server.consistencyRequest
+  const isWanted = request?.state === 'REQUESTED'
+  const isBusy = server.activeTask !== undefined || isWanted
+  return {
+    mode: modeOf(server, isReachable),
+    ...(isReachable && replicationServer !== undefined
+      ? { replicator: { replicationServerId: replicationServer.replicationServerId, address, port } }
+      : {}),
+    disks: mayReplicate(server)
+      ? server.disks.flatMap(({ diskIndex, deviceName, volumeId, sizeBytes }) =>
+          volumeId === undefined ? [] : [{ diskIndex, deviceName, volumeId, sizeBytes }],
+        )
+      : [],
+    throttleBitsPerSecond: server.replicationConfiguration.bandwidthThrottlingMbps * 1_000_000,
+    rescanEpoch: server.replication.rescanEpoch,
+    ...(isWanted
+      ? {
+          consistencyPoint: {
+            consistencyPointId: request.consistencyPointId,
+            expiresAt: request.expiresAt,
+            maxFreezeMs,
+          },
+        }
+      : {}),
+    renewCertificate: options.isRenewalDue,
+    heartbeatIntervalMs: isBusy ? heartbeatIntervals.busyMs : heartbeatIntervals.quietMs,
+  }
+}
+
+function modeOf(server: SourceServer, isReachable: boolean): AgentDesired['mode'] {
+  const { desired } = server.agent
+  if (desired !== 'REPLICATE') return desired
+  return isReachable && mayReplicate(server) ? 'REPLICATE' : 'IDLE'
+}
+
+/** What the replication server should serve: the servers whose volumes are attached to it, and nobody else. */
+export function replicatorDesired(
+  replicationServer: ReplicationServer,
+  servers: readonly SourceServer[],
+  options: { isRenewalDue: boolean },
+): ReplicatorDesired {
+  const own = servers.filter(
+    (server) =>
+      server.replication.replicationServerId === replicationServer.replicationServerId &&
+      hasStagingArea(server),
+  )
+  const isHolding = own.some((server) => server.consistencyRequest?.state === 'REACHED')
+  const isExpecting = own.some((server) => server.consistencyRequest?.state === 'REQUESTED')
+  return {
+    assignments: own.map((server) => ({
+      sourceServerId: server.sourceServerId,
+      certificateSerials: [
+        server.agent.certificateSerial,
+        ...(server.agent.previousCertificateSerial === undefined
+          ? []
+          : [server.agent.previousCertificateSerial]),
+      ],
+      volumes: server.disks.flatMap(({ diskIndex, volumeId, devicePath, sizeBytes }) =>
+        volumeId === undefined || devicePath === undefined
+          ? []
+          : [{ diskIndex, volumeId, devicePath, sizeBytes }],
+      ),
+      ...(server.consistencyRequest === undefined
+        ? {}
+        : {
+            consistencyPoint: {
+              consistencyPointId: server.consistencyRequest.consistencyPointId,
+              state: server.consistencyRequest.state,
+            },
+          }),
+    })),
+    renewCertificate: options.isRenewalDue,
+    heartbeatIntervalMs:
+      isHolding || isExpecting ? heartbeatIntervals.holdingMs : heartbeatIntervals.replicatorMs,
+  }
+}

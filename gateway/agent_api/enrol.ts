@@ -1,0 +1,146 @@
+/**
+ * First contact: a token and a signing request become a certificate and a record.
+ * @module
+ */
+import type { Context } from 'hono'
+import type { SourceServer } from '../../domain/source_server.ts'
+import type { AgentEnrol, Enrolled, ReplicatorEnrol } from '../../wire/control_api.ts'
+import type { Services } from '../services.ts'
+import { withStaging } from '../../domain/actions.ts'
+import { enrolAgain, findSameMachine, isSameMachine } from '../../domain/agent_contact.ts'
+import { ConflictError } from '../../domain/errors.ts'
+import { isId, newId } from '../../domain/ids.ts'
+import { chooseDisks } from '../../domain/inventory.ts'
+import { newSourceServer, withEvent } from '../../domain/source_server.ts'
+import { mutate } from '../../store/mutate.ts'
+import { agentUri, replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
+import { checkInstallationToken, spendInstallationToken } from '../people/installation_tokens.ts'
+import { Refusal } from '../problem.ts'
+import { remoteAddress } from '../request.ts'
+import { announce, changeServer } from '../server_changes.ts'
+import { setWorkGoing } from '../work.ts'
+
+/** Runs `use`, counting refusals of the token against the caller's address. @throws Refusal 429 after too many. */
+export async function withTokenLimit<T>(services: Services, c: Context, use: () => Promise<T>): Promise<T> {
+  const limiter = services.rateLimits.token
+  const address = remoteAddress(c)
+  const wait = limiter.waitSeconds(address)
+  if (wait > 0) {
+    throw new Refusal(
+      429,
+      'too-many-attempts',
+      `Too many wrong installation tokens from ${address}; try again in ${wait} s`,
+      {
+        headers: { 'Retry-After': String(wait) },
+      },
+    )
+  }
+  try {
+    return await use()
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401) limiter.fail(address)
+    throw error
+  }
+}
+
+/**
+ * Enrols an agent. The token is looked at first and spent last, so that a refusal for another reason does not use it up.
+ * @throws Refusal for the token; InvalidInputError for the inventory or the request; ConflictError when the machine is live already.
+ */
+export async function enrolAgent(services: Services, body: AgentEnrol): Promise<Enrolled> {
+  const { store, issuer, clock } = services
+  await checkInstallationToken(store, body.token, 'AGENT', clock())
+  const sourceProperties = body.sourceProperties as SourceServer['sourceProperties']
+  const disks = chooseDisks(sourceProperties.disks)
+  const known = findSameMachine(await services.fleet.list(), sourceProperties)
+  const sourceServerId = known?.sourceServerId ?? newId('sourceServer', services.random)
+  const certificate = await issuer.issue(body.csrPem, { uri: agentUri(sourceServerId), dnsNames: [] })
+  const at = clock().toISOString()
+  const agent = {
+    version: body.version,
+    certificateSerial: certificate.serial,
+    certificateNotAfter: certificate.notAfter,
+  }
+  const again = (server: SourceServer) => enrolAgain(server, { at, sourceProperties, disks, agent })
+  if (known !== undefined) {
+    // Asked of the stored server before the token is spent; asked again in the write itself.
+    const current = await store.get('server', { id: sourceServerId })
+    if (current === undefined || !isSameMachine(sourceProperties, current.value.sourceProperties)) {
+      throw new ConflictError(`Server ${sourceServerId} was changed while this machine enrolled; try again`)
+    }
+    again(current.value)
+  }
+  await spendInstallationToken(store, body.token, 'AGENT', sourceServerId, clock())
+  const server =
+    known === undefined
+      ? await createServer(services, body, { sourceServerId, at, sourceProperties, disks, agent })
+      : await changeServer(services, sourceServerId, again)
+  await setWorkGoing(services, server, 'agent')
+  return { subjectId: sourceServerId, certificatePem: certificate.certificatePem, caPem: issuer.caPem }
+}
+
+async function createServer(
+  services: Services,
+  body: AgentEnrol,
+  input: {
+    sourceServerId: SourceServer['sourceServerId']
+    at: string
+    sourceProperties: SourceServer['sourceProperties']
+    disks: SourceServer['disks']
+    agent: Pick<SourceServer['agent'], 'version' | 'certificateSerial' | 'certificateNotAfter'>
+  },
+): Promise<SourceServer> {
+  const server = newSourceServer({
+    ...input,
+    agent: { ...input.agent, generation: 0, desired: 'REPLICATE' },
+    ...(body.userProvidedId === undefined ? {} : { userProvidedId: body.userProvidedId }),
+    ...(body.tags === undefined ? {} : { tags: body.tags }),
+  })
+  const excluded = input.sourceProperties.disks.filter((disk) => disk.excludedBecause !== undefined)
+  const told = excluded.reduce(
+    (next, disk) =>
+      withEvent(next, input.at, {
+        type: 'AGENT',
+        actor: 'agent',
+        message: `Disk ${disk.deviceName} is left out: ${disk.excludedBecause ?? ''}`,
+      }),
+    server,
+  )
+  const started = withStaging(told, input.at)
+  await services.store.create('server', { id: started.sourceServerId }, started)
+  await announce(services, started)
+  return started
+}
+
+/**
+ * Enrols a replication server that a worker has raised and given a token.
+ * @throws Refusal for the token or another server's id; NotFoundError when no worker raised it.
+ */
+export async function enrolReplicator(services: Services, body: ReplicatorEnrol): Promise<Enrolled> {
+  const { store, issuer, clock } = services
+  const { value: token } = await checkInstallationToken(store, body.token, 'REPLICATOR', clock())
+  const id = body.replicationServerId
+  if (token.replicationServerId !== id || !isId('replicationServer', id)) {
+    throw new Refusal(
+      403,
+      'forbidden',
+      `The token ${token.tokenId} is not meant for replication server ${id}`,
+    )
+  }
+  const certificate = await issuer.issue(body.csrPem, {
+    uri: replicatorUri(id),
+    dnsNames: [replicatorServerName],
+  })
+  await spendInstallationToken(store, body.token, 'REPLICATOR', id, clock())
+  await mutate(store, 'replicationServer', { id }, (replicationServer) => {
+    const { previousCertificateSerial: _old, ...rest } = replicationServer
+    return {
+      ...rest,
+      certificateSerial: certificate.serial,
+      certificateNotAfter: certificate.notAfter,
+      version: body.version,
+      lastSeenAt: clock().toISOString(),
+    }
+  })
+  return { subjectId: id, certificatePem: certificate.certificatePem, caPem: issuer.caPem }
+}

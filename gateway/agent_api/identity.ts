@@ -1,0 +1,172 @@
+/**
+ * Who calls on the agent port: the client certificate, checked on every request, against the record it was issued for.
+ * @module
+ */
+import type { X509Certificate } from 'node:crypto'
+import type { Context } from 'hono'
+import type { ReplicationServer } from '../../domain/enrolment.ts'
+import type { SourceServer } from '../../domain/source_server.ts'
+import type { Store, Versioned } from '../../store/store.ts'
+import { isId } from '../../domain/ids.ts'
+import { agentUri, replicatorUri } from '../../wire/control_api.ts'
+import { Refusal } from '../problem.ts'
+
+/** A client certificate as TLS presents it. */
+export interface PeerCertificate {
+  uris: string[]
+  /** Upper-case hexadecimal. */
+  serial: string
+  notBefore: Date
+  notAfter: Date
+  /** Signed by our authority; `distrust` says what is wrong otherwise. */
+  isTrusted: boolean
+  distrust: string
+}
+
+/** Finds the certificate of a request; undefined when there is none. */
+export type PeerLookup = (c: Context) => PeerCertificate | undefined
+
+interface TlsSocketLike {
+  authorized?: boolean
+  /** Node gives OpenSSL's code as a string, whatever its types say. */
+  authorizationError?: unknown
+  getPeerX509Certificate?: () => X509Certificate | undefined
+}
+
+/** Reads the certificate from the TLS socket of Node's server. */
+export const peerOfSocket: PeerLookup = (c) => {
+  const environment = c.env as { incoming?: { socket?: TlsSocketLike } } | undefined
+  const socket = environment?.incoming?.socket
+  const certificate = socket?.getPeerX509Certificate?.()
+  if (socket === undefined || certificate === undefined) return undefined
+  return {
+    uris: (certificate.subjectAltName ?? '')
+      .split(', ')
+      .filter((name) => name.startsWith('URI:'))
+      .map((name) => name.slice('URI:'.length)),
+    serial: certificate.serialNumber.toUpperCase(),
+    notBefore: certificate.validFromDate,
+    notAfter: certificate.validToDate,
+    isTrusted: socket.authorized === true,
+    distrust: distrustOf(socket.authorizationError),
+  }
+}
+
+function distrustOf(error: unknown): string {
+  if (error instanceof Error) return error.message
+  return typeof error === 'string' ? error : ''
+}
+
+const enrolAgain = 'install the agent again with a new command from Add server in the dashboard'
+
+/** The certificate, trusted and in its time. @throws Refusal 401 saying what is wrong with it. */
+function trustedPeer(peer: PeerCertificate | undefined, now: Date): PeerCertificate {
+  if (peer === undefined) {
+    throw new Refusal(
+      401,
+      'unauthenticated',
+      `This call needs the client certificate given at enrolment; ${enrolAgain}`,
+    )
+  }
+  const time = now.getTime()
+  if (peer.notAfter.getTime() <= time || peer.distrust.includes('EXPIRED')) {
+    throw new Refusal(
+      401,
+      'unauthenticated',
+      `The client certificate expired at ${peer.notAfter.toISOString()}: it is renewed at half its life, so this agent was off or cut off ` +
+        `for days; ${enrolAgain}`,
+    )
+  }
+  if (!peer.isTrusted) {
+    throw new Refusal(
+      401,
+      'unauthenticated',
+      `The client certificate was not issued by this Rehost (${peer.distrust || 'untrusted'}); ${enrolAgain}`,
+    )
+  }
+  if (peer.notBefore.getTime() > time) {
+    throw new Refusal(
+      401,
+      'unauthenticated',
+      `The client certificate is valid only from ${peer.notBefore.toISOString()}: check the clocks`,
+    )
+  }
+  return peer
+}
+
+/** The id in the certificate's one URI. @throws Refusal 403 for anything else than exactly one URI of this kind. */
+function subjectOf(peer: PeerCertificate, kind: 'agent' | 'replicator'): string {
+  const [uri, ...others] = peer.uris
+  const prefix = kind === 'agent' ? agentUri('') : replicatorUri('')
+  if (uri === undefined || others.length > 0 || !uri.startsWith(prefix)) {
+    const seen = peer.uris.length === 0 ? 'no name' : peer.uris.join(', ')
+    throw new Refusal(403, 'forbidden', `The client certificate carries ${seen}; this call is for ${prefix}…`)
+  }
+  return uri.slice(prefix.length)
+}
+
+function refuseSerial(seen: string): never {
+  throw new Refusal(
+    403,
+    'forbidden',
+    `The client certificate ${seen} is no longer the one in use: the agent was installed again or its certificate was renewed elsewhere; ${enrolAgain}`,
+  )
+}
+
+/** The server whose agent calls. @throws Refusal 401, 403 or 404, each saying what to do. */
+export async function authenticateAgent(
+  store: Store,
+  peer: PeerCertificate | undefined,
+  now: Date,
+): Promise<{ known: Versioned<SourceServer>; serial: string }> {
+  const trusted = trustedPeer(peer, now)
+  const id = subjectOf(trusted, 'agent')
+  const found = isId('sourceServer', id) ? await store.get('server', { id }) : undefined
+  if (found === undefined) {
+    throw new Refusal(
+      404,
+      'not-found',
+      `Cannot find source server ${id}: it was deleted in the dashboard. Uninstall this agent (rehost-agent uninstall), or ${enrolAgain}`,
+    )
+  }
+  if (!isSerialOf(found.value.agent, trusted.serial)) refuseSerial(trusted.serial)
+  return { known: found, serial: trusted.serial }
+}
+
+/** The replication server that calls. @throws Refusal 401, 403 or 404. */
+export async function authenticateReplicator(
+  store: Store,
+  peer: PeerCertificate | undefined,
+  now: Date,
+): Promise<{ replicationServer: ReplicationServer; serial: string }> {
+  const trusted = trustedPeer(peer, now)
+  const id = subjectOf(trusted, 'replicator')
+  const found = isId('replicationServer', id) ? await store.get('replicationServer', { id }) : undefined
+  if (found === undefined) {
+    throw new Refusal(
+      404,
+      'not-found',
+      `Cannot find replication server ${id}: it was removed; stop this process`,
+    )
+  }
+  if (!isSerialOf(found.value, trusted.serial)) refuseSerial(trusted.serial)
+  return { replicationServer: found.value, serial: trusted.serial }
+}
+
+/** Whether `serial` is the record's certificate, or the one before it while the renewed one has not been used. */
+function isSerialOf(
+  record: { certificateSerial?: string; previousCertificateSerial?: string },
+  serial: string,
+): boolean {
+  return record.certificateSerial === serial || record.previousCertificateSerial === serial
+}
+
+/** The record once its new certificate was used: the old one is over. The same object when there is none. */
+export function settleSerial<T extends { certificateSerial?: string; previousCertificateSerial?: string }>(
+  record: T,
+  serial: string,
+): T {
+  if (record.previousCertificateSerial === undefined || record.certificateSerial !== serial) return record
+  const { previousCertificateSerial: _old, ...settled } = record
+  return settled as T
+}

@@ -1,0 +1,102 @@
+/**
+ * The agent port: downloads for installers, first contact with a token, and the calls of enrolled agents and replication servers.
+ * @module
+ */
+import type { Context } from 'hono'
+import type { PeerLookup } from './agent_api/identity.ts'
+import type { Services } from './services.ts'
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import {
+  agentEnrolSchema,
+  agentHeartbeatSchema,
+  agentStartSchema,
+  consistencyReachedSchema,
+  renewSchema,
+  replicatorEnrolSchema,
+  replicatorHeartbeatSchema,
+} from '../wire/control_api.ts'
+import { agentBeats, agentLeaves, agentRenews, agentStarts } from './agent_api/agent_calls.ts'
+import { agentFileName } from './agent_api/downloads.ts'
+import { enrolAgent, enrolReplicator, withTokenLimit } from './agent_api/enrol.ts'
+import { authenticateAgent, authenticateReplicator } from './agent_api/identity.ts'
+import { replicatorBeats, replicatorReaches, replicatorRenews } from './agent_api/replicator_calls.ts'
+import { installScript } from './install_command.ts'
+import { Refusal, asRefusal, logFailure, problemResponse } from './problem.ts'
+import { readJson } from './request.ts'
+
+/** An inventory of a thousand disks fits; anything larger is no honest agent. */
+const maxBodyBytes = 2 * 1024 * 1024
+
+/** Makes the app. `peerOf` finds the client certificate of a request. */
+export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
+  const app = new Hono()
+  const agent = (c: Context) => authenticateAgent(services.store, peerOf(c), services.clock())
+  const replicator = (c: Context) => authenticateReplicator(services.store, peerOf(c), services.clock())
+
+  app.use(
+    bodyLimit({
+      maxSize: maxBodyBytes,
+      onError: () => {
+        throw new Refusal(413, 'invalid-input', `The body is larger than ${maxBodyBytes} bytes`)
+      },
+    }),
+  )
+  app.get('/livez', (c) => c.text('ok\n'))
+  app.get('/install.sh', async (c) =>
+    c.body(await installScript(services), 200, { 'Content-Type': 'text/x-shellscript' }),
+  )
+  app.get(`/agent/${agentFileName}`, async (c) => {
+    const { body, sizeBytes } = await services.downloads.file()
+    return c.body(body, 200, { 'Content-Type': 'application/gzip', 'Content-Length': String(sizeBytes) })
+  })
+  app.get(`/agent/${agentFileName}.sha256`, async (c) =>
+    c.text(`${await services.downloads.sha256()}  ${agentFileName}\n`),
+  )
+
+  app.post('/agent/v1/enrol', (c) =>
+    withTokenLimit(services, c, async () =>
+      c.json(await enrolAgent(services, await readJson(c, agentEnrolSchema))),
+    ),
+  )
+  app.post('/replicator/v1/enrol', (c) =>
+    withTokenLimit(services, c, async () =>
+      c.json(await enrolReplicator(services, await readJson(c, replicatorEnrolSchema))),
+    ),
+  )
+  app.post('/agent/v1/start', async (c) =>
+    c.json(await agentStarts(services, await agent(c), await readJson(c, agentStartSchema))),
+  )
+  app.post('/agent/v1/heartbeat', async (c) =>
+    c.json(await agentBeats(services, await agent(c), await readJson(c, agentHeartbeatSchema))),
+  )
+  app.post('/agent/v1/renew', async (c) =>
+    c.json(await agentRenews(services, await agent(c), await readJson(c, renewSchema))),
+  )
+  app.post('/agent/v1/uninstalled', async (c) => {
+    await agentLeaves(services, await agent(c))
+    return c.json({})
+  })
+  app.post('/replicator/v1/heartbeat', async (c) =>
+    c.json(
+      await replicatorBeats(services, await replicator(c), await readJson(c, replicatorHeartbeatSchema)),
+    ),
+  )
+  app.post('/replicator/v1/renew', async (c) =>
+    c.json(await replicatorRenews(services, await replicator(c), await readJson(c, renewSchema))),
+  )
+  app.post('/replicator/v1/consistency-points', async (c) => {
+    await replicatorReaches(services, await replicator(c), await readJson(c, consistencyReachedSchema))
+    return c.json({})
+  })
+
+  app.notFound((c) =>
+    problemResponse(c, new Refusal(404, 'not-found', `There is nothing at ${c.req.path} on the agent port`)),
+  )
+  app.onError((error, c) => {
+    const refusal = asRefusal(error)
+    logFailure(services.log, c, refusal)
+    return problemResponse(c, refusal)
+  })
+  return app
+}

@@ -1,0 +1,20 @@
+/**
+ * Waiting no longer than a deadline. A client that reconnects for ever waits for ever; a page must not.
+ * @module
+ */
+
+/** The result of `work`, unless it takes longer than `milliseconds`. @throws Error naming `what` when it does; whatever `work` throws. */
+export async function withDeadline<T>(work: Promise<T>, milliseconds: number, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`${what} has not answered within ${milliseconds} ms`)),
+      milliseconds,
+    )
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

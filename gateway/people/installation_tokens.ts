@@ -1,0 +1,99 @@
+/**
+ * Installation tokens: made by an operator, spent by agents and replication servers. Spending is one conditional write, so of two who
+ * race for the last use one wins.
+ * @module
+ */
+import type { InstallationToken } from '../../domain/enrolment.ts'
+import type { RandomBytes, TokenId } from '../../domain/ids.ts'
+import type { NewInstallationToken } from '../../domain/installation_token.ts'
+import type { Store, Versioned } from '../../store/store.ts'
+import { newInstallationToken, splitInstallationToken } from '../../domain/installation_token.ts'
+import { mutate } from '../../store/mutate.ts'
+import { Refusal } from '../problem.ts'
+import { isSecret } from '../secrets.ts'
+
+/** Bounds on what may be asked for. */
+export const tokenLimits = { maxUses: 1000, minLifetimeMs: 60_000, maxLifetimeMs: 7 * 86_400_000 } as const
+
+/** Unless asked otherwise: long enough to reach the next machine room. */
+export const defaultTokenLifetimeMs = 3_600_000
+
+/** Makes a token and stores its record. */
+export async function createInstallationToken(
+  store: Store,
+  wanted: NewInstallationToken,
+  random: RandomBytes,
+): Promise<{ token: string; record: InstallationToken }> {
+  const made = await newInstallationToken(wanted, random)
+  await store.create('token', { id: made.record.tokenId }, made.record)
+  return made
+}
+
+const makeAnother = 'make another one with Add server in the dashboard or rehost token'
+
+function refuseIfSpent(token: InstallationToken): void {
+  if (token.usesLeft > 0) return
+  const why = token.usedBy.length === 0 ? 'is revoked' : `was used already by ${token.usedBy.join(', ')}`
+  throw new Refusal(403, 'forbidden', `The installation token ${token.tokenId} ${why}; ${makeAnother}`)
+}
+
+/**
+ * The token, if it may be used now for `purpose`. Nothing is spent.
+ * @throws Refusal 401 for a wrong one; 403 for one that is expired, used up or meant for something else.
+ */
+export async function checkInstallationToken(
+  store: Store,
+  text: string,
+  purpose: InstallationToken['purpose'],
+  now: Date,
+): Promise<Versioned<InstallationToken>> {
+  const { tokenId: id, secret } = splitInstallationToken(text)
+  const found = await store.get('token', { id })
+  if (found === undefined || !isSecret(secret, found.value.secretSha256)) {
+    throw new Refusal(
+      401,
+      'unauthenticated',
+      `The installation token is wrong: copy the whole command, or ${makeAnother}`,
+    )
+  }
+  const token = found.value
+  if (token.purpose !== purpose) {
+    throw new Refusal(403, 'forbidden', `The token ${token.tokenId} is not meant for this; ${makeAnother}`)
+  }
+  if (Date.parse(token.expiresAt) <= now.getTime()) {
+    throw new Refusal(
+      403,
+      'forbidden',
+      `The installation token ${token.tokenId} expired at ${token.expiresAt}; ${makeAnother}`,
+    )
+  }
+  refuseIfSpent(token)
+  return found
+}
+
+/**
+ * Spends one use of a checked token for `subject`.
+ * @throws Refusal as {@link checkInstallationToken} does when others were faster.
+ */
+export async function spendInstallationToken(
+  store: Store,
+  text: string,
+  purpose: InstallationToken['purpose'],
+  subject: string,
+  now: Date,
+): Promise<void> {
+  const { value } = await checkInstallationToken(store, text, purpose, now)
+  const spend = (token: InstallationToken): InstallationToken => {
+    refuseIfSpent(token)
+    return { ...token, usesLeft: token.usesLeft - 1, usedBy: [...token.usedBy, subject] }
+  }
+  // As many attempts as there can be racers: each lost race means that somebody else won one.
+  await mutate(store, 'token', { id: value.tokenId }, spend, tokenLimits.maxUses)
+}
+
+/** Takes away what is left of a token. @throws NotFoundError. */
+export async function revokeInstallationToken(store: Store, tokenId: TokenId): Promise<void> {
+  await mutate(store, 'token', { id: tokenId }, (token) =>
+    token.usesLeft === 0 ? token : { ...token, usesLeft: 0 },
+  )
+}

@@ -1,0 +1,71 @@
+/**
+ * What the gateway's handlers work with. Everything comes from outside: `main.ts` chooses the implementations, tests choose others.
+ * @module
+ */
+import type { RandomBytes } from '../domain/ids.ts'
+import type { ChangeNotice, ChangePublisher } from '../queues/changes.ts'
+import type { WakeUps } from '../queues/enqueue.ts'
+import type { Store } from '../store/store.ts'
+import type { AgentDownloads } from './agent_api/downloads.ts'
+import type { Artefacts } from './artefacts.ts'
+import type { CertIssuer } from './certificates/issuer.ts'
+import type { Fleet } from './fleet.ts'
+import type { RateLimiter } from './rate_limit.ts'
+import type { TelemetryStore } from './telemetry.ts'
+
+/** The log: one JSON line each. */
+export interface Log {
+  info(fields: Record<string, unknown>, message: string): void
+  warn(fields: Record<string, unknown>, message: string): void
+  error(fields: Record<string, unknown>, message: string): void
+}
+
+/** Notices of changes, from any process. */
+export interface ChangeFeed {
+  /** Calls `listener` for each notice until the function returned is called. */
+  listen(listener: (notice: ChangeNotice) => void): () => void
+}
+
+/** Facts of this installation that pages and scripts show. */
+export interface Installation {
+  version: string
+  /** `https://host:port`: where agents reach the gateway. */
+  agentUrl: string
+  /** SHA-256 of the gateway's public key on the agent port, base64. */
+  pin: string
+  agentPort: number
+  replicationPort: number
+}
+
+/** The limits on guessing, each by address. */
+export interface RateLimits {
+  signIn: RateLimiter
+  token: RateLimiter
+  api: RateLimiter
+}
+
+/** What the install script carries. */
+export interface InstallScriptFacts {
+  agentUrl: string
+  caPem: string
+  pin: string
+  agentSha256: string
+}
+
+/** Everything. */
+export interface Services {
+  store: Store
+  fleet: Fleet
+  wakeUps: WakeUps
+  changes: ChangePublisher & ChangeFeed
+  telemetry: TelemetryStore
+  issuer: CertIssuer
+  artefacts: Artefacts
+  downloads: AgentDownloads
+  renderInstallScript: (facts: InstallScriptFacts) => string
+  installation: Installation
+  rateLimits: RateLimits
+  clock: () => Date
+  random: RandomBytes
+  log: Log
+}

@@ -1,0 +1,60 @@
+/**
+ * Live figures in Redis. Nothing is decided from them, so trouble in reading them shows as figures missing, never as a failed page.
+ * @module
+ */
+import type { ServerTelemetry } from '../wire/telemetry.ts'
+import { serverTelemetrySchema, telemetryKey } from '../wire/telemetry.ts'
+
+/** Reads and offers figures. */
+export interface TelemetryStore {
+  /** The figures there are for `sourceServerIds`; those without are not in the map. */
+  read(sourceServerIds: readonly string[]): Promise<Map<string, ServerTelemetry>>
+  /** Stores an agent's own figures for a few seconds, unless its replicator reports: that one measures what is durable. */
+  offer(telemetry: ServerTelemetry): Promise<void>
+}
+
+/** The part of a Redis client that this needs. */
+export interface TelemetryRedis {
+  mGet(keys: string[]): Promise<(string | null)[]>
+  set(
+    key: string,
+    value: string,
+    options: { condition: 'NX'; expiration: { type: 'EX'; value: number } },
+  ): Promise<unknown>
+}
+
+/** An agent's own figures live this long: it reports again before that. */
+const offeredTtlSeconds = 5
+
+/** Figures in Redis. */
+export class RedisTelemetry implements TelemetryStore {
+  readonly #redis: TelemetryRedis
+
+  constructor(redis: TelemetryRedis) {
+    this.#redis = redis
+  }
+
+  async read(sourceServerIds: readonly string[]): Promise<Map<string, ServerTelemetry>> {
+    if (sourceServerIds.length === 0) return new Map()
+    const texts = await this.#redis.mGet(sourceServerIds.map(telemetryKey))
+    return readAll(texts)
+  }
+
+  async offer(telemetry: ServerTelemetry): Promise<void> {
+    await this.#redis.set(telemetryKey(telemetry.sourceServerId), JSON.stringify(telemetry), {
+      condition: 'NX',
+      expiration: { type: 'EX', value: offeredTtlSeconds },
+    })
+  }
+}
+
+/** Decodes what is well formed; a figure of another version is left out. */
+function readAll(texts: readonly (string | null)[]): Map<string, ServerTelemetry> {
+  const found = new Map<string, ServerTelemetry>()
+  for (const text of texts) {
+    if (text === null) continue
+    const parsed = serverTelemetrySchema.safeParse(JSON.parse(text))
+    if (parsed.success) found.set(parsed.data.sourceServerId, parsed.data)
+  }
+  return found
+}

@@ -1,0 +1,56 @@
+/**
+ * Redis connections: made from a URL, never silent about trouble, never the death of their process.
+ * @module
+ */
+import { createClient } from 'redis'
+
+/** A connection. */
+export type RedisClient = ReturnType<typeof createClient>
+
+/** Where trouble is told. */
+export type RedisTrouble = (message: string) => void
+
+/** Waits between tries to reconnect grow to this. */
+const maxReconnectDelayMs = 2000
+
+/** Socket options of `redis://…`, `rediss://…` or `unix:///path/to/socket`. @throws TypeError for anything else. */
+function connectionOptions(url: string): { url: string } | { socket: { path: string } } {
+  const parsed = new URL(url)
+  if (parsed.protocol === 'unix:') return { socket: { path: decodeURIComponent(parsed.pathname) } }
+  if (parsed.protocol === 'redis:' || parsed.protocol === 'rediss:') return { url }
+  throw new TypeError(`Cannot use REDIS_URL with protocol ${parsed.protocol} as Redis: use redis://, rediss:// or unix:///path`)
+}
+
+/**
+ * A client that has not connected yet. It reconnects for ever; the first error of an outage is told to `trouble`, and its end too.
+ * @throws TypeError when `url` is not a Redis URL.
+ */
+export function createRedisClient(url: string, trouble: RedisTrouble): RedisClient {
+  const options = connectionOptions(url)
+  const reconnectStrategy = (retries: number): number => Math.min(50 * 2 ** Math.min(retries, 10), maxReconnectDelayMs)
+  const client: RedisClient = createClient(
+    'url' in options
+      ? { url: options.url, socket: { reconnectStrategy } }
+      : { socket: { path: options.socket.path, tls: false, reconnectStrategy } },
+  )
+  let isDown = false
+  client.on('error', (error: Error) => {
+    if (!isDown) trouble(`Cannot reach Redis: ${error.message}; trying again until it is back`)
+    isDown = true
+  })
+  client.on('ready', () => {
+    if (isDown) trouble('Redis is back')
+    isDown = false
+  })
+  return client
+}
+
+/**
+ * Checks what a queue store must not do: evict keys. Answers with a sentence when it may.
+ */
+export async function evictionWarning(client: RedisClient): Promise<string | undefined> {
+  const answer = await client.configGet('maxmemory-policy')
+  const policy = answer['maxmemory-policy']
+  if (policy === undefined || policy === 'noeviction') return undefined
+  return `Redis has maxmemory-policy ${policy} and may drop queue entries: set it to noeviction`
+}

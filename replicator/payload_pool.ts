@@ -1,0 +1,65 @@
+/**
+ * Memory for payloads: buffers that are used again, and a bound on what all connections together keep under way.
+ * @module
+ */
+import { maxPayloadBytes } from '../wire/frame.ts'
+
+/** Payloads smaller than this are not worth a buffer of the largest size. */
+const pooledFromBytes = 256 * 1024
+
+/** Buffers kept for later, at most. */
+const maxKept = 32
+
+/** Shared by all sessions of a replicator. */
+export class PayloadPool {
+  readonly #budgetBytes: number
+  readonly #free: ArrayBuffer[] = []
+  readonly #own = new WeakSet<ArrayBufferLike>()
+  readonly #waiting = new Set<() => void>()
+  #underWayBytes = 0
+
+  /** @param budgetBytes what may be under way before sessions are asked to read no more. Default: 256 MiB. */
+  constructor(budgetBytes = 256 * 1024 * 1024) {
+    this.#budgetBytes = budgetBytes
+  }
+
+  /** A buffer for a payload of `bytes`. Give it back with {@link release}, or forget it. */
+  allocate(bytes: number): Uint8Array {
+    if (bytes < pooledFromBytes) return Buffer.allocUnsafeSlow(bytes)
+    const memory = this.#free.pop() ?? new ArrayBuffer(maxPayloadBytes)
+    this.#own.add(memory)
+    return new Uint8Array(memory)
+  }
+
+  /** Takes back the memory behind `payload`, if it is the pool's. Nobody may look at it afterwards. */
+  release(payload: Uint8Array): void {
+    const memory = payload.buffer
+    if (memory instanceof ArrayBuffer && this.#own.delete(memory) && this.#free.length < maxKept) {
+      this.#free.push(memory)
+    }
+  }
+
+  /** Whether sessions should stop taking on work. */
+  get isExhausted(): boolean {
+    return this.#underWayBytes >= this.#budgetBytes
+  }
+
+  /** Counts `bytes` of work that begins. */
+  begin(bytes: number): void {
+    this.#underWayBytes += bytes
+  }
+
+  /** Counts `bytes` of work that has ended, and wakes who waited. */
+  end(bytes: number): void {
+    this.#underWayBytes -= bytes
+    if (this.isExhausted || this.#waiting.size === 0) return
+    const woken = [...this.#waiting]
+    this.#waiting.clear()
+    for (const wake of woken) wake()
+  }
+
+  /** Calls `wake` once, when the pool is no longer exhausted. */
+  onRoom(wake: () => void): void {
+    this.#waiting.add(wake)
+  }
+}

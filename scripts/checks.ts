@@ -1,0 +1,83 @@
+/**
+ * Everything that judges the source without running it, and the test suites: `npm run ok` and `npm test`.
+ *
+ * `node scripts/checks.ts ok` runs types, lint, format and the tests that need no service; `node scripts/checks.ts all` runs the
+ * rest too, among them the migration of a booted guest. The last line is `N passed, N failed`.
+ * @module
+ */
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+const bin = join(root, 'node_modules/.bin')
+
+/** The programs that `deno check` must accept. */
+const entryPoints = [
+  'gateway/main.ts',
+  'workers/main.ts',
+  'replicator/main.ts',
+  'agent/main.ts',
+  'store/embedded/main.ts',
+  'bin/rehost.ts',
+]
+
+interface Tally {
+  passed: number
+  failed: number
+}
+
+/** Runs a command with its output shown; resolves to its exit code. */
+function run(command: string, args: string[]): Promise<number> {
+  console.log(`\n$ ${[command.replace(`${root}/`, ''), ...args].join(' ')}`)
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+    child.once('error', reject)
+    child.once('close', (code) => resolve(code ?? 1))
+  })
+}
+
+/** A check counts as one. */
+async function check(command: string, args: string[]): Promise<Tally> {
+  const code = await run(command, args)
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 }
+}
+
+/** A test run counts as many as it has tests; one that could not run, or ran none, counts as a failure. */
+async function suite(args: string[]): Promise<Tally> {
+  const folder = await mkdtemp(join(tmpdir(), 'rehost-tests-'))
+  const file = join(folder, 'results.json')
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  const code = await run(process.execPath, [vitest, 'run', ...args, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`])
+  const text = await readFile(file, 'utf8').catch(() => '{}')
+  await rm(folder, { recursive: true, force: true })
+  const results = JSON.parse(text) as { numPassedTests?: number; numFailedTests?: number; numFailedTestSuites?: number }
+  const passed = results.numPassedTests ?? 0
+  const failed = Math.max(results.numFailedTests ?? 0, code === 0 && passed > 0 ? 0 : 1)
+  return { passed, failed }
+}
+
+const mode = process.argv[2]
+if (mode !== 'ok' && mode !== 'all') {
+  console.error('Usage: node scripts/checks.ts ok|all')
+  process.exit(2)
+}
+
+const tallies: Tally[] = [
+  await check(join(bin, 'tsc'), ['-p', '.']),
+  await check(join(bin, 'oxlint'), ['--type-aware']),
+  await check(join(bin, 'prettier'), ['--check', '--log-level', 'warn', '.']),
+]
+if (mode === 'ok') {
+  tallies.push(await suite(['test/unit']))
+} else {
+  tallies.push(await check(join(bin, 'deno'), ['check', '--node-modules-dir=manual', ...entryPoints]))
+  tallies.push(await suite([]))
+  tallies.push(await suite(['--config', 'vitest.e2e.config.ts']))
+}
+
+const passed = tallies.reduce((sum, tally) => sum + tally.passed, 0)
+const failed = tallies.reduce((sum, tally) => sum + tally.failed, 0)
+console.log(`\n${passed} passed, ${failed} failed`)
+process.exit(failed === 0 ? 0 : 1)

@@ -1,0 +1,45 @@
+/**
+ * The memory cloud keeps the contract.
+ * @module
+ */
+import { open, readFile, readdir } from 'node:fs/promises'
+import { MemoryCloud, type Guest } from '../../cloud/memory/cloud.ts'
+import { MemoryProvider } from '../../cloud/memory/provider.ts'
+import { textOf, writtenLine } from '../fixtures/boot_sector.ts'
+import { cloudContract } from './cloud_contract.ts'
+
+/** Does what the boot sector of the fixture does when a processor runs it. */
+const bootSectorGuest: Guest = async ({ diskPaths: [disk = ''] }) => {
+  const sector = (await readFile(disk)).subarray(0, 512)
+  await writeAt(disk, 512, sector)
+  return { consoleText: textOf(sector) + writtenLine }
+}
+
+async function writeAt(file: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {
+  const handle = await open(file, 'r+')
+  await handle.write(bytes, 0, bytes.length, offsetBytes)
+  await handle.close()
+}
+
+cloudContract({
+  name: 'memory',
+  imagesMayGoFirst: false,
+  bootTimeoutMs: 1000,
+  make: async (folder) => {
+    const memory = new MemoryCloud(bootSectorGuest)
+    return {
+      open: () =>
+        new MemoryProvider({ dataDir: folder, publicHost: '127.0.0.1', replicationPort: 1500 }, memory),
+      writeVolume: writeAt,
+      readDisk: async ({ path: file }, offsetBytes, lengthBytes) =>
+        (await readFile(file)).subarray(offsetBytes, offsetBytes + lengthBytes),
+      writeDisk: ({ path: file }, offsetBytes, bytes) => writeAt(file, offsetBytes, bytes),
+      crashReplicationServer: async (id) => memory.crashReplicationServer(id),
+      leftovers: async () => {
+        const names = await readdir(folder, { recursive: true })
+        return names.filter((name) => name !== 'cloud')
+      },
+      dispose: async () => undefined,
+    }
+  },
+})

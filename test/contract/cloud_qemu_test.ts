@@ -1,0 +1,88 @@
+/**
+ * The QEMU cloud keeps the contract, with real machines.
+ * @module
+ */
+import { execFile } from 'node:child_process'
+import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { layoutOf } from '../../cloud/qemu/layout.ts'
+import { processState, stopEverything } from '../../cloud/qemu/processes.ts'
+import { createProvider } from '../../cloud/registry.ts'
+import type { CloudResource } from '../../cloud/provider.ts'
+import type { ReplicationServerId } from '../../domain/ids.ts'
+import { processesBelow, qemuSettings } from '../fixtures/qemu_cloud.ts'
+import { cloudContract } from './cloud_contract.ts'
+
+const run = promisify(execFile)
+
+cloudContract({
+  name: 'qemu',
+  imagesMayGoFirst: false,
+  bootTimeoutMs: 30_000,
+  make: async (folder) => {
+    const layout = layoutOf(folder)
+    return {
+      open: () => createProvider('qemu', qemuSettings(folder)),
+      writeVolume: async (devicePath, offsetBytes, bytes) => {
+        const handle = await open(devicePath, 'r+')
+        await handle.write(bytes, 0, bytes.length, offsetBytes)
+        await handle.close()
+      },
+      readDisk: async (disk, offsetBytes, lengthBytes) => {
+        const raw = path.join(folder, 'read.raw')
+        await run('qemu-img', ['convert', '-U', '-f', disk.format, '-O', 'raw', disk.path, raw])
+        const bytes = await readFile(raw)
+        await rm(raw)
+        return bytes.subarray(offsetBytes, offsetBytes + lengthBytes)
+      },
+      writeDisk: async (disk, offsetBytes, bytes) => {
+        const file = path.join(folder, 'write.raw')
+        // qemu-io writes whole sectors from a file; the rest of the sector is what was there.
+        const sector = Buffer.alloc(512)
+        bytes.copy(sector)
+        await writeFile(file, sector)
+        await run('qemu-io', ['-f', disk.format, '-c', `write -s ${file} ${offsetBytes} 512`, disk.path])
+        await rm(file)
+      },
+      crashReplicationServer: async (id: ReplicationServerId) => {
+        const { pid } = await processState(layout.replicationServer(id))
+        if (pid === undefined) throw new Error(`Cannot crash ${id}: it does not run`)
+        process.kill(pid, 'SIGKILL')
+        while ((await processState(layout.replicationServer(id))).pid !== undefined) {
+          await new Promise((resolve) => setTimeout(resolve, 10))
+        }
+      },
+      forgetCompletion: async (resource) => {
+        const file = metadataOf(resource)
+        const metadata = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>
+        const { attachedTo: _, ...begun } = { ...metadata, progress: 'CREATING' }
+        await writeFile(file, JSON.stringify(begun))
+      },
+      leftovers: async () => {
+        const names = await readdir(layout.root, { recursive: true })
+        const folders = ['replication-servers', 'volumes', 'snapshots', 'images', 'machines']
+        const files = names.filter((name) => ![...folders, 'accelerator.json'].includes(name))
+        return [...files, ...(await processesBelow(folder)).map((pid) => `process ${pid}`)]
+      },
+      dispose: async () => {
+        await stopEverything(folder)
+      },
+    }
+
+    function metadataOf({ kind, id }: Pick<CloudResource, 'kind' | 'id'>): string {
+      switch (kind) {
+        case 'volume':
+          return path.join(layout.volumes, `${id}.json`)
+        case 'snapshot':
+          return path.join(layout.snapshots, `${id}.json`)
+        case 'image':
+          return path.join(layout.images, id, 'image.json')
+        case 'machine':
+          return path.join(layout.machines, id, 'machine.json')
+        case 'replicationServer':
+          return path.join(layout.replicationServers, id, 'spec.json')
+      }
+    }
+  },
+})

@@ -1,0 +1,134 @@
+import { randomInt } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Demo, guestViewOfHost } from '../../bin/demo/demo.ts'
+import { processLeftovers, stagingLeftovers } from '../../bin/demo/leftovers.ts'
+import { getServer } from '../../bin/demo/service_view.ts'
+import { readSupervisorConfig } from '../../bin/supervisor/config.ts'
+import { differingPaths, filesOfDisk } from '../fixtures/disk_files.ts'
+import { SeededRandom } from '../fixtures/random.ts'
+import { freePorts } from '../fixtures/waiting.ts'
+
+/**
+ * One migration of a booted, busy guest while processes are killed at moments drawn from a seed. `SEED=… npx vitest …` replays the moments;
+ * `KILLS=n` draws more of them in each phase.
+ */
+const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
+const killsPerPhase = Number(process.env['KILLS'] ?? 3)
+
+const root = join(import.meta.dirname, '../..')
+const abort = new AbortController()
+let dataDir: string
+let demo: Demo
+
+beforeAll(async () => {
+  console.log(`SEED=${seed}`)
+  dataDir = await mkdtemp(join(tmpdir(), 'rehost-e2e-'))
+  const [http, agent, replication, dynamodb] = await freePorts(4)
+  const environment = {
+    ...process.env,
+    REHOST_DATA_DIR: dataDir,
+    REHOST_HTTP_PORT: String(http),
+    REHOST_AGENT_PORT: String(agent),
+    REHOST_REPLICATION_PORT: String(replication),
+    REHOST_DYNAMODB_PORT: String(dynamodb),
+    REHOST_LISTEN_HOST: '127.0.0.1',
+    REHOST_PUBLIC_HOST: guestViewOfHost,
+  }
+  demo = new Demo({
+    root,
+    config: readSupervisorConfig(environment),
+    environment,
+    isFresh: false,
+    say: (line) => console.log(line),
+    terminal: process.stdout,
+    now: () => performance.now(),
+    signal: abort.signal,
+  })
+  await demo.prepare()
+})
+
+afterAll(async () => {
+  await demo.close()
+  expect(await processLeftovers(dataDir)).toEqual([])
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+/** Ways to hurt a migration, by name. */
+const hurts: Record<string, () => Promise<unknown>> = {
+  agent: () => demo.source.guestExec('systemctl kill -s KILL rehost-agent'),
+  replicator: async () => {
+    const folder = join(dataDir, 'cloud', 'replication-servers')
+    for (const id of await readdir(folder)) {
+      const pid = Number.parseInt(await readFile(join(folder, id, 'pid'), 'utf8'), 10)
+      process.kill(pid, 'SIGKILL')
+    }
+  },
+  worker: async () => killService('workers'),
+  gateway: async () => killService('gateway'),
+  redis: async () => killService('redis'),
+}
+
+function killService(name: string): void {
+  const pid = demo.service.pids()[name]
+  if (pid !== undefined) process.kill(pid, 'SIGKILL')
+}
+
+/** Runs `phase` while hurting it at moments within its first `withinMs`. */
+async function hurtDuring<T>(random: SeededRandom, names: string[], withinMs: number, phase: Promise<T>): Promise<T> {
+  const moments = Array.from({ length: killsPerPhase }, () => ({ atMs: random.integer(withinMs), name: random.pick(names) }))
+  moments.sort((left, right) => left.atMs - right.atMs)
+  let isOver = false
+  const over = phase.finally(() => {
+    isOver = true
+  })
+  const hurting = (async () => {
+    let elapsedMs = 0
+    for (const { atMs, name } of moments) {
+      await sleep(atMs - elapsedMs)
+      elapsedMs = atMs
+      if (isOver) return
+      console.log(`  ✂ kill ${name} ${atMs} ms into the phase`)
+      await hurts[name]?.()
+    }
+  })()
+  const [result] = await Promise.all([over, hurting])
+  return result
+}
+
+describe('migration of a booted guest', () => {
+  it('ends identical although agent, replicator, worker, gateway and Redis are killed on the way', async () => {
+    const random = new SeededRandom(seed)
+    await hurtDuring(random, ['agent', 'replicator', 'gateway', 'worker', 'redis'], 20_000, demo.replicate())
+
+    expect(await hurtDuring(random, ['worker', 'agent', 'replicator', 'gateway'], 30_000, demo.test())).toBe('PASSED')
+    expect(await demo.compare()).toBe(true)
+    await expectOnlyNamedChanges()
+
+    const cutover = await hurtDuring(random, ['worker', 'redis'], 30_000, demo.cutOver())
+    expect(cutover.verdict).toBe('PASSED')
+    expect(await demo.compare()).toBe(true)
+
+    expect(await demo.finalize()).toBe(true)
+    expect(await stagingLeftovers(dataDir)).toEqual([])
+    const server = await getServer(demo.api, demo.serverId)
+    expect(server.lifecycle.state).toBe('CUTOVER')
+    expect(server.replication.state).toBe('DISCONNECTED')
+  })
+})
+
+/** The converted disk differs from the snapshot in the files that the conversion report names, and in no other. */
+async function expectOnlyNamedChanges(): Promise<void> {
+  const { launchedInstance } = await getServer(demo.api, demo.serverId)
+  const cloud = join(dataDir, 'cloud')
+  const before = await filesOfDisk(join(cloud, 'snapshots', `${launchedInstance?.snapshotIds[0]}.raw`), 'raw')
+  const after = await filesOfDisk(join(cloud, 'images', String(launchedInstance?.imageId), 'disk0.qcow2'), 'qcow2')
+  const { changes } = await demo.api.get<{ changes: { path?: string }[] }>(`/jobs/${launchedInstance?.jobId}/conversion`)
+  const named = changes.flatMap(({ path }) => (path === undefined ? [] : [path]))
+  expect(before.size).toBeGreaterThan(5000)
+  const unnamed = differingPaths(before, after).filter((path) => !named.some((own) => path === own || path.startsWith(`${own}/`)))
+  expect(unnamed).toEqual([])
+}

@@ -1,0 +1,231 @@
+/**
+ * One job: its steps with their durations, its log, and what the launch left to look at.
+ * @module
+ */
+import type { Job, JobLogItem, ParticipatingServer } from '../../domain/job.ts'
+import type { Task, TaskStep } from '../../domain/task.ts'
+import type { Html } from '../html.ts'
+import type { Frame } from '../layout.ts'
+import { count, dateTime, duration, when } from '../format.ts'
+import { html, nothing } from '../html.ts'
+import { icon } from '../icons.ts'
+import { layout } from '../layout.ts'
+import { badge, card, emptyState, facts, notice, pageHead } from '../parts.ts'
+import { initiatorWords, launchWords, stepWord } from '../words.ts'
+
+/** A change that conversion made, or that it found unneeded. */
+export interface ConversionChange {
+  name: string
+  detail: string
+}
+
+/** What a launch of one server left. */
+export interface LaunchReport {
+  server: ParticipatingServer
+  hostname: string
+  task: Task | undefined
+  conversion: ConversionChange[]
+  /** The last part of the serial console. */
+  serialLog: string | undefined
+  hasScreenshot: boolean
+}
+
+/** A job as shown. */
+export interface JobModel {
+  job: Job
+  reports: LaunchReport[]
+  log: JobLogItem[]
+  now: Date
+}
+
+/** The page. */
+export function jobPage(frame: Frame, model: JobModel, stream: string): Html {
+  const body = html`${pageHead(initiatorWords[model.job.initiatedBy], { back: { href: '/jobs', label: 'Launch history' }, lead: html`<code>${model.job.jobId}</code>` })}
+    <div class="columns">
+      <div class="column-main">
+        ${model.reports.map((report) => html`${stepsCard(model, report)}${screenCard(model.job, report)}${conversionCard(report)}${serialCard(model.job, report)}`)}
+      </div>
+      <div class="column-side">${summaryCard(model)}${logCard(model)}</div>
+    </div>`
+  return layout(frame, { title: initiatorWords[model.job.initiatedBy], section: 'jobs', body, stream })
+}
+
+/** The parts that change while one looks, by the id of the element that each replaces. */
+export function jobParts(model: JobModel): Map<string, Html> {
+  const parts = new Map<string, Html>([
+    ['summary', summaryCard(model)],
+    ['log', logCard(model)],
+  ])
+  for (const report of model.reports) {
+    const id = report.server.sourceServerId
+    parts.set(`steps-${id}`, stepsCard(model, report))
+    parts.set(`screen-${id}`, screenCard(model.job, report))
+    parts.set(`conversion-${id}`, conversionCard(report))
+    parts.set(`serial-${id}`, serialCard(model.job, report))
+  }
+  return parts
+}
+
+function summaryCard({ job, reports, now }: JobModel): Html {
+  const took = Date.parse(job.endedAt ?? now.toISOString()) - Date.parse(job.createdAt)
+  return card(
+    'Summary',
+    facts([
+      [
+        'Servers',
+        html`<ul class="plain">
+          ${reports.map((report) => html`<li><a href="/servers/${report.server.sourceServerId}">${report.hostname}</a> ${badge(launchWords[report.server.launchStatus])}</li>`)}
+        </ul>`,
+      ],
+      ['Asked by', job.actor],
+      ['Started', html`${dateTime(job.createdAt)}`],
+      [job.endedAt === undefined ? 'Running for' : 'Took', duration(took)],
+      ['Machines', machines(reports)],
+    ]),
+    { id: 'summary', picture: 'info' },
+  )
+}
+
+function machines(reports: readonly LaunchReport[]): Html | undefined {
+  const ids = reports.flatMap(({ server }) => (server.machineId === undefined ? [] : [server.machineId]))
+  return ids.length === 0 ? undefined : html`${ids.map((id) => html`<code>${id}</code> `)}`
+}
+
+function stepsCard({ now }: JobModel, report: LaunchReport): Html {
+  const { server, task, hostname } = report
+  const failure = server.failure ?? task?.failure
+  const steps = task?.steps ?? []
+  return card(
+    hostname,
+    html`${failure === undefined ? nothing : notice('bad', 'It did not work', failure)}${
+      steps.length === 0
+        ? html`<p class="muted">The steps appear when a worker takes the job.</p>`
+        : html`<ol class="timeline">
+            ${steps.map((step) => stepItem(step, now))}
+          </ol>`
+    }`,
+    {
+      id: `steps-${server.sourceServerId}`,
+      picture: 'server',
+      aside: badge(launchWords[server.launchStatus]),
+    },
+  )
+}
+
+function stepItem(step: TaskStep, now: Date): Html {
+  const pictures = {
+    PENDING: icon('circle'),
+    RUNNING: icon('sync'),
+    DONE: icon('circleCheck'),
+    FAILED: icon('circleCross'),
+    UNDONE: icon('back'),
+    SKIPPED: icon('circleCheck'),
+  } as const
+  const said = {
+    PENDING: 'to come',
+    RUNNING: 'running',
+    DONE: 'done',
+    FAILED: 'failed',
+    UNDONE: 'undone',
+    SKIPPED: 'not needed',
+  } as const
+  const took =
+    step.startedAt === undefined
+      ? nothing
+      : html`<span class="step-time"
+          >${duration(Date.parse(step.endedAt ?? now.toISOString()) - Date.parse(step.startedAt))}</span
+        >`
+  const tries =
+    step.attempts > 1 ? html` <span class="chip">${count(step.attempts, 'attempt')}</span>` : nothing
+  return html`<li class="step ${step.status.toLowerCase()}">
+    ${pictures[step.status]}
+    <div>
+      <p>${stepWord(step.name)}<span class="visually-hidden">, ${said[step.status]}</span>${tries}</p>
+      ${step.error === undefined ? nothing : html`<p class="step-error">${step.error}</p>`}
+    </div>
+    ${took}
+  </li>`
+}
+
+function screenCard(job: Job, { server, hostname, hasScreenshot }: LaunchReport): Html {
+  const id = `screen-${server.sourceServerId}`
+  if (!hasScreenshot) return html`<div id="${id}"></div>`
+  const address = `/jobs/${job.jobId}/${server.sourceServerId}/screenshot.png`
+  return card(
+    'Screen',
+    html`<a href="${address}"
+      ><img
+        class="screen"
+        src="${address}"
+        alt="Screen of the machine launched for ${hostname}"
+        loading="lazy"
+    /></a>`,
+    { id, picture: 'terminal' },
+  )
+}
+
+function conversionCard({ server, conversion }: LaunchReport): Html {
+  const id = `conversion-${server.sourceServerId}`
+  if (conversion.length === 0) return html`<div id="${id}"></div>`
+  return card(
+    'What conversion changed',
+    html`<p class="muted">On the copy only; the source server is not touched.</p>
+      <ul class="changes">
+        ${conversion.map(
+          (change) =>
+            html`<li>
+              ${icon('check')}
+              <div>
+                <strong>${change.name}</strong>
+                <p class="muted">${change.detail}</p>
+              </div>
+            </li>`,
+        )}
+      </ul>`,
+    { id, picture: 'settings' },
+  )
+}
+
+function serialCard(job: Job, { server, serialLog }: LaunchReport): Html {
+  const id = `serial-${server.sourceServerId}`
+  if (serialLog === undefined) return html`<div id="${id}"></div>`
+  return card(
+    'Serial console',
+    html`<pre class="console" tabindex="0" aria-label="Serial console, last part">${serialLog}</pre>`,
+    {
+      id,
+      picture: 'terminal',
+      aside: html`<a class="quiet-link" href="/jobs/${job.jobId}/${server.sourceServerId}/serial.log"
+        >Whole log</a
+      >`,
+    },
+  )
+}
+
+function logCard({ log, now }: JobModel): Html {
+  if (log.length === 0) {
+    return html`<section class="card" id="log">
+      ${emptyState('history', 'The log is empty', html`Entries appear as the job proceeds.`)}
+    </section>`
+  }
+  const items = log.map(
+    (item) =>
+      html`<li
+        class="event ${item.event.endsWith('FAIL') || item.event.endsWith('FAILED') ? 'error' : 'info'}"
+      >
+        ${icon('dot')}
+        <div>
+          <p><code class="log-event">${item.event}</code> ${item.message}</p>
+          ${item.rawError === undefined ? nothing : html`<p class="step-error">${item.rawError}</p>`}
+          <p class="muted">${when(item.at, now)}</p>
+        </div>
+      </li>`,
+  )
+  return card(
+    'Job log',
+    html`<ol class="events">
+      ${items}
+    </ol>`,
+    { id: 'log', picture: 'history' },
+  )
+}

@@ -1,0 +1,96 @@
+/**
+ * Changing how a server is launched.
+ * @module
+ */
+import type { LaunchConfiguration, SourceServer } from '../../domain/source_server.ts'
+import type { Html } from '../html.ts'
+import type { Frame } from '../layout.ts'
+import { html, nothing } from '../html.ts'
+import { icon } from '../icons.ts'
+import { layout } from '../layout.ts'
+import { pageHead } from '../parts.ts'
+
+/** The form, as it is or as it was sent and refused. */
+export interface LaunchConfigurationModel {
+  server: SourceServer
+  configuration: LaunchConfiguration
+  problem?: string | undefined
+}
+
+/** How a check is written in the form: `80 / words that must be there`. */
+export function writeHttpCheck(check: LaunchConfiguration['httpChecks'][number]): string {
+  return [String(check.port), check.path, ...(check.contains === undefined ? [] : [check.contains])].join(' ')
+}
+
+/** The page. */
+export function launchConfigurationPage(
+  frame: Frame,
+  { server, configuration, problem }: LaunchConfigurationModel,
+): Html {
+  const address = `/servers/${server.sourceServerId}`
+  const option = (value: string, label: string, chosen: string) =>
+    html`<option value="${value}" ${value === chosen ? html` selected` : nothing}>${label}</option>`
+  const body = html`<div class="narrow">
+    ${pageHead('Launch settings', { back: { href: address, label: server.sourceProperties.identificationHints.hostname } })}
+    ${problem === undefined ? nothing : html`<p class="strip tone-bad" role="alert">${icon('circleCross')}<span>${problem}</span></p>`}
+    <form class="card form" method="post" action="${address}/launch-configuration">
+      <label class="field"
+        ><span>Machine name</span><input name="name" value="${configuration.name}" maxlength="255" required
+      /></label>
+      <div class="field-pair">
+        <label class="field"
+          ><span>Size</span
+          ><select name="rightSizing">
+            ${option('BASIC', 'Like the source', configuration.rightSizing)}${option('NONE', 'Given by the target', configuration.rightSizing)}
+          </select></label
+        >
+        <label class="field"
+          ><span>Boot</span
+          ><select name="bootMode">
+            ${option('USE_SOURCE', 'Like the source', configuration.bootMode)}${option('LEGACY_BIOS', 'BIOS', configuration.bootMode)}${option('UEFI', 'UEFI', configuration.bootMode)}
+          </select></label
+        >
+        <label class="field"
+          ><span>After launch</span
+          ><select name="launchDisposition">
+            ${option('STARTED', 'Started', configuration.launchDisposition)}${option('STOPPED', 'Left stopped', configuration.launchDisposition)}
+          </select></label
+        >
+        <label class="field"
+          ><span>Seconds a boot may take</span
+          ><input
+            name="bootTimeoutSeconds"
+            type="number"
+            min="30"
+            max="7200"
+            value="${configuration.bootTimeoutSeconds}"
+            required
+        /></label>
+      </div>
+      <label class="field"
+        ><span>Ports to reach on the launched machine</span
+        ><input
+          name="reachablePorts"
+          value="${configuration.reachablePorts.join(', ')}"
+          inputmode="numeric"
+          aria-describedby="ports-hint"
+        /><small id="ports-hint"
+          >Separated by commas; the machine is otherwise alone in its network</small
+        ></label
+      >
+      <label class="field"
+        ><span>Web pages that must answer</span
+        ><textarea name="httpChecks" rows="4" spellcheck="false" aria-describedby="checks-hint">
+${configuration.httpChecks.map(writeHttpCheck).join('\n')}</textarea
+        ><small id="checks-hint"
+          >One a line: port, path, and words the page must contain. For example: 80 / Welcome</small
+        ></label
+      >
+      <div class="confirm-buttons">
+        <a class="button" href="${address}">Cancel</a
+        ><button class="button primary" type="submit">Save</button>
+      </div>
+    </form>
+  </div>`
+  return layout(frame, { title: 'Launch settings', section: 'servers', body })
+}

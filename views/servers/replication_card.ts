@@ -1,0 +1,189 @@
+/**
+ * Replication of a server: state, figures, disks, and the steps of its start.
+ * @module
+ */
+import type { SourceServer } from '../../domain/source_server.ts'
+import type { Figures } from '../figures.ts'
+import type { Html } from '../html.ts'
+import {
+  backlogBytes,
+  diskProgress,
+  isCopying,
+  isSilent,
+  lagMs,
+  liveState,
+  serverProgress,
+} from '../figures.ts'
+import { bytes, duration, percent, rate, relative, when } from '../format.ts'
+import { html, nothing } from '../html.ts'
+import { icon } from '../icons.ts'
+import { badge, card, figure, notice, progressBar } from '../parts.ts'
+import { initiationWords, replicationWords } from '../words.ts'
+
+/** The card; a part that live updates replace. */
+export function replicationCard(server: SourceServer, figures: Figures | undefined, now: Date): Html {
+  const state = liveState(server, figures)
+  const progress = serverProgress(server, figures)
+  const lag = lagMs(server, figures, now)
+  const isOver = state === 'DISCONNECTED'
+  const pausing = server.agent.desired === 'PAUSE' && state !== 'PAUSED' && !isOver
+  const left =
+    progress.millisecondsLeft === undefined
+      ? 'Time left is known once data flows'
+      : `About ${duration(progress.millisecondsLeft)} left`
+  const bar = isCopying(state)
+    ? html`<div class="copy-progress">
+        ${progressBar(progress.share, 'Copied of all disks')}
+        <p class="muted">${bytes(progress.doneBytes)} of ${bytes(progress.totalBytes)}. ${left}</p>
+      </div>`
+    : nothing
+  const backlog = backlogBytes(server, figures)
+  const numbers = isOver
+    ? nothing
+    : html`<dl class="figures">
+        ${figure('Lag', lag === null ? '–' : duration(lag), 'behind the source', lag !== null && lag > 60_000 ? 'warn' : 'neutral')}${figure('Backlog', bytes(backlog), 'changed, not yet safe')}${figure('Throughput', figures === undefined ? '–' : rate(figures.bytesPerSecond), figures === undefined ? undefined : `${bytes(figures.wireBytes)} sent`)}
+      </dl>`
+  return card(
+    'Replication',
+    html`${problems(server, now)}${pausing ? notice('info', 'Pausing', 'The agent pauses at its next report.') : nothing}${bar}${numbers}${diskTable(server, figures)}`,
+    { id: 'replication', picture: 'sync', aside: badge(replicationWords[state]) },
+  )
+}
+
+function problems(server: SourceServer, now: Date): Html {
+  const { error } = server.replication
+  const silent = isSilent(server, now)
+    ? notice(
+        'warn',
+        server.agent.lastSeenAt === undefined
+          ? 'The agent has not reported yet'
+          : `The agent was last heard ${relative(server.agent.lastSeenAt, now)}`,
+        html`See on the source server whether it runs: <code>systemctl status rehost-agent</code>. Nothing is
+          lost; it goes on where it stopped.`,
+      )
+    : nothing
+  return html`${error === undefined ? nothing : notice('bad', error.rawError, html`${error.whatToDo} <span class="muted">(${error.error})</span>`)}${silent}`
+}
+
+function diskTable(server: SourceServer, figures: Figures | undefined): Html {
+  const state = liveState(server, figures)
+  const rows = server.disks.map((disk) => {
+    const progress = diskProgress(disk, state, figures)
+    const tracker =
+      disk.tracker === undefined
+        ? html`<span class="muted">–</span>`
+        : html`<span title="${disk.tracker.reason}">${disk.tracker.kind}</span>`
+    const live = figures?.disks.find(({ diskIndex }) => diskIndex === disk.diskIndex)
+    return html`<tr>
+      <th scope="row" data-label="Disk">
+        ${icon('disk')} ${disk.deviceName}${disk.isBootDisk ? html` <span class="chip">boot</span>` : nothing}
+      </th>
+      <td data-label="Size" class="number">${bytes(disk.sizeBytes)}</td>
+      <td data-label="Copied">
+        ${progressBar(progress.share, `Copied of ${disk.deviceName}: ${percent(progress.share)}`, progress.share === 1 ? 'good' : 'accent')}
+      </td>
+      <td data-label="Backlog" class="number">${bytes(live?.backlogBytes ?? disk.backlogBytes)}</td>
+      <td data-label="Changes seen by">${tracker}</td>
+    </tr>`
+  })
+  return html`<div class="table-box flat">
+    <table class="table compact">
+      <caption class="visually-hidden">
+        Disks
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">Disk</th>
+          <th scope="col" class="number">Size</th>
+          <th scope="col">Copied</th>
+          <th scope="col" class="number">Backlog</th>
+          <th scope="col">Changes seen by</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows}
+      </tbody>
+    </table>
+  </div>`
+}
+
+/** The eleven steps between "agent installed" and "first byte"; a part that live updates replace. Folded once they are done. */
+export function initiationCard(server: SourceServer): Html {
+  const { steps } = server.replication.initiation
+  const done = steps.filter(({ status }) => status === 'SUCCEEDED' || status === 'SKIPPED').length
+  const isDone = done === steps.length
+  const pictures = {
+    NOT_STARTED: icon('circle'),
+    IN_PROGRESS: icon('sync'),
+    SUCCEEDED: icon('circleCheck'),
+    FAILED: icon('circleCross'),
+    SKIPPED: icon('circleCheck'),
+  } as const
+  const said = {
+    NOT_STARTED: 'to come',
+    IN_PROGRESS: 'in progress',
+    SUCCEEDED: 'done',
+    FAILED: 'failed',
+    SKIPPED: 'not needed',
+  } as const
+  const items = steps.map(
+    ({ name, status }) =>
+      html`<li class="check ${status.toLowerCase().replace('_', '-')}">
+        ${pictures[status]}<span>${initiationWords[name]}</span
+        ><span class="check-state">${said[status]}</span>
+      </li>`,
+  )
+  return html`<details class="card fold" id="initiation" ${isDone ? nothing : html` open`}>
+    <summary class="card-head">
+      <h2>${icon('play')}Start of replication</h2>
+      <span class="muted">${done} of ${steps.length}</span>
+    </summary>
+    <ol class="checks">
+      ${items}
+    </ol>
+  </details>`
+}
+
+/** The last consistency point; a part that live updates replace. */
+export function consistencyCard(server: SourceServer, now: Date): Html {
+  const request = server.consistencyRequest
+  if (request === undefined) {
+    return card(
+      'Consistency point',
+      html`<p class="muted">
+        None yet. One is taken for each launch: file systems are frozen for a moment, or a quiet moment is
+        used.
+      </p>`,
+      { id: 'consistency', picture: 'shield' },
+    )
+  }
+  const words = {
+    REQUESTED: { label: 'Asked for', tone: 'info', icon: 'clock' },
+    REACHED: { label: 'Reached', tone: 'info', icon: 'sync' },
+    TAKEN: { label: 'Taken', tone: 'good', icon: 'circleCheck' },
+    EXPIRED: { label: 'Expired', tone: 'warn', icon: 'clock' },
+    FAILED: { label: 'Failed', tone: 'bad', icon: 'circleCross' },
+  } as const
+  const how =
+    request.method === undefined
+      ? nothing
+      : request.method === 'FROZEN'
+        ? html`File systems frozen for ${Math.round(request.frozenMs ?? 0)} ms.`
+        : html`At a moment without writes.`
+  const roots = request.roots ?? []
+  return card(
+    'Consistency point',
+    html`<p>${how} ${when(request.reachedAt ?? request.requestedAt, now)}</p>
+      ${request.failure === undefined ? nothing : html`<p class="tone-text-bad">${request.failure}</p>`}${
+        roots.length === 0
+          ? nothing
+          : html`<details class="more">
+              <summary>Proof of contents</summary>
+              <ul class="roots">
+                ${roots.map(({ diskIndex, root }) => html`<li>Disk ${diskIndex + 1}: <code>${root}</code></li>`)}
+              </ul>
+            </details>`
+      }`,
+    { id: 'consistency', picture: 'shield', aside: badge(words[request.state]) },
+  )
+}

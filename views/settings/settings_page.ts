@@ -1,0 +1,177 @@
+/**
+ * Settings: tokens of both kinds, and what this installation is.
+ * @module
+ */
+import type { ApiToken, InstallationToken } from '../../domain/enrolment.ts'
+import type { Html } from '../html.ts'
+import type { Frame, Message, Viewer } from '../layout.ts'
+import { when } from '../format.ts'
+import { html, nothing } from '../html.ts'
+import { icon } from '../icons.ts'
+import { layout, mayOperate } from '../layout.ts'
+import { card, copyable, facts, pageHead } from '../parts.ts'
+
+/** The page's content. */
+export interface SettingsModel {
+  viewer: Viewer
+  installationTokens: InstallationToken[]
+  /** For administrators. */
+  apiTokens: ApiToken[]
+  /** A token just made: shown in this answer and never again. */
+  newApiToken?: { name: string; secret: string } | undefined
+  about: { version: string; agentUrl: string; pin: string; agentPort: number; replicationPort: number }
+  now: Date
+  message?: Message | undefined
+}
+
+/** The page. */
+export function settingsPage(frame: Frame, model: SettingsModel): Html {
+  const body = html`${pageHead('Settings')}
+    <div class="columns">
+      <div class="column-main">
+        ${installationTokensCard(model)}${model.viewer.role === 'admin' ? apiTokensCard(model) : nothing}
+      </div>
+      <div class="column-side">${aboutCard(model)}</div>
+    </div>`
+  return layout(frame, { title: 'Settings', section: 'settings', body, message: model.message })
+}
+
+function installationTokensCard({ installationTokens, viewer, now }: SettingsModel): Html {
+  const rows = installationTokens.map((token) => {
+    const isExpired = Date.parse(token.expiresAt) <= now.getTime()
+    const isOpen = !isExpired && token.usesLeft > 0
+    const state = isOpen
+      ? `${token.usesLeft} left`
+      : token.usesLeft === 0
+        ? token.usedBy.length > 0
+          ? 'used'
+          : 'revoked'
+        : 'expired'
+    const revoke =
+      isOpen && mayOperate(viewer)
+        ? html`<form method="post" action="/settings/installation-tokens/${token.tokenId}/revoke">
+            <button class="button small danger" type="submit">
+              Revoke<span class="visually-hidden"> ${token.tokenId}</span>
+            </button>
+          </form>`
+        : nothing
+    return html`<tr>
+      <th scope="row" data-label="Token"><code>${token.tokenId}</code></th>
+      <td data-label="State">${state}</td>
+      <td data-label="Made">
+        ${when(token.createdAt, now)} <span class="row-sub">by ${token.createdBy}</span>
+      </td>
+      <td data-label="Expires">${when(token.expiresAt, now)}</td>
+      <td data-label="Used by">
+        ${token.usedBy.length === 0 ? html`<span class="muted">–</span>` : token.usedBy.map((id) => html`<a href="/servers/${id}">${id}</a> `)}
+      </td>
+      <td>${revoke}</td>
+    </tr>`
+  })
+  const table =
+    rows.length === 0
+      ? html`<p class="muted">None. They are made on <a href="/servers/add">Add server</a>.</p>`
+      : html`<div class="table-box flat">
+          <table class="table compact">
+            <caption class="visually-hidden">
+              Installation tokens
+            </caption>
+            <thead>
+              <tr>
+                <th scope="col">Token</th>
+                <th scope="col">State</th>
+                <th scope="col">Made</th>
+                <th scope="col">Expires</th>
+                <th scope="col">Used by</th>
+                <td></td>
+              </tr>
+            </thead>
+            <tbody>
+              ${rows}
+            </tbody>
+          </table>
+        </div>`
+  return card('Installation tokens', table, { picture: 'key' })
+}
+
+function apiTokensCard({ apiTokens, newApiToken, now }: SettingsModel): Html {
+  const shown =
+    newApiToken === undefined
+      ? nothing
+      : html`<div class="strip tone-good" role="status">
+          ${icon('circleCheck')}
+          <div>
+            <p>The token “${newApiToken.name}” is made. Copy it now; it is not shown again.</p>
+            ${copyable(newApiToken.secret, 'API token', 'new-api-token')}
+          </div>
+        </div>`
+  const rows = apiTokens.map(
+    (token) =>
+      html`<tr>
+        <th scope="row" data-label="Name">${token.name}</th>
+        <td data-label="Role">${token.role}</td>
+        <td data-label="Made">${when(token.createdAt, now)}</td>
+        <td>
+          <form method="post" action="/settings/api-tokens/${token.tokenSha256}/revoke">
+            <button class="button small danger" type="submit">
+              Revoke<span class="visually-hidden"> ${token.name}</span>
+            </button>
+          </form>
+        </td>
+      </tr>`,
+  )
+  return card(
+    'API tokens',
+    html`<p class="muted">
+        For programs and the command line: <code>Authorization: Bearer …</code> at <code>/api/v1</code>.
+      </p>
+      ${shown}${
+        rows.length === 0
+          ? nothing
+          : html`<div class="table-box flat">
+              <table class="table compact">
+                <caption class="visually-hidden">
+                  API tokens
+                </caption>
+                <thead>
+                  <tr>
+                    <th scope="col">Name</th>
+                    <th scope="col">Role</th>
+                    <th scope="col">Made</th>
+                    <td></td>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${rows}
+                </tbody>
+              </table>
+            </div>`
+      }
+      <form class="form-row" method="post" action="/settings/api-tokens">
+        <label class="field"><span>Name</span><input name="name" maxlength="64" required /></label
+        ><label class="field"
+          ><span>Role</span
+          ><select name="role">
+            <option value="viewer">viewer</option>
+            <option value="operator" selected>operator</option>
+            <option value="admin">admin</option>
+          </select></label
+        ><button class="button" type="submit">${icon('plus')}<span>Make token</span></button>
+      </form>`,
+    { picture: 'key' },
+  )
+}
+
+function aboutCard({ about }: SettingsModel): Html {
+  return card(
+    'About',
+    facts([
+      ['Version', about.version],
+      ['Agents reach', html`<code>${about.agentUrl}</code>`],
+      ['Public key pin', html`<code class="break">sha256//${about.pin}</code>`],
+      ['Agent port', String(about.agentPort)],
+      ['Replication port', String(about.replicationPort)],
+    ]),
+    { picture: 'info' },
+  )
+}

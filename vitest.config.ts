@@ -1,0 +1,16 @@
+/**
+ * Test runner settings: real parts are started by the tests themselves, so files run one after another on a small machine.
+ * @module
+ */
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*_test.ts'],
+    exclude: ['test/e2e/**', 'node_modules/**'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+})

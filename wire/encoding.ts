@@ -1,0 +1,49 @@
+/**
+ * Encodings of a BLOCKS payload.
+ * @module
+ */
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { promisify } from 'node:util'
+import { encodings } from './message.ts'
+import type { Encoding } from './message.ts'
+import { WireError } from './wire_error.ts'
+
+const compress = promisify(zstdCompress)
+const decompress = promisify(zstdDecompress)
+const zstdOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+
+/** `bytes` as they go on the wire: zstd level 1 where that makes them smaller, else as they are. */
+export async function encodePayload(
+  bytes: Uint8Array,
+  wanted: Encoding,
+): Promise<{ encoding: Encoding; payload: Uint8Array }> {
+  if (wanted === encodings.RAW) return { encoding: encodings.RAW, payload: bytes }
+  const payload = await compress(bytes, zstdOptions)
+  if (payload.length >= bytes.length) return { encoding: encodings.RAW, payload: bytes }
+  return { encoding: encodings.ZSTD, payload }
+}
+
+/**
+ * The raw bytes behind `payload`: the same view when it is not encoded. Never takes more than `rawBytes` of memory for them.
+ * @throws WireError BAD_FRAME when they are not exactly `rawBytes`, or are no zstd.
+ */
+export async function decodePayload(
+  payload: Uint8Array,
+  encoding: Encoding,
+  rawBytes: number,
+): Promise<Uint8Array> {
+  if (encoding === encodings.RAW) return payload
+  let raw: Uint8Array
+  try {
+    raw = await decompress(payload, { maxOutputLength: rawBytes })
+  } catch (cause) {
+    throw new WireError('BAD_FRAME', 'Cannot decompress the payload of a BLOCKS frame', { cause })
+  }
+  if (raw.length !== rawBytes) {
+    throw new WireError('BAD_FRAME', 'Cannot accept the payload of a BLOCKS frame: its raw length is wrong', {
+      expected: rawBytes,
+      actual: raw.length,
+    })
+  }
+  return raw
+}
