@@ -136,6 +136,8 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
   switch (action) {
     case 'START_TEST':
       return all(
+        // Of a server that is still copied the copy is the reason to name.
+        state === 'NOT_READY' ? decideLaunchable(server) : possible,
         decideLifecycle(
           server,
           'START_TEST',

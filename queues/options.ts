@@ -5,7 +5,7 @@
 import type { JobsOptions } from 'bullmq'
 
 /**
- * Eight attempts over about four minutes, with jitter: long enough for a restarting replication server or a throttled cloud, short
+ * Eight attempts over about two minutes, with jitter: long enough for a restarting replication server or a throttled cloud, short
  * enough that an operator who watches is told. Finished entries are removed at once, so that the same wake-up can be added again.
  */
 export const wakeUpOptions: JobsOptions = {

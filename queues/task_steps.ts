@@ -28,14 +28,17 @@ export const taskSteps = {
   FINALIZE: [
     { name: 'detach-machine', queue: 'cleanup' },
     { name: 'uninstall-agent', queue: 'cleanup' },
+    { name: 'release-staging', queue: 'cleanup' },
     { name: 'remove-staging', queue: 'cleanup' },
   ],
   DISCONNECT: [
     { name: 'terminate-machine', queue: 'cleanup' },
     { name: 'uninstall-agent', queue: 'cleanup' },
+    { name: 'release-staging', queue: 'cleanup' },
     { name: 'remove-staging', queue: 'cleanup' },
   ],
   DELETE: [
+    { name: 'release-staging', queue: 'cleanup' },
     { name: 'remove-staging', queue: 'cleanup' },
     { name: 'delete-records', queue: 'cleanup' },
   ],

@@ -86,6 +86,12 @@ export class ActivityLog {
     return this.#save.run()
   }
 
+  /** Resolves when no save is under way. */
+  async idle(): Promise<void> {
+    await this.#cleanUp.idle()
+    await this.#save.idle()
+  }
+
   async #cleanUpOnce(flush: () => Promise<void>): Promise<void> {
     if (this.#active.size === 0) return
     this.#touched = new Set()

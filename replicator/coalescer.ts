@@ -22,6 +22,13 @@ export class Coalescer {
     return this.#next
   }
 
+  /** Resolves when nothing runs and nothing is about to. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined || this.#next !== undefined) {
+      await Promise.allSettled([this.#running, this.#next])
+    }
+  }
+
   #start(): Promise<void> {
     this.#next = undefined
     const run = this.#work()

@@ -37,7 +37,7 @@ export class HashIndex {
     return hashes
   }
 
-  /** Sets the entries from block `first`. An entry never crosses a sector, so a crash leaves the old or the new one. */
+  /** Sets the entries from block `first`. An entry never crosses a sector or page, so an unclean end leaves the old or the new one. */
   async write(first: number, hashes: Uint8Array): Promise<void> {
     await writeFully(this.#disk, hashes, indexBytes(first))
   }

@@ -57,6 +57,14 @@ interface Member {
 /** More active segments than this are cleaned up at once: each may have to be read again after an unclean end. */
 const maxActiveSegments = 64
 
+function isSameVolume(left: AssignedVolume, right: AssignedVolume): boolean {
+  return (
+    left.diskIndex === right.diskIndex &&
+    left.volumeId === right.volumeId &&
+    left.devicePath === right.devicePath
+  )
+}
+
 /** See the module's drawing. */
 export class ServedServer {
   readonly sourceServerId: string
@@ -200,30 +208,24 @@ export class ServedServer {
     }
   }
 
-  /** The gateway's word has come: `assignment` answers heartbeat number `beat`. Ends connections that it no longer allows. */
-  async update(assignment: Assignment, beat: number): Promise<void> {
+  /**
+   * The gateway's word has come: `assignment` answers heartbeat number `beat`. Ends connections that it no longer allows.
+   * @returns the volumes that are no longer its own, closed.
+   */
+  async update(assignment: Assignment, beat: number): Promise<string[]> {
     const gone = this.#assignment.volumes.filter(
-      (old) =>
-        !assignment.volumes.some(
-          (volume) =>
-            volume.diskIndex === old.diskIndex &&
-            volume.volumeId === old.volumeId &&
-            volume.devicePath === old.devicePath,
-        ),
+      (old) => !assignment.volumes.some((volume) => isSameVolume(old, volume)),
     )
     this.#assignment = assignment
-    const serials = new Set(assignment.certificateSerials.map(normalSerial))
-    const reason = `Cannot go on serving source server ${this.sourceServerId}: `
-    for (const { session } of this.#members) {
-      if (!serials.has(session.serial)) {
-        session.end(
-          new WireError('NOT_ASSIGNED', `${reason}its certificate was replaced; connect with the new one`),
-        )
-      } else if (gone.length > 0)
-        session.end(new WireError('NOT_ASSIGNED', `${reason}its volumes have changed`))
-    }
-    if (gone.length > 0) await this.#inTurn(() => this.#closeVolumes(gone.map((volume) => volume.diskIndex)))
+    this.#endUnassigned(gone.length > 0)
     await this.#releaseIfTold(beat)
+    if (gone.length === 0) return []
+    await this.#inTurn(async () => {
+      await this.#idle()
+      await this.#closeVolumes(gone.map((volume) => volume.diskIndex))
+    })
+    const kept = new Set(assignment.volumes.map((volume) => volume.volumeId))
+    return gone.map((volume) => volume.volumeId).filter((volumeId) => !kept.has(volumeId))
   }
 
   /** Notes that heartbeat `beat` is about to be sent. */
@@ -271,6 +273,20 @@ export class ServedServer {
       await this.#idle()
       await this.#closeVolumes([...this.#volumes.keys()])
     })
+  }
+
+  #endUnassigned(isChanged: boolean): void {
+    const serials = new Set(this.#assignment.certificateSerials.map(normalSerial))
+    const reason = `Cannot go on serving source server ${this.sourceServerId}: `
+    for (const { session } of this.#members) {
+      if (!serials.has(session.serial)) {
+        session.end(
+          new WireError('NOT_ASSIGNED', `${reason}its certificate was replaced; connect with the new one`),
+        )
+      } else if (isChanged) {
+        session.end(new WireError('NOT_ASSIGNED', `${reason}its volumes have changed; connect again`))
+      }
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -151,7 +151,7 @@ export class Session implements ServerSession {
     const isStuck = this.#isBusy || this.#queue.length > 0 || this.#socket.writableLength > maxUnreadBytes
     if (isStuck) this.#socket.pause()
     else if (this.#inputEnded && this.#state !== 'LEAVING') {
-      // The agent went without a word; what it sent is still made durable.
+      // The agent went without a word. What is under way still becomes durable, it is only not told so.
       this.#close()
       this.#socket.end()
     } else this.#socket.resume()

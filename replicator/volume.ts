@@ -77,6 +77,8 @@ export class Volume {
       },
     })
     this.#flush = new Coalescer(async () => {
+      // After a failed flush the next one may well succeed, having forgotten what the first could not write.
+      if (this.#failure !== undefined) throw this.#failure
       try {
         await this.#data.flush()
       } catch (error) {
@@ -192,6 +194,9 @@ export class Volume {
     try {
       if (this.#failure === undefined) await this.settle()
     } finally {
+      // Whoever opens the volume next must be the only one to write its checkpoint.
+      await this.#flush.idle()
+      await this.#activity.idle()
       await Promise.all([this.#data.close(), this.#index.close()])
     }
   }

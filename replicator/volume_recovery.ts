@@ -85,7 +85,8 @@ async function forgetDoubtful(
     if (isSuspect) await rewrite(options.parts.data, first, count)
     await index.forget(first, count)
   }
-  if (isSuspect) await options.parts.data.flush()
+  // What a killed process wrote may still be in memory alone: a hash read from there must not outlive it.
+  if (before.activeSegments.length > 0) await options.parts.data.flush()
   if (options.sizeBytes > before.sizeBytes) {
     // The last block may have been short, and what follows it is whatever the volume held there.
     const first = Math.floor(before.sizeBytes / blockSizeBytes)

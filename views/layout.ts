@@ -54,7 +54,8 @@ export interface Message {
 }
 
 /** Strict style rules forbid htmx its own style element; evaluation of code in attributes is not used. */
-const htmxConfig = '{"includeIndicatorCSS":false,"history":false,"defaultSettleDelay":0}'
+const htmxConfig =
+  '{"includeIndicatorCSS":false,"history":false,"defaultSettleDelay":0,"morphIgnore":["data-htmx-powered","open"]}'
 
 /** A whole document. */
 export function layout(frame: Frame, page: Page): Html {

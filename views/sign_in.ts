@@ -34,10 +34,15 @@ export function signInPage(frame: Frame, model: SignInModel): Html {
           autocapitalize="none"
           spellcheck="false"
           required
+          ${model.userName === '' ? html`autofocus` : nothing}
       /></label>
       <label class="field"
         ><span>Password</span
-        ><input name="password" type="password" autocomplete="current-password" required autofocus
+        ><input
+          name="password"
+          type="password"
+          autocomplete="current-password"
+          required${model.userName === '' ? nothing : html` autofocus`}
       /></label>
       <button class="button primary wide" type="submit">Sign in</button>
     </form>

@@ -69,6 +69,7 @@ async function runDemo(root: string, flags: DemoFlags): Promise<boolean> {
     root,
     config,
     environment,
+    cacheDir: resolve(process.env['REHOST_DATA_DIR'] ?? '.rehost', 'cache'),
     isFresh: flags.fresh === true,
     say,
     terminal: process.stdout,

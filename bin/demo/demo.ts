@@ -16,6 +16,7 @@ import type { ServerView } from './service_view.ts'
 import type { SourceVm } from './source_vm.ts'
 import type { DemoSummary, Verdict } from './summary.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { hostAccelerator } from '../../cloud/qemu/host_accelerator.ts'
 import { startSupervisor } from '../supervisor/supervisor.ts'
 import { buildGuest } from './guest.ts'
 import { demoMarkers, readStatusPage } from './status_page.ts'
@@ -31,6 +32,8 @@ export interface DemoOptions {
   root: string
   config: SupervisorConfig
   environment: Record<string, string | undefined>
+  /** Where finished guests are kept from one run to the next. */
+  cacheDir: string
   /** Build the guest anew instead of taking the one of earlier today. */
   isFresh: boolean
   say: (line: string) => void
@@ -90,10 +93,10 @@ export class Demo {
     this.#initialImage = await this.#timer.run('build the source server', () =>
       buildGuest({
         path: join(workDir, 'source.initial.raw'),
-        sizeBytes: guestSizeBytes,
-        kind: 'grub',
-        hostname: demoHostname,
+        cacheDir: this.#options.cacheDir,
         workDir,
+        sizeBytes: guestSizeBytes,
+        hostname: demoHostname,
         isFresh,
         log: say,
         signal,
@@ -108,7 +111,12 @@ export class Demo {
       if (this.#service.firstPassword !== undefined) say(`  sign in as admin, password ${this.#service.firstPassword}`)
     })
     await this.#timer.run('boot the source server', async () => {
-      this.#source = await startSourceVm({ initialImagePath: this.#initialImage, workDir, log: say, signal })
+      this.#source = await startSourceVm({
+        initialImagePath: this.#initialImage,
+        workDir,
+        accelerator: await hostAccelerator(config.dataDir),
+        signal,
+      })
     })
     await this.#timer.run('install the agent', () => this.#installAgent())
   }

@@ -12,7 +12,7 @@ import type { QemuContext } from './context.ts'
 import { readTail, unfinishedName } from './files.ts'
 import { machineFiles } from './machine_command.ts'
 import type { MachineMetadata } from './metadata.ts'
-import { processState } from './processes.ts'
+import { endsWithin, processState } from './processes.ts'
 import { withMachine } from './qmp.ts'
 import { humanBytes } from './space.ts'
 
@@ -20,6 +20,7 @@ type Condition = Pick<CloudMachine, 'state' | 'stateReason'>
 
 const statusSchema = z.object({ status: z.string() })
 const logTailBytes = 2000
+const endingMs = 2000
 
 /** The machine as callers see it. */
 export async function machineView(
@@ -49,8 +50,9 @@ async function conditionOf(
 ): Promise<Condition> {
   if (machine.progress === 'CREATING' && machine.accelerator === undefined) return { state: 'PENDING' }
   const folder = context.layout.machine(id)
-  const { pid, stopReason } = await processState(folder)
-  if (pid !== undefined) return conditionOfStatus(await qemuStatus(folder), folder)
+  const status = await qemuStatus(folder)
+  if (status !== undefined) return conditionOfStatus(status, folder)
+  const { stopReason } = await processState(folder)
   if (stopReason !== undefined) return { state: 'STOPPED', stateReason: stopReason }
   if (machine.accelerator === undefined) {
     return { state: 'STOPPED', stateReason: 'It was not to be started' }
@@ -61,9 +63,16 @@ async function conditionOf(
   return { state: 'FAILED', stateReason: `QEMU ended ${how}` }
 }
 
-/** What the QEMU in `folder` says of its guest. @throws Error when it does not answer. */
-export async function qemuStatus(folder: string): Promise<string> {
-  return statusSchema.parse(await withMachine(folder, (qmp) => qmp.execute('query-status'))).status
+/** What the QEMU of `folder` says of its guest; undefined when it does not run. @throws Error when it runs and does not answer. */
+export async function qemuStatus(folder: string): Promise<string | undefined> {
+  if ((await processState(folder)).pid === undefined) return undefined
+  try {
+    return statusSchema.parse(await withMachine(folder, (qmp) => qmp.execute('query-status'))).status
+  } catch (error) {
+    // A process that is ending closes its socket first and is gone a moment later: then its silence is no trouble.
+    if (await endsWithin(folder, endingMs)) return undefined
+    throw error
+  }
 }
 
 function conditionOfStatus(status: string, folder: string): Condition {

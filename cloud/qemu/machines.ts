@@ -61,16 +61,10 @@ export async function describeMachine(
   id: MachineId,
 ): Promise<CloudMachine | undefined> {
   let machine = await readMachine(context, id)
-  if (machine?.accelerator === 'kvm' && (await failedWithKvm(context, id))) {
+  if (machine?.accelerator === 'kvm' && (await qemuStatus(context.layout.machine(id))) === 'internal-error') {
     machine = await restartWithTcg(context, id)
   }
   return machine && (await machineView(context, id, machine))
-}
-
-async function failedWithKvm(context: QemuContext, id: MachineId): Promise<boolean> {
-  const folder = context.layout.machine(id)
-  const running = (await processState(folder)).pid !== undefined
-  return running && (await qemuStatus(folder)) === 'internal-error'
 }
 
 /** The trial machine ran with KVM and this guest did not: from now on no machine of this host uses KVM. */
@@ -78,7 +72,7 @@ async function restartWithTcg(context: QemuContext, id: MachineId): Promise<Mach
   const folder = context.layout.machine(id)
   return await withLock(folder, async () => {
     const machine = await readMachine(context, id)
-    if (machine?.accelerator !== 'kvm' || !(await failedWithKvm(context, id))) return machine
+    if (machine?.accelerator !== 'kvm' || (await qemuStatus(folder)) !== 'internal-error') return machine
     await refuteKvm(context, `machine ${id} stopped in an internal error with it`)
     await stopProcess(folder, 'KVM failed; it is started again with TCG')
     return await startMachine(context, id, machine)

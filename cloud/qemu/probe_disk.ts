@@ -11,9 +11,12 @@ const exitPort = 0x501
 /** The device that the boot sector writes to, as QEMU's `-device` takes it. */
 export const probeExitDevice = `isa-debug-exit,iobase=${exitPort},iosize=1`
 
-/** A bootable disk of 64 KiB. */
+/** SeaBIOS does not boot a disk that has less than one cylinder; this has two. */
+const diskBytes = 2 ** 20
+
+/** A bootable disk. */
 export function probeDisk(): Uint8Array {
-  const disk = new Uint8Array(65_536)
+  const disk = new Uint8Array(diskBytes)
   const code = [
     [0xba, exitPort & 0xff, exitPort >> 8], // mov dx, exitPort
     [0xb0, exitValue], // mov al, exitValue

@@ -99,6 +99,12 @@ export async function stopProcess(folder: string, reason: string): Promise<void>
   await rm(path.join(folder, 'pid'), { force: true })
 }
 
+/** Whether the process of `folder` has ended, or does so in the time given. */
+export async function endsWithin(folder: string, withinMs: number): Promise<boolean> {
+  const record = await readRecord(folder)
+  return record === undefined || (await ended(record, withinMs))
+}
+
 /**
  * Ends every replication server and machine of the cloud in `dataDir`, for the supervisor when it ends. Disks stay, machines are
  * STOPPED from then on. Processes that could start new ones must have ended before.

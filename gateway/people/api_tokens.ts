@@ -3,6 +3,7 @@
  * @module
  */
 import { open, readFile } from 'node:fs/promises'
+import { z } from 'zod'
 import type { ApiToken } from '../../domain/enrolment.ts'
 import type { RandomBytes } from '../../domain/ids.ts'
 import type { Store } from '../../store/store.ts'
@@ -11,6 +12,12 @@ import { newSecret, sha256 } from '../secrets.ts'
 
 /** How every token begins, so that scanners for leaked secrets find it. */
 export const apiTokenPrefix = 'rehost_'
+
+/** What may be asked for. */
+export const apiTokenSchema = z.object({
+  name: z.string().trim().min(1).max(64),
+  role: z.enum(['viewer', 'operator', 'admin']),
+})
 
 /** Makes a token and returns it; it cannot be shown again. */
 export async function createApiToken(

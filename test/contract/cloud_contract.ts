@@ -290,7 +290,7 @@ export function cloudContract(subject: CloudSubject): void {
     })
 
     test('a machine boots on its own copy, is detached while it runs, and leaves nothing', async () => {
-      const boot = bootSector({ text: 'hello from the guest\r\n', then: 'halt' })
+      const boot = bootSector({ text: 'hello from the guest\r\n', end: 'halt' })
       const system = await volumeWith(boot, 'system')
       const data = await volumeWith(Buffer.from('data'), 'data')
       const image = await imageOf(system.id, data.id)
@@ -336,7 +336,7 @@ export function cloudContract(subject: CloudSubject): void {
     })
 
     test('a machine that is not to be started is there, stands still and can be detached', async () => {
-      const { id } = await volumeWith(bootSector({ text: 'never', then: 'halt' }))
+      const { id } = await volumeWith(bootSector({ text: 'never', end: 'halt' }))
       const image = await imageOf(id)
       const machine = await provider.launchMachine(machineSpec(image.id, { started: false }))
       expect(machine.state).toBe('STOPPED')
@@ -350,13 +350,16 @@ export function cloudContract(subject: CloudSubject): void {
     })
 
     test('a crash between an effect and the note of it makes no second thing', async ({ skip }) => {
-      if (cloud.forgetCompletion === undefined) return skip('effect and note are one here')
-      const { id, device } = await volumeWith(bootSector({ text: 'once\r\n', then: 'halt' }))
+      if (cloud.forgetCompletion === undefined) {
+        skip('effect and note are one here')
+        return
+      }
+      const { id, device } = await volumeWith(bootSector({ text: 'once\r\n', end: 'halt' }))
       const forget = cloud.forgetCompletion.bind(cloud)
       await forget({ kind: 'volume', id })
       expect(await provider.listResources(sourceServerId)).toContainEqual({ kind: 'volume', id, tags })
       expect(await provider.createVolume({ clientToken: 'volume', sizeBytes: mebibyte, tags })).toBe(id)
-      await cloud.writeVolume(device, 0, bootSector({ text: 'once\r\n', then: 'halt' }))
+      await cloud.writeVolume(device, 0, bootSector({ text: 'once\r\n', end: 'halt' }))
 
       const image = await imageOf(id)
       const [snapshotId] = image.snapshots as [SnapshotId]

@@ -3,13 +3,16 @@
  * @module
  */
 import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { layoutOf } from '../../cloud/qemu/layout.ts'
 import { processState, stopEverything } from '../../cloud/qemu/processes.ts'
 import { createProvider } from '../../cloud/registry.ts'
 import type { CloudResource } from '../../cloud/provider.ts'
+import { unreachable } from '../../domain/errors.ts'
 import type { ReplicationServerId } from '../../domain/ids.ts'
 import { processesBelow, qemuSettings } from '../fixtures/qemu_cloud.ts'
 import { cloudContract } from './cloud_contract.ts'
@@ -30,14 +33,14 @@ cloudContract({
         await handle.close()
       },
       readDisk: async (disk, offsetBytes, lengthBytes) => {
-        const raw = path.join(folder, 'read.raw')
+        const raw = path.join(folder, `read-${randomUUID()}.raw`)
         await run('qemu-img', ['convert', '-U', '-f', disk.format, '-O', 'raw', disk.path, raw])
         const bytes = await readFile(raw)
         await rm(raw)
         return bytes.subarray(offsetBytes, offsetBytes + lengthBytes)
       },
       writeDisk: async (disk, offsetBytes, bytes) => {
-        const file = path.join(folder, 'write.raw')
+        const file = path.join(folder, `write-${randomUUID()}.raw`)
         // qemu-io writes whole sectors from a file; the rest of the sector is what was there.
         const sector = Buffer.alloc(512)
         bytes.copy(sector)
@@ -50,14 +53,14 @@ cloudContract({
         if (pid === undefined) throw new Error(`Cannot crash ${id}: it does not run`)
         process.kill(pid, 'SIGKILL')
         while ((await processState(layout.replicationServer(id))).pid !== undefined) {
-          await new Promise((resolve) => setTimeout(resolve, 10))
+          await sleep(10)
         }
       },
       forgetCompletion: async (resource) => {
         const file = metadataOf(resource)
         const metadata = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>
-        const { attachedTo: _, ...begun } = { ...metadata, progress: 'CREATING' }
-        await writeFile(file, JSON.stringify(begun))
+        const { attachedTo: _, ...begun } = metadata
+        await writeFile(file, JSON.stringify({ ...begun, progress: 'CREATING' }))
       },
       leftovers: async () => {
         const names = await readdir(layout.root, { recursive: true })
@@ -82,6 +85,8 @@ cloudContract({
           return path.join(layout.machines, id, 'machine.json')
         case 'replicationServer':
           return path.join(layout.replicationServers, id, 'spec.json')
+        default:
+          return unreachable(kind)
       }
     }
   },

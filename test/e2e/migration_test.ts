@@ -42,6 +42,7 @@ beforeAll(async () => {
     root,
     config: readSupervisorConfig(environment),
     environment,
+    cacheDir: join(root, '.rehost/cache'),
     isFresh: false,
     say: (line) => console.log(line),
     terminal: process.stdout,

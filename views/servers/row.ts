@@ -95,7 +95,11 @@ function nextCell(server: SourceServer, context: RowContext): Html {
   if (action === undefined || !mayOperate(context.viewer)) return html`<span class="muted">–</span>`
   const decision = decideAction(server, action)
   const word = actionWords[action]
-  if (!decision.possible) return html`<span class="muted" title="${decision.because}">${word.button}</span>`
+  if (!decision.possible) {
+    return html`<span class="muted" title="${decision.because}"
+      >${word.button}<span class="row-sub">Not yet possible</span></span
+    >`
+  }
   return html`<a
     class="button small primary"
     href="/servers/${server.sourceServerId}/actions/${context.slugOf(action)}"

@@ -130,14 +130,15 @@ export function actionControl(
 /** All actions, the impossible ones with their reason; a part that live updates replace. */
 export function actionMenu(server: SourceServer, viewer: Viewer, slugOf: SlugOf): Html {
   if (!mayOperate(viewer)) return html`<div id="actions"></div>`
-  const shown = serverActions.filter(
-    (action) => action !== nextAction(server) && isWorthShowing(server, action),
-  )
+  const shown = serverActions
+    .filter((action) => action !== nextAction(server) && isWorthShowing(server, action))
+    .map((action) => ({ action, decision: decideAction(server, action) }))
+    .sort((one, other) => Number(other.decision.possible) - Number(one.decision.possible))
   return html`<div id="actions">
     <details class="menu" data-menu>
       <summary class="button">Actions${icon('chevron')}</summary>
       <ul class="menu-list">
-        ${shown.map((action) => menuItem(server, action, slugOf, decideAction(server, action)))}
+        ${shown.map(({ action, decision }) => menuItem(server, action, slugOf, decision))}
       </ul>
     </details>
   </div>`

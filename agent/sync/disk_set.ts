@@ -1,0 +1,136 @@
+/**
+ * The disks being replicated: opened and watched as the gateway asks, closed when it no longer does, looked at from time to time.
+ * @module
+ */
+import type { AgentDesired } from '../../wire/control_api.ts'
+import type { Clock } from '../clock.ts'
+import type { BlockSource } from '../disk/block_source.ts'
+import type { Tracker } from '../tracking/tracker.ts'
+import { DiskGoneError } from '../disk/block_source.ts'
+import { DiskSync } from './disk_sync.ts'
+
+/** A disk as the gateway names it. */
+export type DesiredDisk = AgentDesired['disks'][number]
+
+/** Where disks come from. */
+export interface DiskSetContext {
+  clock: Clock
+  /** @throws DiskGoneError when there is none. */
+  openSource(deviceName: string): Promise<BlockSource>
+  chooseTracker(source: BlockSource): Promise<Tracker>
+  /** Whether the agent offers this device; it opens no other, whoever asks. */
+  isOffered(deviceName: string): boolean
+  /** A sentence worth an event in the dashboard. */
+  note(level: 'INFO' | 'WARNING' | 'ERROR', message: string): void
+}
+
+/** Sizes are looked at this often. */
+const checkIntervalMs = 5000
+
+/** A disk that has become smaller, in a sentence. */
+function shrunk(deviceName: string, wasBytes: number, isBytes: number): DiskGoneError {
+  return new DiskGoneError(
+    deviceName,
+    `Disk ${deviceName} has ${isBytes} bytes, ${wasBytes - isBytes} fewer than when it was added (${wasBytes}); ` +
+      'disconnect the server and add it again, so that it is copied at its new size',
+  )
+}
+
+/** Opened disks by their index. */
+export class DiskSet {
+  readonly #context: DiskSetContext
+  readonly #disks = new Map<number, DiskSync>()
+  readonly #grown = new Set<string>()
+  #checkedAtMs = 0
+
+  constructor(context: DiskSetContext) {
+    this.#context = context
+  }
+
+  /** The disks, in the order of their index. */
+  get all(): DiskSync[] {
+    return [...this.#disks.values()].sort((a, b) => a.diskIndex - b.diskIndex)
+  }
+
+  /**
+   * Opens what is missing and closes what is no longer asked for. Tracking starts here, before any block is read.
+   * @throws DiskGoneError when a disk is missing or smaller than it was.
+   */
+  async apply(desired: readonly DesiredDisk[]): Promise<void> {
+    for (const disk of this.#disks.values()) {
+      const isKept = desired.some(
+        (want) =>
+          want.diskIndex === disk.diskIndex &&
+          want.volumeId === disk.volumeId &&
+          want.deviceName === disk.deviceName &&
+          want.sizeBytes === disk.sizeBytes,
+      )
+      if (!isKept) await this.close(disk)
+    }
+    for (const want of desired) if (!this.#disks.has(want.diskIndex)) await this.#open(want)
+  }
+
+  async #open(want: DesiredDisk): Promise<void> {
+    if (!this.#context.isOffered(want.deviceName)) {
+      throw new DiskGoneError(
+        want.deviceName,
+        `Cannot replicate ${want.deviceName}: it is not among the disks that this agent offers; see rehost-agent inventory`,
+      )
+    }
+    const source = await this.#context.openSource(want.deviceName)
+    try {
+      if (source.sizeBytes < want.sizeBytes) throw shrunk(want.deviceName, want.sizeBytes, source.sizeBytes)
+      const tracker = await this.#context.chooseTracker(source)
+      await tracker.start()
+      const { diskIndex, volumeId, sizeBytes } = want
+      this.#disks.set(diskIndex, new DiskSync({ diskIndex, volumeId, sizeBytes, source, tracker }))
+      this.#context.note('INFO', `Disk ${want.deviceName} is tracked by ${tracker.kind}: ${tracker.reason}`)
+      this.#noteGrowth(want.deviceName, want.sizeBytes, source.sizeBytes)
+    } catch (error) {
+      await source.close()
+      throw error
+    }
+  }
+
+  /**
+   * Looks at the sizes, every few seconds.
+   * @throws DiskGoneError when a disk is gone or has become smaller.
+   */
+  async check(): Promise<void> {
+    const now = this.#context.clock.monotonicMs()
+    if (now - this.#checkedAtMs < checkIntervalMs) return
+    this.#checkedAtMs = now
+    for (const disk of this.#disks.values()) {
+      const sizeBytes = await disk.source.currentSizeBytes()
+      if (sizeBytes < disk.sizeBytes) throw shrunk(disk.deviceName, disk.sizeBytes, sizeBytes)
+      this.#noteGrowth(disk.deviceName, disk.sizeBytes, sizeBytes)
+    }
+  }
+
+  #noteGrowth(deviceName: string, wasBytes: number, isBytes: number): void {
+    if (isBytes <= wasBytes || this.#grown.has(deviceName)) return
+    this.#grown.add(deviceName)
+    this.#context.note(
+      'WARNING',
+      `Disk ${deviceName} has grown from ${wasBytes} to ${isBytes} bytes; only the first ${wasBytes} are replicated. ` +
+        'Disconnect the server and add it again to replicate all of it',
+    )
+  }
+
+  /** Closes the disk that an error names, so that the next {@link apply} opens it anew and everything of it is compared. */
+  async closeByName(deviceName: string): Promise<void> {
+    for (const disk of this.#disks.values()) if (disk.deviceName === deviceName) await this.close(disk)
+  }
+
+  /** Stops tracking and closes. What was known of it is forgotten. */
+  async close(disk: DiskSync): Promise<void> {
+    this.#disks.delete(disk.diskIndex)
+    await disk.tracker.stop()
+    await disk.source.close()
+  }
+
+  /** Closes all. */
+  async closeAll(): Promise<void> {
+    for (const disk of [...this.#disks.values()]) await this.close(disk)
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * What is known of one disk's copy: which blocks are outstanding, how far the comparison has come, and since when it is certain.
+ * @module
+ */
+import type { Extent } from '../../domain/units.ts'
+import type { BlockSource, UnreadableSectorError } from '../disk/block_source.ts'
+import type { Tracker } from '../tracking/tracker.ts'
+import { blockCountOf, blockLengthBytes, blockSizeBytes } from '../../domain/units.ts'
+import { DirtyMap } from './dirty_map.ts'
+
+/**
+ * A walk over all blocks. BLANK: the volume is empty, so everything that is not zero is sent. COMPARE: hashes are compared and what differs
+ * becomes dirty. INITIAL is the first copy, RESCAN follows a loss of certainty, PASS is how a disk is watched that no tracker sees.
+ */
+export interface Scan {
+  mode: 'BLANK' | 'COMPARE'
+  purpose: 'INITIAL' | 'RESCAN' | 'PASS'
+  /** Blocks before it are dealt with: sent, dirty, or known to be the same. */
+  cursor: number
+  /** Monotonic time; every block is read after it. */
+  startedAtMs: number
+  /** Blocks found to differ. */
+  differences: number
+}
+
+/** A scan that has ended. */
+export interface FinishedScan {
+  startedAtMs: number
+  endedAtMs: number
+  differences: number
+}
+
+/** Unreadable blocks are tried again this often. */
+const retryUnreadableMs = 30_000
+
+/** Replication of one disk. */
+export class DiskSync {
+  readonly diskIndex: number
+  readonly deviceName: string
+  readonly volumeId: string
+  /** Size of the volume; what the disk has grown by since is not copied. */
+  readonly sizeBytes: number
+  readonly blockCount: number
+  readonly source: BlockSource
+  readonly tracker: Tracker
+  readonly dirty: DirtyMap
+  /** Blocks cleared and being read or compressed. */
+  blocksInHand = 0
+  /** Comparisons begun after a loss of certainty. */
+  rescans = 0
+  /** The first copy is whole. */
+  isInitialSyncDone = false
+  /** Something of this disk became durable on the volume. */
+  hasDurableBlocks = false
+  /** The replicator has told what the volume holds. */
+  isKnown = false
+  lastScan: FinishedScan | undefined
+  #scan: Scan | undefined
+  readonly #unreadable = new Map<number, UnreadableSectorError>()
+  #retryAtMs = 0
+
+  constructor(input: {
+    diskIndex: number
+    volumeId: string
+    sizeBytes: number
+    source: BlockSource
+    tracker: Tracker
+  }) {
+    this.diskIndex = input.diskIndex
+    this.deviceName = input.source.deviceName
+    this.volumeId = input.volumeId
+    this.sizeBytes = input.sizeBytes
+    this.blockCount = blockCountOf(input.sizeBytes)
+    this.source = input.source
+    this.tracker = input.tracker
+    this.dirty = new DirtyMap(this.blockCount)
+  }
+
+  /** The scan under way. */
+  get scan(): Scan | undefined {
+    return this.#scan
+  }
+
+  /** Begins to walk over all blocks. What is under way is given up: the new walk covers it. */
+  beginScan(mode: Scan['mode'], purpose: Scan['purpose'], nowMs: number): void {
+    // An interrupted first copy stays a first copy, whatever it is begun again for.
+    const isStillInitial = !this.isInitialSyncDone && purpose === 'RESCAN'
+    this.#scan = { mode, purpose: isStillInitial ? 'INITIAL' : purpose, cursor: 0, startedAtMs: nowMs, differences: 0 }
+    if (this.#scan.purpose === 'RESCAN') this.rescans += 1
+  }
+
+  /** Ends the walk once its cursor is at the end. */
+  finishScan(nowMs: number): FinishedScan {
+    const scan = this.#scan
+    if (scan === undefined || scan.cursor < this.blockCount) throw new Error(`The scan of ${this.deviceName} is not at its end`)
+    this.#scan = undefined
+    this.isInitialSyncDone = true
+    this.lastScan = { startedAtMs: scan.startedAtMs, endedAtMs: nowMs, differences: scan.differences }
+    return this.lastScan
+  }
+
+  /** Certainty is lost: everything must be compared. */
+  loseCertainty(nowMs: number): void {
+    // Before the first WELCOME nothing is certain anyway; what it says decides how to begin.
+    if (this.isKnown) this.beginScan('COMPARE', 'RESCAN', nowMs)
+  }
+
+  /** What the replicator says of the volume, at the start of a session. */
+  learnContents(contents: 'EMPTY' | 'PARTIAL', wasComplete: boolean, nowMs: number): void {
+    const isEmptied = this.isKnown && contents === 'EMPTY' && this.hasDurableBlocks
+    if (this.isKnown && !isEmptied) return
+    this.isKnown = true
+    this.hasDurableBlocks = false
+    if (contents === 'EMPTY') this.isInitialSyncDone = false
+    else this.isInitialSyncDone = wasComplete
+    this.dirty.clear(0, this.blockCount)
+    if (contents === 'EMPTY') this.beginScan('BLANK', 'INITIAL', nowMs)
+    else this.beginScan('COMPARE', wasComplete ? 'RESCAN' : 'INITIAL', nowMs)
+  }
+
+  /** Remembers a block that cannot be read: it stays outstanding, and nothing is claimed of the disk. */
+  markUnreadable(block: number, error: UnreadableSectorError, nowMs: number): boolean {
+    const isNew = !this.#unreadable.has(block)
+    if (this.#unreadable.size === 0) this.#retryAtMs = nowMs + retryUnreadableMs
+    this.#unreadable.set(block, error)
+    return isNew
+  }
+
+  /** A block was read: should it have been unreadable, it no longer is. */
+  markReadable(extent: Extent): void {
+    if (this.#unreadable.size === 0) return
+    for (let index = 0; index < extent.blockCount; index++) this.#unreadable.delete(extent.firstBlock + index)
+  }
+
+  /** Makes unreadable blocks dirty again from time to time, so that they are tried again. */
+  retryUnreadable(nowMs: number): void {
+    if (this.#unreadable.size === 0 || nowMs < this.#retryAtMs) return
+    this.#retryAtMs = nowMs + retryUnreadableMs
+    for (const block of this.#unreadable.keys()) this.dirty.mark(block, 1)
+  }
+
+  /** The first failure to read that still stands. */
+  get unreadable(): UnreadableSectorError | undefined {
+    return this.#unreadable.values().next().value
+  }
+
+  /** Blocks that cannot be read. */
+  get unreadableCount(): number {
+    return this.#unreadable.size
+  }
+
+  /** Bytes of an extent on this disk. */
+  lengthOf(extent: Extent): number {
+    const whole = (extent.blockCount - 1) * blockSizeBytes
+    return whole + blockLengthBytes(extent.firstBlock + extent.blockCount - 1, this.sizeBytes)
+  }
+
+  /** Blocks of the first copy that the scan has not come to. */
+  get unscannedBlocks(): number {
+    return this.#scan?.purpose === 'INITIAL' ? this.blockCount - this.#scan.cursor : 0
+  }
+
+  /** Bytes that the scan under way has dealt with; all when there is none. */
+  get scannedBytes(): number {
+    if (!this.isKnown) return 0
+    if (this.#scan === undefined || this.#scan.purpose === 'PASS') return this.sizeBytes
+    return Math.min(this.sizeBytes, this.#scan.cursor * blockSizeBytes)
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * What the agent does while it is connected to a replicator: ask the trackers, scan, sweep, reach consistency points; one turn after the other.
+ * @module
+ */
+import type { Barrier } from '../../wire/message.ts'
+import type { Clock } from '../clock.ts'
+import type { PointContext, PointRequest } from '../consistency/consistency_point.ts'
+import type { FreezePlan } from '../consistency/freeze_plan.ts'
+import type { LineLog } from '../log.ts'
+import type { CommandRunner } from '../run_command.ts'
+import type { Certainty } from './certainty.ts'
+import type { DiskSet } from './disk_set.ts'
+import type { DiskSync } from './disk_sync.ts'
+import type { Reader } from './reader.ts'
+import type { Scanner } from './scanner.ts'
+import type { Sender } from './sender.ts'
+import { ConsistencyError, reachPoint } from '../consistency/consistency_point.ts'
+import { coverageOf } from './certainty.ts'
+import { sweep } from './sweep.ts'
+
+/** Wait when there was nothing to do: the grain of lag while nothing changes. */
+const idleMs = 100
+
+/** Shortest wait between two passes over a disk that no tracker sees; otherwise as long as the last pass took. */
+const passPauseMs = 1000
+
+/** What outlives a session. */
+export interface SessionContext {
+  clock: Clock
+  log: LineLog
+  run: CommandRunner
+  disks: DiskSet
+  reader: Reader
+  scanner: Scanner
+  certainty: Certainty
+  planFreeze(): Promise<FreezePlan | undefined>
+  note(level: 'INFO' | 'WARNING' | 'ERROR', message: string): void
+  /** The consistency point asked for and not yet dealt with. */
+  pendingPoint(): PointRequest | undefined
+  /** The barrier that was sent without hearing an answer. */
+  sentBarrier: Barrier | undefined
+  /** The point is reached, or cannot be. */
+  pointDone(consistencyPointId: string, failure?: string): void
+}
+
+/** One session. */
+export class Session {
+  readonly #context: SessionContext
+  readonly #sender: Sender
+  readonly #signal: AbortSignal
+
+  constructor(context: SessionContext, sender: Sender, signal: AbortSignal) {
+    this.#context = context
+    this.#sender = sender
+    this.#signal = signal
+  }
+
+  /** Works until the session fails, which it throws, or is told to stop. */
+  async run(): Promise<void> {
+    await this.#repeatBarrier()
+    while (!this.#signal.aborted) {
+      const isIdle = await this.turn()
+      if (isIdle) await this.#context.clock.sleep(idleMs, this.#signal)
+    }
+  }
+
+  /** One turn; true when there was nothing to do. */
+  async turn(): Promise<boolean> {
+    const { clock, disks, certainty } = this.#context
+    await disks.check()
+    if (this.#sender.failure !== undefined) throw this.#sender.failure
+    const drainedAtMs = clock.monotonicMs()
+    await this.drain(false)
+    for (const disk of disks.all) disk.retryUnreadable(clock.monotonicMs())
+    const hasScanned = await this.#scanOn()
+    const isScanning = disks.all.some((disk) => disk.scan !== undefined && disk.scan.purpose !== 'PASS')
+    await this.#reachPoint(isScanning)
+    // During the first copy marks only gather: a block that changes ten times is sent once, at its end.
+    if (isScanning && disks.all.every((disk) => disk.scan?.mode !== 'COMPARE')) return !hasScanned
+    const covered = coverageOf(disks.all, drainedAtMs)
+    const sent = await sweep(disks.all, this.#sender, this.#context.reader)
+    if (covered !== undefined) certainty.expect(covered, this.#sender.allAcknowledged())
+    return sent === 0 && !hasScanned
+  }
+
+  /** Asks every tracker and marks what changed. False when events were lost: the disk is then compared from its begin. */
+  async drain(isStrict: boolean): Promise<boolean> {
+    let isCertain = true
+    for (const disk of this.#context.disks.all) {
+      const drained = await disk.tracker.drain(isStrict)
+      if (drained.lost) {
+        isCertain = false
+        this.#context.note(
+          'WARNING',
+          `Changes of ${disk.deviceName} were lost (${drained.reason}); the disk is compared with its copy`,
+        )
+        disk.loseCertainty(this.#context.clock.monotonicMs())
+      } else {
+        for (const extent of drained.changed) disk.dirty.mark(extent.firstBlock, extent.blockCount)
+      }
+    }
+    return isCertain
+  }
+
+  /** Moves one scan on by a region; begins passes that are due. */
+  async #scanOn(): Promise<boolean> {
+    const { disks, clock, scanner } = this.#context
+    for (const disk of disks.all) if (isPassDue(disk, clock.monotonicMs())) disk.beginScan('COMPARE', 'PASS', clock.monotonicMs())
+    const disk = disks.all.find((candidate) => candidate.scan !== undefined)
+    if (disk === undefined) return false
+    await scanner.step(disk, this.#sender)
+    this.#finishScan(disk)
+    return true
+  }
+
+  #finishScan(disk: DiskSync): boolean {
+    const scan = disk.scan
+    if (scan === undefined || scan.cursor < disk.blockCount) return false
+    const { startedAtMs, endedAtMs, differences } = disk.finishScan(this.#context.clock.monotonicMs())
+    if (scan.purpose === 'PASS') return true
+    const what = scan.purpose === 'INITIAL' ? 'Initial sync' : 'Rescan'
+    const found = scan.mode === 'COMPARE' ? `, ${differences} blocks differed` : ''
+    const seconds = ((endedAtMs - startedAtMs) / 1000).toFixed(1)
+    this.#context.note('INFO', `${what} of ${disk.deviceName} went through in ${seconds} s${found}`)
+    return true
+  }
+
+  /** A barrier whose answer was lost is repeated first of all: nothing was sent since, so it names the same moment. */
+  async #repeatBarrier(): Promise<void> {
+    const barrier = this.#context.sentBarrier
+    if (barrier === undefined) return
+    if (this.#context.pendingPoint()?.consistencyPointId === barrier.consistencyPointId) await this.#sendBarrier(barrier)
+    else this.#context.sentBarrier = undefined
+  }
+
+  async #sendBarrier(barrier: Barrier): Promise<void> {
+    this.#context.sentBarrier = barrier
+    await this.#sender.barrier(barrier)
+    this.#context.sentBarrier = undefined
+    this.#context.pointDone(barrier.consistencyPointId)
+    const how = barrier.method === 'FROZEN' ? `file systems frozen for ${Math.round(barrier.frozenMs)} ms` : 'at a quiet moment'
+    this.#context.note('INFO', `Consistency point ${barrier.consistencyPointId} reached, ${how}`)
+  }
+
+  async #reachPoint(isScanning: boolean): Promise<void> {
+    const request = this.#context.pendingPoint()
+    if (request === undefined) return
+    const { clock } = this.#context
+    try {
+      if (isScanning) {
+        if (clock.monotonicMs() < request.deadlineMs) return
+        throw new ConsistencyError('The disks are still being compared; a point can be reached once that is done')
+      }
+      const barrier = await reachPoint(this.#pointContext(request), request)
+      await this.#sendBarrier(barrier)
+    } catch (error) {
+      if (!(error instanceof ConsistencyError)) throw error
+      this.#context.pointDone(request.consistencyPointId, error.message)
+      this.#context.log.warning(`Consistency point ${request.consistencyPointId} failed: ${error.message}`)
+    }
+  }
+
+  #pointContext(request: PointRequest): PointContext {
+    const { clock, log, run, reader, disks, planFreeze } = this.#context
+    return {
+      disks: disks.all,
+      sender: this.#sender,
+      reader,
+      clock,
+      log,
+      run,
+      planFreeze,
+      drain: () => this.drain(true),
+      sweep: () => sweep(disks.all, this.#sender, reader),
+      pass: (disk) => this.#wholePass(disk),
+      isWanted: () => !this.#signal.aborted && this.#context.pendingPoint()?.consistencyPointId === request.consistencyPointId,
+    }
+  }
+
+  async #wholePass(disk: DiskSync): Promise<number> {
+    disk.beginScan('COMPARE', 'PASS', this.#context.clock.monotonicMs())
+    do {
+      await this.#context.scanner.step(disk, this.#sender)
+    } while (!this.#finishScan(disk))
+    return disk.lastScan?.differences ?? 0
+  }
+}
+
+/** Whether it is time to compare a disk that no tracker sees. */
+function isPassDue(disk: DiskSync, nowMs: number): boolean {
+  if (!disk.tracker.needsPasses || disk.scan !== undefined || disk.lastScan === undefined) return false
+  const { startedAtMs, endedAtMs } = disk.lastScan
+  return nowMs - endedAtMs >= Math.max(passPauseMs, endedAtMs - startedAtMs)
+}

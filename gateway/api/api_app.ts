@@ -1,0 +1,30 @@
+/**
+ * `/api/v1`: everything the pages do, for programs. JSON in and out, problem+json for refusals.
+ * @module
+ */
+import type { Services } from '../services.ts'
+import type { ApiEnv } from './bearer.ts'
+import { Hono } from 'hono'
+import { Refusal, asRefusal, logFailure, problemResponse } from '../problem.ts'
+import { requireToken } from './bearer.ts'
+import { jobRoutes } from './job_routes.ts'
+import { serverRoutes } from './server_routes.ts'
+import { tokenRoutes } from './token_routes.ts'
+
+/** Makes the API. */
+export function createApi(services: Services): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+  app.onError((error, c) => {
+    const refusal = asRefusal(error)
+    logFailure(services.log, c, refusal)
+    return problemResponse(c, refusal)
+  })
+  app.use(requireToken(services))
+  app.route('/servers', serverRoutes(services))
+  app.route('/jobs', jobRoutes(services))
+  app.route('/tokens', tokenRoutes(services))
+  app.all('*', (c) =>
+    problemResponse(c, new Refusal(404, 'not-found', `There is nothing at ${c.req.method} ${c.req.path}`)),
+  )
+  return app
+}

@@ -1,0 +1,38 @@
+/**
+ * `/api/v1/jobs`.
+ * @module
+ */
+import type { Services } from '../services.ts'
+import type { ApiEnv } from './bearer.ts'
+import { Hono } from 'hono'
+import { sendArtefact } from '../artefact_response.ts'
+import { findJobTask } from '../job_reports.ts'
+import { findJob, findJobLog, findJobs } from '../queries.ts'
+
+/** The routes. */
+export function jobRoutes(services: Services): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+
+  app.get('/', async (c) => c.json({ items: await findJobs(services.store) }))
+
+  app.get('/:id', async (c) => c.json(await findJob(services.store, c.req.param('id'))))
+
+  app.get('/:id/log', async (c) => {
+    const { jobId } = await findJob(services.store, c.req.param('id'))
+    return c.json({ items: await findJobLog(services.store, jobId) })
+  })
+
+  app.get('/:id/tasks', async (c) => {
+    const job = await findJob(services.store, c.req.param('id'))
+    const tasks = await Promise.all(
+      job.participatingServers.map(({ sourceServerId }) => findJobTask(services, job, sourceServerId)),
+    )
+    return c.json({ items: tasks.filter((task) => task !== undefined) })
+  })
+
+  app.get('/:id/servers/:server/:artefact', async (c) => {
+    const job = await findJob(services.store, c.req.param('id'))
+    return sendArtefact(c, services, job, c.req.param('server'), c.req.param('artefact'))
+  })
+  return app
+}

@@ -1,0 +1,90 @@
+/**
+ * `/api/v1/servers`.
+ * @module
+ */
+import type { SourceServer } from '../../domain/source_server.ts'
+import type { ServerTelemetry } from '../../wire/telemetry.ts'
+import type { Services } from '../services.ts'
+import type { ApiEnv } from './bearer.ts'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { decideAction, serverActions } from '../../domain/actions.ts'
+import { NotFoundError } from '../../domain/errors.ts'
+import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
+import { changeLaunchConfiguration, launchConfigurationSchema } from '../launch_settings.ts'
+import { findEvents, findFigures, findServer } from '../queries.ts'
+import { readJson } from '../request.ts'
+import { actorOf, requireApiRole } from './bearer.ts'
+
+/** A server as the API shows it: the record, the live figures, and where the launched machine answers. */
+export interface ServerView extends SourceServer {
+  telemetry?: ServerTelemetry
+  endpoints?: { guestPort: number; host: string; port: number }[]
+}
+
+function viewOf(server: SourceServer, telemetry: ServerTelemetry | undefined): ServerView {
+  const endpoints = server.launchedInstance?.endpoints
+  return {
+    ...server,
+    ...(telemetry === undefined ? {} : { telemetry }),
+    ...(endpoints === undefined ? {} : { endpoints }),
+  }
+}
+
+const listQuery = z.object({ archived: z.enum(['true', 'false']).default('false') })
+const eventsQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) })
+
+/** The routes. */
+export function serverRoutes(services: Services): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+  const view = async (server: SourceServer): Promise<ServerView> => {
+    const figures = await findFigures(services, [server.sourceServerId])
+    return viewOf(server, figures.get(server.sourceServerId))
+  }
+
+  app.get('/', async (c) => {
+    const { archived } = listQuery.parse(c.req.query())
+    const servers = (await services.fleet.list()).filter(
+      (server) => archived === 'true' || !server.isArchived,
+    )
+    const figures = await findFigures(
+      services,
+      servers.map(({ sourceServerId }) => sourceServerId),
+    )
+    return c.json({ items: servers.map((server) => viewOf(server, figures.get(server.sourceServerId))) })
+  })
+
+  app.get('/:id', async (c) => c.json(await view(await findServer(services.store, c.req.param('id')))))
+
+  app.get('/:id/events', async (c) => {
+    const { limit } = eventsQuery.parse(c.req.query())
+    const server = await findServer(services.store, c.req.param('id'))
+    return c.json({ items: await findEvents(services.store, server, limit) })
+  })
+
+  app.get('/:id/actions', async (c) => {
+    const server = await findServer(services.store, c.req.param('id'))
+    return c.json({
+      items: serverActions.map((action) => ({
+        action: actionSlugs[action],
+        ...decideAction(server, action),
+      })),
+    })
+  })
+
+  app.post('/:id/actions/:action', async (c) => {
+    requireApiRole(c, 'operator')
+    const server = await findServer(services.store, c.req.param('id'))
+    const action = actionOfSlug(c.req.param('action'), server)
+    if (action === undefined) throw new NotFoundError('action', c.req.param('action'))
+    return c.json(await view(await performAction(services, server.sourceServerId, action, actorOf(c))))
+  })
+
+  app.put('/:id/launch-configuration', async (c) => {
+    requireApiRole(c, 'operator')
+    const { sourceServerId } = await findServer(services.store, c.req.param('id'))
+    const change = await readJson(c, launchConfigurationSchema)
+    return c.json(await view(await changeLaunchConfiguration(services, sourceServerId, change, actorOf(c))))
+  })
+  return app
+}

@@ -1,0 +1,74 @@
+/**
+ * `/api/v1/tokens`: installation tokens.
+ * @module
+ */
+import type { InstallationToken } from '../../domain/enrolment.ts'
+import type { Services } from '../services.ts'
+import type { ApiEnv } from './bearer.ts'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { NotFoundError } from '../../domain/errors.ts'
+import { isId } from '../../domain/ids.ts'
+import { installCommand } from '../install_command.ts'
+import {
+  createInstallationToken,
+  defaultTokenLifetimeMs,
+  revokeInstallationToken,
+  tokenLimits,
+} from '../people/installation_tokens.ts'
+import { findInstallationTokens } from '../queries.ts'
+import { readJson } from '../request.ts'
+import { actorOf, requireApiRole } from './bearer.ts'
+
+const newTokenSchema = z.strictObject({
+  uses: z.int().min(1).max(tokenLimits.maxUses).default(1),
+  lifetimeSeconds: z
+    .number()
+    .min(tokenLimits.minLifetimeMs / 1000)
+    .max(tokenLimits.maxLifetimeMs / 1000)
+    .default(defaultTokenLifetimeMs / 1000),
+})
+
+/** A token without what could be used to guess it. */
+function openPart({
+  secretSha256: _secret,
+  ...open
+}: InstallationToken): Omit<InstallationToken, 'secretSha256'> {
+  return open
+}
+
+/** The routes. */
+export function tokenRoutes(services: Services): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+
+  app.get('/', async (c) => c.json({ items: (await findInstallationTokens(services.store)).map(openPart) }))
+
+  app.post('/', async (c) => {
+    requireApiRole(c, 'operator')
+    const { uses, lifetimeSeconds } = await readJson(c, newTokenSchema)
+    const { token, record } = await createInstallationToken(
+      services.store,
+      {
+        purpose: 'AGENT',
+        createdBy: actorOf(c),
+        at: services.clock().toISOString(),
+        uses,
+        lifetimeMs: lifetimeSeconds * 1000,
+      },
+      services.random,
+    )
+    return c.json(
+      { ...openPart(record), token, installCommand: installCommand(services.installation, token) },
+      201,
+    )
+  })
+
+  app.delete('/:id', async (c) => {
+    requireApiRole(c, 'operator')
+    const id = c.req.param('id')
+    if (!isId('token', id)) throw new NotFoundError('installation token', id)
+    await revokeInstallationToken(services.store, id)
+    return c.body(null, 204)
+  })
+  return app
+}

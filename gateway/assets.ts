@@ -1,0 +1,61 @@
+/**
+ * Static files under addresses that hold a hash of their content: they may be kept for ever, and a new release is fetched at once.
+ * @module
+ */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Assets } from '../views/layout.ts'
+
+/** The files, with their content types. */
+const sources = {
+  css: { name: 'app.css', path: 'views/static/app.css', type: 'text/css; charset=utf-8' },
+  js: { name: 'app.js', path: 'views/static/app.js', type: 'text/javascript; charset=utf-8' },
+  icon: { name: 'icon.svg', path: 'views/static/icon.svg', type: 'image/svg+xml' },
+  htmx: {
+    name: 'htmx.js',
+    path: 'node_modules/htmx.org/dist/htmx.min.js',
+    type: 'text/javascript; charset=utf-8',
+  },
+  sse: {
+    name: 'hx-sse.js',
+    path: 'node_modules/htmx.org/dist/ext/hx-sse.min.js',
+    type: 'text/javascript; charset=utf-8',
+  },
+} as const satisfies Record<keyof Assets, { name: string; path: string; type: string }>
+
+/** A file ready to be sent. */
+export interface StaticFile {
+  body: Uint8Array<ArrayBuffer>
+  type: string
+}
+
+/** All static files. */
+export interface StaticFiles {
+  urls: Assets
+  find(path: string): StaticFile | undefined
+}
+
+/** Reads the files below `root`, the folder of this project. @throws Error naming the file that cannot be read. */
+export async function loadAssets(root: string): Promise<StaticFiles> {
+  const files = new Map<string, StaticFile>()
+  const load = async (asset: keyof Assets): Promise<string> => {
+    const { name, path, type } = sources[asset]
+    const body = await readFile(join(root, path)).catch((error: unknown) => {
+      throw new Error(`Cannot read ${path}; run npm install in ${root}`, { cause: error })
+    })
+    const digest = createHash('sha256').update(body).digest('hex').slice(0, 12)
+    const [stem = '', extension = ''] = name.split('.')
+    const url = `/static/${stem}.${digest}.${extension}`
+    files.set(url, { body: new Uint8Array(body), type })
+    return url
+  }
+  const urls: Assets = {
+    css: await load('css'),
+    js: await load('js'),
+    icon: await load('icon'),
+    htmx: await load('htmx'),
+    sse: await load('sse'),
+  }
+  return { urls, find: (path) => files.get(path) }
+}

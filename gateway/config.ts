@@ -1,0 +1,83 @@
+/**
+ * What the gateway is told by its environment; a bad value is refused by name before anything starts.
+ * @module
+ */
+import { networkInterfaces } from 'node:os'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+
+const port = (standard: number) => z.coerce.number().int().min(1).max(65_535).default(standard)
+
+const schema = z.object({
+  REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
+  REHOST_HTTP_HOST: z.string().min(1).default('127.0.0.1'),
+  REHOST_HTTP_PORT: port(8080),
+  REHOST_AGENT_PORT: port(8443),
+  REHOST_REPLICATION_PORT: port(1500),
+  REHOST_LISTEN_HOST: z.string().min(1).default('0.0.0.0'),
+  REHOST_PUBLIC_HOST: z
+    .string()
+    .regex(/^[0-9A-Za-z.:-]+$/, 'a host name or an address')
+    .optional(),
+  REHOST_ADMIN_PASSWORD: z.string().min(8, 'at least 8 characters').max(1024).optional(),
+  REHOST_AGENT_DIR: z.string().min(1).optional(),
+  REHOST_CERTIFICATE_DAYS: z.coerce.number().min(0.01).max(397).default(7),
+  REHOST_TABLE: z.string().min(3).max(255).default('rehost'),
+  REDIS_URL: z.string().regex(/^(redis|rediss|unix):\/\//, 'redis://…, rediss://… or unix:///path'),
+})
+
+/** The gateway's settings. */
+export interface GatewayConfig {
+  dataDir: string
+  httpHost: string
+  httpPort: number
+  agentPort: number
+  replicationPort: number
+  listenHost: string
+  publicHost: string
+  adminPassword: string | undefined
+  /** Where the built agent is. */
+  agentDir: string
+  certificateValidityMs: number
+  table: string
+  redisUrl: string
+}
+
+/** The first address of this machine that others can reach; loopback where there is none. */
+function ownAddress(): string {
+  for (const addresses of Object.values(networkInterfaces())) {
+    const found = addresses?.find((address) => !address.internal && address.family === 'IPv4')
+    if (found !== undefined) return found.address
+  }
+  return '127.0.0.1'
+}
+
+/**
+ * Reads the environment. `root` is the folder of this project.
+ * @throws Error listing every bad variable by name.
+ */
+export function readGatewayConfig(
+  environment: Record<string, string | undefined>,
+  root: string,
+): GatewayConfig {
+  const parsed = schema.safeParse(environment)
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+    throw new Error(`Cannot start the gateway: ${problems.join('; ')}`)
+  }
+  const values = parsed.data
+  return {
+    dataDir: resolve(values.REHOST_DATA_DIR),
+    httpHost: values.REHOST_HTTP_HOST,
+    httpPort: values.REHOST_HTTP_PORT,
+    agentPort: values.REHOST_AGENT_PORT,
+    replicationPort: values.REHOST_REPLICATION_PORT,
+    listenHost: values.REHOST_LISTEN_HOST,
+    publicHost: values.REHOST_PUBLIC_HOST ?? ownAddress(),
+    adminPassword: values.REHOST_ADMIN_PASSWORD,
+    agentDir: values.REHOST_AGENT_DIR ?? resolve(root, 'dist/agent'),
+    certificateValidityMs: values.REHOST_CERTIFICATE_DAYS * 86_400_000,
+    table: values.REHOST_TABLE,
+    redisUrl: values.REDIS_URL,
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * What a start leaves in the data folder and the store: settings that workers read, the first password, the command line's token.
+ * @module
+ */
+import { mkdir, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Store } from '../store/store.ts'
+import type { Services } from './services.ts'
+import { mutate } from '../store/mutate.ts'
+import { RevisionConflictError } from '../store/store.ts'
+import { ensureAdmin } from './people/accounts.ts'
+import { ensureCliToken } from './people/api_tokens.ts'
+
+/** Stores a setting under its name. */
+export async function saveSetting(store: Store, name: string, value: string): Promise<void> {
+  try {
+    await store.create('setting', { id: name }, { name, value })
+  } catch (error) {
+    if (!(error instanceof RevisionConflictError)) throw error
+    await mutate(store, 'setting', { id: name }, (known) => (known.value === value ? known : { name, value }))
+  }
+}
+
+/** Writes what replication servers need for first contact, makes the administrator and the command line's token. */
+export async function prepareInstallation(
+  services: Pick<Services, 'store' | 'issuer' | 'installation' | 'clock' | 'random'>,
+  options: { dataDir: string; adminPassword: string | undefined },
+): Promise<void> {
+  const { store, issuer, installation } = services
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
+  await saveSetting(store, 'ca-certificate', issuer.caPem)
+  await saveSetting(store, 'agent-url', installation.agentUrl)
+  const made = await ensureAdmin(store, { ...services, preset: options.adminPassword })
+  if (made !== undefined) await writePrivate(join(options.dataDir, 'first-sign-in'), made)
+  await ensureCliToken(store, join(options.dataDir, 'cli-token'), services)
+}
+
+async function writePrivate(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'w', 0o600)
+  try {
+    await handle.writeFile(`${text}\n`)
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Listening on the two ports, and stopping again.
+ * @module
+ */
+import type { ServerType } from '@hono/node-server'
+import type { GatewayIdentity } from './certificates/embedded_ca.ts'
+import { createServer } from 'node:https'
+import type { Server } from 'node:https'
+import { createAdaptorServer } from '@hono/node-server'
+
+/** Where to listen, and what the variable is called that says so. */
+export interface Listening {
+  host: string
+  port: number
+  variable: string
+}
+
+/** An app as Hono makes it. */
+export interface App {
+  fetch(request: Request, environment?: object): Response | Promise<Response>
+}
+
+/** Connections that are idle are kept for the next heartbeat. */
+const keepAliveTimeoutMs = 30_000
+
+/** Answers that are under way may finish; then the rest is cut off. */
+const graceMs = 1500
+
+/** Resolves once `server` listens. @throws Error naming port and variable when it cannot. */
+async function listen(server: ServerType, { host, port, variable }: Listening): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why =
+        error.code === 'EADDRINUSE'
+          ? `port ${port} on ${host} is taken: stop what uses it, or set ${variable} to another port`
+          : error.code === 'EACCES'
+            ? `port ${port} needs more rights: set ${variable} to a port above 1023`
+            : error.code === 'EADDRNOTAVAIL'
+              ? `${host} is no address of this machine`
+              : 'the system refused'
+      reject(new Error(`Cannot listen: ${why}`, { cause: error }))
+    })
+    server.listen(port, host, () => resolve())
+  })
+}
+
+/** Plain HTTP, for operators; HTTPS is put before it where it is needed. */
+export async function listenHttp(app: App, where: Listening): Promise<ServerType> {
+  const server = createAdaptorServer({ fetch: (request, env) => app.fetch(request, env) })
+  await listen(server, where)
+  return server
+}
+
+/** HTTPS with TLS 1.3 alone. Client certificates are asked for and checked by each call: first contact has none yet. */
+export async function listenTls(
+  app: App,
+  identity: GatewayIdentity,
+  caPem: string,
+  where: Listening,
+): Promise<{ server: ServerType; renew: (identity: GatewayIdentity) => void }> {
+  const server = createAdaptorServer({
+    fetch: (request, env) => app.fetch(request, env),
+    createServer,
+    serverOptions: {
+      ...secureContext(identity, caPem),
+      requestCert: true,
+      rejectUnauthorized: false,
+      keepAliveTimeout: keepAliveTimeoutMs,
+    },
+  })
+  await listen(server, where)
+  return { server, renew: (next) => (server as Server).setSecureContext(secureContext(next, caPem)) }
+}
+
+function secureContext(identity: GatewayIdentity, caPem: string) {
+  return {
+    key: identity.keyPem,
+    cert: identity.certificatePem,
+    ca: caPem,
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+  } as const
+}
+
+/** Takes no more connections, lets answers finish for a moment, then ends what is left. */
+export async function stopListening(server: ServerType): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve())
+  })
+  if ('closeIdleConnections' in server) server.closeIdleConnections()
+  const cutOff = setTimeout(() => {
+    if ('closeAllConnections' in server) server.closeAllConnections()
+  }, graceMs)
+  await closed
+  clearTimeout(cutOff)
+}

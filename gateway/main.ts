@@ -1,0 +1,151 @@
+/**
+ * The gateway: HTTP for operators and programs on one port, HTTPS for agents and replication servers on another.
+ * @module
+ */
+import 'reflect-metadata'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import type { Services } from './services.ts'
+import { errorMessage } from '../domain/errors.ts'
+import { platformRandomBytes } from '../domain/ids.ts'
+import { RedisChanges } from '../queues/changes.ts'
+import { BullWakeUps } from '../queues/enqueue.ts'
+import { createRedisClient, evictionWarning } from '../queues/redis.ts'
+import { createDynamoStore } from '../store/dynamodb/factory.ts'
+import { gatewayServerName } from '../wire/control_api.ts'
+import { renderInstallScript } from '../wire/install_script.ts'
+import { createAgentApp } from './agent_app.ts'
+import { FolderDownloads } from './agent_api/downloads.ts'
+import { peerOfSocket } from './agent_api/identity.ts'
+import { createOperatorApp } from './app.ts'
+import { FileArtefacts } from './artefacts.ts'
+import { loadAssets } from './assets.ts'
+import { EmbeddedCa } from './certificates/embedded_ca.ts'
+import { readGatewayConfig } from './config.ts'
+import { Fleet } from './fleet.ts'
+import { prepareInstallation } from './installation.ts'
+import { listenHttp, listenTls, stopListening } from './listen.ts'
+import { LiveHub } from './live_hub.ts'
+import { LiveStreams } from './live_stream.ts'
+import { sweepSessions } from './people/sessions.ts'
+import { RateLimiter } from './rate_limit.ts'
+import { RedisTelemetry } from './telemetry.ts'
+
+const root = join(import.meta.dirname, '..')
+const hourMs = 3_600_000
+const log = pino({ name: 'gateway', redact: ['authorization', 'cookie', 'token', 'password'] })
+
+try {
+  await run()
+} catch (error) {
+  process.stderr.write(`${errorMessage(error)}\n`)
+  process.exit(1)
+}
+
+async function run(): Promise<void> {
+  const config = readGatewayConfig(process.env, root)
+  const clock = () => new Date()
+  const random = platformRandomBytes
+  const trouble = (message: string) => log.warn(message)
+  const packageFile = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
+
+  const store = createDynamoStore({
+    table: config.table,
+    region: process.env['AWS_REGION'],
+    endpoint: process.env['AWS_ENDPOINT_URL_DYNAMODB'],
+  })
+  await store.initialise()
+  const redis = createRedisClient(config.redisUrl, trouble)
+  const subscriber = createRedisClient(config.redisUrl, trouble)
+  await Promise.all([redis.connect(), subscriber.connect()])
+  const changes = new RedisChanges(redis, trouble)
+  await changes.receive(subscriber)
+  const warning = await evictionWarning(redis)
+  if (warning !== undefined) log.warn(warning)
+
+  const issuer = await EmbeddedCa.open({
+    folder: join(config.dataDir, 'ca'),
+    clock,
+    random,
+    validityMs: config.certificateValidityMs,
+  })
+  const hosts = [...new Set([gatewayServerName, config.publicHost, 'localhost', '127.0.0.1'])]
+  const identity = await issuer.gatewayIdentity(hosts)
+  const services: Services = {
+    store,
+    fleet: new Fleet(store, changes, clock),
+    wakeUps: new BullWakeUps(redis, trouble),
+    changes,
+    telemetry: new RedisTelemetry(redis),
+    issuer,
+    artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
+    downloads: new FolderDownloads(config.agentDir),
+    renderInstallScript,
+    installation: {
+      version: packageFile.version,
+      agentUrl: `https://${config.publicHost}:${config.agentPort}`,
+      pin: identity.pin,
+      agentPort: config.agentPort,
+      replicationPort: config.replicationPort,
+    },
+    rateLimits: {
+      signIn: new RateLimiter(10, 15 * 60_000, clock),
+      token: new RateLimiter(20, 10 * 60_000, clock),
+      api: new RateLimiter(50, 10 * 60_000, clock),
+    },
+    clock,
+    random,
+    log,
+  }
+  await prepareInstallation(services, config)
+  const hub = new LiveHub(changes, log)
+  const streams = new LiveStreams(hub, services)
+
+  const agents = await listenTls(createAgentApp(services, peerOfSocket), identity, issuer.caPem, {
+    host: config.listenHost,
+    port: config.agentPort,
+    variable: 'REHOST_AGENT_PORT',
+  })
+  const operators = await listenHttp(createOperatorApp(services, await loadAssets(root), streams), {
+    host: config.httpHost,
+    port: config.httpPort,
+    variable: 'REHOST_HTTP_PORT',
+  })
+  log.info(
+    { http: `http://${config.httpHost}:${config.httpPort}`, agents: services.installation.agentUrl },
+    'Listening',
+  )
+
+  const sweeping = setInterval(() => {
+    sweepSessions(store, clock()).catch((error: unknown) =>
+      log.warn({ error: errorMessage(error) }, 'Cannot sweep sessions'),
+    )
+  }, hourMs)
+  const renewing = setInterval(() => {
+    issuer
+      .gatewayIdentity(hosts)
+      .then(agents.renew, (error: unknown) =>
+        log.warn({ error: errorMessage(error) }, 'Cannot renew the certificate of the agent port'),
+      )
+  }, 24 * hourMs)
+
+  let isStopping = false
+  const stop = async (): Promise<void> => {
+    if (isStopping) return
+    isStopping = true
+    clearInterval(sweeping)
+    clearInterval(renewing)
+    streams.close()
+    hub.close()
+    services.fleet.close()
+    await Promise.all([stopListening(operators), stopListening(agents.server)])
+    await services.wakeUps.close()
+    redis.destroy()
+    subscriber.destroy()
+    await store.close()
+    log.info('Stopped')
+    process.exit(0)
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop())
+}

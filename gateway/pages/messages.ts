@@ -1,0 +1,44 @@
+/**
+ * What a page says after something was done. The address carries a name from this list, never a text.
+ * @module
+ */
+import type { ServerAction } from '../../domain/actions.ts'
+import type { Message } from '../../views/layout.ts'
+import { actionSlugs } from '../actions.ts'
+
+const actionMessages: Record<ServerAction, string> = {
+  START_TEST: 'The test machine is being launched. Its progress is shown below and in the launch history.',
+  MARK_READY_FOR_CUTOVER: 'Marked ready for cutover.',
+  REVERT_TO_READY_FOR_TEST: 'Reverted to ready for test.',
+  START_CUTOVER:
+    'The cutover machine is being launched. Its progress is shown below and in the launch history.',
+  REVERT_TO_READY_FOR_CUTOVER: 'Reverted to ready for cutover.',
+  FINALIZE: 'The cutover is final. The agent is told to go and the staging area is removed.',
+  TERMINATE: 'The launched machine is being terminated.',
+  PAUSE: 'The agent is told to pause.',
+  RESUME: 'The agent is told to go on.',
+  RESCAN: 'The agent is told to compare all blocks again.',
+  RETRY: 'Replication is tried again.',
+  DISCONNECT: 'The server is being disconnected.',
+  ARCHIVE: 'Archived. The server is in the list under Archived.',
+  DELETE: 'The server is being deleted.',
+}
+
+const otherMessages: Record<string, string> = {
+  'launch-configuration': 'Launch settings saved.',
+  'token-revoked': 'The token is revoked.',
+}
+
+/** The message that `done` in a page's address names; undefined for none and for an unknown one. */
+export function doneMessage(done: string | undefined): Message | undefined {
+  if (done === undefined) return undefined
+  const action = Object.entries(actionSlugs).find(([, slug]) => slug === done)?.[0] as
+    ServerAction | undefined
+  const text =
+    action === undefined
+      ? Object.hasOwn(otherMessages, done)
+        ? otherMessages[done]
+        : undefined
+      : actionMessages[action]
+  return text === undefined ? undefined : { tone: 'good', text }
+}

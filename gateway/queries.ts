@@ -1,0 +1,99 @@
+/**
+ * Reading for pages and APIs: servers with their live figures, events, jobs with what they left.
+ * @module
+ */
+import type { ApiToken, InstallationToken } from '../domain/enrolment.ts'
+import type { JobId, SourceServerId } from '../domain/ids.ts'
+import type { Job, JobLogItem } from '../domain/job.ts'
+import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
+import type { Entities, Kind, Store } from '../store/store.ts'
+import type { ServerTelemetry } from '../wire/telemetry.ts'
+import type { Services } from './services.ts'
+import { NotFoundError, errorMessage } from '../domain/errors.ts'
+import { isId } from '../domain/ids.ts'
+import { withDeadline } from './deadline.ts'
+
+/** Everything of a kind, up to `limit`. */
+async function listAll<K extends Kind>(
+  store: Store,
+  kind: K,
+  limit: number,
+  parent?: string,
+): Promise<Entities[K][]> {
+  const found: Entities[K][] = []
+  let cursor: string | undefined
+  do {
+    const page = await store.list(kind, {
+      limit: Math.min(1000, limit - found.length),
+      ...(parent === undefined ? {} : { parent }),
+      ...(cursor === undefined ? {} : { cursor }),
+    })
+    found.push(...page.items.map(({ value }) => value))
+    cursor = page.cursor
+  } while (cursor !== undefined && found.length < limit)
+  return found
+}
+
+/** The server. @throws NotFoundError, also for what is no id. */
+export async function findServer(store: Store, id: string): Promise<SourceServer> {
+  const found = isId('sourceServer', id) ? await store.get('server', { id }) : undefined
+  if (found === undefined) throw new NotFoundError('source server', id)
+  return found.value
+}
+
+/** Live figures. None, with a line in the log, while Redis is away: the page is good without them. */
+export async function findFigures(
+  { telemetry, log }: Pick<Services, 'telemetry' | 'log'>,
+  ids: readonly SourceServerId[],
+): Promise<Map<string, ServerTelemetry>> {
+  try {
+    return await withDeadline(telemetry.read(ids), 500, 'Redis')
+  } catch (error) {
+    log.warn({ error: errorMessage(error) }, 'Cannot read live figures')
+    return new Map()
+  }
+}
+
+/** The newest events of a server, newest first: the relayed ones and those still waiting in its item. */
+export async function findEvents(store: Store, server: SourceServer, limit: number): Promise<ServerEvent[]> {
+  const page = await store.list('serverEvent', { parent: server.sourceServerId, limit, descending: true })
+  const bySequence = new Map(
+    [...page.items.map(({ value }) => value), ...server.outbox].map((event) => [event.sequence, event]),
+  )
+  return [...bySequence.values()].sort((one, other) => other.sequence - one.sequence).slice(0, limit)
+}
+
+/** Jobs looked at when listing: enough for any history that a person reads. */
+const maxJobs = 5000
+
+/** Jobs, newest first. */
+export async function findJobs(store: Store): Promise<Job[]> {
+  const jobs = await listAll(store, 'job', maxJobs)
+  return jobs.sort((one, other) => other.createdAt.localeCompare(one.createdAt))
+}
+
+/** The job. @throws NotFoundError, also for what is no id. */
+export async function findJob(store: Store, id: string): Promise<Job> {
+  const found = isId('job', id) ? await store.get('job', { id }) : undefined
+  if (found === undefined) throw new NotFoundError('job', id)
+  return found.value
+}
+
+/** The log of a job, oldest first. */
+export function findJobLog(store: Store, jobId: JobId): Promise<JobLogItem[]> {
+  return listAll(store, 'jobLog', 1000, jobId)
+}
+
+/** Installation tokens made by people, newest first. */
+export async function findInstallationTokens(store: Store): Promise<InstallationToken[]> {
+  const tokens = await listAll(store, 'token', 1000)
+  return tokens
+    .filter(({ purpose }) => purpose === 'AGENT')
+    .sort((one, other) => other.createdAt.localeCompare(one.createdAt))
+}
+
+/** API tokens, oldest first. */
+export async function findApiTokens(store: Store): Promise<ApiToken[]> {
+  const tokens = await listAll(store, 'apiToken', 1000)
+  return tokens.sort((one, other) => one.createdAt.localeCompare(other.createdAt))
+}

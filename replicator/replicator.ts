@@ -1,0 +1,131 @@
+/**
+ * A running replication server: listener, registry and membership put together.
+ * @module
+ */
+import { createServer } from 'node:net'
+import type { Logger } from 'pino'
+import { errorMessage } from '../domain/errors.ts'
+import { WireError } from '../wire/wire_error.ts'
+import { pause } from './backoff.ts'
+import type { ReplicatorConfig } from './config.ts'
+import { ControlClient } from './control_client.ts'
+import { identityFile } from './identity.ts'
+import type { Identity } from './identity.ts'
+import { startListener } from './listener.ts'
+import { Membership } from './membership.ts'
+import { Registry } from './registry.ts'
+import { StateDirectory } from './state_directory.ts'
+import type { TelemetrySink } from './telemetry.ts'
+import { runTicker } from './ticker.ts'
+
+/** How long writes under way may take to become durable when the process ends. */
+const shutdownMs = 8000
+
+/** What a replicator is made of. */
+export interface ReplicatorOptions {
+  config: ReplicatorConfig
+  caPem: string
+  version: string
+  telemetry: TelemetrySink | undefined
+  log: Logger
+  nowMs: () => number
+  random: () => number
+}
+
+/**
+ * Fails early where the port can't be had: a token is used up by enrolment, so nothing else may go wrong after it.
+ * @throws Error naming the port and the variable that sets it.
+ */
+async function requirePort(host: string, port: number): Promise<void> {
+  const probe = createServer()
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  probe.once('error', reject)
+  probe.listen(port, host, resolve)
+  try {
+    await promise
+  } catch (cause) {
+    throw new Error(
+      `Cannot listen on ${host} port ${port}; end what uses it ("ss -ltnp sport = :${port}"), or set ` +
+        'REHOST_REPLICATION_PORT (and REHOST_LISTEN_HOST) to one that is free',
+      { cause },
+    )
+  }
+  await new Promise((closed) => probe.close(closed))
+}
+
+const credentials = (identity: Identity, caPem: string): { cert: string; key: string; ca: string } => ({
+  cert: identity.certificatePem,
+  key: identity.keyPem,
+  ca: caPem,
+})
+
+/**
+ * Runs a replication server until `signal` aborts: then it accepts no more, makes everything durable and closes cleanly.
+ * @param onListening told the port once agents can connect.
+ * @throws Error when it can't start.
+ */
+export async function runReplicator(
+  options: ReplicatorOptions,
+  signal: AbortSignal,
+  onListening: (port: number) => void = () => {},
+): Promise<void> {
+  const { config, caPem, version, telemetry, log, nowMs, random } = options
+  const { replicationServerId } = config
+  await requirePort(config.host, config.port)
+  const state = new StateDirectory(config.stateDir)
+  await state.prepare()
+  const client = new ControlClient({ gatewayUrl: config.gatewayUrl, caPem, identity: undefined })
+  const identity = identityFile(state.identityPath)
+  const membership = new Membership({ replicationServerId, version, client, identity, log, nowMs, random })
+  const registry = new Registry({
+    replicationServerId,
+    state,
+    announce: (reached, abort) => membership.announce(reached, abort),
+    log,
+  })
+  const listener = await startListener({
+    host: config.host,
+    port: config.port,
+    credentials: credentials(await membership.enrol(config.tokenFile, signal), caPem),
+    findServer: (sourceServerId) => registry.find(sourceServerId),
+    onUnassigned: () => membership.nudge(),
+    log,
+  })
+  log.info(
+    { port: listener.port, host: config.host, replicationServerId, version },
+    'Replication server listens',
+  )
+  onListening(listener.port)
+  await Promise.all([
+    membership.run(
+      {
+        registry,
+        port: listener.port,
+        onIdentity: (renewed) => listener.setCredentials(credentials(renewed, caPem)),
+      },
+      signal,
+    ),
+    runTicker({ registry, telemetry, nowMs, log }, signal),
+  ])
+  listener.stopAccepting()
+  const closed = registry
+    .close(
+      new WireError(
+        'SHUTTING_DOWN',
+        'Cannot go on now: the replication server is shutting down; connect again',
+      ),
+    )
+    .catch((error: unknown) => log.error({ err: error }, `Cannot close cleanly: ${errorMessage(error)}`))
+  const deadline = new AbortController()
+  const isInTime = await Promise.race([
+    closed.then(() => true),
+    pause(shutdownMs, deadline.signal).then(() => false),
+  ])
+  deadline.abort()
+  if (!isInTime)
+    log.warn('Not all writes ended in time; their segments are looked at again at the next start')
+  listener.destroyAll()
+  client.close()
+  await telemetry?.close()
+  log.info('Replication server ended')
+}

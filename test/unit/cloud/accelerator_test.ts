@@ -1,0 +1,134 @@
+/**
+ * KVM or TCG: the trial, its verdict, and the way back when KVM fails a machine. QEMU is scripted where this host could not play along.
+ * @module
+ */
+import { mkdtemp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { chooseAccelerator, describeAccelerator, tcgCpuModel } from '../../../cloud/qemu/accelerator.ts'
+import type { QemuContext } from '../../../cloud/qemu/context.ts'
+import { createImage } from '../../../cloud/qemu/images.ts'
+import { describeMachine, launchMachine } from '../../../cloud/qemu/machines.ts'
+import { consoleText } from '../../../cloud/qemu/machine_view.ts'
+import { stopEverything } from '../../../cloud/qemu/processes.ts'
+import { createSnapshot } from '../../../cloud/qemu/snapshots.ts'
+import { createVolume } from '../../../cloud/qemu/volumes.ts'
+import { bootSector, writtenLine } from '../../fixtures/boot_sector.ts'
+import { qemuContext, realWithTcg, scriptQemu, type QemuScript } from '../../fixtures/qemu_cloud.ts'
+import { until } from '../../fixtures/waiting.ts'
+
+let folder: string
+let tools: string
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'rehost-accelerator-'))
+  tools = path.join(folder, 'tools')
+  await mkdir(tools)
+  await writeFile(path.join(folder, 'kvm'), '')
+})
+afterEach(async () => {
+  await stopEverything(folder)
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** A context whose KVM device can be opened and whose QEMU does as scripted. */
+async function scripted(script: QemuScript): Promise<QemuContext> {
+  const toolPath = await scriptQemu(tools, script)
+  return { ...qemuContext(folder, { toolPath }), kvmDevice: path.join(folder, 'kvm') }
+}
+
+async function trials(): Promise<string[]> {
+  const text = await readFile(path.join(tools, 'probes'), 'utf8')
+  return text.trim().split('\n')
+}
+
+const machineSpec = {
+  clientToken: 'm',
+  name: 'trial',
+  cpuCount: 1,
+  ramBytes: 128 * 2 ** 20,
+  firmware: 'BIOS' as const,
+  reachablePorts: [80],
+  started: true,
+  tags: {},
+}
+
+async function bootableImage(context: QemuContext) {
+  const volumeId = await createVolume(context, { clientToken: 'v', sizeBytes: 2 ** 20, tags: {} })
+  const sector = bootSector({ text: 'up\r\n', end: 'halt' })
+  await writeFile(context.layout.volume(volumeId).disk, sector, { flag: 'r+' })
+  const snapshotId = await createSnapshot(context, { clientToken: 's', volumeId, tags: {} })
+  return await createImage(context, { clientToken: 'i', disks: [{ snapshotId, isBootDisk: true }], tags: {} })
+}
+
+test('chooseAccelerator() takes TCG when there is no KVM device, without a trial', async () => {
+  const context = { ...(await scripted({})), kvmDevice: path.join(folder, 'missing') }
+  const verdict = await chooseAccelerator(context)
+  expect(verdict).toMatchObject({ kind: 'tcg', cpuModel: tcgCpuModel })
+  expect(describeAccelerator(verdict)).toBe(`TCG (KVM: ${folder}/missing is missing)`)
+  await expect(trials()).rejects.toThrow('ENOENT')
+})
+
+test('chooseAccelerator() takes KVM when the trial machine comes to its end, and remembers', async () => {
+  const context = await scripted({ probe: realWithTcg })
+  expect(await chooseAccelerator(context)).toMatchObject({ kind: 'kvm', cpuModel: 'host' })
+  expect(await chooseAccelerator(context)).toMatchObject({ kind: 'kvm', cpuModel: 'host' })
+  expect(await trials()).toHaveLength(1)
+})
+
+test('chooseAccelerator() tries a plainer CPU when QEMU aborts with that of the host', async () => {
+  const abort = `case "$*" in *"-cpu host"*) echo 'error: failed to set MSR 0x345 to 0x2000' >&2; kill -ABRT $$ ;; esac`
+  const context = await scripted({ probe: `${abort}\n${realWithTcg}` })
+  expect(await chooseAccelerator(context)).toMatchObject({ kind: 'kvm', cpuModel: 'qemu64' })
+  expect(await trials()).toHaveLength(2)
+})
+
+test('chooseAccelerator() falls back to TCG on an abort and an internal error, with both reasons', async () => {
+  const abort = `case "$*" in *"-cpu host"*) echo 'error: failed to set MSR 0x345 to 0x2000' >&2; kill -ABRT $$ ;; esac`
+  const stop = `echo '{"QMP":{}}'; echo '{"event":"STOP","timestamp":{}}'; exec sleep 60`
+  const verdict = await chooseAccelerator(await scripted({ probe: `${abort}\n${stop}` }))
+  expect(verdict.kind).toBe('tcg')
+  expect(verdict.reason).toBe(
+    'with CPU host QEMU ended with SIGABRT: error: failed to set MSR 0x345 to 0x2000; ' +
+      'with CPU qemu64 the trial machine stopped in an internal error',
+  )
+})
+
+test('chooseAccelerator() tries again when QEMU has changed', async () => {
+  await chooseAccelerator(await scripted({ version: 'QEMU 7.2', probe: 'exit 1' }))
+  const verdict = await chooseAccelerator(await scripted({ version: 'QEMU 10.0', probe: realWithTcg }))
+  expect(verdict).toMatchObject({ kind: 'kvm', basis: { qemuVersion: 'QEMU 10.0' } })
+})
+
+test('launchMachine() starts with TCG when QEMU ends early with KVM, and no later machine tries KVM', async () => {
+  const context = await scripted({
+    probe: realWithTcg,
+    kvmMachine: "echo 'kvm run failed Bad address' >&2; exit 1",
+  })
+  const machine = await launchMachine(context, { ...machineSpec, imageId: await bootableImage(context) })
+  expect(machine.state).toBe('RUNNING')
+  expect(machine.description).toBe(
+    'qemu, TCG (KVM: QEMU ended with it: kvm run failed Bad address), 1 CPU, 128 MiB of RAM',
+  )
+  await until('the guest has printed', async () =>
+    (await consoleText(context, machine.machineId, 1000)).includes(writtenLine),
+  )
+  expect((await chooseAccelerator(context)).kind).toBe('tcg')
+})
+
+test('describeMachine() starts a machine again with TCG when KVM stopped it in an internal error', async () => {
+  const standIn = fileURLToPath(new URL('../../fixtures/internal_error_qemu.ts', import.meta.url))
+  const context = await scripted({ probe: realWithTcg, kvmMachine: `exec ${process.execPath} ${standIn}` })
+  const launched = await launchMachine(context, { ...machineSpec, imageId: await bootableImage(context) })
+  expect(launched).toMatchObject({ state: 'FAILED', stateReason: 'QEMU stopped in an internal error' })
+  const healed = await describeMachine(context, launched.machineId)
+  expect(healed?.state).toBe('RUNNING')
+  expect(healed?.description).toContain(
+    `TCG (KVM: machine ${launched.machineId} stopped in an internal error with it)`,
+  )
+  await until('the guest has printed', async () =>
+    (await consoleText(context, launched.machineId, 1000)).includes(writtenLine),
+  )
+})

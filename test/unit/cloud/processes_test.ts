@@ -1,0 +1,191 @@
+/**
+ * Processes that live on: found again, never mistaken, ended for good. And the lock that a killed process gives back.
+ * @module
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { withLock } from '../../../cloud/qemu/lock.ts'
+import { processState, startDetached, stopEverything, stopProcess } from '../../../cloud/qemu/processes.ts'
+import { createProvider } from '../../../cloud/registry.ts'
+import { newId } from '../../../domain/ids.ts'
+import { processesBelow, qemuContext, qemuSettings } from '../../fixtures/qemu_cloud.ts'
+import { until } from '../../fixtures/waiting.ts'
+
+let folder: string
+const enrolment = { gatewayUrl: 'https://127.0.0.1:8443', caPem: 'certificate', token: 'sesame' }
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'rehost-processes-'))
+})
+afterEach(async () => {
+  await stopEverything(folder)
+  await rm(folder, { recursive: true, force: true })
+})
+
+const sleeper = () => ({ folder, command: ['/bin/sleep', '600'], environment: {} })
+
+test('startDetached() leaves a process that any other finds by its folder', async () => {
+  const { tools } = qemuContext(folder)
+  await startDetached(sleeper(), tools)
+  const { pid } = await processState(folder)
+  expect(pid).toBeDefined()
+  await until('it has become the program', async () => {
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8')
+    return commandLine === '/bin/sleep\x00600\x00'
+  })
+  await stopProcess(folder, 'The test is over')
+  expect(await processState(folder)).toEqual({ stopReason: 'The test is over' })
+  await stopProcess(folder, 'again')
+  expect(await processState(folder)).toEqual({ stopReason: 'The test is over' })
+})
+
+test('startDetached() tells why a program did not start', async () => {
+  const { tools } = qemuContext(folder)
+  const missing = { folder, command: ['/nowhere/program'], environment: {} }
+  await startDetached(missing, tools).catch((error: unknown) => {
+    expect(String(error)).toContain('/nowhere/program')
+  })
+  await until('it is seen to be gone', async () => (await processState(folder)).pid === undefined)
+  expect(await readFile(path.join(folder, 'log'), 'utf8')).toContain('/nowhere/program')
+})
+
+test('a process that got the pid of another is never taken for it, nor ended', async () => {
+  const { tools } = qemuContext(folder)
+  await startDetached(sleeper(), tools)
+  const file = path.join(folder, 'pid')
+  const genuine = await readFile(file, 'utf8')
+  const [bootId = '', line = ''] = genuine.split('\n')
+  const { pid } = await processState(folder)
+
+  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
+  fields[19] = String(Number(fields[19]) + 1)
+  const startedLater = `${line.slice(0, line.lastIndexOf(')') + 2)}${fields.join(' ')}`
+  const earlierBoot = '00000000-0000-4000-8000-000000000000'
+  for (const forged of [`${bootId}\n${startedLater}\n`, `${earlierBoot}\n${line}\n`, `${bootId}\n`, '']) {
+    await writeFile(file, forged)
+    expect(await processState(folder)).toEqual({})
+    await stopProcess(folder, 'no')
+    await access(`/proc/${pid}/stat`)
+  }
+  await writeFile(file, genuine)
+  await stopProcess(folder, 'yes')
+  await expect(access(`/proc/${pid}/stat`)).rejects.toThrow('ENOENT')
+})
+
+test('stopProcess() kills what does not end in order', async () => {
+  const provider = createProvider('qemu', qemuSettings(folder))
+  const replicationServerId = newId('replicationServer')
+  const stubborn = { ...enrolment, token: 'ignore-sigterm' }
+  await provider.createReplicationServer({ replicationServerId, enrolment: stubborn, tags: {} })
+  await startsOf(replicationServerId)
+  await provider.removeReplicationServer(replicationServerId)
+  expect(await processesBelow(folder)).toEqual([])
+  expect(await provider.describeReplicationServer(replicationServerId)).toBeUndefined()
+})
+
+test('stopEverything() ends replication servers, and a restart brings them back with the same settings', async () => {
+  const provider = createProvider('qemu', qemuSettings(folder))
+  const ids = [newId('replicationServer'), newId('replicationServer')]
+  for (const replicationServerId of ids) {
+    await provider.createReplicationServer({ replicationServerId, enrolment, tags: {} })
+    await startsOf(replicationServerId)
+  }
+  const bystander = spawn('/bin/sleep', ['600'], { cwd: folder })
+  await once(bystander, 'spawn')
+  expect((await stopEverything(folder)).toSorted()).toEqual(ids.toSorted())
+  expect(await stopEverything(folder)).toEqual([])
+  expect(bystander.exitCode).toBeNull()
+  bystander.kill()
+
+  const [id = newId('replicationServer')] = ids
+  expect(await provider.describeReplicationServer(id)).toMatchObject({
+    state: 'STOPPED',
+    stateReason: 'Rehost was stopped',
+  })
+  await provider.restartReplicationServer(id)
+  const starts = await startsOf(id, 2)
+  const { pid: _first, ...before } = starts[0] ?? {}
+  const { pid: _second, ...after } = starts[1] ?? {}
+  expect(after).toEqual(before)
+})
+
+test('a replication server gets its settings by environment and files, its secrets readable by this user alone', async () => {
+  const provider = createProvider('qemu', qemuSettings(folder))
+  const replicationServerId = newId('replicationServer')
+  const { port } = await provider.createReplicationServer({
+    replicationServerId,
+    enrolment,
+    tags: { a: 'b' },
+  })
+  const home = path.join(folder, 'cloud', 'replication-servers', replicationServerId)
+  const [given] = await startsOf(replicationServerId)
+  expect(given).toMatchObject({
+    REHOST_REPLICATION_PORT: String(port),
+    REHOST_LISTEN_HOST: '127.0.0.1',
+    REHOST_GATEWAY_URL: 'https://127.0.0.1:8443',
+    REHOST_CA_PEM_FILE: path.join(home, 'ca.pem'),
+    REHOST_REPLICATOR_TOKEN_FILE: path.join(home, 'token'),
+    REHOST_REPLICATION_SERVER_ID: replicationServerId,
+    REHOST_REPLICATOR_STATE_DIR: path.join(home, 'state'),
+    REDIS_URL: 'redis://:secret@127.0.0.1:6379',
+  })
+  expect(await readFile(path.join(home, 'token'), 'utf8')).toBe('sesame')
+  expect(await readFile(path.join(home, 'spec.json'), 'utf8')).not.toContain('sesame')
+  for (const name of ['token', 'spec.json', 'ca.pem', 'log']) {
+    expect((await stat(path.join(home, name))).mode & 0o777).toBe(0o600)
+  }
+  expect((await stat(home)).mode & 0o777).toBe(0o700)
+})
+
+test('a replication server that ends by itself is STOPPED with its last words', async () => {
+  const provider = createProvider('qemu', qemuSettings(folder))
+  const replicationServerId = newId('replicationServer')
+  const refused = { ...enrolment, token: 'fail' }
+  await provider.createReplicationServer({ replicationServerId, enrolment: refused, tags: {} })
+  const stopped = await until('it has ended', async () => {
+    const seen = await provider.describeReplicationServer(replicationServerId)
+    return seen?.state === 'STOPPED' ? seen : undefined
+  })
+  expect(stopped.stateReason).toBe('Cannot enrol: the token is wrong')
+  // Created again with another token it comes up: the first one may have expired.
+  await provider.createReplicationServer({ replicationServerId, enrolment, tags: {} })
+  expect(await startsOf(replicationServerId)).toHaveLength(1)
+})
+
+test('withLock() lets one in at a time, and a killed holder gives it back', async () => {
+  const name = path.join(folder, 'thing')
+  const holder = spawn(process.execPath, [
+    fileURLToPath(new URL('../../fixtures/lock_holder.ts', import.meta.url)),
+    name,
+  ])
+  await once(holder.stdout, 'data')
+  const order: string[] = []
+  const waiting = [1, 2, 3].map((turn) =>
+    withLock(name, async () => {
+      order.push(`in ${turn}`)
+      await new Promise((resolve) => setImmediate(resolve))
+      order.push(`out ${turn}`)
+    }),
+  )
+  expect(await withLock(`${name}-other`, async () => 'another lock is free')).toBe('another lock is free')
+  expect(order).toEqual([])
+  holder.kill('SIGKILL')
+  await Promise.all(waiting)
+  expect(order).toHaveLength(6)
+  for (let turn = 0; turn < 6; turn += 2) expect(order[turn + 1]).toBe(order[turn]?.replace('in', 'out'))
+})
+
+/** What the stand-in noted at each of its starts, once there are `count`. */
+async function startsOf(id: string, count = 1): Promise<Record<string, unknown>[]> {
+  const file = path.join(folder, 'cloud', 'replication-servers', id, 'state', 'starts')
+  return await until(`${id} has started ${count} times`, async () => {
+    const text = await readFile(file, 'utf8').catch(() => '')
+    const lines = text.split('\n').filter((line) => line !== '')
+    return lines.length >= count && lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  })
+}

@@ -1,0 +1,234 @@
+import { describe, expect, it } from 'vitest'
+import { blockCountOf, blockLengthBytes, blockSizeBytes, extentBytes } from '../../../domain/units.ts'
+import type { VolumeCheckpoint } from '../../../replicator/checkpoint.ts'
+import type { Volume } from '../../../replicator/volume.ts'
+import { openVolume } from '../../../replicator/volume.ts'
+import { blockHashes, RootHash } from '../../../wire/hash.ts'
+import { encodings } from '../../../wire/message.ts'
+import { WireError } from '../../../wire/wire_error.ts'
+import { randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
+import type { Faults } from './sim_disk.ts'
+import { SimDocument, SimMedium } from './sim_disk.ts'
+
+const seed = seedFor('volume crashes')
+const runs = Number(process.env['CRASH_RUNS'] ?? 150)
+
+/** A short last block, and segments that do not divide the volume. */
+const sizeBytes = 10 * blockSizeBytes + 4096 + 512
+const blockCount = blockCountOf(sizeBytes)
+const segmentBlocks = 3
+const sectorBytes = 4096
+
+/** What each block may hold: the content that was acknowledged last, and whatever was sent since. Contents are fill bytes. */
+class Model {
+  #lastAttempt = 0
+  readonly #possible = Array.from({ length: blockCount }, () => [{ attempt: 0, fill: 0 }])
+
+  /** Notes a write; call what it returns when it is acknowledged. */
+  attempt(first: number, count: number, fill: number): () => void {
+    const attempt = ++this.#lastAttempt
+    const blocks = Array.from({ length: count }, (_, index) => first + index)
+    for (const block of blocks) this.#possible[block]?.push({ attempt, fill })
+    return () => {
+      for (const block of blocks) {
+        this.#possible[block] = (this.#possible[block] ?? []).filter((entry) => entry.attempt >= attempt)
+      }
+    }
+  }
+
+  /** Every sector of `view` holds one of the contents that its block may have; with one left, the block holds just that. */
+  check(view: Buffer): void {
+    for (let block = 0; block < blockCount; block++) {
+      const fills = new Set(this.#possible[block]?.map((entry) => entry.fill))
+      const start = block * blockSizeBytes
+      const end = start + blockLengthBytes(block, sizeBytes)
+      for (let at = start; at < end; at += sectorBytes) {
+        const sector = view.subarray(at, Math.min(at + sectorBytes, end))
+        if (sector.equals(Buffer.alloc(sector.length, sector[0])) && fills.has(sector[0] ?? -1)) continue
+        // A short write may end in the middle of a sector.
+        if (fills.size > 1 && sector.every((byte) => fills.has(byte))) continue
+        expect.fail(`Block ${block} is wrong at byte ${at}, it should hold one of ${[...fills].join(', ')}`)
+      }
+    }
+  }
+}
+
+/** One volume on its simulated media, over many runs of the process. */
+class World {
+  readonly random: () => number
+  readonly model = new Model()
+  readonly data: SimMedium
+  readonly index: SimMedium
+  readonly checkpoint: SimDocument<VolumeCheckpoint>
+  isSuspect = false
+  #life = 0
+
+  constructor(ownSeed: number) {
+    this.random = seededRandom(ownSeed)
+    this.data = new SimMedium(sizeBytes, sectorBytes, 1, this.random)
+    this.index = new SimMedium(0, 512, 32, this.random)
+    this.checkpoint = new SimDocument(this.random)
+  }
+
+  open(): Promise<Volume> {
+    const life = this.#life
+    return openVolume({
+      volumeId: 'vol-1',
+      diskIndex: 0,
+      sizeBytes,
+      segmentBlocks,
+      isSuspect: this.isSuspect,
+      parts: {
+        data: this.data.open(),
+        // As a device would: only a first opening may know that it is empty.
+        isDataZero: this.checkpoint.writes === 0,
+        openIndex: (bytes, isFresh) => {
+          if (life !== this.#life) return new Promise(() => {})
+          const bytesBefore = this.index.sizeBytes
+          if (bytesBefore !== bytes || isFresh) this.index.resize(bytes, isFresh)
+          return Promise.resolve({ disk: this.index.open(), bytesBefore })
+        },
+        checkpoint: this.checkpoint.open(),
+      },
+    })
+  }
+
+  end(isPowerLost: boolean): void {
+    this.#life++
+    // Killed between a failed flush and the checkpoint that tells of it, no program could know; power loss there is harmless.
+    const isUntold = this.data.hasForgotten && this.checkpoint.current?.isSuspect !== true
+    for (const medium of [this.data, this.index]) {
+      if (isPowerLost || isUntold) medium.crash()
+      else medium.kill()
+    }
+    this.checkpoint.crash()
+  }
+
+  /** Some turns for whatever is under way. */
+  async some(most: number): Promise<void> {
+    for (let turns = randomInt(this.random, 0, most); turns > 0; turns--) await Promise.resolve()
+  }
+
+  /** One random operation. Resolves when it is over; errors other than those that belong to faults come out. */
+  async operate(volume: Volume): Promise<void> {
+    const first = randomInt(this.random, 0, blockCount - 1)
+    const count = randomInt(this.random, 1, Math.min(5, blockCount - first))
+    const choice = this.random()
+    if (choice < 0.1) {
+      await volume.settle()
+      return
+    }
+    if (choice < 0.2) {
+      await volume.compare(first, count, new Uint8Array(count * 32))
+      return
+    }
+    const fill = choice < 0.35 ? 0 : randomInt(this.random, 0, 255)
+    const acknowledge = this.model.attempt(first, count, fill)
+    if (choice < 0.35) await volume.writeZeros(first, count)
+    else {
+      const { lengthBytes } = extentBytes({ firstBlock: first, blockCount: count }, sizeBytes)
+      const payload = Buffer.alloc(lengthBytes, fill)
+      await volume.writeBlocks({
+        type: 'BLOCKS',
+        diskIndex: 0,
+        firstBlock: first,
+        blockCount: count,
+        rawBytes: lengthBytes,
+        encoding: encodings.RAW,
+        hashes: blockHashes(payload),
+        payload,
+      })
+    }
+    await volume.durable()
+    acknowledge()
+  }
+
+  /** The index agrees with the data, block by block and as a root. */
+  async checkIndex(volume: Volume): Promise<void> {
+    const actual = blockHashes(this.data.view.subarray(0, sizeBytes))
+    const differing = await volume.compare(0, blockCount, actual)
+    expect([...differing], 'the index claims what the data holds').toEqual(
+      differing.length === 2 ? [0, 0] : [0],
+    )
+    const root = new RootHash()
+    root.update(actual)
+    expect(await volume.root()).toBe(root.digest())
+    if (volume.contents === 'EMPTY') expect(this.data.isZero).toBe(true)
+  }
+}
+
+const isFault = (error: unknown): boolean =>
+  error instanceof WireError && (error.code === 'NO_SPACE' || error.code === 'VOLUME_IO_ERROR')
+
+/** Lives of a process, each ended without warning, and after each a look at what is left. */
+async function live(world: World, lives: number, faults?: Faults): Promise<void> {
+  for (let life = 0; life < lives; life++) {
+    const isPowerLost = faults === undefined || world.random() < 0.5
+    // An end in the middle of opening is an end like any other.
+    const opening = world.open()
+    if (world.random() < 0.2) {
+      opening.catch(() => {})
+      await world.some(60)
+      world.end(isPowerLost)
+    } else {
+      const volume = await opening
+      const problems: unknown[] = []
+      if (faults !== undefined) world.data.faults = faults
+      const running = Array.from({ length: randomInt(world.random, 1, 12) }, async () => {
+        await world.some(80)
+        await world.operate(volume)
+      }).map((work) => work.catch((error: unknown) => problems.push(error)))
+      if (world.random() < 0.3) await Promise.all(running)
+      else await world.some(400)
+      expect(problems.filter((problem) => !isFault(problem))).toEqual([])
+      world.data.faults = { writeError: 0, flushError: 0 }
+      if (faults !== undefined && volume.failure !== undefined && world.random() < 0.5) {
+        // The process goes on after a failure of the disk: it closes the volume and opens it anew.
+        await volume.close()
+        world.isSuspect = volume.isSuspect
+      } else {
+        world.end(isPowerLost)
+        world.isSuspect = false
+      }
+    }
+    const volume = await world.open()
+    world.isSuspect = false
+    world.data.hasForgotten = false
+    if (world.random() < 0.5) world.data.evict()
+    world.model.check(world.data.view)
+    await world.checkIndex(volume)
+    // What was hashed must be on the disk, not only in memory.
+    world.data.evict()
+    world.model.check(world.data.view)
+    await world.checkIndex(volume)
+    if (world.random() < 0.5) await volume.close()
+    else world.end(isPowerLost)
+  }
+}
+
+async function many(count: number, faults?: Faults): Promise<void> {
+  for (let run = 0; run < count; run++) {
+    const ownSeed = (seed + run) >>> 0
+    try {
+      await live(new World(ownSeed), 4, faults)
+    } catch (error) {
+      throw new Error(`Failed with SEED=${ownSeed} CRASH_RUNS=1`, { cause: error })
+    }
+  }
+}
+
+describe('a volume whose process ends at any moment', () => {
+  it('holds everything acknowledged and claims nothing else, when power is lost', () => many(runs), 300_000)
+
+  it(
+    'does so when the disk is full now and then',
+    () => many(runs, { writeError: 0.08, flushError: 0 }),
+    300_000,
+  )
+
+  it(
+    'does so when flushes fail and pages are forgotten',
+    () => many(runs, { writeError: 0, flushError: 0.2 }),
+    300_000,
+  )
+})

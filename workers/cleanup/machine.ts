@@ -1,0 +1,54 @@
+/**
+ * Steps about a launched machine at the end of its part: terminated, or made to stand alone.
+ * @module
+ */
+import type { SourceServer } from '../../domain/source_server.ts'
+import type { Bench } from '../bench.ts'
+import type { Step, StepContext, StepResult } from '../step.ts'
+import { NotFoundError } from '../../domain/errors.ts'
+import { mutate } from '../../store/mutate.ts'
+import { changeServer } from '../bench.ts'
+import { sweep } from '../sweep.ts'
+
+/** Forgets the machine and says so in the job that launched it, as MGN does. Nothing to do when none is launched. */
+export async function forgetMachine(bench: Bench, server: SourceServer): Promise<void> {
+  const machine = server.launchedInstance
+  if (machine === undefined) return
+  try {
+    await mutate(bench.store, 'job', { id: machine.jobId }, (job) => ({
+      ...job,
+      participatingServers: job.participatingServers.map((own) =>
+        own.sourceServerId === server.sourceServerId ? { ...own, launchStatus: 'TERMINATED' } : own,
+      ),
+    }))
+    await bench.changes.publish({ kind: 'job', id: machine.jobId })
+  } catch (error) {
+    // The job may have been deleted since.
+    if (!(error instanceof NotFoundError)) throw error
+  }
+  await changeServer(bench, server.sourceServerId, (current) => {
+    const { launchedInstance: _gone, ...rest } = current
+    return current.launchedInstance?.machineId === machine.machineId ? rest : undefined
+  })
+}
+
+async function terminate(context: StepContext): Promise<StepResult> {
+  const { bench, server } = context
+  await context.logJob('CLEANUP_START', 'Terminating the launched machine')
+  await sweep(bench.cloud, server.sourceServerId, ({ kind }) => kind !== 'volume')
+  await forgetMachine(bench, server)
+  await context.logJob('CLEANUP_END', 'The launched machine is gone')
+  return { done: null }
+}
+
+/** `terminate-machine`: with the image and snapshots it was launched from. */
+export const terminateMachine: Step = { name: 'terminate-machine', run: terminate }
+
+/** `detach-machine`: the cutover machine goes on without image, snapshots and volumes. */
+export const detachMachine: Step = {
+  name: 'detach-machine',
+  run: async ({ bench, server }) => {
+    if (server.launchedInstance !== undefined) await bench.cloud.detachMachineFromImage(server.launchedInstance.machineId)
+    return { done: null }
+  },
+}

@@ -1,0 +1,55 @@
+/**
+ * The workers' settings, read once from the environment. A bad value is refused by name.
+ * @module
+ */
+import { resolve } from 'node:path'
+import { z } from 'zod'
+
+const schema = z.object({
+  REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
+  REHOST_LISTEN_HOST: z.string().min(1).default('0.0.0.0'),
+  REHOST_PUBLIC_HOST: z.string().min(1).default('127.0.0.1'),
+  REHOST_REPLICATION_PORT: z.coerce.number().int().min(0).max(65535).default(1500),
+  REHOST_CLOUD: z.string().min(1).default('qemu'),
+  REHOST_TABLE: z.string().min(3).default('rehost'),
+  REDIS_URL: z.string().min(1),
+  AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
+  AWS_REGION: z.string().optional(),
+  PATH: z.string().optional(),
+})
+
+/** What the workers need to know. */
+export interface WorkersConfig {
+  dataDir: string
+  listenHost: string
+  publicHost: string
+  replicationPort: number
+  cloud: string
+  table: string
+  redisUrl: string
+  dynamodbEndpoint: string | undefined
+  region: string | undefined
+  toolPath: string | undefined
+}
+
+/** Reads the settings. @throws TypeError naming every variable that is wrong. */
+export function readWorkersConfig(environment: Record<string, string | undefined>): WorkersConfig {
+  const parsed = schema.safeParse(environment)
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')
+    throw new TypeError(`Cannot read the environment: ${wrong}`)
+  }
+  const env = parsed.data
+  return {
+    dataDir: resolve(env.REHOST_DATA_DIR),
+    listenHost: env.REHOST_LISTEN_HOST,
+    publicHost: env.REHOST_PUBLIC_HOST,
+    replicationPort: env.REHOST_REPLICATION_PORT,
+    cloud: env.REHOST_CLOUD,
+    table: env.REHOST_TABLE,
+    redisUrl: env.REDIS_URL,
+    dynamodbEndpoint: env.AWS_ENDPOINT_URL_DYNAMODB,
+    region: env.AWS_REGION,
+    toolPath: env.PATH,
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Steps: a throw-away view of the snapshots, and the conversion that makes it boot on the target.
+ * @module
+ */
+import { sourceServerTag } from '../../cloud/provider.ts'
+import type { ImageId } from '../../domain/ids.ts'
+import type { Step, StepContext, StepResult } from '../step.ts'
+import type { SnapshotOfDisk } from '../snapshot/snapshots.ts'
+import { taskTag } from '../step.ts'
+import { sweepTask } from '../sweep.ts'
+
+function makeImage(context: StepContext): Promise<ImageId> {
+  const { bench, server, task } = context
+  const snapshots = context.output('create-snapshots') as unknown as SnapshotOfDisk[]
+  const bootFirst = snapshots.toSorted((left, right) => Number(right.isBootDisk) - Number(left.isBootDisk))
+  return bench.cloud.createImage({
+    clientToken: `${task.taskId}/image`,
+    disks: bootFirst.map(({ snapshotId, isBootDisk }) => ({ snapshotId, isBootDisk })),
+    tags: { [sourceServerTag]: server.sourceServerId, [taskTag]: task.taskId },
+  })
+}
+
+/** `create-image`. */
+export const createImage: Step = {
+  name: 'create-image',
+  run: async (context) => ({ done: { imageId: await makeImage(context) } }),
+  undo: (context) => sweepTask(context, 'image'),
+}
+
+async function runConversion(context: StepContext): Promise<StepResult> {
+  const { bench, task, server, signal, isRerun, step } = context
+  let { imageId } = context.output('create-image') as { imageId: ImageId }
+  if (isRerun || step.attempts > 0) {
+    // A conversion that died half way left half its changes: it begins on an untouched view.
+    await bench.cloud.deleteImage(imageId)
+    imageId = await makeImage(context)
+  }
+  await context.logJob('CONVERSION_START', 'Converting the disks for the target')
+  const result = await bench.convert({
+    disks: await bench.cloud.openImage(imageId),
+    target: bench.cloud.capabilities.hardware,
+    signal,
+    log: (line) => bench.log.info({ taskId: task.taskId, sourceServerId: server.sourceServerId }, line),
+  })
+  if (task.jobId !== undefined) {
+    await bench.artefacts.write(task.jobId, server.sourceServerId, 'conversion.json', JSON.stringify(result.report))
+  }
+  await context.logJob('CONVERSION_END', 'The disks are ready for the target')
+  return { done: { imageId, firmware: result.firmware } }
+}
+
+/** `convert`. */
+export const convertImage: Step = { name: 'convert', run: runConversion }

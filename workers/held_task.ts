@@ -1,0 +1,120 @@
+/**
+ * A task in the hands of one worker: its lease, and saves that fail once somebody else has it.
+ * @module
+ */
+import type { TaskId } from '../domain/ids.ts'
+import type { Task } from '../domain/task.ts'
+import type { Bench } from './bench.ts'
+import { RevisionConflictError } from '../store/store.ts'
+import { isOver } from './task_state.ts'
+
+/** A worker silent for this long has lost its task. */
+export const leaseMs = 20_000
+
+/** Somebody else has the task; whatever the holder does now must not count. */
+export class LeaseLostError extends Error {
+  override name = 'LeaseLostError'
+}
+
+/** The task cannot be had now: its holder may be alive. */
+export interface Busy {
+  busyUntilMs: number
+}
+
+/** A task that this worker holds. Saves go one after the other and each needs the revision of the one before. */
+export class HeldTask {
+  readonly #bench: Pick<Bench, 'store' | 'clock' | 'changes'>
+  readonly #owner: string
+  #task: Task
+  #revision: number
+  #saving: Promise<void> = Promise.resolve()
+
+  private constructor(bench: Pick<Bench, 'store' | 'clock' | 'changes'>, owner: string, task: Task, revision: number) {
+    this.#bench = bench
+    this.#owner = owner
+    this.#task = task
+    this.#revision = revision
+  }
+
+  /**
+   * Takes the task if nobody holds it. Undefined when it does not exist.
+   * @throws LeaseLostError when another worker was faster.
+   */
+  static async take(
+    bench: Pick<Bench, 'store' | 'clock' | 'changes'>,
+    owner: string,
+    taskId: TaskId,
+  ): Promise<HeldTask | Busy | undefined> {
+    const found = await bench.store.get('task', { id: taskId })
+    if (found === undefined) return undefined
+    const { lease } = found.value
+    const time = bench.clock().getTime()
+    if (lease !== undefined && lease.owner !== owner && Date.parse(lease.expiresAt) > time) {
+      return { busyUntilMs: Date.parse(lease.expiresAt) }
+    }
+    const held = new HeldTask(bench, owner, found.value, found.revision)
+    if (!isOver(found.value)) await held.save({ ...found.value, leaseEpoch: found.value.leaseEpoch + 1 })
+    return held
+  }
+
+  /** Whether the lease as last saved has run out, so that another worker may have the task by now. */
+  isExpired(): boolean {
+    const { lease } = this.#task
+    return lease === undefined || Date.parse(lease.expiresAt) <= this.#bench.clock().getTime()
+  }
+
+  /** As last saved. */
+  get task(): Task {
+    return this.#task
+  }
+
+  /** Saves `next` with the lease renewed. @throws LeaseLostError when somebody else has written the task. */
+  save(next: Task): Promise<void> {
+    return this.#queue(async () => {
+      const leased: Task = isOver(next) ? next : { ...next, lease: this.#lease(next.leaseEpoch) }
+      await this.#write(leased)
+    })
+  }
+
+  /** Renews the lease and changes nothing else. @throws LeaseLostError. */
+  renew(): Promise<void> {
+    return this.#queue(async () => {
+      if (isOver(this.#task)) return
+      await this.#write({ ...this.#task, lease: this.#lease(this.#task.leaseEpoch) })
+    })
+  }
+
+  /** Gives the task back, so that the next worker need not wait for the lease to run out. */
+  release(): Promise<void> {
+    return this.#queue(async () => {
+      if (this.#task.lease === undefined) return
+      const { lease: _back, ...rest } = this.#task
+      await this.#write(rest)
+    })
+  }
+
+  #lease(epoch: number): { owner: string; epoch: number; expiresAt: string } {
+    return { owner: this.#owner, epoch, expiresAt: new Date(this.#bench.clock().getTime() + leaseMs).toISOString() }
+  }
+
+  #queue(work: () => Promise<void>): Promise<void> {
+    const done = this.#saving.then(work)
+    // The next save must run whether or not this one failed; its own caller hears of the failure.
+    this.#saving = done.then(
+      () => undefined,
+      () => undefined,
+    )
+    return done
+  }
+
+  async #write(next: Task): Promise<void> {
+    try {
+      this.#revision = await this.#bench.store.replace('task', { id: next.taskId }, this.#revision, next)
+    } catch (error) {
+      if (!(error instanceof RevisionConflictError)) throw error
+      throw new LeaseLostError(`Another worker has taken task ${next.taskId}`, { cause: error })
+    }
+    this.#task = next
+    await this.#bench.changes.publish({ kind: 'task', id: next.taskId })
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Step: wait until the machine has come up and what must answer answers. Its console and screen are kept either way.
+ * @module
+ */
+import type { CloudMachine } from '../../cloud/provider.ts'
+import type { LaunchConfiguration } from '../../domain/source_server.ts'
+import type { Bench } from '../bench.ts'
+import type { LaunchOutput } from './machine.ts'
+import type { Step, StepContext, StepResult } from '../step.ts'
+import { errorMessage, PermanentError } from '../../domain/errors.ts'
+import { bootVerdict, lastLines } from './boot_verdict.ts'
+
+/** Console kept for the operator. */
+const maxConsoleBytes = 256 * 1024
+const lookAgainMs = 1000
+const httpTimeoutMs = 10_000
+/** Most of a page that is searched. */
+const maxPageCharacters = 1_000_000
+
+type HttpCheck = LaunchConfiguration['httpChecks'][number]
+
+/** Why a check does not hold now; undefined when it holds. */
+async function httpProblem(bench: Bench, machine: CloudMachine, check: HttpCheck, signal: AbortSignal): Promise<string | undefined> {
+  const endpoint = machine.endpoints.find(({ guestPort }) => guestPort === check.port)
+  if (endpoint === undefined) return `port ${check.port} of the machine cannot be reached from here`
+  const url = `http://${endpoint.host}:${endpoint.port}${check.path}`
+  try {
+    const response = await bench.fetch(url, { redirect: 'manual', signal: AbortSignal.any([signal, AbortSignal.timeout(httpTimeoutMs)]) })
+    const text = (await response.text()).slice(0, maxPageCharacters)
+    if (!response.ok) return `port ${check.port}${check.path} answered ${response.status}`
+    if (check.contains !== undefined && !text.includes(check.contains)) {
+      return `port ${check.port}${check.path} answered without "${check.contains}"`
+    }
+    return undefined
+  } catch (error) {
+    signal.throwIfAborted()
+    return `port ${check.port}${check.path} does not answer (${errorMessage(error)})`
+  }
+}
+
+/** Keeps console and screen; a screen that cannot be had now is no reason to fail a launch. */
+async function keepArtefacts(context: StepContext, { machineId }: LaunchOutput, consoleText: string): Promise<void> {
+  const { bench, task, server } = context
+  if (task.jobId === undefined) return
+  await bench.artefacts.write(task.jobId, server.sourceServerId, 'serial.log', consoleText)
+  if (!bench.cloud.capabilities.screenshots) return
+  const png = await bench.cloud.screenshot(machineId).catch((error: unknown) => {
+    bench.log.warn({ machineId }, `No screenshot: ${errorMessage(error)}`)
+    return undefined
+  })
+  if (png !== undefined) await bench.artefacts.write(task.jobId, server.sourceServerId, 'screenshot.png', png)
+}
+
+async function fail(context: StepContext, launched: LaunchOutput, consoleText: string, reason: string): Promise<never> {
+  await keepArtefacts(context, launched, consoleText)
+  throw new PermanentError(`The launched machine did not come up: ${reason}`)
+}
+
+async function run(context: StepContext): Promise<StepResult> {
+  const { bench, server, step, signal } = context
+  const launched = context.output('launch-machine') as unknown as LaunchOutput
+  const configuration = server.launchConfiguration
+  if (configuration.launchDisposition === 'STOPPED') return { done: { checked: [] } }
+  const machine = await bench.cloud.describeMachine(launched.machineId)
+  const consoleText = machine === undefined ? '' : await bench.cloud.consoleText(launched.machineId, maxConsoleBytes)
+  if (machine === undefined || (machine.state !== 'RUNNING' && machine.state !== 'PENDING')) {
+    const why = machine?.stateReason ?? (lastLines(consoleText) || 'its console is empty')
+    return fail(context, launched, consoleText, `it is ${machine?.state ?? 'gone'}: ${why}`)
+  }
+  const boot = bootVerdict(consoleText)
+  if (boot.verdict === 'FAILED') return fail(context, launched, consoleText, boot.reason)
+  const problems: string[] = []
+  if (boot.verdict === 'WAITING') problems.push(`no login prompt; the console ends with: ${lastLines(consoleText) || 'nothing'}`)
+  else {
+    for (const check of configuration.httpChecks) {
+      const problem = await httpProblem(bench, machine, check, signal)
+      if (problem !== undefined) problems.push(problem)
+    }
+  }
+  if (problems.length === 0) {
+    await keepArtefacts(context, launched, consoleText)
+    return { done: { checked: ['login prompt', ...configuration.httpChecks.map(({ port, path }) => `port ${port}${path}`)] } }
+  }
+  const waitedMs = bench.clock().getTime() - Date.parse(step.startedAt ?? bench.clock().toISOString())
+  if (waitedMs > configuration.bootTimeoutSeconds * 1000) {
+    return fail(context, launched, consoleText, `after ${configuration.bootTimeoutSeconds} s: ${problems.join('; ')}`)
+  }
+  return { waitMs: lookAgainMs }
+}
+
+/** `check-boot`. */
+export const checkBoot: Step = { name: 'check-boot', run }

@@ -1,0 +1,101 @@
+/**
+ * The worker process: takes wake-ups from the queues, runs the steps, relays events and reconciles.
+ * @module
+ */
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { createProvider } from '../cloud/registry.ts'
+import { errorMessage } from '../domain/errors.ts'
+import { platformRandomBytes } from '../domain/ids.ts'
+import type { SourceServerId } from '../domain/ids.ts'
+import { RedisChanges } from '../queues/changes.ts'
+import { BullWakeUps } from '../queues/enqueue.ts'
+import { createRedisClient, evictionWarning } from '../queues/redis.ts'
+import { createDynamoStore } from '../store/dynamodb/factory.ts'
+import type { Bench } from './bench.ts'
+import { FileArtefacts } from './artefacts.ts'
+import { readWorkersConfig } from './config.ts'
+import { convertGuest } from './conversion/guest.ts'
+import { startLoop } from './loop.ts'
+import { WorkerPool } from './pool.ts'
+import { reconcile } from './reconciler.ts'
+import { relayById } from './relay.ts'
+import { steps } from './steps.ts'
+import { TaskRunner } from './task_runner.ts'
+
+/** Everything is looked at this often, whether or not a notice came. */
+const reconcileIntervalMs = 3000
+
+const log = pino({ name: 'workers' })
+const config = readWorkersConfig(process.env)
+const trouble = (message: string): void => log.warn(message)
+
+const store = createDynamoStore({ table: config.table, region: config.region, endpoint: config.dynamodbEndpoint })
+await store.initialise()
+const redis = createRedisClient(config.redisUrl, trouble)
+const subscriber = createRedisClient(config.redisUrl, trouble)
+await Promise.all([redis.connect(), subscriber.connect()])
+const warning = await evictionWarning(redis)
+if (warning !== undefined) log.warn(warning)
+
+const changes = new RedisChanges(redis, trouble)
+await changes.receive(subscriber)
+const wakeUps = new BullWakeUps(redis, trouble)
+const bench: Bench = {
+  store,
+  cloud: createProvider(config.cloud, {
+    dataDir: config.dataDir,
+    listenHost: config.listenHost,
+    publicHost: config.publicHost,
+    replicationPort: config.replicationPort,
+    redisUrl: config.redisUrl,
+    ...(config.toolPath === undefined ? {} : { toolPath: config.toolPath }),
+  }),
+  wakeUps,
+  changes,
+  convert: convertGuest(join(config.dataDir, 'conversion'), process.env),
+  artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
+  fetch,
+  clock: () => new Date(),
+  random: platformRandomBytes,
+  log,
+}
+for (const finding of await bench.cloud.preflight()) {
+  if (finding.ok) log.info(finding.what)
+  else log.error(`${finding.what}. ${finding.whatToDo ?? ''}`)
+}
+
+const pool = new WorkerPool(redis, new TaskRunner(bench, steps, randomUUID()), log)
+await pool.ready()
+const loop = startLoop(
+  reconcileIntervalMs,
+  () => reconcile(bench),
+  (error) => log.error({ err: error }, `Cannot reconcile: ${errorMessage(error)}`),
+)
+changes.listen((notice) => {
+  if (notice.kind !== 'server') return
+  relayById(bench, notice.id as SourceServerId).catch((error: unknown) =>
+    log.warn({ sourceServerId: notice.id }, `Cannot relay events now: ${errorMessage(error)}`),
+  )
+})
+log.info({ cloud: config.cloud }, 'Ready')
+
+let isStopping = false
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    if (isStopping) return
+    isStopping = true
+    void stop()
+  })
+}
+
+async function stop(): Promise<void> {
+  await loop.stop()
+  await pool.close()
+  await wakeUps.close()
+  redis.destroy()
+  subscriber.destroy()
+  await store.close()
+  process.exit(0)
+}

@@ -1,0 +1,178 @@
+/**
+ * What the end of a task means for its server and its job.
+ * @module
+ */
+import type { ImageId, MachineId } from '../domain/ids.ts'
+import type { Job, JobLogEvent, ParticipatingServer } from '../domain/job.ts'
+import type { DataReplicationErrorCode } from '../domain/replication.ts'
+import type { LaunchedInstance, SourceServer } from '../domain/source_server.ts'
+import type { StepOutput, Task } from '../domain/task.ts'
+import type { StepName } from '../queues/task_steps.ts'
+import type { LaunchOutput } from './launch/machine.ts'
+import type { SnapshotOfDisk } from './snapshot/snapshots.ts'
+import type { LifecycleEvent, LifecycleState } from '../domain/lifecycle.ts'
+import { advanceLifecycle } from '../domain/lifecycle.ts'
+import { markInitiationStep } from '../domain/replication.ts'
+import type { InitiationStepName } from '../domain/replication.ts'
+import { withEvent, withLifecycle, withReplication } from '../domain/source_server.ts'
+import { currentStep } from './task_state.ts'
+
+/** Staging is tried again by itself after this time. */
+const stagingRetryMs = 60_000
+
+/** MGN's code and initiation step for a staging step that fails, and what the operator can do. */
+const stagingTrouble: Partial<Record<StepName, { error: DataReplicationErrorCode; step: InitiationStepName; whatToDo: string }>> = {
+  'launch-replication-server': {
+    error: 'FAILED_TO_LAUNCH_REPLICATION_SERVER',
+    step: 'LAUNCH_REPLICATION_SERVER',
+    whatToDo: 'Mend what the message names; Rehost tries again by itself, or press Retry',
+  },
+  'wait-for-replication-server': {
+    error: 'FAILED_TO_BOOT_REPLICATION_SERVER',
+    step: 'BOOT_REPLICATION_SERVER',
+    whatToDo: "See the replication server's log; it must reach the gateway on the agent port",
+  },
+  'create-volumes': {
+    error: 'FAILED_TO_CREATE_STAGING_DISKS',
+    step: 'CREATE_STAGING_DISKS',
+    whatToDo: 'Make room in the staging area or raise the limit the message names; Rehost tries again by itself',
+  },
+  'attach-volumes': {
+    error: 'FAILED_TO_ATTACH_STAGING_DISKS',
+    step: 'ATTACH_STAGING_DISKS',
+    whatToDo: 'Mend what the message names; Rehost tries again by itself',
+  },
+  'pair-with-agent': {
+    error: 'FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT',
+    step: 'PAIR_REPLICATION_SERVER_WITH_AGENT',
+    whatToDo: 'Mend what the message names; Rehost tries again by itself',
+  },
+}
+
+/** The line of the job log that says where a launch was given up. */
+export const failureEvents: Partial<Record<StepName, JobLogEvent>> = {
+  'terminate-previous': 'CLEANUP_FAIL',
+  'request-consistency-point': 'SNAPSHOT_FAIL',
+  'create-snapshots': 'SNAPSHOT_FAIL',
+  'create-image': 'CONVERSION_FAIL',
+  convert: 'CONVERSION_FAIL',
+  'launch-machine': 'LAUNCH_FAILED',
+  'check-boot': 'LAUNCH_FAILED',
+}
+
+/** What the step called `name` of `task` left, if it is done. */
+function outputOf(task: Task, name: StepName): StepOutput | undefined {
+  return task.steps.find((step) => step.name === name)?.output
+}
+
+/** `server` with the reason why a staging step fails now, for the dashboard; it stays until a later try gets through. */
+export function withStagingTrouble(server: SourceServer, task: Task, rawError: string, at: string): SourceServer {
+  const name = currentStep(task)?.name as StepName | undefined
+  const trouble = name === undefined ? undefined : stagingTrouble[name]
+  if (trouble === undefined || server.replication.error?.rawError === rawError) return server
+  const steps = markInitiationStep(server.replication.initiation.steps, trouble.step, 'FAILED')
+  const failed: SourceServer = {
+    ...server,
+    replication: {
+      ...server.replication,
+      error: { error: trouble.error, rawError, whatToDo: trouble.whatToDo },
+      initiation: { ...server.replication.initiation, steps },
+    },
+  }
+  return withEvent(failed, at, { type: 'INITIATION_STEP', level: 'ERROR', message: `${trouble.error}: ${rawError}` })
+}
+
+/** The machine that `task` has launched so far. */
+export function machineOf(task: Task): MachineId | undefined {
+  return (outputOf(task, 'launch-machine') as unknown as LaunchOutput | undefined)?.machineId
+}
+
+/** The record of the machine that a launch left. */
+function launchedInstance(task: Task, at: string): LaunchedInstance | undefined {
+  const launch = outputOf(task, 'launch-machine') as unknown as LaunchOutput | undefined
+  const converted = outputOf(task, 'convert') as { imageId: ImageId } | undefined
+  const snapshots = outputOf(task, 'create-snapshots') as unknown as SnapshotOfDisk[] | undefined
+  const checked = outputOf(task, 'check-boot') as { checked: string[] } | undefined
+  if (launch === undefined || converted === undefined || snapshots === undefined || task.jobId === undefined) return undefined
+  return {
+    machineId: launch.machineId,
+    imageId: converted.imageId,
+    snapshotIds: snapshots.map(({ snapshotId }) => snapshotId),
+    jobId: task.jobId,
+    purpose: task.initiatedBy === 'START_CUTOVER' ? 'CUTOVER' : 'TEST',
+    launchedAt: at,
+    firstBoot: checked?.checked.length === 0 ? 'STOPPED' : 'SUCCEEDED',
+    endpoints: launch.endpoints,
+    description: launch.description,
+  }
+}
+
+function afterLaunch(server: SourceServer, task: Task, at: string, stateBefore: LifecycleState | undefined): SourceServer {
+  const purpose = task.initiatedBy === 'START_CUTOVER' ? 'Cutover' : 'Test'
+  const instance = launchedInstance(task, at)
+  if (task.status === 'SUCCEEDED' && instance !== undefined) {
+    return withEvent({ ...server, launchedInstance: instance }, at, {
+      type: 'LAUNCH',
+      message: `${purpose} machine ${instance.machineId} launched`,
+      detail: { state: `${purpose.toUpperCase()}_LAUNCH_SUCCEEDED`, 'job-id': String(task.jobId), machineId: instance.machineId },
+    })
+  }
+  const failed = withEvent(server, at, {
+    type: 'LAUNCH',
+    level: 'ERROR',
+    message: `${purpose} launch failed: ${task.failure ?? 'no reason was saved'}`,
+    detail: { state: `${purpose.toUpperCase()}_LAUNCH_FAILED`, 'job-id': String(task.jobId) },
+  })
+  const event = eventOfFailure(task, stateBefore)
+  return advanceLifecycle(failed.lifecycle.state, event).ok ? withLifecycle(failed, event, at) : failed
+}
+
+/** A failed launch leads back to the state it was launched from; one that repeated a test leaves no test machine, so the test is open again. */
+function eventOfFailure(task: Task, stateBefore: LifecycleState | undefined): LifecycleEvent {
+  if (task.initiatedBy === 'START_CUTOVER') return 'FAIL_CUTOVER'
+  return stateBefore === 'READY_FOR_CUTOVER' ? 'MARK_READY_FOR_CUTOVER' : 'FAIL_TEST'
+}
+
+function afterStaging(server: SourceServer, task: Task, at: string): SourceServer {
+  if (task.status === 'SUCCEEDED') return server
+  const nextAttemptAt = new Date(Date.parse(at) + stagingRetryMs).toISOString()
+  const { initiation } = server.replication
+  const waiting = { ...server, replication: { ...server.replication, initiation: { ...initiation, nextAttemptAt } } }
+  return waiting.replication.state === 'STOPPED' ? withReplication(withReplication(waiting, 'INITIATE', at), 'STALL', at) : waiting
+}
+
+function afterCleanup(server: SourceServer, task: Task, at: string): SourceServer {
+  const sentence: Partial<Record<Task['kind'], string>> = {
+    TERMINATE: 'The launched machine is gone',
+    FINALIZE: 'Cutover complete: the agent is told to uninstall, the staging area is gone',
+    DISCONNECT: 'Disconnected: the agent is told to uninstall, the staging area is gone',
+  }
+  const message = sentence[task.kind]
+  return message === undefined ? server : withEvent(server, at, { type: 'JOB', message })
+}
+
+/** `server` after `task` has ended; unchanged when the task is no longer the one it names. Pure. */
+export function serverAfter(server: SourceServer, task: Task, at: string): SourceServer {
+  if (server.activeTask?.taskId !== task.taskId) return server
+  const { activeTask: _over, ...free } = server
+  if (task.kind === 'LAUNCH') return afterLaunch(free, task, at, server.activeTask.stateBefore)
+  if (task.kind === 'STAGING') return afterStaging(free, task, at)
+  return afterCleanup(free, task, at)
+}
+
+/** `job` after the part of one server has ended; COMPLETED when no other is open. Pure. */
+export function jobAfter(job: Job, task: Task, at: string): Job {
+  const participatingServers = job.participatingServers.map((own): ParticipatingServer => {
+    if (own.sourceServerId !== task.sourceServerId) return own
+    const machineId = machineOf(task)
+    const succeeded = task.kind === 'TERMINATE' ? 'TERMINATED' : 'LAUNCHED'
+    return {
+      sourceServerId: own.sourceServerId,
+      launchStatus: task.status === 'SUCCEEDED' ? succeeded : 'FAILED',
+      ...(machineId === undefined || task.status === 'FAILED' ? {} : { machineId }),
+      ...(task.failure === undefined ? {} : { failure: task.failure }),
+    }
+  })
+  const isOpen = participatingServers.some(({ launchStatus }) => launchStatus === 'PENDING' || launchStatus === 'IN_PROGRESS')
+  return isOpen ? { ...job, participatingServers } : { ...job, participatingServers, status: 'COMPLETED', endedAt: at }
+}

@@ -1,0 +1,96 @@
+/**
+ * Steps that give every disk its staging volume and hand them to the replication server.
+ * @module
+ */
+import { sourceServerTag } from '../../cloud/provider.ts'
+import type { VolumeId } from '../../domain/ids.ts'
+import type { Step, StepContext, StepResult, UndoContext } from '../step.ts'
+import { PermanentError } from '../../domain/errors.ts'
+import { advanceDataReplication } from '../../domain/replication.ts'
+import { withReplication } from '../../domain/source_server.ts'
+import { changeServer, now } from '../bench.ts'
+import { taskTag } from '../step.ts'
+import { sweepTask } from '../sweep.ts'
+import { withStep } from './initiation.ts'
+import { chosenReplicationServer } from './replication_server.ts'
+
+interface VolumeOfDisk {
+  diskIndex: number
+  volumeId: VolumeId
+}
+
+async function create(context: StepContext): Promise<StepResult> {
+  const { bench, server, task } = context
+  await changeServer(bench, server.sourceServerId, (current) => withStep(current, 'CREATE_STAGING_DISKS', 'IN_PROGRESS'))
+  const volumes: VolumeOfDisk[] = []
+  for (const disk of server.disks) {
+    const { maxVolumeBytes } = bench.cloud.capabilities
+    if (disk.sizeBytes > maxVolumeBytes) {
+      throw new PermanentError(
+        `Disk ${disk.deviceName} has ${disk.sizeBytes} bytes; a volume of the ${bench.cloud.name} cloud has at most ${maxVolumeBytes}`,
+      )
+    }
+    const volumeId =
+      disk.volumeId ??
+      (await bench.cloud.createVolume({
+        clientToken: `${task.taskId}/volume/${disk.diskIndex}`,
+        sizeBytes: disk.sizeBytes,
+        tags: { ...server.replicationConfiguration.stagingAreaTags, [sourceServerTag]: server.sourceServerId, [taskTag]: task.taskId },
+      }))
+    volumes.push({ diskIndex: disk.diskIndex, volumeId })
+  }
+  return { done: volumes.map((volume) => ({ ...volume })) }
+}
+
+/** `create-volumes`. */
+export const createVolumes: Step = { name: 'create-volumes', run: create, undo: (context) => sweepTask(context, 'volume') }
+
+async function attach(context: StepContext): Promise<StepResult> {
+  const { bench, server } = context
+  const replicationServerId = chosenReplicationServer(context)
+  const volumes = context.output('create-volumes') as unknown as VolumeOfDisk[]
+  await changeServer(bench, server.sourceServerId, (current) => withStep(current, 'ATTACH_STAGING_DISKS', 'IN_PROGRESS'))
+  const paths = new Map<number, { volumeId: VolumeId; devicePath: string }>()
+  for (const { diskIndex, volumeId } of volumes) {
+    paths.set(diskIndex, { volumeId, devicePath: await bench.cloud.attachVolume(volumeId, replicationServerId) })
+  }
+  await changeServer(bench, server.sourceServerId, (current) => ({
+    ...withStep(current, 'ATTACH_STAGING_DISKS', 'SUCCEEDED'),
+    disks: current.disks.map((disk) => ({ ...disk, ...paths.get(disk.diskIndex) })),
+  }))
+  return { done: null }
+}
+
+/** Takes the volumes off the record before they are deleted, and detaches those that an earlier task made and that stay. */
+async function undoAttach({ bench, server }: UndoContext): Promise<void> {
+  for (const { volumeId } of server.disks) if (volumeId !== undefined) await bench.cloud.detachVolume(volumeId)
+  await changeServer(bench, server.sourceServerId, (current) => ({
+    ...current,
+    disks: current.disks.map(({ volumeId: _volume, devicePath: _path, ...disk }) => disk),
+  }))
+}
+
+/** `attach-volumes`. */
+export const attachVolumes: Step = { name: 'attach-volumes', run: attach, undo: undoAttach }
+
+async function pair(context: StepContext): Promise<StepResult> {
+  const { bench, server } = context
+  const replicationServerId = chosenReplicationServer(context)
+  await changeServer(bench, server.sourceServerId, (current) => {
+    const at = now(bench)
+    const isDue = advanceDataReplication(current.replication.state, 'INITIATE').ok
+    const initiated = isDue ? withReplication(current, 'INITIATE', at) : current
+    const paired = withStep(initiated, 'PAIR_REPLICATION_SERVER_WITH_AGENT', 'SUCCEEDED')
+    const { error: _solved, ...replication } = paired.replication
+    const { nextAttemptAt: _due, ...initiation } = replication.initiation
+    return {
+      ...paired,
+      agent: { ...paired.agent, desired: 'REPLICATE' },
+      replication: { ...replication, initiation, replicationServerId },
+    }
+  })
+  return { done: null }
+}
+
+/** `pair-with-agent`: from here on the gateway tells both ends about each other. */
+export const pairWithAgent: Step = { name: 'pair-with-agent', run: pair }

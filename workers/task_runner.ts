@@ -1,0 +1,268 @@
+/**
+ * Runs tasks: step after step, each saved before the next begins, by one worker at a time, from wherever the last one stopped.
+ * @module
+ */
+import type { TaskId } from '../domain/ids.ts'
+import type { StepOutput, Task } from '../domain/task.ts'
+import type { QueueName } from '../queues/names.ts'
+import type { StepName } from '../queues/task_steps.ts'
+import type { Bench } from './bench.ts'
+import type { Step, StepContext } from './step.ts'
+import { errorMessage, isPermanent, NotFoundError } from '../domain/errors.ts'
+import { nextQueue } from '../queues/task_steps.ts'
+import { mutate } from '../store/mutate.ts'
+import { changeServer, now, readServer } from './bench.ts'
+import { HeldTask, LeaseLostError, leaseMs } from './held_task.ts'
+import { writeJobLog } from './job_log.ts'
+import { failureEvents, jobAfter, machineOf, serverAfter, withStagingTrouble } from './outcomes.ts'
+import {
+  beginStep,
+  beginUndo,
+  currentStep,
+  end,
+  finishStep,
+  finishUndo,
+  givesUp,
+  isOver,
+  maxStepFailures,
+  noteFailure,
+  redoFrom,
+  stepToUndo,
+} from './task_state.ts'
+
+/** What a run came to: nothing more to do here, or run again after a while. */
+export type RunResult = 'done' | { waitMs: number }
+
+/** Runs tasks for one worker process. */
+export class TaskRunner {
+  readonly #bench: Bench
+  readonly #steps: Readonly<Record<StepName, Step>>
+  readonly #owner: string
+  #runs = 0
+
+  /** @param owner unique among the running workers. */
+  constructor(bench: Bench, steps: Readonly<Record<StepName, Step>>, owner: string) {
+    this.#bench = bench
+    this.#steps = steps
+    this.#owner = owner
+  }
+
+  /**
+   * Does what is next for the task, as far as `queue` is the one that runs it.
+   * @throws whatever a step throws that a retry may help, after it has been saved; LeaseLostError when another worker has the task.
+   */
+  async run(queue: QueueName, taskId: TaskId, signal: AbortSignal): Promise<RunResult> {
+    // Each run is an owner of its own: after a loss of Redis the same process may be woken for a task it is still running.
+    const held = await HeldTask.take(this.#bench, `${this.#owner}/${++this.#runs}`, taskId)
+    if (held === undefined) return 'done'
+    if ('busyUntilMs' in held) return { waitMs: Math.max(1000, held.busyUntilMs - this.#bench.clock().getTime()) }
+    const lost = new AbortController()
+    const timer = setInterval(() => void this.#renew(held, lost), leaseMs / 4)
+    try {
+      return await this.#runHeld(held, queue, AbortSignal.any([signal, lost.signal]))
+    } catch (error) {
+      // Whoever has it now goes on with it.
+      if (error instanceof LeaseLostError) return 'done'
+      throw error
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  /** Keeps the lease alive. A store that cannot be reached for a moment costs nothing while the lease still runs. */
+  async #renew(held: HeldTask, lost: AbortController): Promise<void> {
+    try {
+      await held.renew()
+    } catch (error) {
+      if (error instanceof LeaseLostError || held.isExpired()) lost.abort(error)
+      this.#bench.log.warn({ taskId: held.task.taskId }, `Cannot renew the lease: ${errorMessage(error)}`)
+    }
+  }
+
+  async #runHeld(held: HeldTask, queue: QueueName, signal: AbortSignal): Promise<RunResult> {
+    if (!isOver(held.task)) await this.#endIfUnwanted(held)
+    while (!isOver(held.task)) {
+      const own = nextQueue(held.task)
+      if (own !== undefined && own !== queue) {
+        await held.release()
+        await this.#bench.wakeUps.add(own, held.task.taskId)
+        return 'done'
+      }
+      if (signal.aborted) {
+        await held.release()
+        return { waitMs: 0 }
+      }
+      if (held.task.status === 'UNDOING') await this.#undoStep(held)
+      else if (currentStep(held.task) === undefined) await held.save(end(held.task, 'SUCCEEDED', now(this.#bench)))
+      else {
+        const result = await this.#runStep(held, signal)
+        if (result !== 'done') {
+          await held.release()
+          return result
+        }
+      }
+    }
+    await this.#settle(held.task)
+    return 'done'
+  }
+
+  /** A task that its server does not name is nobody's: what it made is taken back. Servers name a task before it exists. */
+  async #endIfUnwanted(held: HeldTask): Promise<void> {
+    const { task } = held
+    const server = await this.#bench.store.get('server', { id: task.sourceServerId })
+    if (server === undefined) return held.save(end({ ...task, failure: 'The server was deleted' }, 'FAILED', now(this.#bench)))
+    if (server.value.activeTask?.taskId === task.taskId || task.status === 'UNDOING') return
+    await held.save(beginUndo(task, 'The server does not name this work any more'))
+  }
+
+  /** Runs the current step once. */
+  async #runStep(held: HeldTask, signal: AbortSignal): Promise<RunResult> {
+    const step = currentStep(held.task)
+    if (step === undefined) return 'done'
+    const isRerun = step.status === 'RUNNING'
+    const name = step.name as StepName
+    if (held.task.status === 'PENDING') await this.#startJob(held.task)
+    if (!isRerun) await held.save(beginStep(held.task, name, now(this.#bench)))
+    try {
+      const result = await this.#steps[name].run(await this.#context(held.task, name, isRerun, signal))
+      if ('waitMs' in result) return result
+      if ('redoFrom' in result) {
+        this.#bench.log.warn({ taskId: held.task.taskId, step: name }, `Back to ${result.redoFrom}: ${result.because}`)
+        await held.save(redoFrom(held.task, result.redoFrom))
+      } else {
+        await held.save(finishStep(held.task, name, result.done, now(this.#bench)))
+      }
+      return 'done'
+    } catch (error) {
+      if (error instanceof LeaseLostError) throw error
+      if (signal.aborted) {
+        // Stopped, not failed: the step runs again elsewhere.
+        await held.release()
+        throw error
+      }
+      return await this.#failStep(held, name, error)
+    }
+  }
+
+  async #failStep(held: HeldTask, name: StepName, error: unknown): Promise<RunResult> {
+    const message = errorMessage(error)
+    this.#bench.log.error({ taskId: held.task.taskId, step: name, err: error }, message)
+    await held.save(noteFailure(held.task, name, message))
+    const { task } = held
+    if (task.kind === 'STAGING') {
+      await changeServer(this.#bench, task.sourceServerId, (server) => withStagingTrouble(server, task, message, now(this.#bench)))
+    }
+    const failures = currentStep(task)?.attempts ?? 0
+    if (givesUp(task) && (isPermanent(error) || failures >= maxStepFailures)) {
+      await this.#logFailure(task, name, message)
+      await held.save(beginUndo(task, message))
+      return 'done'
+    }
+    await held.release()
+    throw error
+  }
+
+  /** The job log's line for a launch that is given up in this step. */
+  async #logFailure(task: Task, name: StepName, rawError: string): Promise<void> {
+    const event = failureEvents[name]
+    if (task.jobId === undefined || event === undefined) return
+    const targetInstanceId = machineOf(task)
+    await writeJobLog(this.#bench, {
+      jobId: task.jobId,
+      event,
+      sourceServerId: task.sourceServerId,
+      message: 'Given up; what was made is taken back',
+      rawError,
+      ...(targetInstanceId === undefined ? {} : { targetInstanceId }),
+    })
+  }
+
+  /** Takes back the last step that is not taken back yet; with none left the task has failed. Never given up: leftovers cost money. */
+  async #undoStep(held: HeldTask): Promise<void> {
+    const { task } = held
+    const step = stepToUndo(task)
+    if (step === undefined) return held.save(end(task, 'FAILED', now(this.#bench)))
+    const name = step.name as StepName
+    try {
+      const server = await readServer(this.#bench, task.sourceServerId)
+      await this.#steps[name].undo?.({ bench: this.#bench, task, server })
+    } catch (error) {
+      this.#bench.log.error({ taskId: task.taskId, step: name, err: error }, `Cannot take back ${name}: ${errorMessage(error)}`)
+      await held.release()
+      throw error
+    }
+    await held.save(finishUndo(task, name, now(this.#bench)))
+  }
+
+  /** The job's first sign of life. */
+  async #startJob(task: Task): Promise<void> {
+    if (task.jobId === undefined) return
+    await writeJobLog(this.#bench, { jobId: task.jobId, event: 'JOB_START', sourceServerId: task.sourceServerId, message: 'Job started' })
+    await mutate(this.#bench.store, 'job', { id: task.jobId }, (job) =>
+      job.status !== 'PENDING'
+        ? undefined
+        : {
+            ...job,
+            status: 'STARTED',
+            participatingServers: job.participatingServers.map((own) =>
+              own.sourceServerId === task.sourceServerId ? { ...own, launchStatus: 'IN_PROGRESS' } : own,
+            ),
+          },
+    )
+    await this.#bench.changes.publish({ kind: 'job', id: task.jobId })
+  }
+
+  /** Tells job and server that the task has ended. May run again: each part is written once. */
+  async #settle(task: Task): Promise<void> {
+    const at = task.endedAt ?? now(this.#bench)
+    if (task.jobId !== undefined) {
+      const ending = task.status === 'SUCCEEDED' ? 'Job ended' : `Job ended: ${task.failure ?? 'failed'}`
+      await writeJobLog(this.#bench, { jobId: task.jobId, event: 'JOB_END', sourceServerId: task.sourceServerId, message: ending })
+      await mutate(this.#bench.store, 'job', { id: task.jobId }, (job) => (job.status === 'COMPLETED' ? undefined : jobAfter(job, task, at)))
+      await this.#bench.changes.publish({ kind: 'job', id: task.jobId })
+    }
+    if (task.kind === 'DELETE' && task.status === 'SUCCEEDED') {
+      await this.#bench.store.remove('server', { id: task.sourceServerId })
+      await this.#bench.changes.publish({ kind: 'server', id: task.sourceServerId })
+      return
+    }
+    try {
+      await changeServer(this.#bench, task.sourceServerId, (server) => serverAfter(server, task, at))
+    } catch (error) {
+      // A task of a server that has been deleted has nobody to tell.
+      if (!(error instanceof NotFoundError)) throw error
+    }
+  }
+
+  async #context(task: Task, name: StepName, isRerun: boolean, signal: AbortSignal): Promise<StepContext> {
+    const step = task.steps.find((own) => own.name === name)
+    if (step === undefined) throw new Error(`Task ${task.taskId} has no step ${name}`)
+    const { jobId, sourceServerId } = task
+    return {
+      bench: this.#bench,
+      task,
+      step,
+      server: await readServer(this.#bench, sourceServerId),
+      isRerun,
+      signal,
+      output: (wanted): StepOutput => {
+        const output = task.steps.find((own) => own.name === wanted)?.output
+        if (output === undefined) throw new Error(`Step ${wanted} of task ${task.taskId} has left nothing`)
+        return output
+      },
+      logJob: async (event, message, detail = {}) => {
+        if (jobId === undefined) return
+        const { targetInstanceId, rawError } = detail
+        await writeJobLog(this.#bench, {
+          jobId,
+          event,
+          sourceServerId,
+          message,
+          occurrence: step.attempts,
+          ...(targetInstanceId === undefined ? {} : { targetInstanceId }),
+          ...(rawError === undefined ? {} : { rawError }),
+        })
+      },
+    }
+  }
+}

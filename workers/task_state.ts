@@ -1,0 +1,81 @@
+/**
+ * The saved state of a task as it moves: pure functions from one state to the next.
+ * @module
+ */
+import type { StepOutput, Task, TaskStep } from '../domain/task.ts'
+import type { StepName } from '../queues/task_steps.ts'
+
+/** Failures of one step after which a task gives up. With the queue's back-off this is about two minutes. */
+export const maxStepFailures = 8
+
+/** Work that takes things away never gives up: what is left over would cost money. It is only tried less often. */
+export function givesUp(task: Task): boolean {
+  return task.kind === 'STAGING' || task.kind === 'LAUNCH'
+}
+
+/** The step to run now; undefined when all are done. */
+export function currentStep(task: Task): TaskStep | undefined {
+  return task.steps.find(({ status }) => status !== 'DONE' && status !== 'SKIPPED')
+}
+
+/** `task` with the step called `name` changed. */
+export function withStep(task: Task, name: string, change: (step: TaskStep) => TaskStep): Task {
+  return { ...task, steps: task.steps.map((step) => (step.name === name ? change(step) : step)) }
+}
+
+/** `task` with the step begun; its first start is kept, since deadlines count from it. */
+export function beginStep(task: Task, name: string, at: string): Task {
+  return withStep({ ...task, status: 'RUNNING' }, name, (step) => ({ ...step, status: 'RUNNING', startedAt: step.startedAt ?? at }))
+}
+
+/** `task` with the step done. */
+export function finishStep(task: Task, name: string, output: StepOutput, at: string): Task {
+  return withStep(task, name, ({ error: _past, ...step }) => ({ ...step, status: 'DONE', output, endedAt: at }))
+}
+
+/** `task` with a failure of the step noted. */
+export function noteFailure(task: Task, name: string, error: string): Task {
+  return withStep(task, name, (step) => ({ ...step, status: 'PENDING', attempts: step.attempts + 1, error }))
+}
+
+/** `task` set back to the step called `name`, which and all later ones run again. */
+export function redoFrom(task: Task, name: StepName): Task {
+  const position = task.steps.findIndex((step) => step.name === name)
+  return {
+    ...task,
+    steps: task.steps.map((step, index) =>
+      index < position ? step : { name: step.name, status: 'PENDING', attempts: step.attempts },
+    ),
+  }
+}
+
+/** `task` about to take back what it did, for `failure`. The step that failed stays marked; what never began has nothing to take back. */
+export function beginUndo(task: Task, failure: string): Task {
+  const failed = currentStep(task)?.name
+  const steps = task.steps.map((step): TaskStep => {
+    if (step.name === failed) return { ...step, status: 'FAILED' }
+    return step.status === 'PENDING' ? { ...step, status: 'SKIPPED' } : step
+  })
+  return { ...task, status: 'UNDOING', failure, steps }
+}
+
+/** The step to take back now, last first; undefined when nothing is left. */
+export function stepToUndo(task: Task): TaskStep | undefined {
+  return task.steps.findLast(({ status, endedAt }) => status === 'DONE' || (status === 'FAILED' && endedAt === undefined))
+}
+
+/** `task` with the step taken back. The one that failed stays FAILED, so that the operator sees where it went wrong. */
+export function finishUndo(task: Task, name: string, at: string): Task {
+  return withStep(task, name, (step) => ({ ...step, status: step.status === 'FAILED' ? 'FAILED' : 'UNDONE', endedAt: at }))
+}
+
+/** `task` ended. */
+export function end(task: Task, status: 'SUCCEEDED' | 'FAILED', at: string): Task {
+  const { lease: _over, ...rest } = task
+  return { ...rest, status, endedAt: at }
+}
+
+/** Whether it has ended. */
+export function isOver(task: Task): boolean {
+  return task.status === 'SUCCEEDED' || task.status === 'FAILED'
+}
