@@ -46,6 +46,11 @@ export class LineLog implements Log {
     this.#line('ERROR', message)
   }
 
+  /** Whether entries are only kept. */
+  get isHeld(): boolean {
+    return this.#held !== undefined
+  }
+
   /** From now on nothing is written, only kept. */
   hold(): void {
     this.#held ??= []

@@ -139,6 +139,7 @@ export interface CloudProvider {
   /** Returns the device path as the replication server sees it. */
   attachVolume(volumeId: VolumeId, replicationServerId: ReplicationServerId): Promise<string>
   detachVolume(volumeId: VolumeId): Promise<void>
+  /** Attached or not; snapshots of it stay. */
   deleteVolume(volumeId: VolumeId): Promise<void>
 
   /** Point-in-time copy of a volume. The caller guarantees that nothing writes to it until this returns. */
@@ -147,6 +148,7 @@ export interface CloudProvider {
     volumeId: VolumeId
     tags: Record<string, string>
   }): Promise<SnapshotId>
+  /** @throws ConflictError where an image still stands on it. */
   deleteSnapshot(snapshotId: SnapshotId): Promise<void>
 
   /** A throw-away, writable view of snapshots, boot disk first; the snapshots themselves are never written. */
@@ -157,6 +159,7 @@ export interface CloudProvider {
   }): Promise<ImageId>
   /** Where conversion finds the image's disks. @throws NotFoundError. */
   openImage(imageId: ImageId): Promise<ConversionDisk[]>
+  /** @throws ConflictError where a machine still stands on it: detach or terminate that first. */
   deleteImage(imageId: ImageId): Promise<void>
 
   /** Launches a machine on its own copy of the image, in its own network. The image is not written. */

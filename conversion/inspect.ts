@@ -174,7 +174,7 @@ export async function inspect(appliance: Appliance, target: TargetHardware): Pro
   const root = await findRoot(appliance)
   const get = async (what: string): Promise<string> => (await appliance.run(`inspect-get-${what}`, root)).trim()
   const family = await get('type')
-  const productName = await get('product-name')
+  const productName = `${await get('distro')} ${await get('product-name')}`.trim()
   if (family !== 'linux') {
     throw new PermanentError(`The guest is ${productName} (${family}): this version converts Linux only`)
   }

@@ -122,8 +122,10 @@ function withReportedState(server: SourceServer, report: HeartbeatReport, at: st
     return server
   }
   if (advanceDataReplication(from, event).ok) return withReplication(server, event, at, 'agent')
-  const initiated = advanceDataReplication(from, 'INITIATE')
-  return initiated.ok && flowing.includes(report.state)
+  // An agent may be ahead of the record by one step: it copies already, and the record says that nothing has begun.
+  const isOneStepAhead =
+    advanceDataReplication(from, 'INITIATE').ok && advanceDataReplication('INITIATING', event).ok
+  return isOneStepAhead && flowing.includes(report.state)
     ? withReplication(withReplication(server, 'INITIATE', at, 'agent'), event, at, 'agent')
     : server
 }

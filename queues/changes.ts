@@ -21,17 +21,19 @@ export interface ChangePublisher {
 
 /** What publishing and listening need of a Redis client. */
 interface PubSubClient {
+  /** False while the connection is down: commands would wait for it to come back. */
+  readonly isReady: boolean
   publish(channel: string, message: string): Promise<unknown>
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
 }
 
 /** Notices over Redis. Publishing is best effort: what could not be told is found by the next look. */
 export class RedisChanges implements ChangePublisher {
-  readonly #publisher: Pick<PubSubClient, 'publish'>
+  readonly #publisher: Pick<PubSubClient, 'publish' | 'isReady'>
   readonly #trouble: (message: string) => void
   readonly #listeners = new Set<(notice: ChangeNotice) => void>()
 
-  constructor(publisher: Pick<PubSubClient, 'publish'>, trouble: (message: string) => void) {
+  constructor(publisher: Pick<PubSubClient, 'publish' | 'isReady'>, trouble: (message: string) => void) {
     this.#publisher = publisher
     this.#trouble = trouble
   }
@@ -46,6 +48,8 @@ export class RedisChanges implements ChangePublisher {
   }
 
   async publish(notice: ChangeNotice): Promise<void> {
+    // Work goes on without Redis; a notice that waited for its return would be stale.
+    if (!this.#publisher.isReady) return
     try {
       await this.#publisher.publish(changesChannel, JSON.stringify(notice))
     } catch (error) {

@@ -21,8 +21,14 @@ export interface WakeUps {
   close(): Promise<void>
 }
 
+/** How much waits. */
+export interface QueueDepths {
+  /** Wake-ups in `queue` that a worker could take now. */
+  waiting(queue: QueueName): Promise<number>
+}
+
 /** Wake-ups over BullMQ. */
-export class BullWakeUps implements WakeUps {
+export class BullWakeUps implements WakeUps, QueueDepths {
   readonly #queues: Map<QueueName, Queue<WakeUp>>
 
   /** @param client a connected client that nobody else closes while this is in use. */
@@ -43,6 +49,10 @@ export class BullWakeUps implements WakeUps {
 
   async has(queue: QueueName, taskId: TaskId): Promise<boolean> {
     return (await this.#queue(queue).getJob(taskId)) !== undefined
+  }
+
+  waiting(queue: QueueName): Promise<number> {
+    return this.#queue(queue).getWaitingCount()
   }
 
   async ping(): Promise<void> {

@@ -17,3 +17,6 @@ export const wakeUpOptions: JobsOptions = {
 
 /** How long a worker may be silent before its job is taken by another. */
 export const lockDurationMs = 15_000
+
+/** How often workers look for such jobs. */
+export const stalledCheckMs = 5000

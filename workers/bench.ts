@@ -47,13 +47,18 @@ export async function readServer(bench: Pick<Bench, 'store'>, id: SourceServerId
   return found.value
 }
 
-/** Changes the server by one conditional write and tells that it changed. `change` must be pure: it may run several times. */
+/** Changes the server by one conditional write and tells that it changed, if it did. `change` must be pure: it may run several times. */
 export async function changeServer(
   bench: Pick<Bench, 'store' | 'changes'>,
   id: SourceServerId,
   change: (server: SourceServer) => SourceServer | undefined,
 ): Promise<SourceServer> {
-  const { value } = await mutate(bench.store, 'server', { id }, change)
-  await bench.changes.publish({ kind: 'server', id })
+  let isChanged = false
+  const { value } = await mutate(bench.store, 'server', { id }, (server) => {
+    const next = change(server)
+    isChanged = next !== undefined && next !== server
+    return next
+  })
+  if (isChanged) await bench.changes.publish({ kind: 'server', id })
   return value
 }

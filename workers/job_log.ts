@@ -4,6 +4,7 @@
  */
 import type { JobId, MachineId, SourceServerId } from '../domain/ids.ts'
 import type { JobLogEvent, JobLogItem } from '../domain/job.ts'
+import { jobLogEvents } from '../domain/job.ts'
 import type { Bench } from './bench.ts'
 import { RevisionConflictError } from '../store/store.ts'
 import { now } from './bench.ts'
@@ -31,7 +32,9 @@ export async function writeJobLog(bench: Pick<Bench, 'store' | 'clock' | 'change
   if (await isWritten(bench, line.jobId, logId)) return
   const item: JobLogItem = { ...rest, logId, at, ...(rawError === undefined ? {} : { rawError: rawError.slice(0, maxRawErrorLength) }) }
   try {
-    await bench.store.create('jobLog', { parent: line.jobId, id: `${at}-${logId}` }, item)
+    // Lines of the same millisecond stay in the order in which a job comes to them.
+    const rank = String(jobLogEvents.indexOf(line.event)).padStart(2, '0')
+    await bench.store.create('jobLog', { parent: line.jobId, id: `${at}-${rank}-${logId}` }, item)
   } catch (error) {
     if (!(error instanceof RevisionConflictError)) throw error
   }

@@ -19,13 +19,16 @@ import { readWorkersConfig } from './config.ts'
 import { convertGuest } from './conversion/guest.ts'
 import { startLoop } from './loop.ts'
 import { WorkerPool } from './pool.ts'
-import { reconcile } from './reconciler.ts'
+import { reconcile, wakeUnfinished } from './reconciler.ts'
 import { relayById } from './relay.ts'
 import { steps } from './steps.ts'
 import { TaskRunner } from './task_runner.ts'
 
 /** Everything is looked at this often, whether or not a notice came. */
 const reconcileIntervalMs = 3000
+
+/** Longest wait for running steps at the end. */
+const stopTimeoutMs = 6000
 
 const log = pino({ name: 'workers' })
 const config = readWorkersConfig(process.env)
@@ -68,9 +71,13 @@ for (const finding of await bench.cloud.preflight()) {
 
 const pool = new WorkerPool(redis, new TaskRunner(bench, steps, randomUUID()), log)
 await pool.ready()
+await wakeUnfinished(bench)
 const loop = startLoop(
   reconcileIntervalMs,
-  () => reconcile(bench),
+  async () => {
+    await reconcile(bench)
+    await pool.watch(wakeUps, Date.now())
+  },
   (error) => log.error({ err: error }, `Cannot reconcile: ${errorMessage(error)}`),
 )
 changes.listen((notice) => {
@@ -90,9 +97,10 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   })
 }
 
+/** Steps are told to stop; whatever does not in time is taken up by another worker as after a crash. */
 async function stop(): Promise<void> {
-  await loop.stop()
-  await pool.close()
+  setTimeout(() => process.exit(0), stopTimeoutMs).unref()
+  await Promise.all([loop.stop(), pool.close()])
   await wakeUps.close()
   redis.destroy()
   subscriber.destroy()

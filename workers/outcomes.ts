@@ -4,7 +4,7 @@
  */
 import type { ImageId, MachineId } from '../domain/ids.ts'
 import type { Job, JobLogEvent, ParticipatingServer } from '../domain/job.ts'
-import type { DataReplicationErrorCode } from '../domain/replication.ts'
+import type { DataReplicationErrorCode, InitiationStepName } from '../domain/replication.ts'
 import type { LaunchedInstance, SourceServer } from '../domain/source_server.ts'
 import type { StepOutput, Task } from '../domain/task.ts'
 import type { StepName } from '../queues/task_steps.ts'
@@ -12,16 +12,21 @@ import type { LaunchOutput } from './launch/machine.ts'
 import type { SnapshotOfDisk } from './snapshot/snapshots.ts'
 import type { LifecycleEvent, LifecycleState } from '../domain/lifecycle.ts'
 import { advanceLifecycle } from '../domain/lifecycle.ts'
-import { markInitiationStep } from '../domain/replication.ts'
-import type { InitiationStepName } from '../domain/replication.ts'
+import { advanceDataReplication, markInitiationStep } from '../domain/replication.ts'
 import { withEvent, withLifecycle, withReplication } from '../domain/source_server.ts'
 import { currentStep } from './task_state.ts'
 
 /** Staging is tried again by itself after this time. */
 const stagingRetryMs = 60_000
 
+interface Trouble {
+  error: DataReplicationErrorCode
+  step: InitiationStepName
+  whatToDo: string
+}
+
 /** MGN's code and initiation step for a staging step that fails, and what the operator can do. */
-const stagingTrouble: Partial<Record<StepName, { error: DataReplicationErrorCode; step: InitiationStepName; whatToDo: string }>> = {
+const stagingTrouble: Partial<Record<StepName, Trouble>> = {
   'launch-replication-server': {
     error: 'FAILED_TO_LAUNCH_REPLICATION_SERVER',
     step: 'LAUNCH_REPLICATION_SERVER',
@@ -49,6 +54,13 @@ const stagingTrouble: Partial<Record<StepName, { error: DataReplicationErrorCode
   },
 }
 
+/** The replication server runs and does not enrol. */
+const enrolmentTrouble: Trouble = {
+  error: 'FAILED_TO_AUTHENTICATE_WITH_SERVICE',
+  step: 'AUTHENTICATE_WITH_SERVICE',
+  whatToDo: "See the replication server's log; it must reach the gateway on the agent port",
+}
+
 /** The line of the job log that says where a launch was given up. */
 export const failureEvents: Partial<Record<StepName, JobLogEvent>> = {
   'terminate-previous': 'CLEANUP_FAIL',
@@ -68,7 +80,11 @@ function outputOf(task: Task, name: StepName): StepOutput | undefined {
 /** `server` with the reason why a staging step fails now, for the dashboard; it stays until a later try gets through. */
 export function withStagingTrouble(server: SourceServer, task: Task, rawError: string, at: string): SourceServer {
   const name = currentStep(task)?.name as StepName | undefined
-  const trouble = name === undefined ? undefined : stagingTrouble[name]
+  const isAuthenticating = server.replication.initiation.steps.some(
+    (step) => step.name === 'AUTHENTICATE_WITH_SERVICE' && step.status === 'IN_PROGRESS',
+  )
+  const isEnrolling = name === 'wait-for-replication-server' && isAuthenticating
+  const trouble = isEnrolling ? enrolmentTrouble : name === undefined ? undefined : stagingTrouble[name]
   if (trouble === undefined || server.replication.error?.rawError === rawError) return server
   const steps = markInitiationStep(server.replication.initiation.steps, trouble.step, 'FAILED')
   const failed: SourceServer = {
@@ -138,7 +154,7 @@ function afterStaging(server: SourceServer, task: Task, at: string): SourceServe
   const nextAttemptAt = new Date(Date.parse(at) + stagingRetryMs).toISOString()
   const { initiation } = server.replication
   const waiting = { ...server, replication: { ...server.replication, initiation: { ...initiation, nextAttemptAt } } }
-  return waiting.replication.state === 'STOPPED' ? withReplication(withReplication(waiting, 'INITIATE', at), 'STALL', at) : waiting
+  return advanceDataReplication(waiting.replication.state, 'STALL').ok ? withReplication(waiting, 'STALL', at) : waiting
 }
 
 function afterCleanup(server: SourceServer, task: Task, at: string): SourceServer {

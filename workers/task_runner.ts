@@ -7,8 +7,9 @@ import type { StepOutput, Task } from '../domain/task.ts'
 import type { QueueName } from '../queues/names.ts'
 import type { StepName } from '../queues/task_steps.ts'
 import type { Bench } from './bench.ts'
-import type { Step, StepContext } from './step.ts'
+import type { Step, StepContext, StepResult } from './step.ts'
 import { errorMessage, isPermanent, NotFoundError } from '../domain/errors.ts'
+import { withEvent } from '../domain/source_server.ts'
 import { nextQueue } from '../queues/task_steps.ts'
 import { mutate } from '../store/mutate.ts'
 import { changeServer, now, readServer } from './bench.ts'
@@ -123,34 +124,39 @@ export class TaskRunner {
     const name = step.name as StepName
     if (held.task.status === 'PENDING') await this.#startJob(held.task)
     if (!isRerun) await held.save(beginStep(held.task, name, now(this.#bench)))
+    let result: StepResult
     try {
-      const result = await this.#steps[name].run(await this.#context(held.task, name, isRerun, signal))
-      if ('waitMs' in result) return result
-      if ('redoFrom' in result) {
-        this.#bench.log.warn({ taskId: held.task.taskId, step: name }, `Back to ${result.redoFrom}: ${result.because}`)
-        await held.save(redoFrom(held.task, result.redoFrom))
-      } else {
-        await held.save(finishStep(held.task, name, result.done, now(this.#bench)))
-      }
-      return 'done'
+      result = await this.#steps[name].run(await this.#context(held.task, name, isRerun, signal))
     } catch (error) {
-      if (error instanceof LeaseLostError) throw error
-      if (signal.aborted) {
-        // Stopped, not failed: the step runs again elsewhere.
-        await held.release()
-        throw error
-      }
-      return await this.#failStep(held, name, error)
+      // Stopped, not failed: the step runs again elsewhere.
+      if (signal.aborted) await held.release()
+      else return await this.#failStep(held, name, error)
+      throw error
     }
+    if ('waitMs' in result) return result
+    if ('redoFrom' in result) {
+      this.#bench.log.warn({ taskId: held.task.taskId, step: name }, `Back to ${result.redoFrom}: ${result.because}`)
+      await held.save(redoFrom(held.task, result.redoFrom))
+    } else {
+      await held.save(finishStep(held.task, name, result.done, now(this.#bench)))
+    }
+    return 'done'
   }
 
   async #failStep(held: HeldTask, name: StepName, error: unknown): Promise<RunResult> {
     const message = errorMessage(error)
+    const isNews = currentStep(held.task)?.error !== message
     this.#bench.log.error({ taskId: held.task.taskId, step: name, err: error }, message)
     await held.save(noteFailure(held.task, name, message))
     const { task } = held
     if (task.kind === 'STAGING') {
       await changeServer(this.#bench, task.sourceServerId, (server) => withStagingTrouble(server, task, message, now(this.#bench)))
+    }
+    if (!givesUp(task) && isNews) {
+      // Nobody gives up here, so the operator must be told what stands in the way.
+      await changeServer(this.#bench, task.sourceServerId, (server) =>
+        withEvent(server, now(this.#bench), { type: 'JOB', level: 'ERROR', message: `${message}. Rehost tries again until it succeeds` }),
+      )
     }
     const failures = currentStep(task)?.attempts ?? 0
     if (givesUp(task) && (isPermanent(error) || failures >= maxStepFailures)) {

@@ -105,10 +105,13 @@ export class DiskSync {
     if (this.isKnown) this.beginScan('COMPARE', 'RESCAN', nowMs)
   }
 
-  /** What the replicator says of the volume, at the start of a session. */
-  learnContents(contents: 'EMPTY' | 'PARTIAL', wasComplete: boolean, nowMs: number): void {
+  /**
+   * What the replicator says of the volume, at the start of a session. The first time it decides how to begin; later it changes nothing, unless the
+   * volume has lost what was durable: then it answers true, and the copy begins anew.
+   */
+  learnContents(contents: 'EMPTY' | 'PARTIAL', wasComplete: boolean, nowMs: number): boolean {
     const isEmptied = this.isKnown && contents === 'EMPTY' && this.hasDurableBlocks
-    if (this.isKnown && !isEmptied) return
+    if (this.isKnown && !isEmptied) return false
     this.isKnown = true
     this.hasDurableBlocks = false
     if (contents === 'EMPTY') this.isInitialSyncDone = false
@@ -116,6 +119,7 @@ export class DiskSync {
     this.dirty.clear(0, this.blockCount)
     if (contents === 'EMPTY') this.beginScan('BLANK', 'INITIAL', nowMs)
     else this.beginScan('COMPARE', wasComplete ? 'RESCAN' : 'INITIAL', nowMs)
+    return isEmptied
   }
 
   /** Remembers a block that cannot be read: it stays outstanding, and nothing is claimed of the disk. */

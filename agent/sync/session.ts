@@ -75,10 +75,10 @@ export class Session {
     const hasScanned = await this.#scanOn()
     const isScanning = disks.all.some((disk) => disk.scan !== undefined && disk.scan.purpose !== 'PASS')
     await this.#reachPoint(isScanning)
-    // During the first copy marks only gather: a block that changes ten times is sent once, at its end.
-    if (isScanning && disks.all.every((disk) => disk.scan?.mode !== 'COMPARE')) return !hasScanned
     const covered = coverageOf(disks.all, drainedAtMs)
-    const sent = await sweep(disks.all, this.#sender, this.#context.reader)
+    // During the copy to an empty volume marks only gather: a block that changes ten times is sent once, at its end.
+    const sweepable = disks.all.filter((disk) => disk.scan?.mode !== 'BLANK')
+    const sent = await sweep(sweepable, this.#sender, this.#context.reader)
     if (covered !== undefined) certainty.expect(covered, this.#sender.allAcknowledged())
     return sent === 0 && !hasScanned
   }
@@ -106,7 +106,8 @@ export class Session {
   async #scanOn(): Promise<boolean> {
     const { disks, clock, scanner } = this.#context
     for (const disk of disks.all) if (isPassDue(disk, clock.monotonicMs())) disk.beginScan('COMPARE', 'PASS', clock.monotonicMs())
-    const disk = disks.all.find((candidate) => candidate.scan !== undefined)
+    const scanned = disks.all.filter((candidate) => candidate.scan !== undefined)
+    const disk = scanned.find((candidate) => candidate.scan?.purpose !== 'PASS') ?? scanned[0]
     if (disk === undefined) return false
     await scanner.step(disk, this.#sender)
     this.#finishScan(disk)
@@ -135,11 +136,23 @@ export class Session {
 
   async #sendBarrier(barrier: Barrier): Promise<void> {
     this.#context.sentBarrier = barrier
-    await this.#sender.barrier(barrier)
+    const reached = this.#sender.barrier(barrier).then(() => true)
+    const isReached = await Promise.race([reached, this.#whileWanted(barrier.consistencyPointId)])
+    // An answer that comes after all has nobody waiting for it.
+    reached.catch(() => undefined)
     this.#context.sentBarrier = undefined
+    if (!isReached) return
     this.#context.pointDone(barrier.consistencyPointId)
     const how = barrier.method === 'FROZEN' ? `file systems frozen for ${Math.round(barrier.frozenMs)} ms` : 'at a quiet moment'
     this.#context.note('INFO', `Consistency point ${barrier.consistencyPointId} reached, ${how}`)
+  }
+
+  /** Resolves with false once the gateway no longer asks for the point. */
+  async #whileWanted(consistencyPointId: string): Promise<false> {
+    while (!this.#signal.aborted && this.#context.pendingPoint()?.consistencyPointId === consistencyPointId) {
+      await this.#context.clock.sleep(200)
+    }
+    return false
   }
 
   async #reachPoint(isScanning: boolean): Promise<void> {

@@ -34,8 +34,8 @@ const verdictSchema = z.object({
 export type Accelerator = z.infer<typeof verdictSchema>
 
 /**
- * CPU of machines under TCG: what x86-64-v2 asks for, as RHEL 9 and its kin do, and no more. A Debian guest took 42 s of processor
- * time to its login prompt with it, 48 s with `max` and 50 s with `Nehalem`: kernels guard Intel models against Meltdown by switching
+ * CPU of machines under TCG: what x86-64-v2 asks for, as RHEL 9 and its kin do, and no more. A Debian guest took 38 s of processor
+ * time to its login prompt with it and with plain `qemu64`, 48 s with `max` and 50 s with `Nehalem`: kernels guard Intel models against Meltdown by switching
  * page tables at every system call, which TCG pays for dearly, and this model passes for an AMD one.
  */
 export const tcgCpuModel = 'qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt'

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,14 +8,14 @@ import { processLeftovers, stagingLeftovers } from '../../bin/demo/leftovers.ts'
 import { getServer } from '../../bin/demo/service_view.ts'
 import { readSupervisorConfig } from '../../bin/supervisor/config.ts'
 import { differingPaths, filesOfDisk } from '../fixtures/disk_files.ts'
-import { SeededRandom } from '../fixtures/random.ts'
+import { randomInt, seedFor, seededRandom } from '../fixtures/seed.ts'
 import { freePorts } from '../fixtures/waiting.ts'
 
 /**
  * One migration of a booted, busy guest while processes are killed at moments drawn from a seed. `SEED=… npx vitest …` replays the moments;
  * `KILLS=n` draws more of them in each phase.
  */
-const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
+const random = seededRandom(seedFor('migration'))
 const killsPerPhase = Number(process.env['KILLS'] ?? 3)
 
 const root = join(import.meta.dirname, '../..')
@@ -25,7 +24,6 @@ let dataDir: string
 let demo: Demo
 
 beforeAll(async () => {
-  console.log(`SEED=${seed}`)
   dataDir = await mkdtemp(join(tmpdir(), 'rehost-e2e-'))
   const [http, agent, replication, dynamodb] = await freePorts(4)
   const environment = {
@@ -79,8 +77,11 @@ function killService(name: string): void {
 }
 
 /** Runs `phase` while hurting it at moments within its first `withinMs`. */
-async function hurtDuring<T>(random: SeededRandom, names: string[], withinMs: number, phase: Promise<T>): Promise<T> {
-  const moments = Array.from({ length: killsPerPhase }, () => ({ atMs: random.integer(withinMs), name: random.pick(names) }))
+async function hurtDuring<T>(names: string[], withinMs: number, phase: Promise<T>): Promise<T> {
+  const moments = Array.from({ length: killsPerPhase }, () => ({
+    atMs: randomInt(random, 0, withinMs),
+    name: names[randomInt(random, 0, names.length - 1)] ?? 'worker',
+  }))
   moments.sort((left, right) => left.atMs - right.atMs)
   let isOver = false
   const over = phase.finally(() => {
@@ -102,14 +103,13 @@ async function hurtDuring<T>(random: SeededRandom, names: string[], withinMs: nu
 
 describe('migration of a booted guest', () => {
   it('ends identical although agent, replicator, worker, gateway and Redis are killed on the way', async () => {
-    const random = new SeededRandom(seed)
-    await hurtDuring(random, ['agent', 'replicator', 'gateway', 'worker', 'redis'], 20_000, demo.replicate())
+    await hurtDuring(['agent', 'replicator', 'gateway', 'worker', 'redis'], 20_000, demo.replicate())
 
-    expect(await hurtDuring(random, ['worker', 'agent', 'replicator', 'gateway'], 30_000, demo.test())).toBe('PASSED')
+    expect(await hurtDuring(['worker', 'agent', 'replicator', 'gateway'], 30_000, demo.test())).toBe('PASSED')
     expect(await demo.compare()).toBe(true)
     await expectOnlyNamedChanges()
 
-    const cutover = await hurtDuring(random, ['worker', 'redis'], 30_000, demo.cutOver())
+    const cutover = await hurtDuring(['worker', 'redis'], 30_000, demo.cutOver())
     expect(cutover.verdict).toBe('PASSED')
     expect(await demo.compare()).toBe(true)
 

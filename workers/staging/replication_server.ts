@@ -39,20 +39,25 @@ function volumesAt(servers: readonly SourceServer[], id: ReplicationServerId, ex
     .reduce((sum, server) => sum + server.disks.length, 0)
 }
 
-/** One that is there, is not being removed and has room; undefined when there is none, or the server is to have its own. */
+async function isThere(bench: Bench, id: ReplicationServerId): Promise<boolean> {
+  const seen = await bench.cloud.describeReplicationServer(id)
+  return seen !== undefined && seen.state !== 'GONE'
+}
+
+/** One that is there (a stopped one is being started again), is not being removed and has room; undefined when there is none, or the server is to have its own. */
 async function findRoom(context: StepContext): Promise<ReplicationServer | undefined> {
   const { bench, server } = context
   if (server.replicationConfiguration.useDedicatedReplicationServer) return undefined
   const servers = await listAll(bench.store, 'server')
   for (const candidate of await listAll(bench.store, 'replicationServer')) {
-    if (candidate.state !== 'READY' && candidate.state !== 'LAUNCHING') continue
+    if (candidate.state === 'REMOVED') continue
     const id = candidate.replicationServerId
     const isDedicated = servers.some(
       (other) => other.replication.replicationServerId === id && other.replicationConfiguration.useDedicatedReplicationServer,
     )
     const most = bench.cloud.capabilities.maxVolumesPerReplicationServer
     if (isDedicated || volumesAt(servers, id, server) + server.disks.length > most) continue
-    if ((await bench.cloud.describeReplicationServer(id)) !== undefined) return candidate
+    if (await isThere(bench, id)) return candidate
   }
   return undefined
 }
@@ -96,8 +101,10 @@ async function launchNew({ bench }: StepContext, id: ReplicationServerId): Promi
 /** The one that this server has from an earlier try, if it still stands. */
 async function formerChoice({ bench, server }: StepContext): Promise<ReplicationServerId | undefined> {
   const id = server.replication.replicationServerId
-  const record = id === undefined ? undefined : await bench.store.get('replicationServer', { id })
-  return record === undefined || record.value.state === 'REMOVED' ? undefined : id
+  if (id === undefined) return undefined
+  const record = await bench.store.get('replicationServer', { id })
+  if (record === undefined || record.value.state === 'REMOVED') return undefined
+  return (await isThere(bench, id)) ? id : undefined
 }
 
 /** Writes the choice into the source server, so that nobody removes it as unused, and looks whether somebody just has. */

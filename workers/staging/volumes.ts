@@ -10,7 +10,7 @@ import { advanceDataReplication } from '../../domain/replication.ts'
 import { withReplication } from '../../domain/source_server.ts'
 import { changeServer, now } from '../bench.ts'
 import { taskTag } from '../step.ts'
-import { sweepTask } from '../sweep.ts'
+import { sweep } from '../sweep.ts'
 import { withStep } from './initiation.ts'
 import { chosenReplicationServer } from './replication_server.ts'
 
@@ -43,7 +43,14 @@ async function create(context: StepContext): Promise<StepResult> {
 }
 
 /** `create-volumes`. */
-export const createVolumes: Step = { name: 'create-volumes', run: create, undo: (context) => sweepTask(context, 'volume') }
+export const createVolumes: Step = {
+  name: 'create-volumes',
+  run: create,
+  // Without a staging area none of the server's volumes is of use, whichever task made it.
+  undo: async ({ bench, server }) => {
+    await sweep(bench.cloud, server.sourceServerId, ({ kind }) => kind === 'volume')
+  },
+}
 
 async function attach(context: StepContext): Promise<StepResult> {
   const { bench, server } = context
@@ -61,9 +68,8 @@ async function attach(context: StepContext): Promise<StepResult> {
   return { done: null }
 }
 
-/** Takes the volumes off the record before they are deleted, and detaches those that an earlier task made and that stay. */
+/** Takes the volumes off the record before they are deleted. */
 async function undoAttach({ bench, server }: UndoContext): Promise<void> {
-  for (const { volumeId } of server.disks) if (volumeId !== undefined) await bench.cloud.detachVolume(volumeId)
   await changeServer(bench, server.sourceServerId, (current) => ({
     ...current,
     disks: current.disks.map(({ volumeId: _volume, devicePath: _path, ...disk }) => disk),
@@ -83,9 +89,11 @@ async function pair(context: StepContext): Promise<StepResult> {
     const paired = withStep(initiated, 'PAIR_REPLICATION_SERVER_WITH_AGENT', 'SUCCEEDED')
     const { error: _solved, ...replication } = paired.replication
     const { nextAttemptAt: _due, ...initiation } = replication.initiation
+    // A pause asked for meanwhile is kept.
+    const desired = paired.agent.desired === 'PAUSE' ? 'PAUSE' : 'REPLICATE'
     return {
       ...paired,
-      agent: { ...paired.agent, desired: 'REPLICATE' },
+      agent: { ...paired.agent, desired },
       replication: { ...replication, initiation, replicationServerId },
     }
   })

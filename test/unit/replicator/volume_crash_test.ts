@@ -11,7 +11,7 @@ import type { Faults } from './sim_disk.ts'
 import { SimDocument, SimMedium } from './sim_disk.ts'
 
 const seed = seedFor('volume crashes')
-const runs = Number(process.env['CRASH_RUNS'] ?? 150)
+const runs = Number(process.env['CRASH_RUNS'] ?? 100)
 
 /** A short last block, and segments that do not divide the volume. */
 const sizeBytes = 10 * blockSizeBytes + 4096 + 512

@@ -1,0 +1,167 @@
+/**
+ * The agent's conversation with the gateway: measurements up, wishes down, again and again. The gateway is the only one the agent obeys.
+ * @module
+ */
+import type { AgentDesired, AgentHeartbeat } from '../wire/control_api.ts'
+import type { Random } from './backoff.ts'
+import type { Clock } from './clock.ts'
+import type { ControlClient } from './control_client.ts'
+import type { Log } from './log.ts'
+import type { EngineReport, Note } from './sync/engine.ts'
+import { errorMessage } from '../domain/errors.ts'
+import { backoffMs } from './backoff.ts'
+import { isoTime } from './clock.ts'
+import { ControlError } from './control_client.ts'
+
+const retry = { baseMs: 1000, maxMs: 30_000 }
+
+/** Shortest wait between two heartbeats, however much happens. */
+const minIntervalMs = 200
+
+/** A clock that is off by more than this is told: certificates and tokens depend on it. */
+const skewToTellMs = 120_000
+
+/** What the heartbeat reports and steers. */
+export interface HeartbeatEngine {
+  report(): EngineReport
+  takeNotes(): Note[]
+  giveBackNotes(notes: readonly Note[]): void
+  apply(desired: AgentDesired): void
+}
+
+/** What the heartbeat works with. */
+export interface HeartbeatContext {
+  client: ControlClient
+  engine: HeartbeatEngine
+  generation: number
+  clock: Clock
+  random: Random
+  log: Log
+  /** Renews the certificate when the gateway says so, or at half of its life. Throws when it cannot. */
+  renewIfDue(isAsked: boolean): Promise<void>
+}
+
+/** Why the conversation ended. */
+export type HeartbeatEnd = 'STOPPED' | 'UNINSTALL' | 'FENCED'
+
+/** The heartbeat loop. */
+export class Heartbeat {
+  readonly #context: HeartbeatContext
+  #wake: () => void = () => undefined
+  #isPoked = false
+  #hasToldSkew = false
+
+  constructor(context: HeartbeatContext) {
+    this.#context = context
+  }
+
+  /** Something has changed: the next heartbeat goes soon. */
+  poke(): void {
+    this.#isPoked = true
+    this.#wake()
+  }
+
+  /**
+   * Talks until told to end. Failures are told in the log and tried again for ever: without the gateway the agent goes on with what it was
+   * last told.
+   */
+  async run(signal: AbortSignal): Promise<HeartbeatEnd> {
+    const { engine, clock, log, random } = this.#context
+    let failures = 0
+    while (!signal.aborted) {
+      let waitMs: number
+      try {
+        const desired = await this.#beat()
+        if (failures > 0) log.info('The gateway answers again')
+        failures = 0
+        if (desired.mode === 'UNINSTALL') return 'UNINSTALL'
+        engine.apply(desired)
+        await this.#renew(desired.renewCertificate)
+        waitMs = desired.heartbeatIntervalMs
+      } catch (error) {
+        if (signal.aborted) break
+        failures += 1
+        if (error instanceof ControlError && error.status === 409) {
+          log.error(`${errorMessage(error)}; a newer run of this agent has taken over`)
+          return 'FENCED'
+        }
+        waitMs = backoffMs(failures, retry, random)
+        if (failures <= 3 || failures % 20 === 0) log.warning(`Heartbeat failed, next in ${Math.ceil(waitMs / 1000)} s: ${errorMessage(error)}`)
+      }
+      await this.#rest(Math.max(minIntervalMs, waitMs), clock, signal)
+    }
+    return 'STOPPED'
+  }
+
+  async #beat(): Promise<AgentDesired> {
+    const { client, engine } = this.#context
+    this.#isPoked = false
+    const notes = engine.takeNotes()
+    try {
+      const desired = await client.heartbeat(this.#body(notes))
+      this.#tellSkew()
+      return desired
+    } catch (error) {
+      engine.giveBackNotes(notes)
+      throw error
+    }
+  }
+
+  #body(notes: Note[]): AgentHeartbeat {
+    const report = this.#context.engine.report()
+    return {
+      generation: this.#context.generation,
+      state: report.state,
+      isConnected: report.isConnected,
+      ...(report.firstByteAtMs === undefined ? {} : { firstByteAt: isoTime(report.firstByteAtMs) }),
+      ...(report.lastConsistentAtMs === undefined ? {} : { lastConsistentAt: isoTime(report.lastConsistentAtMs) }),
+      lagMs: report.lagMs,
+      backlogBytes: report.backlogBytes,
+      bytesPerSecond: report.bytesPerSecond,
+      sentBytes: report.sentBytes,
+      rescanEpoch: report.rescanEpoch,
+      disks: report.disks.map(({ diskIndex, sizeBytes, replicatedBytes, rescannedBytes, backlogBytes, tracker }) => ({
+        diskIndex,
+        sizeBytes,
+        replicatedBytes,
+        rescannedBytes,
+        backlogBytes,
+        tracker: { kind: tracker.kind, reason: tracker.reason.slice(0, 400) },
+      })),
+      ...(report.consistencyFailure === undefined ? {} : { consistencyFailure: report.consistencyFailure }),
+      ...(report.error === undefined ? {} : { error: report.error }),
+      notes,
+    }
+  }
+
+  async #renew(isAsked: boolean): Promise<void> {
+    await this.#context.renewIfDue(isAsked).catch((error: unknown) => {
+      this.#context.log.warning(`Cannot renew the certificate, it is tried again: ${errorMessage(error)}`)
+    })
+  }
+
+  /** Once a run. */
+  #tellSkew(): void {
+    const skewMs = this.#context.client.clockSkewMs
+    if (skewMs === undefined || Math.abs(skewMs) < skewToTellMs || this.#hasToldSkew) return
+    this.#hasToldSkew = true
+    const seconds = Math.round(Math.abs(skewMs) / 1000)
+    const message = `The clock of this server is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the gateway's; set it right, or certificates will be refused`
+    this.#context.log.warning(message)
+    this.#context.engine.giveBackNotes([{ level: 'WARNING', message }])
+  }
+
+  async #rest(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+    const begin = clock.monotonicMs()
+    const woken = new AbortController()
+    this.#wake = () => woken.abort(new Error('Poked'))
+    if (this.#isPoked) this.#wake()
+    await clock.sleep(ms, AbortSignal.any([signal, woken.signal])).catch((error: unknown) => {
+      if (!signal.aborted && !woken.signal.aborted) throw error
+    })
+    this.#wake = () => undefined
+    // A burst of changes makes one heartbeat, not many.
+    const restMs = minIntervalMs - (clock.monotonicMs() - begin)
+    if (restMs > 0 && !signal.aborted) await clock.sleep(restMs)
+  }
+}

@@ -1,0 +1,518 @@
+/**
+ * Replication as a whole: makes what the gateway wants true, keeps a session with the replicator, and says how it stands. No session's end loses
+ * what is known of the disks.
+ * @module
+ */
+import type { DataReplicationError, DataReplicationState } from '../../domain/replication.ts'
+import type { AgentDesired } from '../../wire/control_api.ts'
+import type { Barrier, Status } from '../../wire/message.ts'
+import type { Random } from '../backoff.ts'
+import type { Clock } from '../clock.ts'
+import type { PointRequest } from '../consistency/consistency_point.ts'
+import type { FreezePlan } from '../consistency/freeze_plan.ts'
+import type { BlockSource } from '../disk/block_source.ts'
+import type { LineLog } from '../log.ts'
+import type { CommandRunner } from '../run_command.ts'
+import type { Tracker } from '../tracking/tracker.ts'
+import type { DiskSync } from './disk_sync.ts'
+import type { SendCounters } from './sender.ts'
+import { errorMessage } from '../../domain/errors.ts'
+import { blockSizeBytes } from '../../domain/units.ts'
+import { protocolVersion } from '../../wire/version.ts'
+import { WireError } from '../../wire/wire_error.ts'
+import { backoffMs } from '../backoff.ts'
+import { AlignedPool } from '../disk/aligned_pool.ts'
+import { DiskGoneError } from '../disk/block_source.ts'
+import { Certainty } from './certainty.ts'
+import { DiskSet } from './disk_set.ts'
+import { faultOf } from './faults.ts'
+import { Meter } from './meter.ts'
+import { Reader } from './reader.ts'
+import { Scanner } from './scanner.ts'
+import { Sender } from './sender.ts'
+import { Session } from './session.ts'
+import { nextState } from './state.ts'
+import { Throttle } from './throttle.ts'
+
+/** Waits between attempts to connect. */
+const reconnect = { baseMs: 500, maxMs: 30_000 }
+
+/** Wait after a refusal that retrying does not mend. */
+const refusedWaitMs = 60_000
+
+/** Failures in a row after which the operator is told; one alone is repaired without a word. */
+const failuresToTell = 2
+
+/** What the replicator says of its own disks does not pass by itself. */
+const toldAtOnce = new Set(['NO_SPACE', 'VOLUME_IO_ERROR'])
+
+/** A session that lasts this long has put right what ended the one before. */
+const steadyAfterMs = 10_000
+
+/** Extents in memory for reading and sending. */
+const poolSlots = 12
+
+/** Notes kept until a heartbeat takes them. */
+const maxNotes = 50
+
+/** Remembers across runs which volumes hold a whole first copy. */
+export interface SyncMemory {
+  isComplete(volumeId: string): boolean
+  setComplete(volumeId: string, isComplete: boolean): Promise<void>
+}
+
+/** What the engine is made with. */
+export interface EngineContext {
+  clock: Clock
+  log: LineLog
+  random: Random
+  run: CommandRunner
+  sourceServerId: string
+  agentVersion: string
+  /** Given by the gateway for this run. */
+  generation: number
+  identity(): { caPem: string; certificatePem: string; keyPem: string }
+  openSource(deviceName: string): Promise<BlockSource>
+  chooseTracker(source: BlockSource): Promise<Tracker>
+  isOffered(deviceName: string): boolean
+  /** The file systems to freeze for these devices; undefined when this machine cannot freeze. */
+  planFreeze(deviceNames: readonly string[]): Promise<FreezePlan | undefined>
+  memory: SyncMemory
+  /** Something worth a heartbeat at once has happened. */
+  onChange(): void
+  /** Connections to open; default 1. */
+  connectionCount?: number
+}
+
+/** A sentence for the dashboard. */
+export interface Note {
+  level: 'INFO' | 'WARNING' | 'ERROR'
+  message: string
+}
+
+/** How replication stands. */
+export interface EngineReport {
+  state: DataReplicationState
+  isConnected: boolean
+  firstByteAtMs: number | undefined
+  lastConsistentAtMs: number | undefined
+  lagMs: number | null
+  backlogBytes: number
+  bytesPerSecond: number
+  sentBytes: number
+  rescanEpoch: number
+  disks: {
+    diskIndex: number
+    sizeBytes: number
+    replicatedBytes: number
+    rescannedBytes: number
+    scannedBytes: number
+    backlogBytes: number
+    rescans: number
+    tracker: { kind: string; reason: string }
+  }[]
+  consistencyFailure: { consistencyPointId: string; reason: string } | undefined
+  error: DataReplicationError | undefined
+}
+
+/** What of the gateway's wishes ends a session when it changes. */
+function sessionKey({ mode, replicator, disks }: AgentDesired): string {
+  return JSON.stringify({ mode, replicator, disks })
+}
+
+/** The engine. One per run of the agent. */
+export class Engine {
+  readonly #context: EngineContext
+  readonly #disks: DiskSet
+  readonly #reader: Reader
+  readonly #scanner: Scanner
+  readonly #throttle: Throttle
+  readonly #meter: Meter
+  readonly #certainty: Certainty
+  readonly #counters: SendCounters = { sentBytes: 0 }
+  #desired: AgentDesired | undefined
+  #session: { sender: Sender; controller: AbortController } | undefined
+  #sessionStop: AbortController | undefined
+  #isStopped = false
+  #wake: () => void = () => undefined
+  #state: DataReplicationState = 'STOPPED'
+  #wasConnected = false
+  #disconnectedAtMs: number
+  #connectedAtMs = 0
+  #failures = 0
+  #isRefused = false
+  #fault: DataReplicationError | undefined
+  #hasDiskFault = false
+  #rescanEpoch: number | undefined
+  #point: PointRequest | undefined
+  #donePoint: string | undefined
+  #sentBarrier: Barrier | undefined
+  #consistencyFailure: { consistencyPointId: string; reason: string } | undefined
+  #notes: Note[] = []
+
+  constructor(context: EngineContext) {
+    const { clock } = context
+    const pool = new AlignedPool(poolSlots)
+    this.#context = context
+    this.#disks = new DiskSet({
+      clock,
+      openSource: context.openSource,
+      chooseTracker: context.chooseTracker,
+      isOffered: context.isOffered,
+      note: (level, message) => this.#note(level, message),
+    })
+    this.#reader = new Reader({
+      pool,
+      clock,
+      onUnreadable: (_disk, error) => this.#note('ERROR', `${error.message}; it is tried again, and nothing stands in for it`),
+    })
+    this.#scanner = new Scanner(this.#reader, pool)
+    this.#throttle = new Throttle(clock)
+    this.#meter = new Meter(clock)
+    this.#certainty = new Certainty(clock)
+    this.#disconnectedAtMs = clock.monotonicMs()
+  }
+
+  /** Makes this so and keeps it so. Called with every answer of the gateway, changed or not. */
+  apply(desired: AgentDesired): void {
+    const before = this.#desired
+    this.#desired = desired
+    this.#throttle.setBitsPerSecond(desired.throttleBitsPerSecond)
+    this.#applyRescan(desired.rescanEpoch)
+    this.#applyPoint(desired.consistencyPoint)
+    if (before !== undefined && sessionKey(before) === sessionKey(desired)) return
+    this.#failures = 0
+    this.#sessionStop?.abort(new Error('The gateway wants something else'))
+    this.#wake()
+  }
+
+  /** Replicates until {@link stop}. */
+  async run(): Promise<void> {
+    while (!this.#isStopped) {
+      const desired = this.#desired
+      if (desired?.mode === 'REPLICATE' && desired.replicator !== undefined && desired.disks.length > 0) {
+        await this.#replicate(desired)
+      } else {
+        await this.#rest(desired)
+      }
+    }
+    await this.#disks.closeAll()
+  }
+
+  /** Ends the session in order and makes {@link run} return. */
+  stop(): void {
+    this.#isStopped = true
+    this.#sessionStop?.abort(new Error('The agent stops'))
+    this.#wake()
+  }
+
+  /** Sentences not told yet; who takes them must tell them. */
+  takeNotes(): Note[] {
+    return this.#notes.splice(0)
+  }
+
+  /** Puts notes back that could not be told. */
+  giveBackNotes(notes: readonly Note[]): void {
+    this.#notes = [...notes, ...this.#notes].slice(-maxNotes)
+  }
+
+  /** How it stands now. */
+  report(): EngineReport {
+    const disks = this.#disks.all.map((disk) => this.#reportDisk(disk))
+    return {
+      state: this.#state,
+      isConnected: this.#session !== undefined,
+      firstByteAtMs: this.#counters.firstByteAtMs,
+      lastConsistentAtMs: this.#certainty.lastConsistentAtMs(),
+      lagMs: this.#certainty.lagMs(),
+      backlogBytes: disks.reduce((sum, disk) => sum + disk.backlogBytes, 0),
+      bytesPerSecond: this.#meter.perSecond(),
+      sentBytes: this.#counters.sentBytes,
+      rescanEpoch: this.#rescanEpoch ?? 0,
+      disks,
+      consistencyFailure: this.#consistencyFailure,
+      error: this.#currentFault(),
+    }
+  }
+
+  /** Nothing to replicate: keep tracking while paused, let go of everything otherwise. */
+  async #rest(desired: AgentDesired | undefined): Promise<void> {
+    const isForgetting = desired !== undefined && desired.mode !== 'REPLICATE' && desired.mode !== 'PAUSE'
+    if (isForgetting) {
+      await this.#disks.closeAll()
+      this.#certainty.reset()
+      this.#wasConnected = false
+      this.#fault = undefined
+      this.#hasDiskFault = false
+    }
+    this.#updateState()
+    await this.#untilWoken(1000)
+  }
+
+  /** One session from connecting to its end, and the wait before the next. */
+  async #replicate(desired: AgentDesired): Promise<void> {
+    const controller = new AbortController()
+    this.#sessionStop = controller
+    // A wish that came between reading it and this line has nothing to abort.
+    if (this.#desired !== desired && this.#desired !== undefined && sessionKey(this.#desired) !== sessionKey(desired)) return
+    try {
+      await this.#disks.apply(desired.disks)
+      await this.#connectAndWork(desired, controller)
+    } catch (error) {
+      if (!controller.signal.aborted) await this.#failed(error)
+    } finally {
+      this.#sessionStop = undefined
+      this.#updateState()
+    }
+    if (controller.signal.aborted || this.#isStopped) return
+    await this.#untilWoken(this.#waitMs())
+  }
+
+  async #connectAndWork(desired: AgentDesired, controller: AbortController): Promise<void> {
+    const { replicator } = desired
+    if (replicator === undefined) return
+    const { clock, sourceServerId, agentVersion, generation } = this.#context
+    this.#updateState()
+    const sender = await Sender.open({
+      target: { ...replicator, ...this.#context.identity() },
+      hello: {
+        protocolVersion,
+        sourceServerId,
+        replicationServerId: replicator.replicationServerId,
+        generation,
+        agentVersion,
+        blockSizeBytes,
+        disks: desired.disks.map(({ diskIndex, volumeId, sizeBytes }) => ({ diskIndex, volumeId, sizeBytes })),
+      },
+      connectionCount: this.#context.connectionCount ?? 1,
+      context: { clock, throttle: this.#throttle, meter: this.#meter, counters: this.#counters },
+      signal: controller.signal,
+    })
+    this.#begin(sender, controller)
+    const timer = setInterval(() => this.#everySecond(sender), 1000)
+    // Stopping says goodbye: what waits for room or answers is woken by that.
+    const leave = () => void sender.goodbye()
+    controller.signal.addEventListener('abort', leave, { once: true })
+    if (controller.signal.aborted) leave()
+    try {
+      await this.#learn(sender)
+      await new Session(this.#sessionContext(), sender, controller.signal).run()
+    } finally {
+      clearInterval(timer)
+      controller.signal.removeEventListener('abort', leave)
+      if (controller.signal.aborted) await sender.goodbye()
+      sender.destroy(new Error('The session is over'))
+      this.#end(sender)
+    }
+  }
+
+  #begin(sender: Sender, controller: AbortController): void {
+    this.#session = { sender, controller }
+    this.#wasConnected = true
+    this.#hasDiskFault = false
+    this.#connectedAtMs = this.#context.clock.monotonicMs()
+    this.#context.log.info('Connected to the replication server')
+    this.#context.onChange()
+  }
+
+  async #learn(sender: Sender): Promise<void> {
+    const { clock, memory } = this.#context
+    for (const disk of this.#disks.all) {
+      const contents = sender.contentsOf(disk.diskIndex) ?? 'PARTIAL'
+      const isEmptied = disk.learnContents(contents, memory.isComplete(disk.volumeId), clock.monotonicMs())
+      if (contents === 'EMPTY' && memory.isComplete(disk.volumeId)) await memory.setComplete(disk.volumeId, false)
+      if (!isEmptied) continue
+      this.#sentBarrier = undefined
+      this.#note('WARNING', `The copy of ${disk.deviceName} is empty, though blocks of it were durable; it is copied again`)
+    }
+    if (this.#disks.all.some((disk) => !disk.isInitialSyncDone)) this.#certainty.reset()
+  }
+
+  /** Whatever was on its way is outstanding again. */
+  #end(sender: Sender): void {
+    for (const disk of this.#disks.all) {
+      if (sender.acknowledgedBlocks(disk.diskIndex) > 0) disk.hasDurableBlocks = true
+    }
+    for (const extent of sender.unacknowledged()) {
+      const disk = this.#disks.all.find((candidate) => candidate.diskIndex === extent.diskIndex)
+      disk?.dirty.mark(extent.firstBlock, extent.blockCount)
+    }
+    this.#session = undefined
+    this.#disconnectedAtMs = this.#context.clock.monotonicMs()
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    this.#failures += 1
+    this.#fault = faultOf(error, this.#wasConnected)
+    this.#context.log.warning(`Replication is interrupted: ${errorMessage(error)}`)
+    if (error instanceof DiskGoneError) {
+      this.#hasDiskFault = true
+      await this.#disks.closeByName(error.deviceName)
+    }
+    this.#isRefused = error instanceof WireError && !error.retryable
+    const isTold = this.#isRefused || (error instanceof WireError && toldAtOnce.has(error.code))
+    if (isTold) this.#failures = Math.max(this.#failures, failuresToTell)
+    this.#context.onChange()
+  }
+
+  #waitMs(): number {
+    return this.#isRefused ? refusedWaitMs : backoffMs(this.#failures, reconnect, this.#context.random)
+  }
+
+  #everySecond(sender: Sender): void {
+    if (this.#context.clock.monotonicMs() - this.#connectedAtMs > steadyAfterMs) {
+      this.#failures = 0
+      this.#fault = undefined
+    }
+    this.#updateState()
+    const report = this.report()
+    const body: Status = {
+      state: report.state,
+      backlogBytes: report.backlogBytes,
+      lagMs: report.lagMs,
+      disks: report.disks.map(({ diskIndex, scannedBytes, backlogBytes, rescans }) => ({ diskIndex, scannedBytes, backlogBytes, rescans })),
+    }
+    sender.sendStatus(body)
+    void this.#rememberComplete()
+  }
+
+  /** A first copy counts as whole once everything of it was durable at one moment. */
+  async #rememberComplete(): Promise<void> {
+    const { memory, log } = this.#context
+    // Held means that file systems are frozen: a write would wait for them.
+    if (this.#certainty.lagMs() === null || log.isHeld) return
+    for (const disk of this.#disks.all) {
+      if (!disk.isInitialSyncDone || memory.isComplete(disk.volumeId)) continue
+      await memory.setComplete(disk.volumeId, true).catch((error: unknown) => {
+        log.warning(`Cannot remember that ${disk.deviceName} is copied: ${errorMessage(error)}`)
+      })
+    }
+  }
+
+  #applyRescan(epoch: number): void {
+    const before = this.#rescanEpoch
+    this.#rescanEpoch = Math.max(epoch, before ?? 0)
+    // A new run compares everything anyway, whatever was asked of the one before.
+    if (before === undefined || epoch <= before) return
+    this.#note('INFO', 'The operator asked for a rescan: every disk is compared with its copy')
+    for (const disk of this.#disks.all) disk.loseCertainty(this.#context.clock.monotonicMs())
+  }
+
+  #applyPoint(point: AgentDesired['consistencyPoint']): void {
+    if (point === undefined) {
+      this.#point = undefined
+      this.#consistencyFailure = undefined
+      return
+    }
+    if (point.consistencyPointId === this.#point?.consistencyPointId || point.consistencyPointId === this.#donePoint) return
+    const { clock } = this.#context
+    // The gateway's clock and this one may differ: the time left is bounded on both sides.
+    const leftMs = Math.min(120_000, Math.max(5000, Date.parse(point.expiresAt) - clock.nowMs()))
+    this.#consistencyFailure = undefined
+    this.#point = {
+      consistencyPointId: point.consistencyPointId,
+      maxFreezeMs: point.maxFreezeMs,
+      deadlineMs: clock.monotonicMs() + leftMs,
+    }
+    this.#context.log.info(`Consistency point ${point.consistencyPointId} is asked for`)
+  }
+
+  #sessionContext() {
+    const { clock, log, run } = this.#context
+    const engine = this
+    return {
+      clock,
+      log,
+      run,
+      disks: this.#disks,
+      reader: this.#reader,
+      scanner: this.#scanner,
+      certainty: this.#certainty,
+      planFreeze: () => this.#context.planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
+      note: (level: Note['level'], message: string) => this.#note(level, message),
+      pendingPoint: () => this.#point,
+      pointDone: (consistencyPointId: string, failure?: string) => this.#pointDone(consistencyPointId, failure),
+      get sentBarrier() {
+        return engine.#sentBarrier
+      },
+      set sentBarrier(barrier: Barrier | undefined) {
+        engine.#sentBarrier = barrier
+      },
+    }
+  }
+
+  #pointDone(consistencyPointId: string, reason: string | undefined): void {
+    if (this.#point?.consistencyPointId !== consistencyPointId) return
+    this.#point = undefined
+    this.#donePoint = consistencyPointId
+    if (reason !== undefined) this.#consistencyFailure = { consistencyPointId, reason: reason.slice(0, 1000) }
+    this.#context.onChange()
+  }
+
+  #reportDisk(disk: DiskSync): EngineReport['disks'][number] {
+    const onTheWay = (this.#session?.sender.unacknowledged() ?? [])
+      .filter((extent) => extent.diskIndex === disk.diskIndex)
+      .reduce((sum, extent) => sum + extent.blockCount, 0)
+    const outstanding = disk.dirty.count + disk.blocksInHand + onTheWay + disk.unreadableCount
+    const unscanned = disk.isKnown ? disk.unscannedBlocks : disk.blockCount
+    const backlogBytes = Math.min(disk.sizeBytes, (outstanding + unscanned) * blockSizeBytes)
+    return {
+      diskIndex: disk.diskIndex,
+      sizeBytes: disk.sizeBytes,
+      replicatedBytes: disk.isInitialSyncDone ? disk.sizeBytes - Math.min(disk.sizeBytes, outstanding * blockSizeBytes) : Math.max(0, disk.sizeBytes - backlogBytes),
+      rescannedBytes: disk.rescans > 0 ? disk.scannedBytes : 0,
+      scannedBytes: disk.scannedBytes,
+      backlogBytes,
+      rescans: disk.rescans,
+      tracker: { kind: disk.tracker.kind, reason: disk.tracker.reason },
+    }
+  }
+
+  #currentFault(): DataReplicationError | undefined {
+    if (this.#desired?.mode !== 'REPLICATE') return undefined
+    const unreadable = this.#disks.all.find((disk) => disk.unreadable !== undefined)?.unreadable
+    if (unreadable !== undefined) return faultOf(unreadable, true)
+    const isTold = this.#hasDiskFault || this.#failures >= failuresToTell
+    return isTold ? this.#fault : undefined
+  }
+
+  #updateState(): void {
+    const disks = this.#disks.all
+    const now = this.#context.clock.monotonicMs()
+    const report = this.report()
+    const next = nextState({
+      mode: this.#desired?.mode ?? 'IDLE',
+      wasConnected: this.#wasConnected,
+      disconnectedMs: this.#session === undefined ? now - this.#disconnectedAtMs : 0,
+      hasDiskFault: this.#hasDiskFault,
+      isInitialSync: disks.some((disk) => !disk.isInitialSyncDone),
+      isRescanning: disks.some((disk) => disk.scan?.purpose === 'RESCAN'),
+      isReachingConsistencyPoint: this.#point !== undefined,
+      backlogBytes: report.backlogBytes,
+      lagMs: report.lagMs,
+      current: this.#state,
+    })
+    if (next === this.#state) return
+    this.#context.log.info(`Replication ${this.#state} → ${next}`)
+    this.#state = next
+    this.#context.onChange()
+  }
+
+  #note(level: Note['level'], message: string): void {
+    const log = this.#context.log
+    if (level === 'INFO') log.info(message)
+    else if (level === 'WARNING') log.warning(message)
+    else log.error(message)
+    this.#notes = [...this.#notes, { level, message: message.slice(0, 1000) }].slice(-maxNotes)
+  }
+
+  async #untilWoken(ms: number): Promise<void> {
+    if (this.#isStopped) return
+    const woken = new AbortController()
+    this.#wake = () => woken.abort(new Error('Woken'))
+    await this.#context.clock.sleep(ms, woken.signal).catch((error: unknown) => {
+      if (!woken.signal.aborted) throw error
+    })
+    this.#wake = () => undefined
+  }
+}
