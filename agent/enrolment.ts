@@ -63,14 +63,12 @@ export async function enrol(input: EnrolmentInput): Promise<Identity> {
   return store(input.files, input.gatewayUrl, input.caPem, keyPem, answer)
 }
 
-/** A refusal of an enrolment is nearly always about its token. */
+/** A refusal with what to do about it; a conflict (409) says so itself. */
 function explainRefusal(error: unknown): unknown {
   if (!(error instanceof ControlError) || !error.isRefusal) return error
-  const isToken = [401, 403, 404, 409, 410].includes(error.status ?? 0)
-  const advice = isToken
-    ? 'A token works for a limited time and number of servers: make a new install command on the add-server page'
-    : 'Check the options of the command'
-  return new PermanentError(`Cannot enrol this server. ${advice}`, { cause: error })
+  const isToken = [401, 403, 404, 410].includes(error.status ?? 0)
+  const advice = isToken ? '. A token works for a limited time and number of servers: make a new command on the add-server page' : ''
+  return new PermanentError(`Cannot enrol this server${advice}`, { cause: error })
 }
 
 /** Gets a new certificate for a new key, over the old certificate. */

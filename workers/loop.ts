@@ -11,33 +11,40 @@ export interface Loop {
   stop(): Promise<void>
 }
 
-/** Runs `round` now and then every `intervalMs`. `trouble` hears of rounds that fail; the loop goes on. */
+/**
+ * Runs `round` now and then every `intervalMs`, or later when rounds take long: they never fill more than a tenth of the time. `trouble`
+ * hears of rounds that fail; the loop goes on.
+ */
 export function startLoop(intervalMs: number, round: () => Promise<void>, trouble: (error: unknown) => void): Loop {
-  let isStopped = false
-  let wakeUp: () => void = () => undefined
-  let isNudged = false
+  const state: { isStopped: boolean; isNudged: boolean; wakeUp: () => void } = {
+    isStopped: false,
+    isNudged: false,
+    wakeUp: () => undefined,
+  }
+  const pause = (pauseMs: number): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, pauseMs)
+      state.wakeUp = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   const running = (async () => {
-    while (!isStopped) {
-      isNudged = false
+    while (!state.isStopped) {
+      state.isNudged = false
+      const begunMs = performance.now()
       await round().catch(trouble)
-      if (isStopped || isNudged) continue
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, intervalMs)
-        wakeUp = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
+      if (!state.isStopped && !state.isNudged) await pause(Math.max(intervalMs, 9 * (performance.now() - begunMs)))
     }
   })()
   return {
     nudge: () => {
-      isNudged = true
-      wakeUp()
+      state.isNudged = true
+      state.wakeUp()
     },
     stop: async () => {
-      isStopped = true
-      wakeUp()
+      state.isStopped = true
+      state.wakeUp()
       await running
     },
   }

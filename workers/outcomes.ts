@@ -176,6 +176,16 @@ export function serverAfter(server: SourceServer, task: Task, at: string): Sourc
   return afterCleanup(free, task, at)
 }
 
+/** `job` with the part of one server begun; the same object when it was. Pure. */
+export function jobBegun(job: Job, task: Task): Job {
+  if (job.status === 'COMPLETED') return job
+  const participatingServers = job.participatingServers.map((own): ParticipatingServer => {
+    const isOwn = own.sourceServerId === task.sourceServerId && own.launchStatus === 'PENDING'
+    return isOwn ? { ...own, launchStatus: 'IN_PROGRESS' } : own
+  })
+  return { ...job, status: 'STARTED', participatingServers }
+}
+
 /** `job` after the part of one server has ended; COMPLETED when no other is open. Pure. */
 export function jobAfter(job: Job, task: Task, at: string): Job {
   const participatingServers = job.participatingServers.map((own): ParticipatingServer => {

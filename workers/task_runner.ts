@@ -8,14 +8,14 @@ import type { QueueName } from '../queues/names.ts'
 import type { StepName } from '../queues/task_steps.ts'
 import type { Bench } from './bench.ts'
 import type { Step, StepContext, StepResult } from './step.ts'
-import { errorMessage, isPermanent, NotFoundError } from '../domain/errors.ts'
+import { errorMessage, isPermanent } from '../domain/errors.ts'
 import { withEvent } from '../domain/source_server.ts'
 import { nextQueue } from '../queues/task_steps.ts'
-import { mutate } from '../store/mutate.ts'
 import { changeServer, now, readServer } from './bench.ts'
 import { HeldTask, LeaseLostError, leaseMs } from './held_task.ts'
 import { writeJobLog } from './job_log.ts'
-import { failureEvents, jobAfter, machineOf, serverAfter, withStagingTrouble } from './outcomes.ts'
+import { withStagingTrouble } from './outcomes.ts'
+import { logFailure, settle, startJob } from './settle.ts'
 import {
   beginStep,
   beginUndo,
@@ -103,7 +103,7 @@ export class TaskRunner {
         }
       }
     }
-    await this.#settle(held.task)
+    await settle(this.#bench, held.task)
     return 'done'
   }
 
@@ -122,15 +122,15 @@ export class TaskRunner {
     if (step === undefined) return 'done'
     const isRerun = step.status === 'RUNNING'
     const name = step.name as StepName
-    if (held.task.status === 'PENDING') await this.#startJob(held.task)
+    if (held.task.status === 'PENDING') await startJob(this.#bench, held.task)
     if (!isRerun) await held.save(beginStep(held.task, name, now(this.#bench)))
     let result: StepResult
     try {
       result = await this.#steps[name].run(await this.#context(held.task, name, isRerun, signal))
     } catch (error) {
+      if (!signal.aborted) return await this.#failStep(held, name, error)
       // Stopped, not failed: the step runs again elsewhere.
-      if (signal.aborted) await held.release()
-      else return await this.#failStep(held, name, error)
+      await held.release()
       throw error
     }
     if ('waitMs' in result) return result
@@ -160,27 +160,12 @@ export class TaskRunner {
     }
     const failures = currentStep(task)?.attempts ?? 0
     if (givesUp(task) && (isPermanent(error) || failures >= maxStepFailures)) {
-      await this.#logFailure(task, name, message)
+      await logFailure(this.#bench, task, name, message)
       await held.save(beginUndo(task, message))
       return 'done'
     }
     await held.release()
     throw error
-  }
-
-  /** The job log's line for a launch that is given up in this step. */
-  async #logFailure(task: Task, name: StepName, rawError: string): Promise<void> {
-    const event = failureEvents[name]
-    if (task.jobId === undefined || event === undefined) return
-    const targetInstanceId = machineOf(task)
-    await writeJobLog(this.#bench, {
-      jobId: task.jobId,
-      event,
-      sourceServerId: task.sourceServerId,
-      message: 'Given up; what was made is taken back',
-      rawError,
-      ...(targetInstanceId === undefined ? {} : { targetInstanceId }),
-    })
   }
 
   /** Takes back the last step that is not taken back yet; with none left the task has failed. Never given up: leftovers cost money. */
@@ -198,46 +183,6 @@ export class TaskRunner {
       throw error
     }
     await held.save(finishUndo(task, name, now(this.#bench)))
-  }
-
-  /** The job's first sign of life. */
-  async #startJob(task: Task): Promise<void> {
-    if (task.jobId === undefined) return
-    await writeJobLog(this.#bench, { jobId: task.jobId, event: 'JOB_START', sourceServerId: task.sourceServerId, message: 'Job started' })
-    await mutate(this.#bench.store, 'job', { id: task.jobId }, (job) =>
-      job.status !== 'PENDING'
-        ? undefined
-        : {
-            ...job,
-            status: 'STARTED',
-            participatingServers: job.participatingServers.map((own) =>
-              own.sourceServerId === task.sourceServerId ? { ...own, launchStatus: 'IN_PROGRESS' } : own,
-            ),
-          },
-    )
-    await this.#bench.changes.publish({ kind: 'job', id: task.jobId })
-  }
-
-  /** Tells job and server that the task has ended. May run again: each part is written once. */
-  async #settle(task: Task): Promise<void> {
-    const at = task.endedAt ?? now(this.#bench)
-    if (task.jobId !== undefined) {
-      const ending = task.status === 'SUCCEEDED' ? 'Job ended' : `Job ended: ${task.failure ?? 'failed'}`
-      await writeJobLog(this.#bench, { jobId: task.jobId, event: 'JOB_END', sourceServerId: task.sourceServerId, message: ending })
-      await mutate(this.#bench.store, 'job', { id: task.jobId }, (job) => (job.status === 'COMPLETED' ? undefined : jobAfter(job, task, at)))
-      await this.#bench.changes.publish({ kind: 'job', id: task.jobId })
-    }
-    if (task.kind === 'DELETE' && task.status === 'SUCCEEDED') {
-      await this.#bench.store.remove('server', { id: task.sourceServerId })
-      await this.#bench.changes.publish({ kind: 'server', id: task.sourceServerId })
-      return
-    }
-    try {
-      await changeServer(this.#bench, task.sourceServerId, (server) => serverAfter(server, task, at))
-    } catch (error) {
-      // A task of a server that has been deleted has nobody to tell.
-      if (!(error instanceof NotFoundError)) throw error
-    }
   }
 
   async #context(task: Task, name: StepName, isRerun: boolean, signal: AbortSignal): Promise<StepContext> {

@@ -235,9 +235,9 @@ export class Engine {
     }
   }
 
-  /** Nothing to replicate: keep tracking while paused, let go of everything otherwise. */
+  /** Nothing to replicate: let go of everything when stopped; otherwise go on tracking, so that no comparison is needed afterwards. */
   async #rest(desired: AgentDesired | undefined): Promise<void> {
-    const isForgetting = desired !== undefined && desired.mode !== 'REPLICATE' && desired.mode !== 'PAUSE'
+    const isForgetting = desired?.mode === 'STOP' || desired?.mode === 'UNINSTALL'
     if (isForgetting) {
       await this.#disks.closeAll()
       this.#certainty.reset()

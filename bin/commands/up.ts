@@ -3,6 +3,7 @@
  * @module
  */
 import type { Command } from 'commander'
+import { ensureAgentBuilt } from '../supervisor/agent_build.ts'
 import { readSupervisorConfig } from '../supervisor/config.ts'
 import { startSupervisor } from '../supervisor/supervisor.ts'
 
@@ -24,6 +25,7 @@ export function addUpCommand(program: Command, root: string): void {
       const say = (line: string) => process.stdout.write(`${line}\n`)
       say(`Starting Rehost on ${config.dataDir}`)
       const stopped = untilStopped()
+      await ensureAgentBuilt(root, say)
       const service = await startSupervisor({ config, root, environment: process.env, say })
       say(`Dashboard   ${service.dashboardUrl}`)
       say(`Agents      ${service.agentUrl}`)

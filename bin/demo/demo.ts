@@ -17,6 +17,7 @@ import type { SourceVm } from './source_vm.ts'
 import type { DemoSummary, Verdict } from './summary.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
 import { hostAccelerator } from '../../cloud/qemu/host_accelerator.ts'
+import { ensureAgentBuilt } from '../supervisor/agent_build.ts'
 import { startSupervisor } from '../supervisor/supervisor.ts'
 import { buildGuest } from './guest.ts'
 import { demoMarkers, readStatusPage } from './status_page.ts'
@@ -102,6 +103,7 @@ export class Demo {
         signal,
       }),
     )
+    await this.#timer.run('build the agent', () => ensureAgentBuilt(root, (line) => say(`  ${line}`)))
     await this.#timer.run('start the service', async () => {
       this.#service = await startSupervisor({ config, root, environment, say })
       this.#api = new ApiClient(

@@ -43,7 +43,7 @@ export async function createReplicationServer(
       await makeFolder(path.join(folder, 'state'))
       const metadata = {
         replicationServerId: id,
-        gatewayUrl: spec.enrolment.gatewayUrl,
+        gatewayUrl: localUrl(spec.enrolment.gatewayUrl, context.config.listenHost),
         port,
         tags: spec.tags,
       } satisfies ReplicationServerMetadata
@@ -54,6 +54,16 @@ export async function createReplicationServer(
     }
     return await view(context, id)
   })
+}
+
+/**
+ * The gateway as this host reaches it. The URL is made for agents, and theirs may lead here by ways that this host does not have: a
+ * public address, or a guest's view of its host.
+ */
+function localUrl(gatewayUrl: string, listenHost: string): string {
+  const url = new URL(gatewayUrl)
+  url.hostname = listenHost === '0.0.0.0' ? '127.0.0.1' : listenHost
+  return url.origin
 }
 
 /** The replication server, or undefined when there is none. */

@@ -62,12 +62,14 @@ async function run(context: StepContext): Promise<StepResult> {
   const configuration = server.launchConfiguration
   if (configuration.launchDisposition === 'STOPPED') return { done: { checked: [] } }
   const machine = await bench.cloud.describeMachine(launched.machineId)
-  const consoleText = machine === undefined ? '' : await bench.cloud.consoleText(launched.machineId, maxConsoleBytes)
+  const { consoleText: hasConsole } = bench.cloud.capabilities
+  const consoleText = machine === undefined || !hasConsole ? '' : await bench.cloud.consoleText(launched.machineId, maxConsoleBytes)
   if (machine === undefined || (machine.state !== 'RUNNING' && machine.state !== 'PENDING')) {
     const why = machine?.stateReason ?? (lastLines(consoleText) || 'its console is empty')
     return fail(context, launched, consoleText, `it is ${machine?.state ?? 'gone'}: ${why}`)
   }
-  const boot = bootVerdict(consoleText)
+  // Without a console only the checks can tell.
+  const boot = hasConsole ? bootVerdict(consoleText) : ({ verdict: 'UP' } as const)
   if (boot.verdict === 'FAILED') return fail(context, launched, consoleText, boot.reason)
   const problems: string[] = []
   if (boot.verdict === 'WAITING') problems.push(`no login prompt; the console ends with: ${lastLines(consoleText) || 'nothing'}`)

@@ -2,7 +2,6 @@
  * A small agent for tests: one connection, told frame by frame what to send.
  * @module
  */
-import { once } from 'node:events'
 import type { TLSSocket } from 'node:tls'
 import { connect } from 'node:tls'
 import { blockCountOf, blockSizeBytes, extentBytes } from '../../../domain/units.ts'
@@ -66,7 +65,10 @@ export class TestAgent {
       ...options.tls,
     })
     const agent = new TestAgent(socket)
-    await Promise.race([once(socket, 'secureConnect'), once(socket, 'close')])
+    await new Promise<void>((resolve) => {
+      socket.once('secureConnect', resolve)
+      socket.once('close', resolve)
+    })
     return agent
   }
 

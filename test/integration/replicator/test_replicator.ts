@@ -42,6 +42,9 @@ class WrappedState extends StateDirectory {
   }
 }
 
+/** Kept, so that their files are not closed by the garbage collector: a killed process closes nothing either. */
+const killed: Registry[] = []
+
 /** Everything around one replicator, on loopback and in a temporary folder. */
 export class TestReplicator {
   readonly folder: string
@@ -56,9 +59,6 @@ export class TestReplicator {
   wrap: DiskWrapper = (disk) => disk
   registry!: Registry
   listener!: Listener
-
-  /** Kept, so that their files are not closed by the garbage collector. */
-  readonly #killed: Registry[] = []
 
   private constructor(folder: string, ca: TestCa, own: TestCertificate, agent: TestCertificate) {
     this.folder = folder
@@ -105,7 +105,7 @@ export class TestReplicator {
 
   /** As if the process were killed: connections drop, nothing is flushed or saved. */
   kill(): void {
-    this.#killed.push(this.registry)
+    killed.push(this.registry)
     this.listener.stopAccepting()
     this.listener.destroyAll()
   }

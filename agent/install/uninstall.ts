@@ -1,0 +1,53 @@
+/**
+ * Takes the agent off the machine: service, program, configuration and state.
+ * @module
+ */
+import { rm } from 'node:fs/promises'
+import type { CommandRunner } from '../run_command.ts'
+import { machineFiles } from '../inventory/system_files.ts'
+import { isInstalled } from '../run_command.ts'
+import { layout, serviceName } from './layout.ts'
+
+/** What an uninstall works with. */
+export interface UninstallContext {
+  run: CommandRunner
+  stateDirectory: string
+  /** This process is the service itself: stopping the service stops it. */
+  isService: boolean
+}
+
+/** A path between single quotes of a shell. */
+function quoted(path: string): string {
+  return `'${path.replaceAll("'", String.raw`'\''`)}'`
+}
+
+/** The shell command that removes everything; safe to run again. */
+export function removalCommand(stateDirectory: string): string {
+  const folders = [layout.programFolder, layout.configFolder, layout.stateFolder, stateDirectory]
+  return [
+    `systemctl disable --now ${serviceName}`,
+    `rm -f ${quoted(layout.unitFile)}`,
+    `rm -rf ${[...new Set(folders)].map(quoted).join(' ')}`,
+    'systemctl daemon-reload',
+    `systemctl reset-failed ${serviceName} 2>/dev/null`,
+    'true',
+  ].join('; ')
+}
+
+/**
+ * Removes an installed agent. When it is the service that asks, the work is handed to a unit of its own, because systemd ends this process as soon
+ * as the service is stopped. An agent that was only run, not installed, removes its state and nothing else.
+ */
+export async function uninstall(context: UninstallContext): Promise<void> {
+  const { run, stateDirectory, isService } = context
+  if ((await machineFiles.realPath(layout.unitFile)) === undefined) {
+    await rm(stateDirectory, { recursive: true, force: true })
+    return
+  }
+  const command = removalCommand(stateDirectory)
+  if (isService && (await isInstalled(run, 'systemd-run'))) {
+    await run('systemd-run', ['--collect', '--unit=rehost-agent-uninstall', '/bin/sh', '-c', command])
+    return
+  }
+  await run('sh', ['-c', command])
+}

@@ -1,0 +1,16 @@
+/**
+ * Where the single executable may write out its native part: told by `main.ts` before the first hash is computed.
+ * @module
+ */
+
+let directories: readonly string[] = []
+
+/** Sets the folders, best first. */
+export function setNativeDirectories(folders: readonly string[]): void {
+  directories = folders
+}
+
+/** The folders, best first. */
+export function nativeDirectories(): readonly string[] {
+  return directories
+}
