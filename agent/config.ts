@@ -91,8 +91,17 @@ function parseTags(given: readonly string[] | undefined): Record<string, string>
   const tags: Record<string, string> = {}
   for (const text of given.flatMap((value) => value.split(','))) {
     const [key, ...rest] = text.split('=')
-    if (key === undefined || key === '' || rest.length === 0 || key.length > 128 || rest.join('=').length > 256) {
-      throw new InvalidInputError('tags', `Cannot read the tag "${text}": write --tags KEY=VALUE, the key up to 128, the value up to 256 characters`)
+    if (
+      key === undefined ||
+      key === '' ||
+      rest.length === 0 ||
+      key.length > 128 ||
+      rest.join('=').length > 256
+    ) {
+      throw new InvalidInputError(
+        'tags',
+        `Cannot read the tag "${text}": write --tags KEY=VALUE, the key up to 128, the value up to 256 characters`,
+      )
     }
     tags[key] = rest.join('=')
   }
@@ -104,7 +113,10 @@ function parseGatewayUrl(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol !== 'https:' || url.pathname !== '/' || url.search !== '' || url.username !== '') {
-    throw new InvalidInputError('gateway-url', `Cannot use "${text}" as --gateway-url: write https://HOST:PORT`)
+    throw new InvalidInputError(
+      'gateway-url',
+      `Cannot use "${text}" as --gateway-url: write https://HOST:PORT`,
+    )
   }
   return url.origin
 }
@@ -112,7 +124,11 @@ function parseGatewayUrl(text: string | undefined): string | undefined {
 function parseDevices(text: string | undefined): string[] | undefined {
   if (text === undefined) return undefined
   const devices = text.split(',').filter((name) => name !== '')
-  if (devices.length === 0) throw new InvalidInputError('devices', 'Cannot use --devices without a device: write --devices /dev/sda,/dev/sdb')
+  if (devices.length === 0)
+    throw new InvalidInputError(
+      'devices',
+      'Cannot use --devices without a device: write --devices /dev/sda,/dev/sdb',
+    )
   return devices
 }
 
@@ -141,13 +157,21 @@ function parseCommandLine(argv: readonly string[]) {
   }
 }
 
-function parseCommand(positionals: readonly string[], values: { help?: boolean; version?: boolean }): Command {
+function parseCommand(
+  positionals: readonly string[],
+  values: { help?: boolean; version?: boolean },
+): Command {
   if (values.help === true) return 'help'
   if (values.version === true) return 'version'
   const [name = 'help', extra] = positionals
   const command = commands.find((candidate) => candidate === name)
-  if (command === undefined) throw new InvalidInputError('command', `Unknown command "${name}": there are ${commands.join(', ')}`)
-  if (extra !== undefined) throw new InvalidInputError('arguments', `Cannot understand "${extra}" after ${command}; see rehost-agent help`)
+  if (command === undefined)
+    throw new InvalidInputError('command', `Unknown command "${name}": there are ${commands.join(', ')}`)
+  if (extra !== undefined)
+    throw new InvalidInputError(
+      'arguments',
+      `Cannot understand "${extra}" after ${command}; see rehost-agent help`,
+    )
   return command
 }
 

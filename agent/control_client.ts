@@ -45,7 +45,13 @@ export class ControlError extends Error {
 
   /** The gateway has understood and refused: the same call again is refused again. */
   get isRefusal(): boolean {
-    return this.status !== undefined && this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429
+    return (
+      this.status !== undefined &&
+      this.status >= 400 &&
+      this.status < 500 &&
+      this.status !== 408 &&
+      this.status !== 429
+    )
   }
 }
 
@@ -77,12 +83,18 @@ const connectionAdvice: Readonly<Record<string, string>> = {
   ENOTFOUND: 'its name cannot be resolved; check DNS',
   EAI_AGAIN: 'its name cannot be resolved now; check DNS',
   CERT_HAS_EXPIRED: 'its certificate has expired; check the clock of this machine and of the Rehost server',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet; the clock of this machine is behind: set it right, for example with chrony',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is not from the CA that this agent trusts; something else answers there',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is not from the CA that this agent trusts; something else answers there',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is not from the CA that this agent trusts; something else answers there',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is not from the CA that this agent trusts; something else answers there',
-  CERT_SIGNATURE_FAILURE: 'its certificate is not from the CA that this agent trusts; something else answers there',
+  CERT_NOT_YET_VALID:
+    'its certificate is not valid yet; the clock of this machine is behind: set it right, for example with chrony',
+  DEPTH_ZERO_SELF_SIGNED_CERT:
+    'its certificate is not from the CA that this agent trusts; something else answers there',
+  SELF_SIGNED_CERT_IN_CHAIN:
+    'its certificate is not from the CA that this agent trusts; something else answers there',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    'its certificate is not from the CA that this agent trusts; something else answers there',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    'its certificate is not from the CA that this agent trusts; something else answers there',
+  CERT_SIGNATURE_FAILURE:
+    'its certificate is not from the CA that this agent trusts; something else answers there',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is not a gateway of Rehost',
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED:
     'the certificate of this agent has expired; install it again with a new command from the add-server page',
@@ -147,7 +159,10 @@ export class HttpsControlClient implements ControlClient {
   async #send(path: string, body: unknown): Promise<string> {
     const answer = await this.#exchange(path, JSON.stringify(body))
     if (answer.status >= 200 && answer.status < 300) return answer.text
-    throw new ControlError(`The gateway refused ${path}: ${problemText(answer.status, answer.text)}`, answer.status)
+    throw new ControlError(
+      `The gateway refused ${path}: ${problemText(answer.status, answer.text)}`,
+      answer.status,
+    )
   }
 
   #exchange(path: string, body: string): Promise<{ status: number; text: string }> {
@@ -155,7 +170,12 @@ export class HttpsControlClient implements ControlClient {
     const url = new URL(path, gatewayUrl)
     const limit = AbortSignal.timeout(timeoutMs)
     return new Promise((resolve, reject) => {
-      const fail = (error: Error) => reject(limit.aborted && signal?.aborted !== true ? this.#explain(timedOut(timeoutMs)) : this.#explain(error))
+      const fail = (error: Error) =>
+        reject(
+          limit.aborted && signal?.aborted !== true
+            ? this.#explain(timedOut(timeoutMs))
+            : this.#explain(error),
+        )
       const outgoing = request(
         url,
         {
@@ -178,7 +198,8 @@ export class HttpsControlClient implements ControlClient {
   #connections(): Agent {
     const { caPem, identity, proxyEnvironment } = this.#options
     const own = identity?.()
-    if (this.#agent !== undefined && this.#agent.certificatePem === own?.certificatePem) return this.#agent.agent
+    if (this.#agent !== undefined && this.#agent.certificatePem === own?.certificatePem)
+      return this.#agent.agent
     this.#agent?.agent.destroy()
     const agent = new Agent({
       keepAlive: true,
@@ -203,9 +224,13 @@ export class HttpsControlClient implements ControlClient {
     const code = 'code' in error ? String(error.code) : ''
     const advice = connectionAdvice[code]
     const place = `${hostname} port ${port || '443'}`
-    return new ControlError(`Cannot reach the gateway at ${place}${advice === undefined ? '' : `: ${advice}`}`, undefined, {
-      cause: error,
-    })
+    return new ControlError(
+      `Cannot reach the gateway at ${place}${advice === undefined ? '' : `: ${advice}`}`,
+      undefined,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

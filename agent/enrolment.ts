@@ -67,7 +67,9 @@ export async function enrol(input: EnrolmentInput): Promise<Identity> {
 function explainRefusal(error: unknown): unknown {
   if (!(error instanceof ControlError) || !error.isRefusal) return error
   const isToken = [401, 403, 404, 410].includes(error.status ?? 0)
-  const advice = isToken ? '. A token works for a limited time and number of servers: make a new command on the add-server page' : ''
+  const advice = isToken
+    ? '. A token works for a limited time and number of servers: make a new command on the add-server page'
+    : ''
   return new PermanentError(`Cannot enrol this server${advice}`, { cause: error })
 }
 
@@ -94,12 +96,16 @@ async function store(
   const certificate = new X509Certificate(answer.certificatePem)
   const names = uriNames(certificate.subjectAltName ?? '')
   if (names.length !== 1 || names[0] !== agentUri(answer.subjectId)) {
-    throw new PermanentError(`Cannot use the certificate of the gateway: it names ${names.join(', ') || 'nobody'}`)
+    throw new PermanentError(
+      `Cannot use the certificate of the gateway: it names ${names.join(', ') || 'nobody'}`,
+    )
   }
   // The CA in the answer is as trustworthy as the connection was; an operator's change of CA arrives here.
-  if (!answer.caPem.includes('BEGIN CERTIFICATE')) throw new PermanentError('Cannot use the answer of the gateway: it has no CA')
+  if (!answer.caPem.includes('BEGIN CERTIFICATE'))
+    throw new PermanentError('Cannot use the answer of the gateway: it has no CA')
   const isIssued = certificate.checkIssued(new X509Certificate(answer.caPem))
-  if (!isIssued) throw new PermanentError('Cannot use the certificate of the gateway: its CA has not issued it')
+  if (!isIssued)
+    throw new PermanentError('Cannot use the certificate of the gateway: its CA has not issued it')
   const identity: Identity = {
     sourceServerId: answer.subjectId,
     gatewayUrl,

@@ -86,7 +86,8 @@ export class Heartbeat {
           return 'FENCED'
         }
         waitMs = backoffMs(failures, retry, random)
-        if (failures <= 3 || failures % 20 === 0) log.warning(`Heartbeat failed, next in ${Math.ceil(waitMs / 1000)} s: ${errorMessage(error)}`)
+        if (failures <= 3 || failures % 20 === 0)
+          log.warning(`Heartbeat failed, next in ${Math.ceil(waitMs / 1000)} s: ${errorMessage(error)}`)
       }
       await this.#rest(Math.max(minIntervalMs, waitMs), clock, signal)
     }
@@ -114,20 +115,24 @@ export class Heartbeat {
       state: report.state,
       isConnected: report.isConnected,
       ...(report.firstByteAtMs === undefined ? {} : { firstByteAt: isoTime(report.firstByteAtMs) }),
-      ...(report.lastConsistentAtMs === undefined ? {} : { lastConsistentAt: isoTime(report.lastConsistentAtMs) }),
+      ...(report.lastConsistentAtMs === undefined
+        ? {}
+        : { lastConsistentAt: isoTime(report.lastConsistentAtMs) }),
       lagMs: report.lagMs,
       backlogBytes: report.backlogBytes,
       bytesPerSecond: report.bytesPerSecond,
       sentBytes: report.sentBytes,
       rescanEpoch: report.rescanEpoch,
-      disks: report.disks.map(({ diskIndex, sizeBytes, replicatedBytes, rescannedBytes, backlogBytes, tracker }) => ({
-        diskIndex,
-        sizeBytes,
-        replicatedBytes,
-        rescannedBytes,
-        backlogBytes,
-        tracker: { kind: tracker.kind, reason: tracker.reason.slice(0, 400) },
-      })),
+      disks: report.disks.map(
+        ({ diskIndex, sizeBytes, replicatedBytes, rescannedBytes, backlogBytes, tracker }) => ({
+          diskIndex,
+          sizeBytes,
+          replicatedBytes,
+          rescannedBytes,
+          backlogBytes,
+          tracker: { kind: tracker.kind, reason: tracker.reason.slice(0, 400) },
+        }),
+      ),
       ...(report.consistencyFailure === undefined ? {} : { consistencyFailure: report.consistencyFailure }),
       ...(report.error === undefined ? {} : { error: report.error }),
       notes,

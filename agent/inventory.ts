@@ -23,6 +23,8 @@ export interface Host {
 export interface InventoryOptions {
   /** Devices to replicate; undefined for all local disks. */
   devices?: readonly string[]
+  /** Leave out named devices that do not exist, instead of refusing. */
+  skipMissing?: boolean
 }
 
 /**
@@ -42,6 +44,6 @@ export async function takeInventory(host: Host, options: InventoryOptions = {}):
     ramBytes: parseMemoryBytes((await files.readText('/proc/meminfo')) ?? ''),
     firmware: await readFirmware(files),
     networkInterfaces: await readNetworkInterfaces(files, host.addresses()),
-    disks: await chooseDisks(files, await readDisks(files, bootDisk), options.devices),
+    disks: await chooseDisks(files, await readDisks(files, bootDisk), options),
   }
 }

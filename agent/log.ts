@@ -61,7 +61,8 @@ export class LineLog implements Log {
     const lines = this.#held ?? []
     this.#held = undefined
     for (const line of lines) this.#output.write(line)
-    if (this.#droppedLines > 0) this.warning(`${this.#droppedLines} log lines were dropped while the log was held`)
+    if (this.#droppedLines > 0)
+      this.warning(`${this.#droppedLines} log lines were dropped while the log was held`)
     this.#droppedLines = 0
   }
 

@@ -16,7 +16,12 @@ export const runCommand: CommandRunner = (program, args, timeoutMs = 60_000) =>
     const options = { timeout: timeoutMs, env: { PATH: programPath, LC_ALL: 'C' }, maxBuffer: 1024 * 1024 }
     execFile(program, [...args], options, (error, stdout, stderr) => {
       if (error === null) resolve(stdout)
-      else reject(new Error(`Cannot run ${program} ${args.join(' ')}: ${stderr.trim() || error.message}`, { cause: error }))
+      else
+        reject(
+          new Error(`Cannot run ${program} ${args.join(' ')}: ${stderr.trim() || error.message}`, {
+            cause: error,
+          }),
+        )
     })
   })
 

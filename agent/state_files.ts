@@ -93,7 +93,11 @@ export class StateFiles {
 
   /** Stores certificate and key, readable by their owner alone. */
   writeIdentity(identity: Identity): Promise<void> {
-    return writeAtomically(join(this.directory, 'identity.json'), `${JSON.stringify(identity, null, 2)}\n`, 0o600)
+    return writeAtomically(
+      join(this.directory, 'identity.json'),
+      `${JSON.stringify(identity, null, 2)}\n`,
+      0o600,
+    )
   }
 
   /** Which volumes hold a whole copy. A damaged file only costs a comparison: it counts as empty, and `warn` is told. */
@@ -102,7 +106,8 @@ export class StateFiles {
     const complete = new Set<string>()
     try {
       const text = await readIfThere(path)
-      if (text !== undefined) for (const id of memorySchema.parse(JSON.parse(text)).completeVolumeIds) complete.add(id)
+      if (text !== undefined)
+        for (const id of memorySchema.parse(JSON.parse(text)).completeVolumeIds) complete.add(id)
     } catch (error) {
       warn(`Cannot read ${path}, so every disk counts as not copied yet: ${errorMessage(error)}`)
     }

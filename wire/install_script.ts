@@ -40,7 +40,8 @@ const patterns: Readonly<Record<keyof InstallScriptFacts, RegExp>> = {
  */
 export function renderInstallScript(facts: InstallScriptFacts): string {
   for (const [name, pattern] of Object.entries(patterns) as [keyof InstallScriptFacts, RegExp][]) {
-    if (!pattern.test(facts[name])) throw new InvalidInputError(name, `Cannot put ${name} into the install script: it has the wrong form`)
+    if (!pattern.test(facts[name]))
+      throw new InvalidInputError(name, `Cannot put ${name} into the install script: it has the wrong form`)
   }
   return `#!/bin/sh
 # Installs the Rehost agent on this server. What it does:

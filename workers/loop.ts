@@ -1,12 +1,10 @@
 /**
- * Something done again and again, with a pause, until it is stopped; earlier when nudged.
+ * Something done again and again, with a pause, until it is stopped.
  * @module
  */
 
 /** A running loop. */
 export interface Loop {
-  /** Does it now, or as soon as the round under way has ended. */
-  nudge(): void
   /** Stops and waits for the round under way. */
   stop(): Promise<void>
 }
@@ -16,11 +14,7 @@ export interface Loop {
  * hears of rounds that fail; the loop goes on.
  */
 export function startLoop(intervalMs: number, round: () => Promise<void>, trouble: (error: unknown) => void): Loop {
-  const state: { isStopped: boolean; isNudged: boolean; wakeUp: () => void } = {
-    isStopped: false,
-    isNudged: false,
-    wakeUp: () => undefined,
-  }
+  const state: { isStopped: boolean; wakeUp: () => void } = { isStopped: false, wakeUp: () => undefined }
   const pause = (pauseMs: number): Promise<void> =>
     new Promise((resolve) => {
       const timer = setTimeout(resolve, pauseMs)
@@ -31,17 +25,12 @@ export function startLoop(intervalMs: number, round: () => Promise<void>, troubl
     })
   const running = (async () => {
     while (!state.isStopped) {
-      state.isNudged = false
       const begunMs = performance.now()
       await round().catch(trouble)
-      if (!state.isStopped && !state.isNudged) await pause(Math.max(intervalMs, 9 * (performance.now() - begunMs)))
+      if (!state.isStopped) await pause(Math.max(intervalMs, 9 * (performance.now() - begunMs)))
     }
   })()
   return {
-    nudge: () => {
-      state.isNudged = true
-      state.wakeUp()
-    },
     stop: async () => {
       state.isStopped = true
       state.wakeUp()

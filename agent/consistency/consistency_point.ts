@@ -81,20 +81,30 @@ export async function reachPoint(context: PointContext, request: PointRequest): 
     const frozen = await freezeAndCapture(context, request, plan)
     if ('extents' in frozen) return sendCaptured(context, request, frozen)
     reason = frozen.reason
-    context.log.warning(`Consistency point ${request.consistencyPointId}, attempt ${attempt} of ${maxFreezes}: ${reason}`)
+    context.log.warning(
+      `Consistency point ${request.consistencyPointId}, attempt ${attempt} of ${maxFreezes}: ${reason}`,
+    )
     await context.clock.sleep(100 * attempt)
   }
-  throw new ConsistencyError(`The file systems were frozen ${maxFreezes} times without a consistent copy: ${reason}`)
+  throw new ConsistencyError(
+    `The file systems were frozen ${maxFreezes} times without a consistent copy: ${reason}`,
+  )
 }
 
 /** Sends until little is outstanding. */
 async function converge(context: PointContext, request: PointRequest): Promise<void> {
   for (;;) {
-    if (!(await context.drain())) throw new ConsistencyError('Changes were lost; the disk is being compared again')
+    if (!(await context.drain()))
+      throw new ConsistencyError('Changes were lost; the disk is being compared again')
     const outstanding = context.disks.reduce((sum, disk) => sum + disk.dirty.count * blockSizeBytes, 0)
     const unreadable = context.disks.find((disk) => disk.unreadable !== undefined)?.unreadable
-    if (unreadable !== undefined) throw new ConsistencyError(`${unreadable.message}; without it no copy is whole`)
-    requireTime(context, request, `${Math.ceil(outstanding / 1e6)} MB were still outstanding; the disks change faster than they are sent`)
+    if (unreadable !== undefined)
+      throw new ConsistencyError(`${unreadable.message}; without it no copy is whole`)
+    requireTime(
+      context,
+      request,
+      `${Math.ceil(outstanding / 1e6)} MB were still outstanding; the disks change faster than they are sent`,
+    )
     await context.sweep()
     await context.sender.allAcknowledged()
     if (outstanding <= convergedBytes) return
@@ -112,20 +122,29 @@ async function flush(context: PointContext, mountPoints: readonly string[]): Pro
 type Frozen = { extents: CapturedExtent[]; frozenMs: number } | { reason: string }
 
 /** Freezes, reads, thaws. From the freeze to the thaw nothing is written to a log or a disk. */
-async function freezeAndCapture(context: PointContext, request: PointRequest, plan: FreezePlan): Promise<Frozen> {
+async function freezeAndCapture(
+  context: PointContext,
+  request: PointRequest,
+  plan: FreezePlan,
+): Promise<Frozen> {
   const { clock, log } = context
   const helper = new FreezeHelper(plan.freeze, request.maxFreezeMs)
   log.hold()
   const begin = clock.monotonicMs()
   const overdue = Promise.withResolvers<{ reason: string }>()
   const timer = setTimeout(
-    () => overdue.resolve({ reason: `reading took longer than the ${request.maxFreezeMs} ms that a freeze may last` }),
+    () =>
+      overdue.resolve({
+        reason: `reading took longer than the ${request.maxFreezeMs} ms that a freeze may last`,
+      }),
     request.maxFreezeMs,
   )
   try {
     await helper.freeze()
     const capturing = captureDirty(context)
-    const first = await Promise.race([capturing, overdue.promise]).catch((error: unknown) => ({ reason: errorMessage(error) }))
+    const first = await Promise.race([capturing, overdue.promise]).catch((error: unknown) => ({
+      reason: errorMessage(error),
+    }))
     const thaw = await helper.thaw()
     const frozenMs = clock.monotonicMs() - begin
     // Overdue: what the capture still reads is read from a thawed disk and must not be used.
@@ -133,7 +152,9 @@ async function freezeAndCapture(context: PointContext, request: PointRequest, pl
     if ('extents' in first && thaw.isGood) return { extents: first.extents, frozenMs }
     if ('extents' in capture) giveBack(context.disks, capture.extents)
     if (!thaw.isGood) log.error(`Consistency point ${request.consistencyPointId}: ${thaw.reason}`)
-    return { reason: thaw.isGood && 'reason' in first ? first.reason : thaw.isGood ? 'it was too late' : thaw.reason }
+    return {
+      reason: thaw.isGood && 'reason' in first ? first.reason : thaw.isGood ? 'it was too late' : thaw.reason,
+    }
   } catch (error) {
     helper.cancel()
     return { reason: errorMessage(error) }
@@ -170,11 +191,16 @@ async function reachQuietly(context: PointContext, request: PointRequest): Promi
   let quietLooks = 0
   let changed = 'no look was finished'
   for (let look = 1; quietLooks < looksNeeded; look++) {
-    requireTime(context, request, `the disks changed in every one of ${look - 1} looks (${changed}); stop what writes to them for a moment`)
+    requireTime(
+      context,
+      request,
+      `the disks changed in every one of ${look - 1} looks (${changed}); stop what writes to them for a moment`,
+    )
     await converge(context, request)
     let differences = 0
     for (const disk of passed) differences += await context.pass(disk)
-    if (!(await context.drain())) throw new ConsistencyError('Changes were lost; the disk is being compared again')
+    if (!(await context.drain()))
+      throw new ConsistencyError('Changes were lost; the disk is being compared again')
     const blocks = context.disks.reduce((sum, disk) => sum + disk.dirty.count, 0)
     quietLooks = differences === 0 && blocks === 0 ? quietLooks + 1 : 0
     changed = `${Math.max(differences, blocks)} blocks in the last one`

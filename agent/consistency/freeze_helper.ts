@@ -135,7 +135,12 @@ export class FreezeHelper {
     this.#maxFreezeMs = maxFreezeMs
     const seconds = Math.ceil(maxFreezeMs / 1000)
     const thawOrder = mountPoints.toReversed()
-    const own = [String(seconds + helperExtraSeconds), String(mountPoints.length), ...mountPoints, ...thawOrder]
+    const own = [
+      String(seconds + helperExtraSeconds),
+      String(mountPoints.length),
+      ...mountPoints,
+      ...thawOrder,
+    ]
     this.#guard = startScript(guardScript, [String(seconds + guardExtraSeconds), ...thawOrder])
     this.#main = startScript(freezeScript, own)
     this.#lines = new Lines(this.#main.stdout)
@@ -164,11 +169,15 @@ export class FreezeHelper {
     if (answer === 'FROZEN' && !isLate) return
     if (answer === 'FROZEN') {
       await this.thaw()
-      throw new Error(`Cannot freeze the file systems within ${this.#maxFreezeMs} ms: they have too much to write out`)
+      throw new Error(
+        `Cannot freeze the file systems within ${this.#maxFreezeMs} ms: they have too much to write out`,
+      )
     }
     this.#endGuard(answer !== undefined)
     this.#main.stdin.end()
-    throw new Error(`Cannot freeze ${answer?.replace(/^FAILED /, '') ?? 'file systems: the helper process ended'}`)
+    throw new Error(
+      `Cannot freeze ${answer?.replace(/^FAILED /, '') ?? 'file systems: the helper process ended'}`,
+    )
   }
 
   /** Thaws everything, whatever happened; says whether it had stayed frozen until now. */
@@ -177,7 +186,8 @@ export class FreezeHelper {
     const answer = await this.#lines.next()
     this.#endGuard(answer === 'THAWED' || answer === 'EXPIRED')
     if (answer === 'THAWED') return { isGood: true }
-    if (answer === 'EXPIRED') return { isGood: false, reason: 'it took too long and the file systems were thawed' }
+    if (answer === 'EXPIRED')
+      return { isGood: false, reason: 'it took too long and the file systems were thawed' }
     if (answer?.startsWith('STUCK') === true) {
       return { isGood: false, reason: `cannot thaw${answer.slice(5)}; run fsfreeze -u on it` }
     }

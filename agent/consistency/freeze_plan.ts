@@ -7,7 +7,18 @@ import type { SystemFiles } from '../inventory/system_files.ts'
 import { disksOfMount, readMounts } from '../inventory/block_topology.ts'
 
 /** File systems whose kernel code can be frozen; others (vfat above all) are only flushed. */
-const freezable = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'jfs', 'nilfs2', 'reiserfs', 'gfs2'])
+const freezable = new Set([
+  'ext2',
+  'ext3',
+  'ext4',
+  'xfs',
+  'btrfs',
+  'f2fs',
+  'jfs',
+  'nilfs2',
+  'reiserfs',
+  'gfs2',
+])
 
 /** Mount points by what is done to them. */
 export interface FreezePlan {
@@ -27,7 +38,8 @@ function onePerFileSystem(mounts: readonly Mount[]): Mount[] {
   const chosen = new Map<string, Mount>()
   for (const mount of mounts) {
     const known = chosen.get(mount.deviceNumber)
-    if (known === undefined || depthOf(mount.mountPoint) < depthOf(known.mountPoint)) chosen.set(mount.deviceNumber, mount)
+    if (known === undefined || depthOf(mount.mountPoint) < depthOf(known.mountPoint))
+      chosen.set(mount.deviceNumber, mount)
   }
   return [...chosen.values()]
 }
@@ -38,7 +50,9 @@ function onePerFileSystem(mounts: readonly Mount[]): Mount[] {
  */
 export async function planFreeze(files: SystemFiles, kernelNames: ReadonlySet<string>): Promise<FreezePlan> {
   const all = await readMounts(files)
-  const visible = all.filter((mount, index) => !all.slice(index + 1).some((later) => later.mountPoint === mount.mountPoint))
+  const visible = all.filter(
+    (mount, index) => !all.slice(index + 1).some((later) => later.mountPoint === mount.mountPoint),
+  )
   const plan: FreezePlan = { freeze: [], flushOnly: [] }
   for (const mount of onePerFileSystem(visible.filter((candidate) => !candidate.isReadOnly))) {
     const disks = await disksOfMount(files, mount)

@@ -42,7 +42,9 @@ function dirtyBytes(disks: readonly DiskSync[]): number {
 /** Marks everything captured as dirty again: it was not sent. */
 export function giveBack(disks: readonly DiskSync[], extents: readonly SentExtent[]): void {
   for (const extent of extents) {
-    disks.find((disk) => disk.diskIndex === extent.diskIndex)?.dirty.mark(extent.firstBlock, extent.blockCount)
+    disks
+      .find((disk) => disk.diskIndex === extent.diskIndex)
+      ?.dirty.mark(extent.firstBlock, extent.blockCount)
   }
 }
 
@@ -81,5 +83,7 @@ export async function captureDirty(context: CaptureContext): Promise<Capture> {
     }
     await clock.sleep(settleMs)
   }
-  return refuse(`${disks.length} disks still changed after ${maxRounds} looks although their file systems were frozen`)
+  return refuse(
+    `${disks.length} disks still changed after ${maxRounds} looks although their file systems were frozen`,
+  )
 }

@@ -149,10 +149,14 @@ async function openForReading(path: string, isDevice: boolean): Promise<FileHand
 export async function openDevice(deviceName: string, clock: Clock): Promise<BlockSource> {
   const facts = await machineFiles.facts(deviceName)
   if (facts === undefined) {
-    throw new DiskGoneError(deviceName, `Cannot open disk ${deviceName}: it does not exist; attach it or check its name`)
+    throw new DiskGoneError(
+      deviceName,
+      `Cannot open disk ${deviceName}: it does not exist; attach it or check its name`,
+    )
   }
   const handle = await openForReading(deviceName, facts.kind === 'block').catch((error: unknown) => {
-    const advice = codeOf(error) === 'EACCES' ? '; run the agent as root, or give it the right to read this file' : ''
+    const advice =
+      codeOf(error) === 'EACCES' ? '; run the agent as root, or give it the right to read this file' : ''
     throw new Error(`Cannot open ${deviceName} for reading${advice}`, { cause: error })
   })
   const currentSize = async () => {

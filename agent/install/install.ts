@@ -44,7 +44,8 @@ function gib(bytes: number): string {
 function describeDisks(input: InstallInput): void {
   for (const disk of input.sourceProperties.disks) {
     const boot = disk.isBootDisk ? ', boot disk' : ''
-    if (disk.excludedBecause === undefined) input.say(`  ${disk.deviceName} (${gib(disk.sizeBytes)}${boot}) will be replicated`)
+    if (disk.excludedBecause === undefined)
+      input.say(`  ${disk.deviceName} (${gib(disk.sizeBytes)}${boot}) will be replicated`)
     else input.say(`  ${disk.deviceName} (${gib(disk.sizeBytes)}) is left out: ${disk.excludedBecause}`)
   }
 }
@@ -60,10 +61,16 @@ async function enrolOrKeep(input: InstallInput): Promise<Identity> {
   try {
     return await enrol(input)
   } catch (error) {
-    const isConflict = error instanceof Error && error.cause instanceof ControlError && error.cause.status === 409
-    const isUsable = known !== undefined && known.gatewayUrl === input.gatewayUrl && !isExpired(known.certificatePem, input.nowMs())
+    const isConflict =
+      error instanceof Error && error.cause instanceof ControlError && error.cause.status === 409
+    const isUsable =
+      known !== undefined &&
+      known.gatewayUrl === input.gatewayUrl &&
+      !isExpired(known.certificatePem, input.nowMs())
     if (!isConflict || !isUsable || known === undefined) throw error
-    input.say(`  This server is enrolled already as ${known.sourceServerId}; it stays so, and the agent is replaced`)
+    input.say(
+      `  This server is enrolled already as ${known.sourceServerId}; it stays so, and the agent is replaced`,
+    )
     return known
   }
 }
@@ -91,8 +98,12 @@ export async function install(input: InstallInput): Promise<Identity> {
   await writeAtomically(paths.configFile, `${JSON.stringify(config, null, 2)}\n`, 0o644)
   await writeFile(paths.unitFile, unitText(input.program), { mode: 0o644 })
   await startService(input)
-  input.say(`Installed. This is source server ${identity.sourceServerId}; its disks are being copied while it keeps working.`)
-  input.say(`  Progress: the dashboard.  Log: journalctl -u rehost-agent -f.  Remove: ${layout.program} uninstall`)
+  input.say(
+    `Installed. This is source server ${identity.sourceServerId}; its disks are being copied while it keeps working.`,
+  )
+  input.say(
+    `  Progress: the dashboard.  Log: journalctl -u rehost-agent -f.  Remove: ${layout.program} uninstall`,
+  )
   return identity
 }
 

@@ -20,7 +20,6 @@ export const layout = {
 export function unitText(program: string): string {
   return `[Unit]
 Description=Rehost agent: replicates the disks of this server
-Documentation=https://github.com/rehost/rehost
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0

@@ -31,7 +31,9 @@ function load(): NativeBlake3 {
       failures.push(`${directory}: ${errorMessage(error)}`)
     }
   }
-  throw new Error(`Cannot load the agent's native part from any folder (${failures.join('; ')}); is each of them mounted noexec?`)
+  throw new Error(
+    `Cannot load the agent's native part from any folder (${failures.join('; ')}); is each of them mounted noexec?`,
+  )
 }
 
 function loadFrom(directory: string): NativeBlake3 {

@@ -15,7 +15,9 @@ export interface Mount {
 
 /** Undoes the kernel's octal escapes (`\040` for a blank). */
 function unescapeOctal(text: string): string {
-  return text.replaceAll(/\\([0-7]{3})/g, (_, digits: string) => String.fromCodePoint(Number.parseInt(digits, 8)))
+  return text.replaceAll(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCodePoint(Number.parseInt(digits, 8)),
+  )
 }
 
 /** Parses `/proc/self/mountinfo`; lines of another form are left out. */
@@ -102,7 +104,10 @@ export async function disksOfMount(files: SystemFiles, mount: Mount): Promise<Se
  * The disk that the machine boots from: the first that holds `/boot/efi`, else `/boot`, else `/`. Firmware and boot loader read those in that
  * order; a root file system may span disks that the firmware never touches.
  */
-export async function findBootDisk(files: SystemFiles, mounts: readonly Mount[]): Promise<string | undefined> {
+export async function findBootDisk(
+  files: SystemFiles,
+  mounts: readonly Mount[],
+): Promise<string | undefined> {
   for (const mountPoint of ['/boot/efi', '/efi', '/boot', '/']) {
     // The last mount on a mount point hides the earlier ones.
     const mount = mounts.findLast((candidate) => candidate.mountPoint === mountPoint)

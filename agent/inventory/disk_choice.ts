@@ -12,18 +12,31 @@ import { sectorSizeBytes } from '../../domain/units.ts'
 export const maxReplicatedDisks = 60
 
 /** A named device that the list of local disks does not have: a file, a loop device, a partition. */
-async function namedExtra(files: SystemFiles, deviceName: string, known: readonly FoundDisk[]): Promise<SourceDisk> {
+async function namedExtra(
+  files: SystemFiles,
+  deviceName: string,
+  known: readonly FoundDisk[],
+): Promise<SourceDisk> {
   const facts = await files.facts(deviceName)
   if (facts === undefined) {
     const there = known.filter((disk) => disk.excludedBecause === undefined).map((disk) => disk.deviceName)
     const list = there.length === 0 ? 'there are no local disks' : `local disks: ${there.join(', ')}`
-    throw new InvalidInputError('devices', `Cannot find ${deviceName}, named in --devices; check the name (${list})`)
+    throw new InvalidInputError(
+      'devices',
+      `Cannot find ${deviceName}, named in --devices; check the name (${list})`,
+    )
   }
   if (facts.kind === 'other') {
-    throw new InvalidInputError('devices', `Cannot replicate ${deviceName}: it is neither a block device nor a file`)
+    throw new InvalidInputError(
+      'devices',
+      `Cannot replicate ${deviceName}: it is neither a block device nor a file`,
+    )
   }
   if (facts.sizeBytes < sectorSizeBytes) {
-    throw new InvalidInputError('devices', `Cannot replicate ${deviceName}: its size is ${facts.sizeBytes} bytes`)
+    throw new InvalidInputError(
+      'devices',
+      `Cannot replicate ${deviceName}: its size is ${facts.sizeBytes} bytes`,
+    )
   }
   if (facts.sizeBytes % sectorSizeBytes !== 0) {
     throw new InvalidInputError(
@@ -43,7 +56,10 @@ function chooseLocal(found: readonly FoundDisk[]): SourceDisk[] {
   return found.map(({ kernelName, ...disk }) =>
     disk.excludedBecause !== undefined || kept.has(kernelName)
       ? disk
-      : { ...disk, excludedBecause: `The machine has more than ${maxReplicatedDisks} disks; name the ones to take with --devices` },
+      : {
+          ...disk,
+          excludedBecause: `The machine has more than ${maxReplicatedDisks} disks; name the ones to take with --devices`,
+        },
   )
 }
 
@@ -56,11 +72,15 @@ function chooseLocal(found: readonly FoundDisk[]): SourceDisk[] {
 export async function chooseDisks(
   files: SystemFiles,
   found: readonly FoundDisk[],
-  named: readonly string[] | undefined,
+  options: { devices?: readonly string[]; skipMissing?: boolean },
 ): Promise<SourceDisk[]> {
+  const named = options.devices
   if (named === undefined) return chooseLocal(found)
   if (named.length === 0 || named.length > maxReplicatedDisks) {
-    throw new InvalidInputError('devices', `Cannot take ${named.length} devices: name 1 to ${maxReplicatedDisks} in --devices`)
+    throw new InvalidInputError(
+      'devices',
+      `Cannot take ${named.length} devices: name 1 to ${maxReplicatedDisks} in --devices`,
+    )
   }
   const wanted = new Map<string, string>()
   for (const name of named) wanted.set((await files.realPath(name)) ?? name, name)
@@ -71,7 +91,10 @@ export async function chooseDisks(
     if (wanted.delete(own)) chosen.push(plain)
     else chosen.push({ ...plain, excludedBecause: excludedBecause ?? 'It is not named in --devices' })
   }
-  for (const name of wanted.values()) chosen.push(await namedExtra(files, name, found))
+  for (const name of wanted.values()) {
+    if (options.skipMissing === true && (await files.facts(name)) === undefined) continue
+    chosen.push(await namedExtra(files, name, found))
+  }
   // A named disk image is the whole machine as far as anyone can tell: the first one boots.
   if (!chosen.some((disk) => disk.isBootDisk && disk.excludedBecause === undefined)) {
     const first = chosen.find((disk) => disk.excludedBecause === undefined)

@@ -55,7 +55,11 @@ async function deviceNameOf(files: SystemFiles, name: string): Promise<string> {
 }
 
 /** Why disk `name` is left out; undefined when it is taken. */
-async function leftOutBecause(files: SystemFiles, name: string, sizeBytes: number): Promise<string | undefined> {
+async function leftOutBecause(
+  files: SystemFiles,
+  name: string,
+  sizeBytes: number,
+): Promise<string | undefined> {
   if (!(await isMultipath(files, name))) {
     const byName = leftOutByName.find((rule) => rule.pattern.test(name))
     if (byName !== undefined) return byName.because
@@ -77,7 +81,13 @@ async function leftOutBecause(files: SystemFiles, name: string, sizeBytes: numbe
 /** What names the disk for good: its world-wide name, its serial number, its multipath id; its device name where it has none. */
 async function stableIdOf(files: SystemFiles, name: string, deviceName: string): Promise<string> {
   const folder = `/sys/block/${name}`
-  for (const path of [`${folder}/wwid`, `${folder}/device/wwid`, `${folder}/serial`, `${folder}/device/serial`, `${folder}/dm/uuid`]) {
+  for (const path of [
+    `${folder}/wwid`,
+    `${folder}/device/wwid`,
+    `${folder}/serial`,
+    `${folder}/device/serial`,
+    `${folder}/dm/uuid`,
+  ]) {
     const value = (await files.readText(path))?.replaceAll(/\s+/g, ' ')
     if (value !== undefined && value !== '') return value.slice(0, 256)
   }

@@ -9,7 +9,9 @@ import type { SystemFiles } from './system_files.ts'
 export function parseCpus(text: string): SourceProperties['cpus'] {
   const sockets = new Map<string, { cores: number; modelName: string; processors: number }>()
   for (const section of text.split(/\n\s*\n/)) {
-    const fields = new Map(section.split('\n').map((line) => line.split(/\s*:\s*/, 2) as [string, string | undefined]))
+    const fields = new Map(
+      section.split('\n').map((line) => line.split(/\s*:\s*/, 2) as [string, string | undefined]),
+    )
     if (!fields.has('processor')) continue
     const modelName = fields.get('model name') ?? fields.get('Processor') ?? 'Unknown processor'
     const socket = sockets.get(fields.get('physical id') ?? '0') ?? { cores: 0, modelName, processors: 0 }
@@ -32,15 +34,23 @@ export function parseMemoryBytes(text: string): number {
 /** One value of `/etc/os-release`, quotes removed. */
 export function osReleaseValue(text: string, key: string): string | undefined {
   const line = text.split('\n').find((candidate) => candidate.startsWith(`${key}=`))
-  return line?.slice(key.length + 1).replaceAll(/^["']|["']$/g, '').replaceAll(/\\(.)/g, '$1')
+  return line
+    ?.slice(key.length + 1)
+    .replaceAll(/^["']|["']$/g, '')
+    .replaceAll(/\\(.)/g, '$1')
 }
 
 /** The operating system as its distribution names it, with the running kernel. */
 export async function readOs(files: SystemFiles): Promise<SourceProperties['os']> {
-  const release = (await files.readText('/etc/os-release')) ?? (await files.readText('/usr/lib/os-release')) ?? ''
-  const name = osReleaseValue(release, 'PRETTY_NAME') ?? (await files.readText('/etc/redhat-release')) ?? 'Linux'
+  const release =
+    (await files.readText('/etc/os-release')) ?? (await files.readText('/usr/lib/os-release')) ?? ''
+  const name =
+    osReleaseValue(release, 'PRETTY_NAME') ?? (await files.readText('/etc/redhat-release')) ?? 'Linux'
   const kernel = await files.readText('/proc/sys/kernel/osrelease')
-  return { fullString: (kernel === undefined ? name : `${name} (kernel ${kernel})`).slice(0, 400), family: 'linux' }
+  return {
+    fullString: (kernel === undefined ? name : `${name} (kernel ${kernel})`).slice(0, 400),
+    family: 'linux',
+  }
 }
 
 /** UEFI leaves a folder; its lack means BIOS. */
@@ -75,7 +85,9 @@ export async function readIdentity(
   return {
     hostname: hostname.slice(0, 255),
     fqdn: fullyQualifiedName(hostname, (await files.readText('/etc/hosts')) ?? '').slice(0, 255),
-    ...(vendor.includes('VMware') && productUuid !== undefined ? { vmWareUuid: productUuid.slice(0, 64) } : {}),
+    ...(vendor.includes('VMware') && productUuid !== undefined
+      ? { vmWareUuid: productUuid.slice(0, 64) }
+      : {}),
     ...(isEc2Instance && assetTag !== undefined ? { awsInstanceId: assetTag } : {}),
     ...(machineId === undefined || machineId === '' ? {} : { machineId: machineId.slice(0, 64) }),
   }

@@ -60,7 +60,11 @@ export const machineFiles: SystemFiles = {
       const found = await stat(path)
       if (found.isFile()) return { kind: 'file', sizeBytes: found.size }
       if (!found.isBlockDevice()) return { kind: 'other', sizeBytes: 0 }
-      return { kind: 'block', sizeBytes: await deviceSizeBytes(path), deviceNumber: deviceNumberOf(found.rdev) }
+      return {
+        kind: 'block',
+        sizeBytes: await deviceSizeBytes(path),
+        deviceNumber: deviceNumberOf(found.rdev),
+      }
     }),
 }
 

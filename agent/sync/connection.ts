@@ -86,7 +86,9 @@ export class Connection {
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
-    this.#socket.on('error', (error) => this.#fail(new Error('The connection to the replication server broke', { cause: error })))
+    this.#socket.on('error', (error) =>
+      this.#fail(new Error('The connection to the replication server broke', { cause: error })),
+    )
     this.#socket.on('close', () => this.#fail(new Error('The replication server closed the connection')))
     this.#socket.on('drain', () => this.#wake())
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
@@ -113,7 +115,9 @@ export class Connection {
     }
     if (message.type !== 'WELCOME') {
       socket.destroy()
-      throw new WireError('BAD_FRAME', `Cannot accept ${message.type} as the answer to HELLO`, { expected: 'WELCOME' })
+      throw new WireError('BAD_FRAME', `Cannot accept ${message.type} as the answer to HELLO`, {
+        expected: 'WELCOME',
+      })
     }
     return new Connection({ socket, clock, encoder, decoder, welcome: message.body })
   }
@@ -148,8 +152,8 @@ export class Connection {
     return this.#until(
       () =>
         this.#isSayingGoodbye ||
-        this.#socket.writableLength < maxQueuedBytes &&
-        (this.#unacknowledgedBytes === 0 || this.#unacknowledgedBytes + bytes <= this.welcome.windowBytes),
+        (this.#socket.writableLength < maxQueuedBytes &&
+          (this.#unacknowledgedBytes === 0 || this.#unacknowledgedBytes + bytes <= this.welcome.windowBytes)),
     )
   }
 
@@ -175,7 +179,8 @@ export class Connection {
   /** Resolves when everything sent so far is durable at the replicator. */
   allAcknowledged(): Promise<void> {
     const last = this.#unacknowledged.at(-1)?.sequence
-    if (last === undefined) return this.#failure === undefined ? Promise.resolve() : Promise.reject(this.#failure)
+    if (last === undefined)
+      return this.#failure === undefined ? Promise.resolve() : Promise.reject(this.#failure)
     return this.#until(() => {
       const first = this.#unacknowledged[0]
       return first === undefined || !isUpTo(first.sequence, last)
@@ -183,7 +188,12 @@ export class Connection {
   }
 
   /** Asks which of the blocks with these hashes differ; answers a bitmap, least significant bit first. */
-  queryHashes(query: { diskIndex: number; firstBlock: number; blockCount: number; hashes: Uint8Array }): Promise<Uint8Array> {
+  queryHashes(query: {
+    diskIndex: number
+    firstBlock: number
+    blockCount: number
+    hashes: Uint8Array
+  }): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       this.#questions.push({ ...query, resolve, reject })
       this.#send({ type: 'HASHES', ...query })
@@ -234,7 +244,9 @@ export class Connection {
     try {
       for (const { message } of this.#decoder.push(chunk)) this.#handle(message)
     } catch (error) {
-      this.#fail(new Error(`Cannot understand the replication server: ${errorMessage(error)}`, { cause: error }))
+      this.#fail(
+        new Error(`Cannot understand the replication server: ${errorMessage(error)}`, { cause: error }),
+      )
     }
   }
 
@@ -250,7 +262,10 @@ export class Connection {
           question.firstBlock === message.firstBlock &&
           question.blockCount === message.blockCount
         if (!isAnswer || question === undefined) {
-          throw new WireError('BAD_FRAME', `Cannot match DIFFERENCES from block ${message.firstBlock} with a question`)
+          throw new WireError(
+            'BAD_FRAME',
+            `Cannot match DIFFERENCES from block ${message.firstBlock} with a question`,
+          )
         }
         question.resolve(Uint8Array.from(message.bitmap))
         return
@@ -343,7 +358,12 @@ function writeFrame(socket: TLSSocket, frame: EncodedFrame, onWritten?: () => vo
 function firstMessage(socket: TLSSocket, decoder: FrameDecoder): Promise<Message> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
-      () => finish(() => reject(new Error(`The replication server did not answer HELLO within ${welcomeTimeoutMs / 1000} s`))),
+      () =>
+        finish(() =>
+          reject(
+            new Error(`The replication server did not answer HELLO within ${welcomeTimeoutMs / 1000} s`),
+          ),
+        ),
       welcomeTimeoutMs,
     )
     const finish = (then: () => void) => {
@@ -352,7 +372,8 @@ function firstMessage(socket: TLSSocket, decoder: FrameDecoder): Promise<Message
       socket.removeListener('close', onClose)
       then()
     }
-    const onClose = () => finish(() => reject(new Error('The replication server closed the connection after HELLO')))
+    const onClose = () =>
+      finish(() => reject(new Error('The replication server closed the connection after HELLO')))
     const onData = (chunk: Buffer) => {
       try {
         for (const { message } of decoder.push(chunk)) {

@@ -45,7 +45,8 @@ export class DirtyMap {
 
   /** Marks all that `other`, of a disk of the same size, has marked. */
   markAll(other: DirtyMap): void {
-    for (const extent of other.extents(0, Number.MAX_SAFE_INTEGER)) this.mark(extent.firstBlock, extent.blockCount)
+    for (const extent of other.extents(0, Number.MAX_SAFE_INTEGER))
+      this.mark(extent.firstBlock, extent.blockCount)
   }
 
   /** The first marked block at or after `from`; undefined when there is none. */

@@ -85,14 +85,21 @@ export class DiskSync {
   beginScan(mode: Scan['mode'], purpose: Scan['purpose'], nowMs: number): void {
     // An interrupted first copy stays a first copy, whatever it is begun again for.
     const isStillInitial = !this.isInitialSyncDone && purpose === 'RESCAN'
-    this.#scan = { mode, purpose: isStillInitial ? 'INITIAL' : purpose, cursor: 0, startedAtMs: nowMs, differences: 0 }
+    this.#scan = {
+      mode,
+      purpose: isStillInitial ? 'INITIAL' : purpose,
+      cursor: 0,
+      startedAtMs: nowMs,
+      differences: 0,
+    }
     if (this.#scan.purpose === 'RESCAN') this.rescans += 1
   }
 
   /** Ends the walk once its cursor is at the end. */
   finishScan(nowMs: number): FinishedScan {
     const scan = this.#scan
-    if (scan === undefined || scan.cursor < this.blockCount) throw new Error(`The scan of ${this.deviceName} is not at its end`)
+    if (scan === undefined || scan.cursor < this.blockCount)
+      throw new Error(`The scan of ${this.deviceName} is not at its end`)
     this.#scan = undefined
     this.isInitialSyncDone = true
     this.lastScan = { startedAtMs: scan.startedAtMs, endedAtMs: nowMs, differences: scan.differences }

@@ -164,7 +164,8 @@ export class Engine {
     this.#reader = new Reader({
       pool,
       clock,
-      onUnreadable: (_disk, error) => this.#note('ERROR', `${error.message}; it is tried again, and nothing stands in for it`),
+      onUnreadable: (_disk, error) =>
+        this.#note('ERROR', `${error.message}; it is tried again, and nothing stands in for it`),
     })
     this.#scanner = new Scanner(this.#reader, pool)
     this.#throttle = new Throttle(clock)
@@ -254,7 +255,12 @@ export class Engine {
     const controller = new AbortController()
     this.#sessionStop = controller
     // A wish that came between reading it and this line has nothing to abort.
-    if (this.#desired !== desired && this.#desired !== undefined && sessionKey(this.#desired) !== sessionKey(desired)) return
+    if (
+      this.#desired !== desired &&
+      this.#desired !== undefined &&
+      sessionKey(this.#desired) !== sessionKey(desired)
+    )
+      return
     try {
       await this.#disks.apply(desired.disks)
       await this.#connectAndWork(desired, controller)
@@ -282,7 +288,11 @@ export class Engine {
         generation,
         agentVersion,
         blockSizeBytes,
-        disks: desired.disks.map(({ diskIndex, volumeId, sizeBytes }) => ({ diskIndex, volumeId, sizeBytes })),
+        disks: desired.disks.map(({ diskIndex, volumeId, sizeBytes }) => ({
+          diskIndex,
+          volumeId,
+          sizeBytes,
+        })),
       },
       connectionCount: this.#context.connectionCount ?? 1,
       context: { clock, throttle: this.#throttle, meter: this.#meter, counters: this.#counters },
@@ -320,10 +330,14 @@ export class Engine {
     for (const disk of this.#disks.all) {
       const contents = sender.contentsOf(disk.diskIndex) ?? 'PARTIAL'
       const isEmptied = disk.learnContents(contents, memory.isComplete(disk.volumeId), clock.monotonicMs())
-      if (contents === 'EMPTY' && memory.isComplete(disk.volumeId)) await memory.setComplete(disk.volumeId, false)
+      if (contents === 'EMPTY' && memory.isComplete(disk.volumeId))
+        await memory.setComplete(disk.volumeId, false)
       if (!isEmptied) continue
       this.#sentBarrier = undefined
-      this.#note('WARNING', `The copy of ${disk.deviceName} is empty, though blocks of it were durable; it is copied again`)
+      this.#note(
+        'WARNING',
+        `The copy of ${disk.deviceName} is empty, though blocks of it were durable; it is copied again`,
+      )
     }
     if (this.#disks.all.some((disk) => !disk.isInitialSyncDone)) this.#certainty.reset()
   }
@@ -370,7 +384,12 @@ export class Engine {
       state: report.state,
       backlogBytes: report.backlogBytes,
       lagMs: report.lagMs,
-      disks: report.disks.map(({ diskIndex, scannedBytes, backlogBytes, rescans }) => ({ diskIndex, scannedBytes, backlogBytes, rescans })),
+      disks: report.disks.map(({ diskIndex, scannedBytes, backlogBytes, rescans }) => ({
+        diskIndex,
+        scannedBytes,
+        backlogBytes,
+        rescans,
+      })),
     }
     sender.sendStatus(body)
     void this.#rememberComplete()
@@ -404,7 +423,11 @@ export class Engine {
       this.#consistencyFailure = undefined
       return
     }
-    if (point.consistencyPointId === this.#point?.consistencyPointId || point.consistencyPointId === this.#donePoint) return
+    if (
+      point.consistencyPointId === this.#point?.consistencyPointId ||
+      point.consistencyPointId === this.#donePoint
+    )
+      return
     const { clock } = this.#context
     // The gateway's clock and this one may differ: the time left is bounded on both sides.
     const leftMs = Math.min(120_000, Math.max(5000, Date.parse(point.expiresAt) - clock.nowMs()))
@@ -431,7 +454,8 @@ export class Engine {
       planFreeze: () => this.#context.planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
       note: (level: Note['level'], message: string) => this.#note(level, message),
       pendingPoint: () => this.#point,
-      pointDone: (consistencyPointId: string, failure?: string) => this.#pointDone(consistencyPointId, failure),
+      pointDone: (consistencyPointId: string, failure?: string) =>
+        this.#pointDone(consistencyPointId, failure),
       get sentBarrier() {
         return engine.#sentBarrier
       },
@@ -459,7 +483,9 @@ export class Engine {
     return {
       diskIndex: disk.diskIndex,
       sizeBytes: disk.sizeBytes,
-      replicatedBytes: disk.isInitialSyncDone ? disk.sizeBytes - Math.min(disk.sizeBytes, outstanding * blockSizeBytes) : Math.max(0, disk.sizeBytes - backlogBytes),
+      replicatedBytes: disk.isInitialSyncDone
+        ? disk.sizeBytes - Math.min(disk.sizeBytes, outstanding * blockSizeBytes)
+        : Math.max(0, disk.sizeBytes - backlogBytes),
       rescannedBytes: disk.rescans > 0 ? disk.scannedBytes : 0,
       scannedBytes: disk.scannedBytes,
       backlogBytes,

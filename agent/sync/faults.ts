@@ -13,7 +13,8 @@ const rawErrorLength = 2000
 const wireAdvice: Record<WireErrorCode, { error: DataReplicationErrorCode; whatToDo: string }> = {
   VERSION_MISMATCH: {
     error: 'FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT',
-    whatToDo: 'Install the agent again with the command from the add-server page, so that both ends have the same version',
+    whatToDo:
+      'Install the agent again with the command from the add-server page, so that both ends have the same version',
   },
   WRONG_SERVER: {
     error: 'FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT',
@@ -21,15 +22,18 @@ const wireAdvice: Record<WireErrorCode, { error: DataReplicationErrorCode; whatT
   },
   NOT_ASSIGNED: {
     error: 'FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT',
-    whatToDo: 'Wait: the replication server learns of this agent within seconds; if it stays, disconnect the server and add it again',
+    whatToDo:
+      'Wait: the replication server learns of this agent within seconds; if it stays, disconnect the server and add it again',
   },
   STALE_GENERATION: {
     error: 'FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT',
-    whatToDo: 'A newer run of this agent has taken over; if only one is running, restart it: systemctl restart rehost-agent',
+    whatToDo:
+      'A newer run of this agent has taken over; if only one is running, restart it: systemctl restart rehost-agent',
   },
   UNKNOWN_VOLUME: {
     error: 'FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT',
-    whatToDo: 'Wait until the staging disks are attached; if it stays, stop and start replication of this server',
+    whatToDo:
+      'Wait until the staging disks are attached; if it stays, stop and start replication of this server',
   },
   VOLUME_TOO_SMALL: {
     error: 'UNSUPPORTED_VM_CONFIGURATION',
@@ -37,24 +41,37 @@ const wireAdvice: Record<WireErrorCode, { error: DataReplicationErrorCode; whatT
   },
   BLOCK_SIZE_MISMATCH: {
     error: 'FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT',
-    whatToDo: 'Install the agent again with the command from the add-server page, so that both ends have the same version',
+    whatToDo:
+      'Install the agent again with the command from the add-server page, so that both ends have the same version',
   },
-  BAD_FRAME: { error: 'UNSTABLE_NETWORK', whatToDo: 'Nothing: the agent connects again and goes on from where it was' },
-  SEQUENCE_GAP: { error: 'UNSTABLE_NETWORK', whatToDo: 'Nothing: the agent connects again and goes on from where it was' },
+  BAD_FRAME: {
+    error: 'UNSTABLE_NETWORK',
+    whatToDo: 'Nothing: the agent connects again and goes on from where it was',
+  },
+  SEQUENCE_GAP: {
+    error: 'UNSTABLE_NETWORK',
+    whatToDo: 'Nothing: the agent connects again and goes on from where it was',
+  },
   HASH_MISMATCH: {
     error: 'UNSTABLE_NETWORK',
-    whatToDo: 'Nothing was written; the agent sends again. If it comes back often, test the memory of both machines',
+    whatToDo:
+      'Nothing was written; the agent sends again. If it comes back often, test the memory of both machines',
   },
   OUT_OF_RANGE: { error: 'UNSUPPORTED_VM_CONFIGURATION', whatToDo: 'Disconnect the server and add it again' },
   NO_SPACE: {
     error: 'NOT_CONVERGING',
-    whatToDo: 'Make room in the staging area: free disk space there, or remove servers that are not needed; replication goes on by itself',
+    whatToDo:
+      'Make room in the staging area: free disk space there, or remove servers that are not needed; replication goes on by itself',
   },
   VOLUME_IO_ERROR: {
     error: 'NOT_CONVERGING',
-    whatToDo: 'Look at the log of the replication server and at the disk under the staging area; replication goes on by itself',
+    whatToDo:
+      'Look at the log of the replication server and at the disk under the staging area; replication goes on by itself',
   },
-  WINDOW_EXCEEDED: { error: 'UNSTABLE_NETWORK', whatToDo: 'Nothing: the agent connects again and goes on from where it was' },
+  WINDOW_EXCEEDED: {
+    error: 'UNSTABLE_NETWORK',
+    whatToDo: 'Nothing: the agent connects again and goes on from where it was',
+  },
   SHUTTING_DOWN: { error: 'UNSTABLE_NETWORK', whatToDo: 'Nothing: the replication server is restarting' },
   INTERNAL: { error: 'NOT_CONVERGING', whatToDo: 'Look at the log of the replication server' },
 }
@@ -82,6 +99,7 @@ export function faultOf(error: unknown, wasConnected: boolean): DataReplicationE
   return {
     error: wasConnected ? 'UNSTABLE_NETWORK' : 'FAILED_TO_CONNECT_AGENT_TO_REPLICATION_SERVER',
     rawError,
-    whatToDo: 'Check that this machine reaches the replication server on that address and TCP port, and that no firewall or proxy stands between',
+    whatToDo:
+      'Check that this machine reaches the replication server on that address and TCP port, and that no firewall or proxy stands between',
   }
 }

@@ -28,7 +28,11 @@ export class Reader {
    * Clears the marks of `extent`, reads it, and hands the bytes to `use`; the memory is free when `use` is done. Blocks with an unreadable sector
    * are set aside and the others handed over one by one. When reading or `use` fails, the marks are set again.
    */
-  async withExtent(disk: DiskSync, extent: Extent, use: (extent: Extent, bytes: Uint8Array) => Promise<void>): Promise<void> {
+  async withExtent(
+    disk: DiskSync,
+    extent: Extent,
+    use: (extent: Extent, bytes: Uint8Array) => Promise<void>,
+  ): Promise<void> {
     const slot = await this.#context.pool.acquire()
     disk.dirty.clear(extent.firstBlock, extent.blockCount)
     disk.blocksInHand += extent.blockCount

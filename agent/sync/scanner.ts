@@ -47,10 +47,13 @@ export class Scanner {
 
   /** Sends everything that is not zero. */
   async #sendRegion(disk: DiskSync, sender: Sender, region: Extent): Promise<void> {
-    await forEachAtOnce(pieces(region, Math.min(readBlocks, sender.maxBlocksPerExtent)), extentsAtOnce, (piece) =>
-      this.#reader.withExtent(disk, piece, (extent, bytes) =>
-        sender.sendExtent({ diskIndex: disk.diskIndex, ...extent, bytes, isBlank: true }),
-      ),
+    await forEachAtOnce(
+      pieces(region, Math.min(readBlocks, sender.maxBlocksPerExtent)),
+      extentsAtOnce,
+      (piece) =>
+        this.#reader.withExtent(disk, piece, (extent, bytes) =>
+          sender.sendExtent({ diskIndex: disk.diskIndex, ...extent, bytes, isBlank: true }),
+        ),
     )
   }
 

@@ -74,13 +74,17 @@ export class Sender {
     signal: AbortSignal
   }): Promise<Sender> {
     if (input.connectionCount < 1 || input.connectionCount > maxConnections) {
-      throw new RangeError(`Cannot open ${input.connectionCount} connections: 1 to ${maxConnections} are allowed`)
+      throw new RangeError(
+        `Cannot open ${input.connectionCount} connections: 1 to ${maxConnections} are allowed`,
+      )
     }
     const connections: Connection[] = []
     try {
       for (let connectionIndex = 0; connectionIndex < input.connectionCount; connectionIndex++) {
         const socket = await connectLink(input.target, input.signal)
-        connections.push(await Connection.open(socket, { ...input.hello, connectionIndex }, input.context.clock))
+        connections.push(
+          await Connection.open(socket, { ...input.hello, connectionIndex }, input.context.clock),
+        )
       }
     } catch (error) {
       for (const connection of connections) connection.destroy(new Error('Another connection failed'))
@@ -125,7 +129,9 @@ export class Sender {
    */
   async sendExtent(extent: ExtentToSend): Promise<void> {
     const runs = splitRuns(extent)
-    const encoded = Promise.all(runs.map((run) => (run.isZero ? undefined : this.#compression.encode(run.bytes))))
+    const encoded = Promise.all(
+      runs.map((run) => (run.isZero ? undefined : this.#compression.encode(run.bytes))),
+    )
     // It is awaited below, perhaps later than it fails.
     encoded.catch(() => undefined)
     const before = this.#tail
@@ -214,7 +220,14 @@ export class Sender {
     const connection = this.#connectionOf(extent)
     await this.#context.throttle.take(payload.length, this.#stopping.signal)
     await connection.room(run.bytes.length)
-    const message = { type: 'BLOCKS' as const, ...extent, rawBytes: run.bytes.length, encoding, hashes: run.hashes, payload }
+    const message = {
+      type: 'BLOCKS' as const,
+      ...extent,
+      rawBytes: run.bytes.length,
+      encoding,
+      hashes: run.hashes,
+      payload,
+    }
     const written = Promise.withResolvers<void>()
     connection.sendExtent(message, written.resolve)
     this.#context.counters.sentBytes += payload.length

@@ -105,7 +105,8 @@ export class Session {
   /** Moves one scan on by a region; begins passes that are due. */
   async #scanOn(): Promise<boolean> {
     const { disks, clock, scanner } = this.#context
-    for (const disk of disks.all) if (isPassDue(disk, clock.monotonicMs())) disk.beginScan('COMPARE', 'PASS', clock.monotonicMs())
+    for (const disk of disks.all)
+      if (isPassDue(disk, clock.monotonicMs())) disk.beginScan('COMPARE', 'PASS', clock.monotonicMs())
     const scanned = disks.all.filter((candidate) => candidate.scan !== undefined)
     const disk = scanned.find((candidate) => candidate.scan?.purpose !== 'PASS') ?? scanned[0]
     if (disk === undefined) return false
@@ -130,7 +131,8 @@ export class Session {
   async #repeatBarrier(): Promise<void> {
     const barrier = this.#context.sentBarrier
     if (barrier === undefined) return
-    if (this.#context.pendingPoint()?.consistencyPointId === barrier.consistencyPointId) await this.#sendBarrier(barrier)
+    if (this.#context.pendingPoint()?.consistencyPointId === barrier.consistencyPointId)
+      await this.#sendBarrier(barrier)
     else this.#context.sentBarrier = undefined
   }
 
@@ -143,7 +145,10 @@ export class Session {
     this.#context.sentBarrier = undefined
     if (!isReached) return
     this.#context.pointDone(barrier.consistencyPointId)
-    const how = barrier.method === 'FROZEN' ? `file systems frozen for ${Math.round(barrier.frozenMs)} ms` : 'at a quiet moment'
+    const how =
+      barrier.method === 'FROZEN'
+        ? `file systems frozen for ${Math.round(barrier.frozenMs)} ms`
+        : 'at a quiet moment'
     this.#context.note('INFO', `Consistency point ${barrier.consistencyPointId} reached, ${how}`)
   }
 
@@ -162,7 +167,9 @@ export class Session {
     try {
       if (isScanning) {
         if (clock.monotonicMs() < request.deadlineMs) return
-        throw new ConsistencyError('The disks are still being compared; a point can be reached once that is done')
+        throw new ConsistencyError(
+          'The disks are still being compared; a point can be reached once that is done',
+        )
       }
       const barrier = await reachPoint(this.#pointContext(request), request)
       await this.#sendBarrier(barrier)
@@ -186,7 +193,9 @@ export class Session {
       drain: () => this.drain(true),
       sweep: () => sweep(disks.all, this.#sender, reader),
       pass: (disk) => this.#wholePass(disk),
-      isWanted: () => !this.#signal.aborted && this.#context.pendingPoint()?.consistencyPointId === request.consistencyPointId,
+      isWanted: () =>
+        !this.#signal.aborted &&
+        this.#context.pendingPoint()?.consistencyPointId === request.consistencyPointId,
     }
   }
 

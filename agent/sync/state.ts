@@ -27,7 +27,12 @@ export interface ReplicationFacts {
 export const stalledAfterMs = 15_000
 
 /** Beyond these the agent says that it has fallen behind; it says that it has caught up only below the lower ones, so that it does not flicker. */
-export const backlogLimits = { beginBytes: 256 * 1024 * 1024, beginLagMs: 30_000, endBytes: 64 * 1024 * 1024, endLagMs: 10_000 }
+export const backlogLimits = {
+  beginBytes: 256 * 1024 * 1024,
+  beginLagMs: 30_000,
+  endBytes: 64 * 1024 * 1024,
+  endLagMs: 10_000,
+}
 
 function isBehind(facts: ReplicationFacts): boolean {
   if (facts.lagMs === null) return true

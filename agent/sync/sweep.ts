@@ -11,7 +11,10 @@ import { forEachAtOnce } from './scanner.ts'
 const extentsAtOnce = 4
 
 /** Blocks marked now, one extent after the other; marks that come meanwhile ahead of the position are taken along. */
-function* dirtyExtents(disks: readonly DiskSync[], maxBlocks: number): Generator<{ disk: DiskSync; extent: Extent }> {
+function* dirtyExtents(
+  disks: readonly DiskSync[],
+  maxBlocks: number,
+): Generator<{ disk: DiskSync; extent: Extent }> {
   for (const disk of disks) {
     // Extents keep to borders of 1 MiB, so that they stay inside a region.
     for (const extent of disk.dirty.extents(0, maxBlocks, 16)) yield { disk, extent }
@@ -26,11 +29,15 @@ function* dirtyExtents(disks: readonly DiskSync[], maxBlocks: number): Generator
  */
 export async function sweep(disks: readonly DiskSync[], sender: Sender, reader: Reader): Promise<number> {
   let blocks = 0
-  await forEachAtOnce(dirtyExtents(disks, sender.maxBlocksPerExtent), extentsAtOnce, async ({ disk, extent }) => {
-    await reader.withExtent(disk, extent, (own, bytes) =>
-      sender.sendExtent({ diskIndex: disk.diskIndex, ...own, bytes, isBlank: false }),
-    )
-    blocks += extent.blockCount
-  })
+  await forEachAtOnce(
+    dirtyExtents(disks, sender.maxBlocksPerExtent),
+    extentsAtOnce,
+    async ({ disk, extent }) => {
+      await reader.withExtent(disk, extent, (own, bytes) =>
+        sender.sendExtent({ diskIndex: disk.diskIndex, ...own, bytes, isBlank: false }),
+      )
+      blocks += extent.blockCount
+    },
+  )
   return blocks
 }

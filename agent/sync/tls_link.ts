@@ -29,7 +29,10 @@ export function uriNames(subjectAltName: string): string[] {
 }
 
 /** An error when the certificate is another replication server's. */
-export function checkReplicatorUri(subjectAltName: string | undefined, replicationServerId: string): Error | undefined {
+export function checkReplicatorUri(
+  subjectAltName: string | undefined,
+  replicationServerId: string,
+): Error | undefined {
   const expected = replicatorUri(replicationServerId)
   const names = uriNames(subjectAltName ?? '')
   if (names.length === 1 && names[0] === expected) return undefined
@@ -51,9 +54,12 @@ function explain(target: LinkTarget, error: Error): Error {
     CERT_HAS_EXPIRED: 'its certificate has expired; check the clocks of both machines',
     CERT_NOT_YET_VALID: 'its certificate is not valid yet; check the clock of this machine',
   }
-  return new Error(`Cannot connect to the replication server at ${place}${code in advice ? ` (${advice[code]})` : ''}`, {
-    cause: error,
-  })
+  return new Error(
+    `Cannot connect to the replication server at ${place}${code in advice ? ` (${advice[code]})` : ''}`,
+    {
+      cause: error,
+    },
+  )
 }
 
 /**

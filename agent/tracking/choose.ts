@@ -82,13 +82,16 @@ export async function chooseTracker(choice: TrackerChoice): Promise<Tracker> {
   const { source, facts, tracingRefusal, hub, clock } = choice
   const { deviceName } = source
   if (facts.kind !== 'block' || facts.deviceNumber === undefined) {
-    return new ScanTracker('It is a file, whose changes the kernel does not show; it is read and compared again and again')
+    return new ScanTracker(
+      'It is a file, whose changes the kernel does not show; it is read and compared again and again',
+    )
   }
   const scan = (why: string) => new ScanTracker(`It is read and compared again and again, because ${why}`)
   if (tracingRefusal !== undefined) return scan(tracingRefusal)
   const device = parseDeviceNumber(facts.deviceNumber)
   try {
-    if (!(await seesRequests(deviceName, device, clock))) return scan('the kernel shows no events of this device')
+    if (!(await seesRequests(deviceName, device, clock)))
+      return scan('the kernel shows no events of this device')
   } catch (error) {
     return scan(`the kernel refuses tracing (${errorMessage(error)})`)
   }

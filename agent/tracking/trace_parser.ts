@@ -58,7 +58,8 @@ function parseLine(text: Buffer, start: number, end: number, handler: TraceHandl
   const mark = text.indexOf(eventMark, start)
   if (mark < 0 || mark >= end) {
     const lost = text.indexOf(lostMark, start)
-    if (lost >= 0 && lost < end) handler.lost(`the kernel says: ${text.toString('latin1', lost, end).replace(/\]$/, '')}`)
+    if (lost >= 0 && lost < end)
+      handler.lost(`the kernel says: ${text.toString('latin1', lost, end).replace(/\]$/, '')}`)
     return
   }
   parseEvent(text, mark + eventMark.length, end, handler)
@@ -86,7 +87,11 @@ function parseEvent(text: Buffer, start: number, end: number, handler: TraceHand
   position = afterCommand + 2
   const firstSector = number()
   const isWhole =
-    afterCommand > 0 && afterCommand < end && text[position] === space && text[position + 1] === plus && text[position + 2] === space
+    afterCommand > 0 &&
+    afterCommand < end &&
+    text[position] === space &&
+    text[position + 1] === plus &&
+    text[position + 2] === space
   if (!isWhole) {
     handler.lost('the kernel sent an event of an unknown form')
     return

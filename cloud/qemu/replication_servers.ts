@@ -62,7 +62,9 @@ export async function createReplicationServer(
  */
 function localUrl(gatewayUrl: string, listenHost: string): string {
   const url = new URL(gatewayUrl)
-  url.hostname = listenHost === '0.0.0.0' ? '127.0.0.1' : listenHost
+  const anywhere: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
+  const host = anywhere[listenHost] ?? listenHost
+  url.hostname = host.includes(':') ? `[${host}]` : host
   return url.origin
 }
 

@@ -1,0 +1,181 @@
+/**
+ * The agent's program: reads what it is told, chooses implementations, runs a command.
+ * @module
+ */
+import { readFile } from 'node:fs/promises'
+import { availableParallelism, hostname, networkInterfaces } from 'node:os'
+import { isSea } from 'node:sea'
+import type { AgentConfig } from './config.ts'
+import type { ControlClientOptions } from './control_client.ts'
+import type { Host } from './inventory.ts'
+import { errorMessage, InvalidInputError, isPermanent } from '../domain/errors.ts'
+import { systemClock } from './clock.ts'
+import { helpText, readConfig } from './config.ts'
+import { HttpsControlClient } from './control_client.ts'
+import { install } from './install/install.ts'
+import { uninstall } from './install/uninstall.ts'
+import { takeInventory } from './inventory.ts'
+import { machineFiles } from './inventory/system_files.ts'
+import { LineLog } from './log.ts'
+import { setNativeDirectories } from './native_directories.ts'
+import { runAgent } from './run.ts'
+import { runCommand } from './run_command.ts'
+import { StateFiles } from './state_files.ts'
+import { agentVersion } from './version.ts'
+
+const host: Host = {
+  files: machineFiles,
+  hostname,
+  addresses: networkInterfaces,
+  nowMs: systemClock.nowMs,
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+/** Text of a file named on the command line. */
+function readNamed(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: unknown) => {
+    throw new InvalidInputError('ca-file', `Cannot read ${path}`, { cause: error })
+  })
+}
+
+async function runCommandRun(config: AgentConfig): Promise<number> {
+  const controller = new AbortController()
+  const stop = () => controller.abort(new Error('The agent was told to stop'))
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  const log = new LineLog(process.stdout, systemClock.nowMs)
+  const context = {
+    config,
+    files: new StateFiles(config.stateDirectory),
+    host,
+    clock: systemClock,
+    log,
+    random: Math.random,
+    run: runCommand,
+    processors: availableParallelism(),
+    isService: process.env['INVOCATION_ID'] !== undefined,
+    newClient: (input: Pick<ControlClientOptions, 'gatewayUrl' | 'caPem' | 'identity' | 'signal'>) =>
+      new HttpsControlClient({
+        ...input,
+        proxyEnvironment: config.proxyEnvironment,
+        nowMs: systemClock.nowMs,
+      }),
+    readText: readNamed,
+  }
+  try {
+    return await runAgent(context, controller.signal)
+  } catch (error) {
+    if (!controller.signal.aborted) throw error
+    return 0
+  }
+}
+
+async function runCommandInstall(config: AgentConfig): Promise<number> {
+  const { gatewayUrl, caFile, token, devices, tags, userProvidedId } = config
+  if (gatewayUrl === undefined || caFile === undefined || token === undefined) {
+    throw new InvalidInputError(
+      'arguments',
+      'install needs --gateway-url, --ca-file and --token; use the command from the add-server page',
+    )
+  }
+  const caPem = await readNamed(caFile)
+  const client = new HttpsControlClient({
+    gatewayUrl,
+    caPem,
+    proxyEnvironment: config.proxyEnvironment,
+    nowMs: systemClock.nowMs,
+  })
+  await install({
+    gatewayUrl,
+    caPem,
+    token,
+    sourceProperties: await takeInventory(host, devices === undefined ? {} : { devices }),
+    ...(devices === undefined ? {} : { devices }),
+    ...(tags === undefined ? {} : { tags }),
+    ...(userProvidedId === undefined ? {} : { userProvidedId }),
+    client,
+    files: new StateFiles(config.stateDirectory),
+    run: runCommand,
+    nowMs: systemClock.nowMs,
+    isRoot: config.isRoot,
+    program: isSea() ? process.execPath : `${process.execPath} ${process.argv[1] ?? ''}`,
+    say,
+  })
+  client.close()
+  return 0
+}
+
+async function showInventory(config: AgentConfig): Promise<number> {
+  const inventory = await takeInventory(host, config.devices === undefined ? {} : { devices: config.devices })
+  if (config.isJson) {
+    say(JSON.stringify(inventory, null, 2))
+    return 0
+  }
+  const {
+    identificationHints: hints,
+    os,
+    cpus,
+    ramBytes,
+    firmware,
+    networkInterfaces: cards,
+    disks,
+  } = inventory
+  say(`${hints.fqdn}, ${os.fullString}, ${firmware}`)
+  for (const { cores, modelName } of cpus) say(`CPU      ${modelName}, ${cores} cores`)
+  say(`Memory   ${(ramBytes / 2 ** 30).toFixed(1)} GiB`)
+  for (const { name, macAddress, ips, isPrimary } of cards)
+    say(`Network  ${name} ${macAddress} ${ips.join(' ')}${isPrimary ? ' (primary)' : ''}`)
+  for (const disk of disks) {
+    const what =
+      disk.excludedBecause === undefined
+        ? disk.isBootDisk
+          ? 'boot disk'
+          : 'taken'
+        : `left out: ${disk.excludedBecause}`
+    say(`Disk     ${disk.deviceName} ${(disk.sizeBytes / 2 ** 30).toFixed(1)} GiB, ${what}`)
+  }
+  return 0
+}
+
+function runNamed(config: AgentConfig): Promise<number> | number {
+  setNativeDirectories([config.stateDirectory])
+  switch (config.command) {
+    case 'run':
+      return runCommandRun(config)
+    case 'install':
+      return runCommandInstall(config)
+    case 'uninstall':
+      return uninstall({ run: runCommand, stateDirectory: config.stateDirectory, isService: false }).then(
+        () => 0,
+      )
+    case 'inventory':
+      return showInventory(config)
+    case 'version':
+      say(`rehost-agent ${agentVersion}`)
+      return 0
+    case 'help':
+      process.stdout.write(helpText)
+      return 0
+  }
+}
+
+/** The exit code of what the command line asks for. Operators' errors are told in a sentence, others with their stack. */
+async function main(): Promise<number> {
+  try {
+    const isRoot = process.getuid?.() === 0
+    return await runNamed(readConfig({ argv: process.argv.slice(2), environment: process.env, isRoot }))
+  } catch (error) {
+    process.stderr.write(`rehost-agent: ${errorMessage(error)}\n`)
+    if (!isPermanent(error) && error instanceof Error && error.stack !== undefined)
+      process.stderr.write(`${error.stack}\n`)
+    return isPermanent(error) ? 2 : 1
+  }
+}
+
+void main().then((code) => {
+  // Connections kept open must not keep the process.
+  process.exit(code)
+})
