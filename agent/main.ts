@@ -8,7 +8,7 @@ import { isSea } from 'node:sea'
 import type { AgentConfig } from './config.ts'
 import type { ControlClientOptions } from './control_client.ts'
 import type { Host } from './inventory.ts'
-import { errorMessage, InvalidInputError, isPermanent } from '../domain/errors.ts'
+import { errorMessage, InvalidInputError, isPermanent, unreachable } from '../domain/errors.ts'
 import { systemClock } from './clock.ts'
 import { helpText, readConfig } from './config.ts'
 import { HttpsControlClient } from './control_client.ts'
@@ -27,7 +27,7 @@ const host: Host = {
   files: machineFiles,
   hostname,
   addresses: networkInterfaces,
-  nowMs: systemClock.nowMs,
+  nowMs: () => systemClock.nowMs(),
 }
 
 function say(line: string): void {
@@ -46,7 +46,7 @@ async function runCommandRun(config: AgentConfig): Promise<number> {
   const stop = () => controller.abort(new Error('The agent was told to stop'))
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
-  const log = new LineLog(process.stdout, systemClock.nowMs)
+  const log = new LineLog(process.stdout, () => systemClock.nowMs())
   const context = {
     config,
     files: new StateFiles(config.stateDirectory),
@@ -61,7 +61,7 @@ async function runCommandRun(config: AgentConfig): Promise<number> {
       new HttpsControlClient({
         ...input,
         proxyEnvironment: config.proxyEnvironment,
-        nowMs: systemClock.nowMs,
+        nowMs: () => systemClock.nowMs(),
       }),
     readText: readNamed,
   }
@@ -86,7 +86,7 @@ async function runCommandInstall(config: AgentConfig): Promise<number> {
     gatewayUrl,
     caPem,
     proxyEnvironment: config.proxyEnvironment,
-    nowMs: systemClock.nowMs,
+    nowMs: () => systemClock.nowMs(),
   })
   await install({
     gatewayUrl,
@@ -99,7 +99,7 @@ async function runCommandInstall(config: AgentConfig): Promise<number> {
     client,
     files: new StateFiles(config.stateDirectory),
     run: runCommand,
-    nowMs: systemClock.nowMs,
+    nowMs: () => systemClock.nowMs(),
     isRoot: config.isRoot,
     program: isSea() ? process.execPath : `${process.execPath} ${process.argv[1] ?? ''}`,
     say,
@@ -159,6 +159,8 @@ function runNamed(config: AgentConfig): Promise<number> | number {
     case 'help':
       process.stdout.write(helpText)
       return 0
+    default:
+      return unreachable(config.command)
   }
 }
 

@@ -16,8 +16,8 @@ import {
   replicatorEnrolSchema,
   replicatorHeartbeatSchema,
 } from '../wire/control_api.ts'
+import { agentDownloadName } from '../wire/install_script.ts'
 import { agentBeats, agentLeaves, agentRenews, agentStarts } from './agent_api/agent_calls.ts'
-import { agentFileName } from './agent_api/downloads.ts'
 import { enrolAgent, enrolReplicator, withTokenLimit } from './agent_api/enrol.ts'
 import { authenticateAgent, authenticateReplicator } from './agent_api/identity.ts'
 import { replicatorBeats, replicatorReaches, replicatorRenews } from './agent_api/replicator_calls.ts'
@@ -46,12 +46,12 @@ export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
   app.get('/install.sh', async (c) =>
     c.body(await installScript(services), 200, { 'Content-Type': 'text/x-shellscript' }),
   )
-  app.get(`/agent/${agentFileName}`, async (c) => {
+  app.get(`/agent/${agentDownloadName}`, async (c) => {
     const { body, sizeBytes } = await services.downloads.file()
     return c.body(body, 200, { 'Content-Type': 'application/gzip', 'Content-Length': String(sizeBytes) })
   })
-  app.get(`/agent/${agentFileName}.sha256`, async (c) =>
-    c.text(`${await services.downloads.sha256()}  ${agentFileName}\n`),
+  app.get(`/agent/${agentDownloadName}.sha256`, async (c) =>
+    c.text(`${await services.downloads.sha256()}  ${agentDownloadName}\n`),
   )
 
   app.post('/agent/v1/enrol', (c) =>

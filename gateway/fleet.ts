@@ -6,7 +6,7 @@
 import type { ReplicationServerId, SourceServerId } from '../domain/ids.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Store } from '../store/store.ts'
-import type { ChangeFeed } from './services.ts'
+import type { ChangeFeed } from './change_feed.ts'
 
 /** More changed servers than this are read as one listing. */
 const maxSingleReads = 50

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Html } from '../views/html.ts'
-import type { ChangeFeed, Log } from './services.ts'
+import type { ChangeFeed } from './change_feed.ts'
+import type { Log } from './log.ts'
 import { NotFoundError, errorMessage } from '../domain/errors.ts'
 
 /** Parts by the id of the element that each replaces. */

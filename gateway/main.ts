@@ -5,6 +5,7 @@
 import 'reflect-metadata'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import type { Services } from './services.ts'
 import { errorMessage } from '../domain/errors.ts'
@@ -23,6 +24,7 @@ import { FileArtefacts } from './artefacts.ts'
 import { loadAssets } from './assets.ts'
 import { EmbeddedCa } from './certificates/embedded_ca.ts'
 import { readGatewayConfig } from './config.ts'
+import { withDeadline } from './deadline.ts'
 import { Fleet } from './fleet.ts'
 import { prepareInstallation } from './installation.ts'
 import { listenHttp, listenTls, stopListening } from './listen.ts'
@@ -32,7 +34,7 @@ import { sweepSessions } from './people/sessions.ts'
 import { RateLimiter } from './rate_limit.ts'
 import { RedisTelemetry } from './telemetry.ts'
 
-const root = join(import.meta.dirname, '..')
+const root = fileURLToPath(new URL('..', import.meta.url))
 const hourMs = 3_600_000
 const log = pino({ name: 'gateway', redact: ['authorization', 'cookie', 'token', 'password'] })
 
@@ -58,7 +60,7 @@ async function run(): Promise<void> {
   await store.initialise()
   const redis = createRedisClient(config.redisUrl, trouble)
   const subscriber = createRedisClient(config.redisUrl, trouble)
-  await Promise.all([redis.connect(), subscriber.connect()])
+  await withDeadline(Promise.all([redis.connect(), subscriber.connect()]), 15_000, 'Redis at REDIS_URL')
   const changes = new RedisChanges(redis, trouble)
   await changes.receive(subscriber)
   const warning = await evictionWarning(redis)

@@ -5,7 +5,7 @@
 import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Problem } from '../wire/control_api.ts'
-import type { Log } from './services.ts'
+import type { Log } from './log.ts'
 import { HTTPException } from 'hono/http-exception'
 import { ZodError } from 'zod'
 import { ConflictError, InvalidInputError, NotFoundError, errorMessage } from '../domain/errors.ts'
@@ -59,8 +59,10 @@ export function asRefusal(error: unknown): Refusal {
     return new Refusal(422, 'invalid-input', error.message, { cause: error })
   if (error instanceof ConflictError) return new Refusal(409, 'conflict', error.message, { cause: error })
   if (error instanceof RevisionConflictError) {
-    return new Refusal(409, 'conflict', 'Somebody else changed this at the same moment; try again', {
+    // Not 409: an agent would take that for a newer run of itself.
+    return new Refusal(503, 'unavailable', 'Too many changed this at the same moment; try again', {
       cause: error,
+      headers: { 'Retry-After': '1' },
     })
   }
   if (error instanceof HTTPException) {

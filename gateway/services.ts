@@ -3,28 +3,18 @@
  * @module
  */
 import type { RandomBytes } from '../domain/ids.ts'
-import type { ChangeNotice, ChangePublisher } from '../queues/changes.ts'
+import type { ChangePublisher } from '../queues/changes.ts'
 import type { WakeUps } from '../queues/enqueue.ts'
 import type { Store } from '../store/store.ts'
+import type { InstallScriptFacts } from '../wire/install_script.ts'
 import type { AgentDownloads } from './agent_api/downloads.ts'
 import type { Artefacts } from './artefacts.ts'
+import type { ChangeFeed } from './change_feed.ts'
 import type { CertIssuer } from './certificates/issuer.ts'
 import type { Fleet } from './fleet.ts'
+import type { Log } from './log.ts'
 import type { RateLimiter } from './rate_limit.ts'
 import type { TelemetryStore } from './telemetry.ts'
-
-/** The log: one JSON line each. */
-export interface Log {
-  info(fields: Record<string, unknown>, message: string): void
-  warn(fields: Record<string, unknown>, message: string): void
-  error(fields: Record<string, unknown>, message: string): void
-}
-
-/** Notices of changes, from any process. */
-export interface ChangeFeed {
-  /** Calls `listener` for each notice until the function returned is called. */
-  listen(listener: (notice: ChangeNotice) => void): () => void
-}
 
 /** Facts of this installation that pages and scripts show. */
 export interface Installation {
@@ -42,14 +32,6 @@ export interface RateLimits {
   signIn: RateLimiter
   token: RateLimiter
   api: RateLimiter
-}
-
-/** What the install script carries. */
-export interface InstallScriptFacts {
-  agentUrl: string
-  caPem: string
-  pin: string
-  agentSha256: string
 }
 
 /** Everything. */

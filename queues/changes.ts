@@ -53,7 +53,9 @@ export class RedisChanges implements ChangePublisher {
     try {
       await this.#publisher.publish(changesChannel, JSON.stringify(notice))
     } catch (error) {
-      this.#trouble(`Cannot tell that ${notice.kind} ${notice.id} changed: ${error instanceof Error ? error.message : String(error)}`)
+      this.#trouble(
+        `Cannot tell that ${notice.kind} ${notice.id} changed: ${error instanceof Error ? error.message : String(error)}`,
+      )
     }
   }
 

@@ -2,13 +2,14 @@
  * Adding wake-ups. The id comes from the task, so that adding one twice is adding it once.
  * @module
  */
-import { Queue, createNodeRedisClient } from 'bullmq'
+import { Queue } from 'bullmq'
 import type { TaskId } from '../domain/ids.ts'
 import type { QueueName } from './names.ts'
 import type { WakeUp } from './payloads.ts'
 import type { RedisClient } from './redis.ts'
 import { queueNames, queuePrefix } from './names.ts'
 import { wakeUpOptions } from './options.ts'
+import { bullConnection } from './redis.ts'
 
 /** Wakes workers. */
 export interface WakeUps {
@@ -33,11 +34,18 @@ export class BullWakeUps implements WakeUps, QueueDepths {
 
   /** @param client a connected client that nobody else closes while this is in use. */
   constructor(client: RedisClient, trouble: (message: string) => void) {
-    const connection = createNodeRedisClient(client)
+    const connection = bullConnection(client)
     this.#queues = new Map(
       queueNames.map((name) => {
-        const queue = new Queue<WakeUp>(name, { connection, prefix: queuePrefix, defaultJobOptions: wakeUpOptions })
-        queue.on('error', (error) => trouble(`Queue ${name}: ${error.message}`))
+        const queue = new Queue<WakeUp>(name, {
+          connection,
+          prefix: queuePrefix,
+          defaultJobOptions: wakeUpOptions,
+        })
+        queue.on('error', (error) => {
+          // An outage is told once by the client itself.
+          if (client.isReady) trouble(`Queue ${name}: ${error.message}`)
+        })
         return [name, queue]
       }),
     )

@@ -2,6 +2,8 @@
  * Redis connections: made from a URL, never silent about trouble, never the death of their process.
  * @module
  */
+import { createNodeRedisClient } from 'bullmq'
+import type { IRedisClient } from 'bullmq'
 import { createClient } from 'redis'
 
 /** A connection. */
@@ -18,7 +20,9 @@ function connectionOptions(url: string): { url: string } | { socket: { path: str
   const parsed = new URL(url)
   if (parsed.protocol === 'unix:') return { socket: { path: decodeURIComponent(parsed.pathname) } }
   if (parsed.protocol === 'redis:' || parsed.protocol === 'rediss:') return { url }
-  throw new TypeError(`Cannot use REDIS_URL with protocol ${parsed.protocol} as Redis: use redis://, rediss:// or unix:///path`)
+  throw new TypeError(
+    `Cannot use REDIS_URL with protocol ${parsed.protocol} as Redis: use redis://, rediss:// or unix:///path`,
+  )
 }
 
 /**
@@ -27,7 +31,8 @@ function connectionOptions(url: string): { url: string } | { socket: { path: str
  */
 export function createRedisClient(url: string, trouble: RedisTrouble): RedisClient {
   const options = connectionOptions(url)
-  const reconnectStrategy = (retries: number): number => Math.min(50 * 2 ** Math.min(retries, 10), maxReconnectDelayMs)
+  const reconnectStrategy = (retries: number): number =>
+    Math.min(50 * 2 ** Math.min(retries, 10), maxReconnectDelayMs)
   const client: RedisClient = createClient(
     'url' in options
       ? { url: options.url, socket: { reconnectStrategy } }
@@ -53,4 +58,14 @@ export async function evictionWarning(client: RedisClient): Promise<string | und
   const policy = answer['maxmemory-policy']
   if (policy === undefined || policy === 'noeviction') return undefined
   return `Redis has maxmemory-policy ${policy} and may drop queue entries: set it to noeviction`
+}
+
+/**
+ * The client as BullMQ takes it, for any number of queues and workers. Errors are heard here as well as by `client`'s own listener: once
+ * the last queue on it has closed, nobody else does, and an error that nobody hears ends the process.
+ */
+export function bullConnection(client: RedisClient): IRedisClient {
+  const connection = createNodeRedisClient(client)
+  connection.on('error', () => undefined)
+  return connection
 }

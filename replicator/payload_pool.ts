@@ -8,7 +8,7 @@ import { maxPayloadBytes } from '../wire/frame.ts'
 const pooledFromBytes = 256 * 1024
 
 /** Buffers kept for later, at most. */
-const maxKept = 32
+const maxKept = 64
 
 /** Shared by all sessions of a replicator. */
 export class PayloadPool {
@@ -26,7 +26,8 @@ export class PayloadPool {
   /** A buffer for a payload of `bytes`. Give it back with {@link release}, or forget it. */
   allocate(bytes: number): Uint8Array {
     if (bytes < pooledFromBytes) return Buffer.allocUnsafeSlow(bytes)
-    const memory = this.#free.pop() ?? new ArrayBuffer(maxPayloadBytes)
+    // Memory of its own, and not cleared first: it is filled at once.
+    const memory = this.#free.pop() ?? Buffer.allocUnsafeSlow(maxPayloadBytes).buffer
     this.#own.add(memory)
     return new Uint8Array(memory)
   }

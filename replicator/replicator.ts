@@ -126,6 +126,6 @@ export async function runReplicator(
     log.warn('Not all writes ended in time; their segments are looked at again at the next start')
   listener.destroyAll()
   client.close()
-  await telemetry?.close()
+  telemetry?.close()
   log.info('Replication server ended')
 }

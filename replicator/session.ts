@@ -33,8 +33,8 @@ const maxPendingFrames = 4096
 /** Answers that the agent does not read, above which it is not read either. */
 const maxUnreadBytes = 1024 * 1024
 
-/** Sign of life on a connection that is held back and so can't answer PING. */
-const holdPongIntervalMs = 5000
+/** Sign of life on a connection whose frames wait, so that its PINGs wait too: agents give up after 10 seconds of silence. */
+const waitingPongIntervalMs = 3000
 
 /** How long an ended connection has to take in the ERROR frame. */
 const farewellMs = 2000
@@ -149,12 +149,22 @@ export class Session implements ServerSession {
     }
     if (this.#state === 'CLOSED') return
     const isStuck = this.#isBusy || this.#queue.length > 0 || this.#socket.writableLength > maxUnreadBytes
+    this.#showLife(isStuck && this.#state === 'OPEN')
     if (isStuck) this.#socket.pause()
     else if (this.#inputEnded && this.#state !== 'LEAVING') {
       // The agent went without a word. What is under way still becomes durable, it is only not told so.
       this.#close()
       this.#socket.end()
     } else this.#socket.resume()
+  }
+
+  #showLife(isWanted: boolean): void {
+    if (isWanted) {
+      this.#pongTimer ??= setInterval(() => this.#send({ type: 'PONG' }), waitingPongIntervalMs)
+      return
+    }
+    clearInterval(this.#pongTimer)
+    this.#pongTimer = undefined
   }
 
   /** Whether `message` must wait; then someone is told to call back. */
@@ -165,11 +175,8 @@ export class Session implements ServerSession {
     const isGated = message.type === 'BARRIER' ? !server.isBarrierOpen(message.body) : server.gate.isClosed
     if (isGated) {
       this.#waitFor((wake) => server.gate.onChange(wake))
-      this.#pongTimer ??= setInterval(() => this.#send({ type: 'PONG' }), holdPongIntervalMs)
       return true
     }
-    clearInterval(this.#pongTimer)
-    this.#pongTimer = undefined
     if (message.type === 'BLOCKS' && this.#options.pool.isExhausted) {
       this.#waitFor((wake) => this.#options.pool.onRoom(wake))
       return true

@@ -12,7 +12,8 @@ import type { ServerTelemetry } from '../wire/telemetry.ts'
 export interface TelemetrySink {
   /** Sends them, or drops them while there is no Redis. Never throws, never waits. */
   report(figures: readonly ServerTelemetry[]): void
-  close(): Promise<void>
+  /** Drops the connection; figures under way may be lost. */
+  close(): void
 }
 
 /** Connects in the background and again whenever the connection is lost. */
@@ -58,9 +59,8 @@ export function redisTelemetry(url: string, log: Logger): TelemetrySink {
         })
         .catch(isAwayNow)
     },
-    async close() {
-      if (client.isReady) await client.close()
-      else client.destroy()
+    close() {
+      client.destroy()
     },
   }
 }

@@ -1,124 +1,153 @@
 /**
- * Builds the agent as one file that needs nothing on the source server: a bundle inside a copy of Node (single executable application),
- * the native BLAKE3 with it as an asset. Needs glibc 2.28 there, as that Node does.
- *
- * Leaves `dist/agent/rehost-agent-linux-x64`, the same gzipped, and the gzipped file's SHA-256. Does nothing when all inputs are the same.
+ * Builds the agent as one file that needs nothing on the source server: bundle, Node's own executable, the native hash as an asset.
+ * Leaves `dist/agent/rehost-agent-linux-x64`, the same gzipped, and its checksum. Does nothing when the inputs are those of the last build.
  * @module
  */
-import { execFile } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmod, copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { constants, gzip } from 'node:zlib'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
-const run = promisify(execFile)
-const compress = promisify(gzip)
-const root = join(import.meta.dirname, '..')
-const out = join(root, 'dist/agent')
+const root = resolve(import.meta.dirname, '..')
+const target = join(root, 'dist/agent')
 const name = 'rehost-agent-linux-x64'
-const nativeAsset = 'blake3.node'
-/** Node looks for a bundle behind this mark; the value is Node's own. */
+const node = join(root, 'node_modules/node/bin/node')
+const native = join(root, 'node_modules/@napi-rs/blake-hash-linux-x64-gnu/blake.linux-x64-gnu.node')
+/** Where Node looks for the application in its own file. */
 const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 
-/** Loads the native part from the executable: written to a private file, since the system loads code from files only. */
-const nativeLoader = `
-const sea = require('node:sea')
-const fs = require('node:fs')
-const path = require('node:path')
-const os = require('node:os')
-const folder = fs.mkdtempSync(path.join(fs.existsSync('/opt/rehost') && process.getuid() === 0 ? '/opt/rehost' : os.tmpdir(), '.native-'))
-const file = path.join(folder, '${nativeAsset}')
-fs.writeFileSync(file, new Uint8Array(sea.getRawAsset('${nativeAsset}')), { mode: 0o700 })
-const loaded = { exports: {} }
-process.dlopen(loaded, file)
-fs.rmSync(folder, { recursive: true })
-module.exports = loaded.exports
-`
+/** Source files whose change means a new build. */
+function sourceFiles(): string[] {
+  return ['agent', 'wire', 'domain']
+    .flatMap((room) =>
+      readdirSync(join(root, room), { withFileTypes: true, recursive: true })
+        .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+        .map((entry) => join(entry.parentPath, entry.name)),
+    )
+    .sort()
+}
 
-/** The agent and all it imports, as one CommonJS text. */
-async function bundle(): Promise<string> {
-  const result = await build({
+/** One hash over everything that decides what is built. */
+function hashInputs(): string {
+  const hash = createHash('sha256')
+  for (const file of [...sourceFiles(), join(root, 'package-lock.json'), import.meta.filename]) {
+    hash.update(file.slice(root.length)).update(readFileSync(file))
+  }
+  const { size } = statSync(node)
+  return hash.update(`node ${size}`).digest('hex')
+}
+
+/** Whether the last build is of these inputs and whole. */
+function isBuilt(inputs: string): boolean {
+  const stamp = join(target, 'inputs.sha256')
+  const results = [name, `${name}.gz`, `${name}.gz.sha256`].map((file) => join(target, file))
+  return existsSync(stamp) && readFileSync(stamp, 'utf8').trim() === inputs && results.every((file) => existsSync(file))
+}
+
+/** All of the agent in one script; the native hash is replaced by its stand-in, which loads the asset. */
+async function bundle(outfile: string): Promise<void> {
+  await build({
     entryPoints: [join(root, 'agent/main.ts')],
+    outfile,
     bundle: true,
     platform: 'node',
-    format: 'cjs',
     target: 'node24',
-    write: false,
+    format: 'cjs',
+    minify: true,
+    keepNames: true,
+    legalComments: 'none',
     logLevel: 'warning',
-    define: { 'import.meta.dirname': '__dirname', 'import.meta.url': '""' },
-    plugins: [
-      {
-        name: 'native-blake3',
-        setup(own) {
-          own.onResolve({ filter: /^@napi-rs\/blake-hash$/ }, ({ path }) => ({ path, namespace: 'native' }))
-          own.onLoad({ filter: /.*/, namespace: 'native' }, () => ({ contents: nativeLoader, loader: 'js' }))
-        },
-      },
-    ],
+    alias: { '@napi-rs/blake-hash': join(root, 'agent/install/native_blake3.ts') },
   })
-  const text = result.outputFiles[0]?.text
-  if (text === undefined) throw new Error('esbuild made no bundle')
-  return text
 }
 
-/** The native BLAKE3 for glibc that npm installed. */
-function nativeModule(): string {
-  const require = createRequire(createRequire(import.meta.url).resolve('@napi-rs/blake-hash'))
-  return require.resolve('@napi-rs/blake-hash-linux-x64-gnu')
-}
-
-/** Whether `strip` is there and took the symbols away; the agent works with them, only larger. */
-async function strip(file: string): Promise<void> {
-  try {
-    await run('strip', [file])
-  } catch (error) {
-    console.log(`Not stripped: ${error instanceof Error ? error.message : String(error)}`)
-  }
-}
-
-async function buildExecutable(script: string, native: string): Promise<void> {
-  const work = join(out, 'work')
-  await rm(work, { recursive: true, force: true })
-  await mkdir(work, { recursive: true })
-  await writeFile(join(work, 'agent.cjs'), script)
-  const settings = {
-    main: join(work, 'agent.cjs'),
-    output: join(work, 'agent.blob'),
-    disableExperimentalSEAWarning: true,
-    assets: { [nativeAsset]: native },
-  }
-  await writeFile(join(work, 'sea.json'), JSON.stringify(settings))
-  await run(process.execPath, ['--experimental-sea-config', join(work, 'sea.json')])
+/** Puts script and asset into a copy of Node. */
+function makeExecutable(work: string, script: string): string {
+  const config = join(work, 'sea.json')
+  const blob = join(work, 'sea.blob')
   const program = join(work, name)
-  await copyFile(process.execPath, program)
-  await chmod(program, 0o755)
-  await strip(program)
-  const postject = join(root, 'node_modules/postject/dist/cli.js')
-  await run(process.execPath, [postject, program, 'NODE_SEA_BLOB', join(work, 'agent.blob'), '--sentinel-fuse', fuse])
-  const packed = await compress(await readFile(program), { level: constants.Z_BEST_SPEED })
-  await writeFile(join(work, `${name}.gz`), packed)
-  const digest = createHash('sha256').update(packed).digest('hex')
-  await writeFile(join(work, `${name}.gz.sha256`), `${digest}  ${name}.gz\n`)
-  for (const file of [name, `${name}.gz`, `${name}.gz.sha256`]) await rename(join(work, file), join(out, file))
-  await rm(work, { recursive: true })
+  writeFileSync(
+    config,
+    JSON.stringify({
+      main: script,
+      output: blob,
+      disableExperimentalSEAWarning: true,
+      useCodeCache: true,
+      assets: { 'blake.node': native },
+    }),
+  )
+  execFileSync(node, ['--experimental-sea-config', config], { stdio: 'pipe' })
+  copyFileSync(node, program)
+  chmodSync(program, 0o755)
+  stripSymbols(program)
+  execFileSync(node, [join(root, 'node_modules/postject/dist/cli.js'), program, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', fuse], { stdio: 'pipe' })
+  return program
 }
 
-const script = await bundle()
-const native = nativeModule()
-const inputs = createHash('sha256').update(script).update(await readFile(native)).update(process.version).digest('hex')
-const stamp = join(out, 'inputs.sha256')
-const known = await readFile(stamp, 'utf8').catch(() => '')
-if (known === inputs && (await stat(join(out, name)).catch(() => undefined)) !== undefined) {
-  console.log('The agent is up to date')
+/** Symbols are a tenth of the file and of no use to the agent; without the tool they stay. */
+function stripSymbols(program: string): void {
+  try {
+    execFileSync('strip', ['--strip-unneeded', program], { stdio: 'ignore' })
+  } catch (error) {
+    process.stdout.write(`  not stripped: ${error instanceof Error ? error.message : String(error)}\n`)
+  }
+}
+
+/** Moves a finished file into place: whoever downloads meanwhile gets the old or the new one, whole. */
+function place(file: string, bytes: Uint8Array | string, mode = 0o644): void {
+  const path = join(target, file)
+  writeFileSync(`${path}.new`, bytes, { mode })
+  renameSync(`${path}.new`, path)
+}
+
+async function main(): Promise<void> {
+  const inputs = hashInputs()
+  if (isBuilt(inputs)) {
+    process.stdout.write(`The agent is up to date: ${join(target, name)}\n`)
+    return
+  }
+  process.stdout.write('Building the agent as one file (about 20 s)\n')
+  const work = join(target, '.work')
+  rmSync(work, { recursive: true, force: true })
+  mkdirSync(work, { recursive: true })
+  try {
+    const script = join(work, 'agent.cjs')
+    await bundle(script)
+    const program = makeExecutable(work, script)
+    execFileSync(program, ['version'], { stdio: 'ignore' })
+    const bytes = readFileSync(program)
+    const gzipped = gzipSync(bytes, { level: 6 })
+    rmSync(join(target, 'inputs.sha256'), { force: true })
+    place(name, bytes, 0o755)
+    place(`${name}.gz`, gzipped)
+    place(`${name}.gz.sha256`, `${createHash('sha256').update(gzipped).digest('hex')}  ${name}.gz\n`)
+    place('inputs.sha256', `${inputs}\n`)
+    const mib = (length: number) => (length / 2 ** 20).toFixed(1)
+    process.stdout.write(
+      `Built ${join(target, name)}: ${mib(bytes.length)} MiB, gzipped ${mib(gzipped.length)} MiB, script ${mib(statSync(script).size)} MiB\n`,
+    )
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+if (process.arch !== 'x64' || process.platform !== 'linux') {
+  process.stderr.write(`Cannot build the agent on ${process.platform} ${process.arch}: it is built on Linux x64\n`)
+  process.exitCode = 1
 } else {
-  await mkdir(out, { recursive: true })
-  await rm(stamp, { force: true })
-  await buildExecutable(script, native)
-  await writeFile(stamp, inputs)
-  const { size } = await stat(join(out, name))
-  const packed = await stat(join(out, `${name}.gz`))
-  console.log(`Built ${name}: ${(size / 1e6).toFixed(0)} MB, ${(packed.size / 1e6).toFixed(0)} MB gzipped`)
+  mkdirSync(dirname(target), { recursive: true })
+  await main()
 }

@@ -52,7 +52,12 @@ function newJob(server: SourceServer, active: ActiveTask, initiatedBy: JobInitia
 }
 
 /** Creates an item unless it is there. */
-async function createOnce<K extends Kind>(store: Store, kind: K, key: Key, value: Entities[K]): Promise<void> {
+async function createOnce<K extends Kind>(
+  store: Store,
+  kind: K,
+  key: Key,
+  value: Entities[K],
+): Promise<void> {
   try {
     await store.create(kind, key, value)
   } catch (error) {

@@ -12,7 +12,12 @@ export type ArtefactName = 'serial.log' | 'screenshot.png' | 'conversion.json'
 
 /** Keeps artefacts. Writing one again replaces it. */
 export interface Artefacts {
-  write(jobId: JobId, sourceServerId: SourceServerId, name: ArtefactName, content: string | Uint8Array): Promise<void>
+  write(
+    jobId: JobId,
+    sourceServerId: SourceServerId,
+    name: ArtefactName,
+    content: string | Uint8Array,
+  ): Promise<void>
 }
 
 /** Artefacts in `<folder>/<job>/<server>/<name>`. */
@@ -23,7 +28,12 @@ export class FileArtefacts implements Artefacts {
     this.#folder = folder
   }
 
-  async write(jobId: JobId, sourceServerId: SourceServerId, name: ArtefactName, content: string | Uint8Array): Promise<void> {
+  async write(
+    jobId: JobId,
+    sourceServerId: SourceServerId,
+    name: ArtefactName,
+    content: string | Uint8Array,
+  ): Promise<void> {
     const folder = join(this.#folder, jobId, sourceServerId)
     await mkdir(folder, { recursive: true, mode: 0o700 })
     // A reader sees the old one or the new one, never half.

@@ -2,13 +2,14 @@
  * The workers' settings, read once from the environment. A bad value is refused by name.
  * @module
  */
+import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 
 const schema = z.object({
   REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
   REHOST_LISTEN_HOST: z.string().min(1).default('0.0.0.0'),
-  REHOST_PUBLIC_HOST: z.string().min(1).default('127.0.0.1'),
+  REHOST_PUBLIC_HOST: z.string().min(1).optional(),
   REHOST_REPLICATION_PORT: z.coerce.number().int().min(0).max(65535).default(1500),
   REHOST_CLOUD: z.string().min(1).default('qemu'),
   REHOST_TABLE: z.string().min(3).default('rehost'),
@@ -32,6 +33,12 @@ export interface WorkersConfig {
   toolPath: string | undefined
 }
 
+/** The first address of this machine that others can reach, else loopback. */
+function ownAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+  return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'
+}
+
 /** Reads the settings. @throws TypeError naming every variable that is wrong. */
 export function readWorkersConfig(environment: Record<string, string | undefined>): WorkersConfig {
   const parsed = schema.safeParse(environment)
@@ -43,7 +50,7 @@ export function readWorkersConfig(environment: Record<string, string | undefined
   return {
     dataDir: resolve(env.REHOST_DATA_DIR),
     listenHost: env.REHOST_LISTEN_HOST,
-    publicHost: env.REHOST_PUBLIC_HOST,
+    publicHost: env.REHOST_PUBLIC_HOST ?? ownAddress(),
     replicationPort: env.REHOST_REPLICATION_PORT,
     cloud: env.REHOST_CLOUD,
     table: env.REHOST_TABLE,

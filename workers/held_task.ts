@@ -29,7 +29,12 @@ export class HeldTask {
   #revision: number
   #saving: Promise<void> = Promise.resolve()
 
-  private constructor(bench: Pick<Bench, 'store' | 'clock' | 'changes'>, owner: string, task: Task, revision: number) {
+  private constructor(
+    bench: Pick<Bench, 'store' | 'clock' | 'changes'>,
+    owner: string,
+    task: Task,
+    revision: number,
+  ) {
     this.#bench = bench
     this.#owner = owner
     this.#task = task
@@ -94,7 +99,11 @@ export class HeldTask {
   }
 
   #lease(epoch: number): { owner: string; epoch: number; expiresAt: string } {
-    return { owner: this.#owner, epoch, expiresAt: new Date(this.#bench.clock().getTime() + leaseMs).toISOString() }
+    return {
+      owner: this.#owner,
+      epoch,
+      expiresAt: new Date(this.#bench.clock().getTime() + leaseMs).toISOString(),
+    }
   }
 
   #queue(work: () => Promise<void>): Promise<void> {

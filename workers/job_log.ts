@@ -25,12 +25,20 @@ export interface JobLogLine {
 const maxRawErrorLength = 4000
 
 /** Writes the line unless it is there. */
-export async function writeJobLog(bench: Pick<Bench, 'store' | 'clock' | 'changes'>, line: JobLogLine): Promise<void> {
+export async function writeJobLog(
+  bench: Pick<Bench, 'store' | 'clock' | 'changes'>,
+  line: JobLogLine,
+): Promise<void> {
   const { occurrence = 0, rawError, ...rest } = line
   const at = now(bench)
   const logId = `${line.sourceServerId}-${line.event}-${occurrence}`
   if (await isWritten(bench, line.jobId, logId)) return
-  const item: JobLogItem = { ...rest, logId, at, ...(rawError === undefined ? {} : { rawError: rawError.slice(0, maxRawErrorLength) }) }
+  const item: JobLogItem = {
+    ...rest,
+    logId,
+    at,
+    ...(rawError === undefined ? {} : { rawError: rawError.slice(0, maxRawErrorLength) }),
+  }
   try {
     // Lines of the same millisecond stay in the order in which a job comes to them.
     const rank = String(jobLogEvents.indexOf(line.event)).padStart(2, '0')

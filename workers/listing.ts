@@ -7,7 +7,11 @@ import type { Entities, Kind, Store } from '../store/store.ts'
 const pageItems = 500
 
 /** Every value of a kind. For work in the background: a page that a person waits for asks for one page. */
-export async function listAll<K extends Kind>(store: Store, kind: K, parent?: string): Promise<Entities[K][]> {
+export async function listAll<K extends Kind>(
+  store: Store,
+  kind: K,
+  parent?: string,
+): Promise<Entities[K][]> {
   const found: Entities[K][] = []
   let cursor: string | undefined
   do {

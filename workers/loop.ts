@@ -13,7 +13,11 @@ export interface Loop {
  * Runs `round` now and then every `intervalMs`, or later when rounds take long: they never fill more than a tenth of the time. `trouble`
  * hears of rounds that fail; the loop goes on.
  */
-export function startLoop(intervalMs: number, round: () => Promise<void>, trouble: (error: unknown) => void): Loop {
+export function startLoop(
+  intervalMs: number,
+  round: () => Promise<void>,
+  trouble: (error: unknown) => void,
+): Loop {
   const state: { isStopped: boolean; wakeUp: () => void } = { isStopped: false, wakeUp: () => undefined }
   const pause = (pauseMs: number): Promise<void> =>
     new Promise((resolve) => {

@@ -34,7 +34,11 @@ const log = pino({ name: 'workers' })
 const config = readWorkersConfig(process.env)
 const trouble = (message: string): void => log.warn(message)
 
-const store = createDynamoStore({ table: config.table, region: config.region, endpoint: config.dynamodbEndpoint })
+const store = createDynamoStore({
+  table: config.table,
+  region: config.region,
+  endpoint: config.dynamodbEndpoint,
+})
 await store.initialise()
 const redis = createRedisClient(config.redisUrl, trouble)
 const subscriber = createRedisClient(config.redisUrl, trouble)

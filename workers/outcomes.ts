@@ -40,7 +40,8 @@ const stagingTrouble: Partial<Record<StepName, Trouble>> = {
   'create-volumes': {
     error: 'FAILED_TO_CREATE_STAGING_DISKS',
     step: 'CREATE_STAGING_DISKS',
-    whatToDo: 'Make room in the staging area or raise the limit the message names; Rehost tries again by itself',
+    whatToDo:
+      'Make room in the staging area or raise the limit the message names; Rehost tries again by itself',
   },
   'attach-volumes': {
     error: 'FAILED_TO_ATTACH_STAGING_DISKS',
@@ -78,7 +79,12 @@ function outputOf(task: Task, name: StepName): StepOutput | undefined {
 }
 
 /** `server` with the reason why a staging step fails now, for the dashboard; it stays until a later try gets through. */
-export function withStagingTrouble(server: SourceServer, task: Task, rawError: string, at: string): SourceServer {
+export function withStagingTrouble(
+  server: SourceServer,
+  task: Task,
+  rawError: string,
+  at: string,
+): SourceServer {
   const name = currentStep(task)?.name as StepName | undefined
   const isAuthenticating = server.replication.initiation.steps.some(
     (step) => step.name === 'AUTHENTICATE_WITH_SERVICE' && step.status === 'IN_PROGRESS',
@@ -95,7 +101,11 @@ export function withStagingTrouble(server: SourceServer, task: Task, rawError: s
       initiation: { ...server.replication.initiation, steps },
     },
   }
-  return withEvent(failed, at, { type: 'INITIATION_STEP', level: 'ERROR', message: `${trouble.error}: ${rawError}` })
+  return withEvent(failed, at, {
+    type: 'INITIATION_STEP',
+    level: 'ERROR',
+    message: `${trouble.error}: ${rawError}`,
+  })
 }
 
 /** The machine that `task` has launched so far. */
@@ -109,7 +119,8 @@ function launchedInstance(task: Task, at: string): LaunchedInstance | undefined 
   const converted = outputOf(task, 'convert') as { imageId: ImageId } | undefined
   const snapshots = outputOf(task, 'create-snapshots') as unknown as SnapshotOfDisk[] | undefined
   const checked = outputOf(task, 'check-boot') as { checked: string[] } | undefined
-  if (launch === undefined || converted === undefined || snapshots === undefined || task.jobId === undefined) return undefined
+  if (launch === undefined || converted === undefined || snapshots === undefined || task.jobId === undefined)
+    return undefined
   return {
     machineId: launch.machineId,
     imageId: converted.imageId,
@@ -123,14 +134,23 @@ function launchedInstance(task: Task, at: string): LaunchedInstance | undefined 
   }
 }
 
-function afterLaunch(server: SourceServer, task: Task, at: string, stateBefore: LifecycleState | undefined): SourceServer {
+function afterLaunch(
+  server: SourceServer,
+  task: Task,
+  at: string,
+  stateBefore: LifecycleState | undefined,
+): SourceServer {
   const purpose = task.initiatedBy === 'START_CUTOVER' ? 'Cutover' : 'Test'
   const instance = launchedInstance(task, at)
   if (task.status === 'SUCCEEDED' && instance !== undefined) {
     return withEvent({ ...server, launchedInstance: instance }, at, {
       type: 'LAUNCH',
       message: `${purpose} machine ${instance.machineId} launched`,
-      detail: { state: `${purpose.toUpperCase()}_LAUNCH_SUCCEEDED`, 'job-id': String(task.jobId), machineId: instance.machineId },
+      detail: {
+        state: `${purpose.toUpperCase()}_LAUNCH_SUCCEEDED`,
+        'job-id': String(task.jobId),
+        machineId: instance.machineId,
+      },
     })
   }
   const failed = withEvent(server, at, {
@@ -153,8 +173,13 @@ function afterStaging(server: SourceServer, task: Task, at: string): SourceServe
   if (task.status === 'SUCCEEDED') return server
   const nextAttemptAt = new Date(Date.parse(at) + stagingRetryMs).toISOString()
   const { initiation } = server.replication
-  const waiting = { ...server, replication: { ...server.replication, initiation: { ...initiation, nextAttemptAt } } }
-  return advanceDataReplication(waiting.replication.state, 'STALL').ok ? withReplication(waiting, 'STALL', at) : waiting
+  const waiting = {
+    ...server,
+    replication: { ...server.replication, initiation: { ...initiation, nextAttemptAt } },
+  }
+  return advanceDataReplication(waiting.replication.state, 'STALL').ok
+    ? withReplication(waiting, 'STALL', at)
+    : waiting
 }
 
 function afterCleanup(server: SourceServer, task: Task, at: string): SourceServer {
@@ -199,6 +224,10 @@ export function jobAfter(job: Job, task: Task, at: string): Job {
       ...(task.failure === undefined ? {} : { failure: task.failure }),
     }
   })
-  const isOpen = participatingServers.some(({ launchStatus }) => launchStatus === 'PENDING' || launchStatus === 'IN_PROGRESS')
-  return isOpen ? { ...job, participatingServers } : { ...job, participatingServers, status: 'COMPLETED', endedAt: at }
+  const isOpen = participatingServers.some(
+    ({ launchStatus }) => launchStatus === 'PENDING' || launchStatus === 'IN_PROGRESS',
+  )
+  return isOpen
+    ? { ...job, participatingServers }
+    : { ...job, participatingServers, status: 'COMPLETED', endedAt: at }
 }

@@ -5,7 +5,8 @@
  * same task meanwhile finds it taken and looks again later.
  * @module
  */
-import { createNodeRedisClient, DelayedError, Worker } from 'bullmq'
+import { DelayedError, Worker } from 'bullmq'
+import type { IRedisClient } from 'bullmq'
 import type { QueueName } from '../queues/names.ts'
 import type { QueueDepths } from '../queues/enqueue.ts'
 import type { WakeUp } from '../queues/payloads.ts'
@@ -15,6 +16,7 @@ import type { TaskRunner } from './task_runner.ts'
 import { errorMessage } from '../domain/errors.ts'
 import { queueConcurrency, queueNames, queuePrefix } from '../queues/names.ts'
 import { lockDurationMs, stalledCheckMs } from '../queues/options.ts'
+import { bullConnection } from '../queues/redis.ts'
 
 /** What the pool needs of a runner. */
 export type Runner = Pick<TaskRunner, 'run'>
@@ -32,7 +34,8 @@ interface Post {
 
 /** Runs wake-ups until it is closed. */
 export class WorkerPool {
-  readonly #client: RedisClient
+  readonly #client: Pick<RedisClient, 'isReady'>
+  readonly #connection: IRedisClient
   readonly #runner: Runner
   readonly #log: Log
   readonly #posts = new Map<QueueName, Post>()
@@ -41,6 +44,7 @@ export class WorkerPool {
   /** @param client a connected client; BullMQ makes its own blocking connections from it. */
   constructor(client: RedisClient, runner: Runner, log: Log) {
     this.#client = client
+    this.#connection = bullConnection(client)
     this.#runner = runner
     this.#log = log
     for (const name of queueNames) this.#posts.set(name, this.#open(name))
@@ -87,7 +91,7 @@ export class WorkerPool {
         }
       },
       {
-        connection: createNodeRedisClient(this.#client),
+        connection: this.#connection,
         prefix: queuePrefix,
         concurrency: queueConcurrency[name],
         lockDuration: lockDurationMs,
@@ -95,7 +99,10 @@ export class WorkerPool {
         maxStalledCount: 100,
       },
     )
-    worker.on('error', (error) => this.#log.warn({ queue: name }, `Queue ${name}: ${errorMessage(error)}`))
+    worker.on('error', (error) => {
+      // An outage is told once by the client itself.
+      if (this.#client.isReady) this.#log.warn({ queue: name }, `Queue ${name}: ${errorMessage(error)}`)
+    })
     const post: Post = { worker, running: 0, idleSinceMs: undefined }
     return post
   }
@@ -103,6 +110,10 @@ export class WorkerPool {
   #replace(name: QueueName, old: Post): void {
     this.#log.warn({ queue: name }, `The worker of queue ${name} takes no jobs; another takes its place`)
     this.#posts.set(name, this.#open(name))
-    old.worker.close(true).catch((error: unknown) => this.#log.warn({ queue: name }, `Cannot close the old worker: ${errorMessage(error)}`))
+    old.worker
+      .close(true)
+      .catch((error: unknown) =>
+        this.#log.warn({ queue: name }, `Cannot close the old worker: ${errorMessage(error)}`),
+      )
   }
 }

@@ -29,7 +29,10 @@ export async function reconcile(bench: Bench): Promise<void> {
       await ensureActiveTask(bench.store, watched, { newTask, wake: wakeTask })
     } catch (error) {
       if (error instanceof NotFoundError) continue
-      bench.log.error({ sourceServerId: server.sourceServerId, err: error }, `Cannot reconcile: ${errorMessage(error)}`)
+      bench.log.error(
+        { sourceServerId: server.sourceServerId, err: error },
+        `Cannot reconcile: ${errorMessage(error)}`,
+      )
     }
   }
   await watchReplicationServers(bench)

@@ -18,13 +18,20 @@ export function eventItemId(sequence: number): string {
  * Relays what waits in one server's outbox. First the events are written where they are listed (again, if a relay died in between: their
  * ids come from their sequence), then they leave the outbox.
  */
-export async function relayServer(bench: Pick<Bench, 'store' | 'changes'>, server: SourceServer): Promise<void> {
+export async function relayServer(
+  bench: Pick<Bench, 'store' | 'changes'>,
+  server: SourceServer,
+): Promise<void> {
   const { sourceServerId, outbox } = server
   const last = outbox.at(-1)
   if (last === undefined) return
   for (const event of outbox) {
     try {
-      await bench.store.create('serverEvent', { parent: sourceServerId, id: eventItemId(event.sequence) }, event)
+      await bench.store.create(
+        'serverEvent',
+        { parent: sourceServerId, id: eventItemId(event.sequence) },
+        event,
+      )
     } catch (error) {
       if (!(error instanceof RevisionConflictError)) throw error
     }

@@ -20,7 +20,10 @@ export async function watchReplicationServers(bench: Bench): Promise<void> {
       if (record.state === 'REMOVED') await removeIfUnused(bench, id)
       else if (isSilent(bench, record)) await revive(bench, record)
     } catch (error) {
-      bench.log.error({ replicationServerId: id, err: error }, `Cannot look after replication server ${id}: ${errorMessage(error)}`)
+      bench.log.error(
+        { replicationServerId: id, err: error },
+        `Cannot look after replication server ${id}: ${errorMessage(error)}`,
+      )
     }
   }
 }
@@ -43,7 +46,11 @@ async function revive(bench: Bench, record: ReplicationServer): Promise<void> {
   await bench.cloud.restartReplicationServer(id)
 }
 
-async function tellServers(bench: Bench, { replicationServerId: id }: ReplicationServer, reason: string): Promise<void> {
+async function tellServers(
+  bench: Bench,
+  { replicationServerId: id }: ReplicationServer,
+  reason: string,
+): Promise<void> {
   const message = `Replication server ${id} has stopped (${reason}) and is started again`
   bench.log.warn({ replicationServerId: id }, message)
   for (const server of await listAll(bench.store, 'server')) {

@@ -18,9 +18,11 @@ export async function watchReplication(bench: Bench, server: SourceServer): Prom
       isStagingDue(current, time) ? withStaging(withoutNextAttempt(current), now(bench)) : undefined,
     )
   }
-  const isWanted = server.agent.desired === 'REPLICATE' && server.replication.replicationServerId !== undefined
+  const isWanted =
+    server.agent.desired === 'REPLICATE' && server.replication.replicationServerId !== undefined
   const seenAt = server.agent.lastSeenAt ?? server.createdAt
-  if (!isWanted || server.replication.state === 'STALLED' || time - Date.parse(seenAt) < agentSilenceMs) return server
+  if (!isWanted || server.replication.state === 'STALLED' || time - Date.parse(seenAt) < agentSilenceMs)
+    return server
   return changeServer(bench, server.sourceServerId, (current) => withSilentAgent(current, seenAt, now(bench)))
 }
 
@@ -28,7 +30,8 @@ export async function watchReplication(bench: Bench, server: SourceServer): Prom
 function isStagingDue(server: SourceServer, timeMs: number): boolean {
   const { nextAttemptAt } = server.replication.initiation
   const isOver = server.lifecycle.state === 'CUTOVER' || server.lifecycle.state === 'DISCONNECTED'
-  if (nextAttemptAt === undefined || isOver || server.activeTask !== undefined || hasStagingArea(server)) return false
+  if (nextAttemptAt === undefined || isOver || server.activeTask !== undefined || hasStagingArea(server))
+    return false
   return Date.parse(nextAttemptAt) <= timeMs
 }
 

@@ -33,7 +33,11 @@ export interface StepContext {
   /** What an earlier step left. @throws Error when it has not run. */
   output(step: StepName): StepOutput
   /** Writes a line of the job log, once however often the step runs. No job, no line. */
-  logJob(event: JobLogEvent, message: string, detail?: { rawError?: string; targetInstanceId?: MachineId }): Promise<void>
+  logJob(
+    event: JobLogEvent,
+    message: string,
+    detail?: { rawError?: string; targetInstanceId?: MachineId },
+  ): Promise<void>
 }
 
 /** What taking back a step is given. */

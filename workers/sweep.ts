@@ -19,7 +19,9 @@ export async function sweep(
   isUnwanted: (resource: CloudResource) => boolean,
 ): Promise<CloudResource[]> {
   const resources = await cloud.listResources(sourceServerId)
-  const unwanted = resources.filter((resource) => resource.kind !== 'replicationServer' && isUnwanted(resource))
+  const unwanted = resources.filter(
+    (resource) => resource.kind !== 'replicationServer' && isUnwanted(resource),
+  )
   for (const kind of order) {
     for (const resource of unwanted) if (resource.kind === kind) await remove(cloud, resource)
   }
@@ -27,8 +29,15 @@ export async function sweep(
 }
 
 /** Takes back what a task made of one kind of resource: what an undo does. */
-export async function sweepTask({ bench, task }: Pick<UndoContext, 'bench' | 'task'>, kind: CloudResource['kind']): Promise<void> {
-  await sweep(bench.cloud, task.sourceServerId, (resource) => resource.kind === kind && resource.tags[taskTag] === task.taskId)
+export async function sweepTask(
+  { bench, task }: Pick<UndoContext, 'bench' | 'task'>,
+  kind: CloudResource['kind'],
+): Promise<void> {
+  await sweep(
+    bench.cloud,
+    task.sourceServerId,
+    (resource) => resource.kind === kind && resource.tags[taskTag] === task.taskId,
+  )
 }
 
 async function remove(cloud: CloudProvider, resource: CloudResource): Promise<void> {

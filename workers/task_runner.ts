@@ -56,7 +56,8 @@ export class TaskRunner {
     // Each run is an owner of its own: after a loss of Redis the same process may be woken for a task it is still running.
     const held = await HeldTask.take(this.#bench, `${this.#owner}/${++this.#runs}`, taskId)
     if (held === undefined) return 'done'
-    if ('busyUntilMs' in held) return { waitMs: Math.max(1000, held.busyUntilMs - this.#bench.clock().getTime()) }
+    if ('busyUntilMs' in held)
+      return { waitMs: Math.max(1000, held.busyUntilMs - this.#bench.clock().getTime()) }
     const lost = new AbortController()
     const timer = setInterval(() => void this.#renew(held, lost), leaseMs / 4)
     try {
@@ -94,7 +95,8 @@ export class TaskRunner {
         return { waitMs: 0 }
       }
       if (held.task.status === 'UNDOING') await this.#undoStep(held)
-      else if (currentStep(held.task) === undefined) await held.save(end(held.task, 'SUCCEEDED', now(this.#bench)))
+      else if (currentStep(held.task) === undefined)
+        await held.save(end(held.task, 'SUCCEEDED', now(this.#bench)))
       else {
         const result = await this.#runStep(held, signal)
         if (result !== 'done') {
@@ -111,7 +113,8 @@ export class TaskRunner {
   async #endIfUnwanted(held: HeldTask): Promise<void> {
     const { task } = held
     const server = await this.#bench.store.get('server', { id: task.sourceServerId })
-    if (server === undefined) return held.save(end({ ...task, failure: 'The server was deleted' }, 'FAILED', now(this.#bench)))
+    if (server === undefined)
+      return held.save(end({ ...task, failure: 'The server was deleted' }, 'FAILED', now(this.#bench)))
     if (server.value.activeTask?.taskId === task.taskId || task.status === 'UNDOING') return
     await held.save(beginUndo(task, 'The server does not name this work any more'))
   }
@@ -135,7 +138,10 @@ export class TaskRunner {
     }
     if ('waitMs' in result) return result
     if ('redoFrom' in result) {
-      this.#bench.log.warn({ taskId: held.task.taskId, step: name }, `Back to ${result.redoFrom}: ${result.because}`)
+      this.#bench.log.warn(
+        { taskId: held.task.taskId, step: name },
+        `Back to ${result.redoFrom}: ${result.because}`,
+      )
       await held.save(redoFrom(held.task, result.redoFrom))
     } else {
       await held.save(finishStep(held.task, name, result.done, now(this.#bench)))
@@ -150,12 +156,18 @@ export class TaskRunner {
     await held.save(noteFailure(held.task, name, message))
     const { task } = held
     if (task.kind === 'STAGING') {
-      await changeServer(this.#bench, task.sourceServerId, (server) => withStagingTrouble(server, task, message, now(this.#bench)))
+      await changeServer(this.#bench, task.sourceServerId, (server) =>
+        withStagingTrouble(server, task, message, now(this.#bench)),
+      )
     }
     if (!givesUp(task) && isNews) {
       // Nobody gives up here, so the operator must be told what stands in the way.
       await changeServer(this.#bench, task.sourceServerId, (server) =>
-        withEvent(server, now(this.#bench), { type: 'JOB', level: 'ERROR', message: `${message}. Rehost tries again until it succeeds` }),
+        withEvent(server, now(this.#bench), {
+          type: 'JOB',
+          level: 'ERROR',
+          message: `${message}. Rehost tries again until it succeeds`,
+        }),
       )
     }
     const failures = currentStep(task)?.attempts ?? 0
@@ -178,7 +190,10 @@ export class TaskRunner {
       const server = await readServer(this.#bench, task.sourceServerId)
       await this.#steps[name].undo?.({ bench: this.#bench, task, server })
     } catch (error) {
-      this.#bench.log.error({ taskId: task.taskId, step: name, err: error }, `Cannot take back ${name}: ${errorMessage(error)}`)
+      this.#bench.log.error(
+        { taskId: task.taskId, step: name, err: error },
+        `Cannot take back ${name}: ${errorMessage(error)}`,
+      )
       await held.release()
       throw error
     }

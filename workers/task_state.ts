@@ -25,12 +25,21 @@ export function withStep(task: Task, name: string, change: (step: TaskStep) => T
 
 /** `task` with the step begun; its first start is kept, since deadlines count from it. */
 export function beginStep(task: Task, name: string, at: string): Task {
-  return withStep({ ...task, status: 'RUNNING' }, name, (step) => ({ ...step, status: 'RUNNING', startedAt: step.startedAt ?? at }))
+  return withStep({ ...task, status: 'RUNNING' }, name, (step) => ({
+    ...step,
+    status: 'RUNNING',
+    startedAt: step.startedAt ?? at,
+  }))
 }
 
 /** `task` with the step done. */
 export function finishStep(task: Task, name: string, output: StepOutput, at: string): Task {
-  return withStep(task, name, ({ error: _past, ...step }) => ({ ...step, status: 'DONE', output, endedAt: at }))
+  return withStep(task, name, ({ error: _past, ...step }) => ({
+    ...step,
+    status: 'DONE',
+    output,
+    endedAt: at,
+  }))
 }
 
 /** `task` with a failure of the step noted. */
@@ -61,12 +70,18 @@ export function beginUndo(task: Task, failure: string): Task {
 
 /** The step to take back now, last first; undefined when nothing is left. */
 export function stepToUndo(task: Task): TaskStep | undefined {
-  return task.steps.findLast(({ status, endedAt }) => status === 'DONE' || (status === 'FAILED' && endedAt === undefined))
+  return task.steps.findLast(
+    ({ status, endedAt }) => status === 'DONE' || (status === 'FAILED' && endedAt === undefined),
+  )
 }
 
 /** `task` with the step taken back. The one that failed stays FAILED, so that the operator sees where it went wrong. */
 export function finishUndo(task: Task, name: string, at: string): Task {
-  return withStep(task, name, (step) => ({ ...step, status: step.status === 'FAILED' ? 'FAILED' : 'UNDONE', endedAt: at }))
+  return withStep(task, name, (step) => ({
+    ...step,
+    status: step.status === 'FAILED' ? 'FAILED' : 'UNDONE',
+    endedAt: at,
+  }))
 }
 
 /** `task` ended. */

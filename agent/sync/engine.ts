@@ -5,22 +5,24 @@
  */
 import type { DataReplicationError, DataReplicationState } from '../../domain/replication.ts'
 import type { AgentDesired } from '../../wire/control_api.ts'
-import type { Barrier, Status } from '../../wire/message.ts'
+import type { Status } from '../../wire/message.ts'
 import type { Random } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
-import type { PointRequest } from '../consistency/consistency_point.ts'
 import type { FreezePlan } from '../consistency/freeze_plan.ts'
 import type { BlockSource } from '../disk/block_source.ts'
 import type { LineLog } from '../log.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { Tracker } from '../tracking/tracker.ts'
-import type { DiskSync } from './disk_sync.ts'
+import type { SentExtent } from './connection.ts'
+import type { EngineReport } from './replication_report.ts'
 import type { SendCounters } from './sender.ts'
+import type { SessionContext } from './session.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { protocolVersion } from '../../wire/version.ts'
 import { WireError } from '../../wire/wire_error.ts'
 import { backoffMs } from '../backoff.ts'
+import { PointKeeper } from '../consistency/point_keeper.ts'
 import { AlignedPool } from '../disk/aligned_pool.ts'
 import { DiskGoneError } from '../disk/block_source.ts'
 import { Certainty } from './certainty.ts'
@@ -28,6 +30,7 @@ import { DiskSet } from './disk_set.ts'
 import { faultOf } from './faults.ts'
 import { Meter } from './meter.ts'
 import { Reader } from './reader.ts'
+import { reportDisk } from './replication_report.ts'
 import { Scanner } from './scanner.ts'
 import { Sender } from './sender.ts'
 import { Session } from './session.ts'
@@ -90,34 +93,14 @@ export interface Note {
   message: string
 }
 
-/** How replication stands. */
-export interface EngineReport {
-  state: DataReplicationState
-  isConnected: boolean
-  firstByteAtMs: number | undefined
-  lastConsistentAtMs: number | undefined
-  lagMs: number | null
-  backlogBytes: number
-  bytesPerSecond: number
-  sentBytes: number
-  rescanEpoch: number
-  disks: {
-    diskIndex: number
-    sizeBytes: number
-    replicatedBytes: number
-    rescannedBytes: number
-    scannedBytes: number
-    backlogBytes: number
-    rescans: number
-    tracker: { kind: string; reason: string }
-  }[]
-  consistencyFailure: { consistencyPointId: string; reason: string } | undefined
-  error: DataReplicationError | undefined
-}
-
 /** What of the gateway's wishes ends a session when it changes. */
 function sessionKey({ mode, replicator, disks }: AgentDesired): string {
   return JSON.stringify({ mode, replicator, disks })
+}
+
+/** Blocks of one disk among extents. */
+function blocksOf(extents: readonly SentExtent[], diskIndex: number): number {
+  return extents.reduce((sum, extent) => (extent.diskIndex === diskIndex ? sum + extent.blockCount : sum), 0)
 }
 
 /** The engine. One per run of the agent. */
@@ -144,10 +127,7 @@ export class Engine {
   #fault: DataReplicationError | undefined
   #hasDiskFault = false
   #rescanEpoch: number | undefined
-  #point: PointRequest | undefined
-  #donePoint: string | undefined
-  #sentBarrier: Barrier | undefined
-  #consistencyFailure: { consistencyPointId: string; reason: string } | undefined
+  readonly #points: PointKeeper
   #notes: Note[] = []
 
   constructor(context: EngineContext) {
@@ -171,6 +151,7 @@ export class Engine {
     this.#throttle = new Throttle(clock)
     this.#meter = new Meter(clock)
     this.#certainty = new Certainty(clock)
+    this.#points = new PointKeeper(clock)
     this.#disconnectedAtMs = clock.monotonicMs()
   }
 
@@ -180,7 +161,9 @@ export class Engine {
     this.#desired = desired
     this.#throttle.setBitsPerSecond(desired.throttleBitsPerSecond)
     this.#applyRescan(desired.rescanEpoch)
-    this.#applyPoint(desired.consistencyPoint)
+    if (this.#points.apply(desired.consistencyPoint)) {
+      this.#context.log.info(`Consistency point ${desired.consistencyPoint?.consistencyPointId} is asked for`)
+    }
     if (before !== undefined && sessionKey(before) === sessionKey(desired)) return
     this.#failures = 0
     this.#sessionStop?.abort(new Error('The gateway wants something else'))
@@ -219,7 +202,8 @@ export class Engine {
 
   /** How it stands now. */
   report(): EngineReport {
-    const disks = this.#disks.all.map((disk) => this.#reportDisk(disk))
+    const onTheWay = this.#session?.sender.unacknowledged() ?? []
+    const disks = this.#disks.all.map((disk) => reportDisk(disk, blocksOf(onTheWay, disk.diskIndex)))
     return {
       state: this.#state,
       isConnected: this.#session !== undefined,
@@ -231,7 +215,7 @@ export class Engine {
       sentBytes: this.#counters.sentBytes,
       rescanEpoch: this.#rescanEpoch ?? 0,
       disks,
-      consistencyFailure: this.#consistencyFailure,
+      consistencyFailure: this.#points.failure,
       error: this.#currentFault(),
     }
   }
@@ -333,7 +317,7 @@ export class Engine {
       if (contents === 'EMPTY' && memory.isComplete(disk.volumeId))
         await memory.setComplete(disk.volumeId, false)
       if (!isEmptied) continue
-      this.#sentBarrier = undefined
+      this.#points.sentBarrier = undefined
       this.#note(
         'WARNING',
         `The copy of ${disk.deviceName} is empty, though blocks of it were durable; it is copied again`,
@@ -417,32 +401,8 @@ export class Engine {
     for (const disk of this.#disks.all) disk.loseCertainty(this.#context.clock.monotonicMs())
   }
 
-  #applyPoint(point: AgentDesired['consistencyPoint']): void {
-    if (point === undefined) {
-      this.#point = undefined
-      this.#consistencyFailure = undefined
-      return
-    }
-    if (
-      point.consistencyPointId === this.#point?.consistencyPointId ||
-      point.consistencyPointId === this.#donePoint
-    )
-      return
-    const { clock } = this.#context
-    // The gateway's clock and this one may differ: the time left is bounded on both sides.
-    const leftMs = Math.min(120_000, Math.max(5000, Date.parse(point.expiresAt) - clock.nowMs()))
-    this.#consistencyFailure = undefined
-    this.#point = {
-      consistencyPointId: point.consistencyPointId,
-      maxFreezeMs: point.maxFreezeMs,
-      deadlineMs: clock.monotonicMs() + leftMs,
-    }
-    this.#context.log.info(`Consistency point ${point.consistencyPointId} is asked for`)
-  }
-
-  #sessionContext() {
+  #sessionContext(): SessionContext {
     const { clock, log, run } = this.#context
-    const engine = this
     return {
       clock,
       log,
@@ -451,46 +411,11 @@ export class Engine {
       reader: this.#reader,
       scanner: this.#scanner,
       certainty: this.#certainty,
+      points: this.#points,
       planFreeze: () => this.#context.planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
-      note: (level: Note['level'], message: string) => this.#note(level, message),
-      pendingPoint: () => this.#point,
-      pointDone: (consistencyPointId: string, failure?: string) =>
-        this.#pointDone(consistencyPointId, failure),
-      get sentBarrier() {
-        return engine.#sentBarrier
-      },
-      set sentBarrier(barrier: Barrier | undefined) {
-        engine.#sentBarrier = barrier
-      },
-    }
-  }
-
-  #pointDone(consistencyPointId: string, reason: string | undefined): void {
-    if (this.#point?.consistencyPointId !== consistencyPointId) return
-    this.#point = undefined
-    this.#donePoint = consistencyPointId
-    if (reason !== undefined) this.#consistencyFailure = { consistencyPointId, reason: reason.slice(0, 1000) }
-    this.#context.onChange()
-  }
-
-  #reportDisk(disk: DiskSync): EngineReport['disks'][number] {
-    const onTheWay = (this.#session?.sender.unacknowledged() ?? [])
-      .filter((extent) => extent.diskIndex === disk.diskIndex)
-      .reduce((sum, extent) => sum + extent.blockCount, 0)
-    const outstanding = disk.dirty.count + disk.blocksInHand + onTheWay + disk.unreadableCount
-    const unscanned = disk.isKnown ? disk.unscannedBlocks : disk.blockCount
-    const backlogBytes = Math.min(disk.sizeBytes, (outstanding + unscanned) * blockSizeBytes)
-    return {
-      diskIndex: disk.diskIndex,
-      sizeBytes: disk.sizeBytes,
-      replicatedBytes: disk.isInitialSyncDone
-        ? disk.sizeBytes - Math.min(disk.sizeBytes, outstanding * blockSizeBytes)
-        : Math.max(0, disk.sizeBytes - backlogBytes),
-      rescannedBytes: disk.rescans > 0 ? disk.scannedBytes : 0,
-      scannedBytes: disk.scannedBytes,
-      backlogBytes,
-      rescans: disk.rescans,
-      tracker: { kind: disk.tracker.kind, reason: disk.tracker.reason },
+      note: (level, message) => this.#note(level, message),
+      onChange: () => this.#context.onChange(),
+      onTurn: () => this.#updateState(),
     }
   }
 
@@ -513,7 +438,7 @@ export class Engine {
       hasDiskFault: this.#hasDiskFault,
       isInitialSync: disks.some((disk) => !disk.isInitialSyncDone),
       isRescanning: disks.some((disk) => disk.scan?.purpose === 'RESCAN'),
-      isReachingConsistencyPoint: this.#point !== undefined,
+      isReachingConsistencyPoint: this.#points.pending !== undefined,
       backlogBytes: report.backlogBytes,
       lagMs: report.lagMs,
       current: this.#state,

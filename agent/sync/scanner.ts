@@ -11,7 +11,6 @@ import { blockSizeBytes } from '../../domain/units.ts'
 import { hashBytes } from '../../wire/message.ts'
 import { blockHashes, unknownHash } from '../../wire/hash.ts'
 import { UnreadableSectorError } from '../disk/block_source.ts'
-import { regionBlocks } from './sender.ts'
 
 /** Blocks read at a time. */
 const readBlocks = 16
@@ -19,7 +18,13 @@ const readBlocks = 16
 /** Extents of a blank volume on their way at once: reading, hashing, compressing and sending overlap. */
 const extentsAtOnce = 4
 
-/** Moves the scan of one disk on, a region at a time. */
+/**
+ * Blocks dealt with in one step: 16 MiB. A slow source needs seconds for it, and between steps the trackers are asked, points are reached and
+ * progress shows.
+ */
+const stepBlocks = 256
+
+/** Moves the scan of one disk on, a step at a time. */
 export class Scanner {
   readonly #reader: Reader
   readonly #pool: AlignedPool
@@ -30,14 +35,14 @@ export class Scanner {
   }
 
   /**
-   * Deals with the next region of the scan under way: up to 256 MiB, up to a border of regions.
+   * Deals with the next blocks of the scan under way.
    * @throws whatever reading or the session throws; the cursor then stays before what is not dealt with.
    */
   async step(disk: DiskSync, sender: Sender): Promise<void> {
     const scan = disk.scan
     if (scan === undefined) return
     const firstBlock = scan.cursor
-    const end = Math.min(disk.blockCount, (Math.floor(firstBlock / regionBlocks) + 1) * regionBlocks)
+    const end = Math.min(disk.blockCount, (Math.floor(firstBlock / stepBlocks) + 1) * stepBlocks)
     const region = { firstBlock, blockCount: end - firstBlock }
     if (scan.mode === 'BLANK') await this.#sendRegion(disk, sender, region)
     else scan.differences += await this.#compareRegion(disk, sender, region)

@@ -130,7 +130,7 @@ export class Sender {
   async sendExtent(extent: ExtentToSend): Promise<void> {
     const runs = splitRuns(extent)
     const encoded = Promise.all(
-      runs.map((run) => (run.isZero ? undefined : this.#compression.encode(run.bytes))),
+      runs.map((run) => (run.isZero ? Promise.resolve(undefined) : this.#compression.encode(run.bytes))),
     )
     // It is awaited below, perhaps later than it fails.
     encoded.catch(() => undefined)

@@ -5,6 +5,7 @@
 import type { Barrier } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import type { PointContext, PointRequest } from '../consistency/consistency_point.ts'
+import type { PointKeeper } from '../consistency/point_keeper.ts'
 import type { FreezePlan } from '../consistency/freeze_plan.ts'
 import type { LineLog } from '../log.ts'
 import type { CommandRunner } from '../run_command.ts'
@@ -33,14 +34,13 @@ export interface SessionContext {
   reader: Reader
   scanner: Scanner
   certainty: Certainty
+  points: PointKeeper
   planFreeze(): Promise<FreezePlan | undefined>
   note(level: 'INFO' | 'WARNING' | 'ERROR', message: string): void
-  /** The consistency point asked for and not yet dealt with. */
-  pendingPoint(): PointRequest | undefined
-  /** The barrier that was sent without hearing an answer. */
-  sentBarrier: Barrier | undefined
-  /** The point is reached, or cannot be. */
-  pointDone(consistencyPointId: string, failure?: string): void
+  /** Something worth a heartbeat at once has happened. */
+  onChange(): void
+  /** A turn is over: figures and state may have changed. */
+  onTurn(): void
 }
 
 /** One session. */
@@ -60,6 +60,7 @@ export class Session {
     await this.#repeatBarrier()
     while (!this.#signal.aborted) {
       const isIdle = await this.turn()
+      this.#context.onTurn()
       if (isIdle) await this.#context.clock.sleep(idleMs, this.#signal)
     }
   }
@@ -129,22 +130,22 @@ export class Session {
 
   /** A barrier whose answer was lost is repeated first of all: nothing was sent since, so it names the same moment. */
   async #repeatBarrier(): Promise<void> {
-    const barrier = this.#context.sentBarrier
+    const barrier = this.#context.points.sentBarrier
     if (barrier === undefined) return
-    if (this.#context.pendingPoint()?.consistencyPointId === barrier.consistencyPointId)
+    if (this.#context.points.pending?.consistencyPointId === barrier.consistencyPointId)
       await this.#sendBarrier(barrier)
-    else this.#context.sentBarrier = undefined
+    else this.#context.points.sentBarrier = undefined
   }
 
   async #sendBarrier(barrier: Barrier): Promise<void> {
-    this.#context.sentBarrier = barrier
+    this.#context.points.sentBarrier = barrier
     const reached = this.#sender.barrier(barrier).then(() => true)
     const isReached = await Promise.race([reached, this.#whileWanted(barrier.consistencyPointId)])
     // An answer that comes after all has nobody waiting for it.
     reached.catch(() => undefined)
-    this.#context.sentBarrier = undefined
+    this.#context.points.sentBarrier = undefined
     if (!isReached) return
-    this.#context.pointDone(barrier.consistencyPointId)
+    this.#finishPoint(barrier.consistencyPointId)
     const how =
       barrier.method === 'FROZEN'
         ? `file systems frozen for ${Math.round(barrier.frozenMs)} ms`
@@ -152,16 +153,21 @@ export class Session {
     this.#context.note('INFO', `Consistency point ${barrier.consistencyPointId} reached, ${how}`)
   }
 
+  #finishPoint(consistencyPointId: string, failure?: string): void {
+    this.#context.points.finish(consistencyPointId, failure)
+    this.#context.onChange()
+  }
+
   /** Resolves with false once the gateway no longer asks for the point. */
   async #whileWanted(consistencyPointId: string): Promise<false> {
-    while (!this.#signal.aborted && this.#context.pendingPoint()?.consistencyPointId === consistencyPointId) {
+    while (!this.#signal.aborted && this.#context.points.pending?.consistencyPointId === consistencyPointId) {
       await this.#context.clock.sleep(200)
     }
     return false
   }
 
   async #reachPoint(isScanning: boolean): Promise<void> {
-    const request = this.#context.pendingPoint()
+    const request = this.#context.points.pending
     if (request === undefined) return
     const { clock } = this.#context
     try {
@@ -175,7 +181,7 @@ export class Session {
       await this.#sendBarrier(barrier)
     } catch (error) {
       if (!(error instanceof ConsistencyError)) throw error
-      this.#context.pointDone(request.consistencyPointId, error.message)
+      this.#finishPoint(request.consistencyPointId, error.message)
       this.#context.log.warning(`Consistency point ${request.consistencyPointId} failed: ${error.message}`)
     }
   }
@@ -195,7 +201,7 @@ export class Session {
       pass: (disk) => this.#wholePass(disk),
       isWanted: () =>
         !this.#signal.aborted &&
-        this.#context.pendingPoint()?.consistencyPointId === request.consistencyPointId,
+        this.#context.points.pending?.consistencyPointId === request.consistencyPointId,
     }
   }
 

@@ -220,7 +220,9 @@ export class Demo {
     const { installCommand } = await this.api.post<NewToken>('/tokens', { uses: 1 })
     say(`  ${installCommand}`)
     const installed = await this.source.guestExec(installCommand)
-    if (installed.exitCode !== 0) {
+    for (const line of installed.stdout.trimEnd().split('\n')) say(`  ${line}`)
+    // A pipe into sh ends well even if the download before it failed; then there is no word of the agent.
+    if (installed.exitCode !== 0 || installed.stdout === '') {
       throw new Error(`The install command failed on the source with exit code ${installed.exitCode}:\n${installed.stdout}${installed.stderr}`)
     }
     this.#serverId = await pollUntil('the agent has enrolled', { timeoutMs: minutes(2), signal }, async () => {

@@ -6,10 +6,8 @@ import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { agentDownloadName } from '../../wire/install_script.ts'
 import { Refusal } from '../problem.ts'
-
-/** The agent's file for the one platform there is so far. */
-export const agentFileName = 'rehost-agent-linux-x64.gz'
 
 /** The agent as built. */
 export interface AgentDownloads {
@@ -28,7 +26,7 @@ export class FolderDownloads implements AgentDownloads {
   }
 
   async sha256(): Promise<string> {
-    const file = join(this.#folder, `${agentFileName}.sha256`)
+    const file = join(this.#folder, `${agentDownloadName}.sha256`)
     const text = await readFile(file, 'utf8').catch((error: unknown) => refuseUnbuilt(file, error))
     const [digest = ''] = text.trim().split(/\s+/)
     if (!/^[0-9a-f]{64}$/.test(digest))
@@ -37,7 +35,7 @@ export class FolderDownloads implements AgentDownloads {
   }
 
   async file(): Promise<{ body: ReadableStream<Uint8Array>; sizeBytes: number }> {
-    const file = join(this.#folder, agentFileName)
+    const file = join(this.#folder, agentDownloadName)
     const { size } = await stat(file).catch((error: unknown) => refuseUnbuilt(file, error))
     return { body: Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array>, sizeBytes: size }
   }

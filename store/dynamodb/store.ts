@@ -49,8 +49,14 @@ export class DynamoStore implements Store {
   }
 
   async create<K extends Kind>(kind: K, key: Key, value: Entities[K]): Promise<number> {
-    const put = { TableName: this.#table, Item: itemOf(kind, key, 1, value), ConditionExpression: 'attribute_not_exists(pk)' }
-    await this.#conditional(`create ${kind} ${key.id}: it exists`, () => this.#client.send(new PutItemCommand(put)))
+    const put = {
+      TableName: this.#table,
+      Item: itemOf(kind, key, 1, value),
+      ConditionExpression: 'attribute_not_exists(pk)',
+    }
+    await this.#conditional(`create ${kind} ${key.id}: it exists`, () =>
+      this.#client.send(new PutItemCommand(put)),
+    )
     return 1
   }
 
@@ -76,7 +82,9 @@ export class DynamoStore implements Store {
             ExpressionAttributeValues: marshall({ ':revision': revision }),
           }
     const command = new DeleteItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ...condition })
-    await this.#conditional(`remove ${kind} ${key.id} at revision ${revision}: it has another`, () => this.#client.send(command))
+    await this.#conditional(`remove ${kind} ${key.id} at revision ${revision}: it has another`, () =>
+      this.#client.send(command),
+    )
   }
 
   async list<K extends Kind>(kind: K, options: ListOptions = {}): Promise<Page<Entities[K]>> {
@@ -98,7 +106,8 @@ export class DynamoStore implements Store {
         }),
       )
       for (const item of Items) {
-        if (items.length === limit) return { items, ...(startId === undefined ? {} : { cursor: encodeCursor(startId) }) }
+        if (items.length === limit)
+          return { items, ...(startId === undefined ? {} : { cursor: encodeCursor(startId) }) }
         items.push(read<K>(item))
         startId = (unmarshall(item) as StoredItem).sk
       }
@@ -119,7 +128,8 @@ export class DynamoStore implements Store {
     try {
       await send()
     } catch (error) {
-      if (error instanceof ConditionalCheckFailedException) throw new RevisionConflictError(`Cannot ${what}`, { cause: error })
+      if (error instanceof ConditionalCheckFailedException)
+        throw new RevisionConflictError(`Cannot ${what}`, { cause: error })
       throw error
     }
   }
@@ -137,7 +147,9 @@ function itemOf(kind: Kind, key: Key, revision: number, value: unknown): Record<
   const body = JSON.stringify(value)
   const bodyBytes = Buffer.byteLength(body)
   if (bodyBytes > maxBodyBytes) {
-    throw new PermanentError(`Cannot store ${kind} ${key.id}: ${bodyBytes} bytes are more than an item may have (${maxBodyBytes})`)
+    throw new PermanentError(
+      `Cannot store ${kind} ${key.id}: ${bodyBytes} bytes are more than an item may have (${maxBodyBytes})`,
+    )
   }
   return { ...keyOf(kind, key), ...marshall({ rev: revision, body }) }
 }

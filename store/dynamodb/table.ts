@@ -12,7 +12,12 @@
  * partitions by sort key on its own; installations stay far below its limits (10,000 servers write about 1,000 items a second at most).
  * @module
  */
-import { CreateTableCommand, DescribeTableCommand, ResourceInUseException, ResourceNotFoundException } from '@aws-sdk/client-dynamodb'
+import {
+  CreateTableCommand,
+  DescribeTableCommand,
+  ResourceInUseException,
+  ResourceNotFoundException,
+} from '@aws-sdk/client-dynamodb'
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -29,7 +34,10 @@ export async function ensureTable(client: DynamoDBClient, table: string): Promis
   for (;;) {
     const status = await tableStatus(client, table)
     if (status === 'ACTIVE') return
-    if (Date.now() > deadline) throw new Error(`Table ${table} is ${status ?? 'missing'} after ${activeTimeoutMs / 1000} s, not ACTIVE`)
+    if (Date.now() > deadline)
+      throw new Error(
+        `Table ${table} is ${status ?? 'missing'} after ${activeTimeoutMs / 1000} s, not ACTIVE`,
+      )
     await sleep(200)
   }
 }

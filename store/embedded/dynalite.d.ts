@@ -6,5 +6,10 @@ declare module 'dynalite' {
   import type { Server } from 'node:http'
 
   /** An HTTP server that speaks DynamoDB's protocol and keeps its tables under `path`. */
-  export default function dynalite(options: { path: string; createTableMs: number; deleteTableMs: number; updateTableMs: number }): Server
+  export default function dynalite(options: {
+    path: string
+    createTableMs: number
+    deleteTableMs: number
+    updateTableMs: number
+  }): Server
 }

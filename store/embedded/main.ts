@@ -17,7 +17,9 @@ server.once('error', (error) => {
   )
   process.exit(1)
 })
-server.listen(config.port, config.host, () => process.stdout.write(`Listening on ${config.host}:${config.port}\n`))
+server.listen(config.port, config.host, () =>
+  process.stdout.write(`Listening on ${config.host}:${config.port}\n`),
+)
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {

@@ -28,7 +28,8 @@ export class MemoryStore implements Store {
   }
 
   async create<K extends Kind>(kind: K, key: Key, value: Entities[K]): Promise<number> {
-    if (this.#kind(kind).has(nameOf(key))) throw new RevisionConflictError(`Cannot create ${kind} ${key.id}: it exists`)
+    if (this.#kind(kind).has(nameOf(key)))
+      throw new RevisionConflictError(`Cannot create ${kind} ${key.id}: it exists`)
     this.#write(kind, key, 1, value)
     return 1
   }
@@ -78,11 +79,18 @@ export class MemoryStore implements Store {
   #check(kind: Kind, key: Key, revision: number): void {
     const stored = this.#kind(kind).get(nameOf(key))?.revision
     if (stored === revision) return
-    throw new RevisionConflictError(`Cannot write ${kind} ${key.id} at revision ${revision}: it is at ${stored ?? 'none'}`)
+    throw new RevisionConflictError(
+      `Cannot write ${kind} ${key.id} at revision ${revision}: it is at ${stored ?? 'none'}`,
+    )
   }
 
   #write<K extends Kind>(kind: K, key: Key, revision: number, value: Entities[K]): void {
-    this.#kind(kind).set(nameOf(key), { parent: key.parent ?? '', id: key.id, revision, json: JSON.stringify(value) })
+    this.#kind(kind).set(nameOf(key), {
+      parent: key.parent ?? '',
+      id: key.id,
+      revision,
+      json: JSON.stringify(value),
+    })
   }
 }
 

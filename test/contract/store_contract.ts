@@ -61,14 +61,19 @@ export function storeContract(name: string, open: () => Promise<Store>, close: (
       expect(await store.replace('token', { id: 'tok-replace' }, 1, sampleToken('tok-replace', 2))).toBe(2)
       const late = store.replace('token', { id: 'tok-replace' }, 1, sampleToken('tok-replace', 0))
       await expect(late).rejects.toBeInstanceOf(RevisionConflictError)
-      expect(await store.get('token', { id: 'tok-replace' })).toEqual({ value: sampleToken('tok-replace', 2), revision: 2 })
+      expect(await store.get('token', { id: 'tok-replace' })).toEqual({
+        value: sampleToken('tok-replace', 2),
+        revision: 2,
+      })
       const missing = store.replace('token', { id: 'tok-missing' }, 1, sampleToken('tok-missing'))
       await expect(missing).rejects.toBeInstanceOf(RevisionConflictError)
     })
 
     it('remove() takes the item, once or many times, and respects a revision', async () => {
       await store.create('token', { id: 'tok-remove' }, sampleToken('tok-remove'))
-      await expect(store.remove('token', { id: 'tok-remove' }, 7)).rejects.toBeInstanceOf(RevisionConflictError)
+      await expect(store.remove('token', { id: 'tok-remove' }, 7)).rejects.toBeInstanceOf(
+        RevisionConflictError,
+      )
       await store.remove('token', { id: 'tok-remove' }, 1)
       await store.remove('token', { id: 'tok-remove' }, 1)
       await store.remove('token', { id: 'tok-remove' })
@@ -78,7 +83,11 @@ export function storeContract(name: string, open: () => Promise<Store>, close: (
     it('keeps kinds and parents apart', async () => {
       const at = '2026-01-01T00:00:00Z'
       for (const parent of ['job-a', 'job-b']) {
-        await store.create('jobLog', { parent, id: '1' }, { jobId: parent as never, logId: '1', at, event: 'JOB_START', message: parent })
+        await store.create(
+          'jobLog',
+          { parent, id: '1' },
+          { jobId: parent as never, logId: '1', at, event: 'JOB_START', message: parent },
+        )
       }
       const page = await store.list('jobLog', { parent: 'job-b' })
       expect(page.items.map(({ value }) => value.message)).toEqual(['job-b'])
@@ -89,29 +98,48 @@ export function storeContract(name: string, open: () => Promise<Store>, close: (
     it('mutate() of fifty writers at once counts every one', async () => {
       await store.create('token', { id: 'tok-race' }, sampleToken('tok-race', 0))
       const bump = () =>
-        mutate(store, 'token', { id: 'tok-race' }, (token) => ({ ...token, usesLeft: token.usesLeft + 1 }), 200)
+        mutate(
+          store,
+          'token',
+          { id: 'tok-race' },
+          (token) => ({ ...token, usesLeft: token.usesLeft + 1 }),
+          200,
+        )
       await Promise.all(Array.from({ length: 50 }, bump))
-      expect(await store.get('token', { id: 'tok-race' })).toEqual({ value: sampleToken('tok-race', 50), revision: 51 })
+      expect(await store.get('token', { id: 'tok-race' })).toEqual({
+        value: sampleToken('tok-race', 50),
+        revision: 51,
+      })
     })
 
     it('mutate() writes nothing when nothing changes, and throws for what is missing', async () => {
       await store.create('token', { id: 'tok-same' }, sampleToken('tok-same'))
       expect((await mutate(store, 'token', { id: 'tok-same' }, (token) => token)).revision).toBe(1)
       expect((await mutate(store, 'token', { id: 'tok-same' }, () => undefined)).revision).toBe(1)
-      await expect(mutate(store, 'token', { id: 'tok-gone' }, (token) => token)).rejects.toBeInstanceOf(NotFoundError)
+      await expect(mutate(store, 'token', { id: 'tok-gone' }, (token) => token)).rejects.toBeInstanceOf(
+        NotFoundError,
+      )
     })
 
     it('list() pages through 250 items in both directions, each once', async () => {
       const ids = Array.from({ length: 250 }, (_, index) => String(index).padStart(6, '0'))
       const at = '2026-01-01T00:00:00Z'
       for (const id of ids) {
-        await store.create('jobLog', { parent: 'job-long', id }, { jobId: 'job-long' as never, logId: id, at, event: 'JOB_START', message: id })
+        await store.create(
+          'jobLog',
+          { parent: 'job-long', id },
+          { jobId: 'job-long' as never, logId: id, at, event: 'JOB_START', message: id },
+        )
       }
       const collect = async (options: ListOptions): Promise<string[]> => {
         const found: string[] = []
         let cursor: string | undefined
         do {
-          const page = await store.list('jobLog', { parent: 'job-long', ...options, ...(cursor === undefined ? {} : { cursor }) })
+          const page = await store.list('jobLog', {
+            parent: 'job-long',
+            ...options,
+            ...(cursor === undefined ? {} : { cursor }),
+          })
           found.push(...page.items.map(({ value }) => value.logId))
           cursor = page.cursor
         } while (cursor !== undefined)
@@ -125,9 +153,13 @@ export function storeContract(name: string, open: () => Promise<Store>, close: (
     })
 
     it('list() refuses page sizes and cursors that make no sense', async () => {
-      await expect(store.list('jobLog', { parent: 'job-long', limit: 0 })).rejects.toThrow('Cannot list 0 items')
+      await expect(store.list('jobLog', { parent: 'job-long', limit: 0 })).rejects.toThrow(
+        'Cannot list 0 items',
+      )
       await expect(store.list('jobLog', { parent: 'job-long', limit: 1001 })).rejects.toThrow('1 to 1000')
-      await expect(store.list('jobLog', { parent: 'job-long', cursor: '*' })).rejects.toThrow('Cannot read the cursor')
+      await expect(store.list('jobLog', { parent: 'job-long', cursor: '*' })).rejects.toThrow(
+        'Cannot read the cursor',
+      )
     })
   })
 }

@@ -51,7 +51,9 @@ describe('DynamoDB store on the embedded endpoint', () => {
   it('refuses an item that DynamoDB could not hold', async () => {
     const own = crashing.store()
     const huge = { name: 'settings', value: 'x'.repeat(400_000) }
-    await expect(own.create('setting', { id: 'settings' }, huge)).rejects.toThrow(/more than an item may have/)
+    await expect(own.create('setting', { id: 'settings' }, huge)).rejects.toThrow(
+      /more than an item may have/,
+    )
     await own.close()
   })
 })

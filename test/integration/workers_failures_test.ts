@@ -84,41 +84,51 @@ describe('each step', () => {
     const server = await world.server()
     expect(server.lifecycle.state).toBe('READY_FOR_TEST')
     expect(server.launchedInstance).toBeUndefined()
-    expect(server.consistencyRequest?.state).not.toMatch(/REQUESTED|REACHED/)
+    expect(['REQUESTED', 'REACHED']).not.toContain(server.consistencyRequest?.state)
     expect(await world.resources()).toEqual(staged)
     const task = (await world.store.get('task', { id: String(asked.activeTask?.taskId) }))?.value
     expect(task?.status).toBe('FAILED')
     expect(task?.failure).toBe(`No ${name} here`)
     const position = stepNames('LAUNCH').indexOf(name)
     expect(task?.steps.map(({ status }) => status)).toEqual(
-      stepNames('LAUNCH').map((_, index) => (index < position ? 'UNDONE' : index === position ? 'FAILED' : 'SKIPPED')),
+      stepNames('LAUNCH').map((_, index) =>
+        index < position ? 'UNDONE' : index === position ? 'FAILED' : 'SKIPPED',
+      ),
     )
     const job = (await world.store.get('job', { id: String(asked.activeTask?.jobId) }))?.value
-    expect(job).toMatchObject({ status: 'COMPLETED', participatingServers: [{ launchStatus: 'FAILED', failure: `No ${name} here` }] })
+    expect(job).toMatchObject({
+      status: 'COMPLETED',
+      participatingServers: [{ launchStatus: 'FAILED', failure: `No ${name} here` }],
+    })
   })
 
-  it.each(stepNames('STAGING'))('failing for good in %s leaves no staging area, says why, and is tried again', async (name) => {
-    world = await WorkerWorld.make()
-    world.steps = failingAt(name, new PermanentError(`No ${name} here`))
-    await world.work()
-    const server = await world.server()
-    expect(await world.resources()).toEqual(nothing)
-    expect((await world.store.list('replicationServer')).items).toEqual([])
-    expect((await world.store.list('token')).items).toEqual([])
-    expect(server.replication.replicationServerId).toBeUndefined()
-    expect(server.disks[0]?.volumeId).toBeUndefined()
-    if (name !== 'pair-with-agent') {
-      expect(server.replication.state).toBe('STALLED')
-      expect(server.replication.error?.rawError).toBe(`No ${name} here`)
-      expect(server.replication.initiation.steps.filter(({ status }) => status === 'FAILED')).toHaveLength(1)
-    }
-    world.steps = steps
-    await world.reconcileAfter(61_000)
-    await world.work()
-    expect((await world.server()).replication).toMatchObject({ state: 'INITIATING' })
-    expect((await world.server()).replication.error).toBeUndefined()
-    expect(await world.resources()).toEqual(staged)
-  })
+  it.each(stepNames('STAGING'))(
+    'failing for good in %s leaves no staging area, says why, and is tried again',
+    async (name) => {
+      world = await WorkerWorld.make()
+      world.steps = failingAt(name, new PermanentError(`No ${name} here`))
+      await world.work()
+      const server = await world.server()
+      expect(await world.resources()).toEqual(nothing)
+      expect((await world.store.list('replicationServer')).items).toEqual([])
+      expect((await world.store.list('token')).items).toEqual([])
+      expect(server.replication.replicationServerId).toBeUndefined()
+      expect(server.disks[0]?.volumeId).toBeUndefined()
+      if (name !== 'pair-with-agent') {
+        expect(server.replication.state).toBe('STALLED')
+        expect(server.replication.error?.rawError).toBe(`No ${name} here`)
+        expect(server.replication.initiation.steps.filter(({ status }) => status === 'FAILED')).toHaveLength(
+          1,
+        )
+      }
+      world.steps = steps
+      await world.reconcileAfter(61_000)
+      await world.work()
+      expect((await world.server()).replication).toMatchObject({ state: 'INITIATING' })
+      expect((await world.server()).replication.error).toBeUndefined()
+      expect(await world.resources()).toEqual(staged)
+    },
+  )
 
   it('that takes things away is tried until it succeeds, and the operator is told once', async () => {
     await ready()
@@ -130,33 +140,45 @@ describe('each step', () => {
       ...steps,
       'remove-staging': {
         ...step,
-        run: (context) => (++tries <= 20 ? Promise.reject(new PermanentError('The cloud says no')) : step.run(context)),
+        run: (context) =>
+          ++tries <= 20 ? Promise.reject(new PermanentError('The cloud says no')) : step.run(context),
       },
     }
     await world.act('DISCONNECT')
     await world.work()
     expect(tries).toBeGreaterThan(20)
     expect(await world.resources()).toEqual(nothing)
-    const told = (await world.server()).outbox.filter(({ message }) => message.startsWith('The cloud says no'))
+    const told = (await world.server()).outbox.filter(({ message }) =>
+      message.startsWith('The cloud says no'),
+    )
     expect(told).toHaveLength(1)
   })
 })
 
 describe('trouble with the cloud', () => {
-  const operations: CloudOperation[] = ['createSnapshot', 'createImage', 'openImage', 'launchMachine', 'describeMachine', 'consoleText']
-  it.each(operations.flatMap((operation) => [{ operation, when: 'before' as const }, { operation, when: 'after' as const }]))(
-    'once in $operation, $when its effect, is got over',
-    async ({ operation, when }) => {
-      await ready()
-      const plan: PlannedFailure[] = [{ operation, when, error: new Error('Throttled') }]
-      world.bench.cloud = failing(world.cloud, plan)
-      await world.act('START_TEST')
-      await world.work()
-      expect(plan).toEqual([])
-      expect((await world.server()).launchedInstance?.firstBoot).toBe('SUCCEEDED')
-      expect(await world.resources()).toEqual(launched)
-    },
-  )
+  const operations: CloudOperation[] = [
+    'createSnapshot',
+    'createImage',
+    'openImage',
+    'launchMachine',
+    'describeMachine',
+    'consoleText',
+  ]
+  it.each(
+    operations.flatMap((operation) => [
+      { operation, when: 'before' as const },
+      { operation, when: 'after' as const },
+    ]),
+  )('once in $operation, $when its effect, is got over', async ({ operation, when }) => {
+    await ready()
+    const plan: PlannedFailure[] = [{ operation, when, error: new Error('Throttled') }]
+    world.bench.cloud = failing(world.cloud, plan)
+    await world.act('START_TEST')
+    await world.work()
+    expect(plan).toEqual([])
+    expect((await world.server()).launchedInstance?.firstBoot).toBe('SUCCEEDED')
+    expect(await world.resources()).toEqual(launched)
+  })
 })
 
 describe('a launch', () => {
@@ -181,7 +203,9 @@ describe('a launch', () => {
     const asked = server.outbox.filter(({ message }) => message.endsWith('asked for'))
     expect(asked).toHaveLength(3)
     expect(new Set(asked.map(({ detail }) => detail['consistencyPointId'])).size).toBe(3)
-    expect(server.outbox.findLast(({ type }) => type === 'LAUNCH')?.message).toMatch(/No consistent snapshot in 3 attempts/)
+    expect(server.outbox.findLast(({ type }) => type === 'LAUNCH')?.message).toMatch(
+      /No consistent snapshot in 3 attempts/,
+    )
     expect(await world.resources()).toEqual(staged)
   })
 
@@ -219,7 +243,11 @@ describe('a launch', () => {
 
   it('waits for what must answer, and fails at its time limit with what was missing', async () => {
     await ready()
-    await world.configure((launch) => ({ ...launch, bootTimeoutSeconds: 30, httpChecks: [{ port: 80, path: '/', contains: 'shop' }] }))
+    await world.configure((launch) => ({
+      ...launch,
+      bootTimeoutSeconds: 30,
+      httpChecks: [{ port: 80, path: '/', contains: 'shop' }],
+    }))
     const asked = await world.act('START_TEST')
     await world.work()
     const job = (await world.store.get('job', { id: String(asked.activeTask?.jobId) }))?.value
@@ -241,7 +269,10 @@ describe('ends', () => {
     expect(await world.resources()).toEqual(staged)
     for (const id of [asked.activeTask?.jobId, reverted.activeTask?.jobId]) {
       const job = (await world.store.get('job', { id: String(id) }))?.value
-      expect(job).toMatchObject({ status: 'COMPLETED', participatingServers: [{ launchStatus: 'TERMINATED' }] })
+      expect(job).toMatchObject({
+        status: 'COMPLETED',
+        participatingServers: [{ launchStatus: 'TERMINATED' }],
+      })
     }
   })
 
@@ -265,9 +296,11 @@ describe('ends', () => {
     await world.work()
     const server = await world.server()
     expect(server.activeTask).toBeUndefined()
-    expect(server.outbox.filter(({ level, type }) => level === 'WARNING' && type === 'AGENT').map(({ message }) => message)).toEqual([
-      expect.stringMatching(/did not say that it uninstalled itself.*on shop/),
-    ])
+    expect(
+      server.outbox
+        .filter(({ level, type }) => level === 'WARNING' && type === 'AGENT')
+        .map(({ message }) => message),
+    ).toEqual([expect.stringMatching(/did not say that it uninstalled itself.*on shop/)])
     expect(await world.resources()).toEqual(nothing)
   })
 
@@ -284,7 +317,10 @@ describe('ends', () => {
     await world.work()
     expect(await world.store.get('server', { id: world.serverId })).toBeUndefined()
     expect((await world.store.list('serverEvent', { parent: world.serverId })).items).toEqual([])
-    expect((await world.store.list('task')).items.map(({ value }) => value.kind)).toEqual(['LAUNCH', 'LAUNCH'])
+    expect((await world.store.list('task')).items.map(({ value }) => value.kind)).toEqual([
+      'LAUNCH',
+      'LAUNCH',
+    ])
     expect((await world.store.list('job')).items).toHaveLength(2)
     expect(await world.resources()).toEqual({ ...nothing, machine: 1 })
   })

@@ -15,7 +15,9 @@ const lookAgainMs = 500
 async function run(context: StepContext): Promise<StepResult> {
   const { bench, server, step } = context
   const current = await changeServer(bench, server.sourceServerId, (found) =>
-    found.agent.desired === 'UNINSTALL' ? undefined : { ...found, agent: { ...found.agent, desired: 'UNINSTALL' } },
+    found.agent.desired === 'UNINSTALL'
+      ? undefined
+      : { ...found, agent: { ...found.agent, desired: 'UNINSTALL' } },
   )
   if (current.agent.uninstalledAt !== undefined) return { done: { uninstalled: true } }
   const time = bench.clock().getTime()

@@ -48,7 +48,8 @@ export const terminateMachine: Step = { name: 'terminate-machine', run: terminat
 export const detachMachine: Step = {
   name: 'detach-machine',
   run: async ({ bench, server }) => {
-    if (server.launchedInstance !== undefined) await bench.cloud.detachMachineFromImage(server.launchedInstance.machineId)
+    if (server.launchedInstance !== undefined)
+      await bench.cloud.detachMachineFromImage(server.launchedInstance.machineId)
     return { done: null }
   },
 }

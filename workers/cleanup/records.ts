@@ -10,7 +10,9 @@ import { eventItemId } from '../relay.ts'
 async function run({ bench, server, task }: StepContext): Promise<StepResult> {
   const { sourceServerId } = server
   // What has not been relayed would come back after its list is gone.
-  await changeServer(bench, sourceServerId, (current) => (current.outbox.length === 0 ? undefined : { ...current, outbox: [] }))
+  await changeServer(bench, sourceServerId, (current) =>
+    current.outbox.length === 0 ? undefined : { ...current, outbox: [] },
+  )
   for (const { sequence } of await listAll(bench.store, 'serverEvent', sourceServerId)) {
     await bench.store.remove('serverEvent', { parent: sourceServerId, id: eventItemId(sequence) })
   }

@@ -12,15 +12,23 @@ import { NotFoundError } from '../../domain/errors.ts'
 import { mutate } from '../../store/mutate.ts'
 import { listAll } from '../listing.ts'
 
-async function isUsed(bench: Bench, id: ReplicationServerId, except: SourceServerId | undefined): Promise<boolean> {
+async function isUsed(
+  bench: Bench,
+  id: ReplicationServerId,
+  except: SourceServerId | undefined,
+): Promise<boolean> {
   const servers = await listAll(bench.store, 'server')
-  return servers.some((server) => server.replication.replicationServerId === id && server.sourceServerId !== except)
+  return servers.some(
+    (server) => server.replication.replicationServerId === id && server.sourceServerId !== except,
+  )
 }
 
 /** Marks the record; a record that is gone already needs no mark. */
 async function mark(bench: Bench, id: ReplicationServerId, state: ReplicationServer['state']): Promise<void> {
   try {
-    await mutate(bench.store, 'replicationServer', { id }, (record) => (record.state === state ? undefined : { ...record, state }))
+    await mutate(bench.store, 'replicationServer', { id }, (record) =>
+      record.state === state ? undefined : { ...record, state },
+    )
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error
   }
@@ -34,7 +42,11 @@ export async function removeTokens(bench: Bench, id: ReplicationServerId): Promi
 }
 
 /** Removes the replication server unless a source server other than `except` uses it. May run again after a crash in its middle. */
-export async function removeIfUnused(bench: Bench, id: ReplicationServerId, except?: SourceServerId): Promise<void> {
+export async function removeIfUnused(
+  bench: Bench,
+  id: ReplicationServerId,
+  except?: SourceServerId,
+): Promise<void> {
   if (await isUsed(bench, id, except)) return
   await mark(bench, id, 'REMOVED')
   if (await isUsed(bench, id, except)) {

@@ -44,13 +44,17 @@ async function hasLetGo({ bench, server, step }: StepContext): Promise<boolean> 
   const heardMs = Date.parse(record.value.lastSeenAt ?? record.value.createdAt)
   if (heardMs > begunMs) return true
   if (bench.clock().getTime() - begunMs < heartbeatTimeoutMs) return false
-  bench.log.warn({ replicationServerId: id }, `Replication server ${id} was not heard for ${heartbeatTimeoutMs / 1000} s; its volumes are removed all the same`)
+  bench.log.warn(
+    { replicationServerId: id },
+    `Replication server ${id} was not heard for ${heartbeatTimeoutMs / 1000} s; its volumes are removed all the same`,
+  )
   return true
 }
 
 /** Whether a resource goes with the staging area: all but the machine that has taken the source's place. */
 export function goesWithStaging(server: SourceServer): (resource: CloudResource) => boolean {
-  const cutover = server.launchedInstance?.purpose === 'CUTOVER' ? server.launchedInstance.machineId : undefined
+  const cutover =
+    server.launchedInstance?.purpose === 'CUTOVER' ? server.launchedInstance.machineId : undefined
   return ({ kind, id }) => !(kind === 'machine' && id === cutover)
 }
 

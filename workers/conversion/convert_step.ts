@@ -43,7 +43,12 @@ async function runConversion(context: StepContext): Promise<StepResult> {
     log: (line) => bench.log.info({ taskId: task.taskId, sourceServerId: server.sourceServerId }, line),
   })
   if (task.jobId !== undefined) {
-    await bench.artefacts.write(task.jobId, server.sourceServerId, 'conversion.json', JSON.stringify(result.report))
+    await bench.artefacts.write(
+      task.jobId,
+      server.sourceServerId,
+      'conversion.json',
+      JSON.stringify(result.report),
+    )
   }
   await context.logJob('CONVERSION_END', 'The disks are ready for the target')
   return { done: { imageId, firmware: result.firmware } }

@@ -26,7 +26,10 @@ export function convertGuest(workDir: string, environment: Record<string, string
       now: () => performance.now(),
     })
     // The job's page shows each change by its name and one sentence.
-    const changes = report.changes.map((change) => ({ ...change, detail: `${change.what}: ${change.because}` }))
+    const changes = report.changes.map((change) => ({
+      ...change,
+      detail: `${change.what}: ${change.because}`,
+    }))
     return { firmware: report.guest.firmware, report: { ...report, changes } }
   }
 }

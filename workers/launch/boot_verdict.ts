@@ -20,17 +20,26 @@ const dead: readonly { pattern: RegExp; reason: string }[] = [
   { pattern: /^\(initramfs\) *$/gm, reason: noRoot },
   { pattern: /ALERT!\s+\S+ does not exist\.\s+Dropping to a shell/g, reason: noRoot },
   { pattern: /^(dracut|sh|rdsosreport)?:?\/# *$/gm, reason: noRoot },
-  { pattern: /Entering emergency mode|You are in (emergency|rescue) mode/gi, reason: 'The system stopped in emergency mode' },
-  { pattern: /(Give root password for maintenance|Press Enter for maintenance)/gi, reason: 'The system stopped in emergency mode' },
+  {
+    pattern: /Entering emergency mode|You are in (emergency|rescue) mode/gi,
+    reason: 'The system stopped in emergency mode',
+  },
+  {
+    pattern: /(Give root password for maintenance|Press Enter for maintenance)/gi,
+    reason: 'The system stopped in emergency mode',
+  },
 ]
 
 /** getty's prompt: the host name, then `login:`, at the start of a line; kernel messages may come after it. */
 const loginPrompt = /^(\S+ )?login: /gm
 
+/** What steers a terminal and says nothing: escape sequences, and control characters other than tab and line ends. */
+// oxlint-disable-next-line no-control-regex -- terminals are steered by exactly these characters
+const steering = /\u001b\[[0-9;?]*[A-Za-z]|\u001b[()][A-Z0-9]|[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g
+
 /** `text` without control sequences, with plain line ends. */
 function plain(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- terminals are steered by exactly these characters
-  return text.replaceAll(/\u001b\[[0-9;?]*[A-Za-z]|\u001b[()][A-Z0-9]|[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '').replaceAll(/\r+\n?/g, '\n')
+  return text.replaceAll(steering, '').replaceAll(/\r+\n?/g, '\n')
 }
 
 /** The last lines of a console, without control sequences, for a message. */
@@ -38,7 +47,10 @@ export function lastLines(text: string, count = 3): string {
   const lines = plain(text)
     .split('\n')
     .map((line) => line.trim())
-  return lines.filter((line) => line !== '').slice(-count).join(' | ')
+  return lines
+    .filter((line) => line !== '')
+    .slice(-count)
+    .join(' | ')
 }
 
 function lastIndex(text: string, pattern: RegExp): number {
@@ -54,6 +66,7 @@ export function bootVerdict(consoleText: string): BootVerdict {
   const text = plain(consoleText).replace(/login:$/, 'login: ')
   const upAt = lastIndex(text, loginPrompt)
   const found = dead.find(({ pattern }) => lastIndex(text, pattern) > upAt)
-  if (found !== undefined) return { verdict: 'FAILED', reason: `${found.reason}. Its last words: ${lastLines(consoleText)}` }
+  if (found !== undefined)
+    return { verdict: 'FAILED', reason: `${found.reason}. Its last words: ${lastLines(consoleText)}` }
   return upAt >= 0 ? { verdict: 'UP' } : { verdict: 'WAITING' }
 }

@@ -20,12 +20,20 @@ const maxPageCharacters = 1_000_000
 type HttpCheck = LaunchConfiguration['httpChecks'][number]
 
 /** Why a check does not hold now; undefined when it holds. */
-async function httpProblem(bench: Bench, machine: CloudMachine, check: HttpCheck, signal: AbortSignal): Promise<string | undefined> {
+async function httpProblem(
+  bench: Bench,
+  machine: CloudMachine,
+  check: HttpCheck,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const endpoint = machine.endpoints.find(({ guestPort }) => guestPort === check.port)
   if (endpoint === undefined) return `port ${check.port} of the machine cannot be reached from here`
   const url = `http://${endpoint.host}:${endpoint.port}${check.path}`
   try {
-    const response = await bench.fetch(url, { redirect: 'manual', signal: AbortSignal.any([signal, AbortSignal.timeout(httpTimeoutMs)]) })
+    const response = await bench.fetch(url, {
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(httpTimeoutMs)]),
+    })
     const text = (await response.text()).slice(0, maxPageCharacters)
     if (!response.ok) return `port ${check.port}${check.path} answered ${response.status}`
     if (check.contains !== undefined && !text.includes(check.contains)) {
@@ -39,7 +47,11 @@ async function httpProblem(bench: Bench, machine: CloudMachine, check: HttpCheck
 }
 
 /** Keeps console and screen; a screen that cannot be had now is no reason to fail a launch. */
-async function keepArtefacts(context: StepContext, { machineId }: LaunchOutput, consoleText: string): Promise<void> {
+async function keepArtefacts(
+  context: StepContext,
+  { machineId }: LaunchOutput,
+  consoleText: string,
+): Promise<void> {
   const { bench, task, server } = context
   if (task.jobId === undefined) return
   await bench.artefacts.write(task.jobId, server.sourceServerId, 'serial.log', consoleText)
@@ -51,7 +63,12 @@ async function keepArtefacts(context: StepContext, { machineId }: LaunchOutput, 
   if (png !== undefined) await bench.artefacts.write(task.jobId, server.sourceServerId, 'screenshot.png', png)
 }
 
-async function fail(context: StepContext, launched: LaunchOutput, consoleText: string, reason: string): Promise<never> {
+async function fail(
+  context: StepContext,
+  launched: LaunchOutput,
+  consoleText: string,
+  reason: string,
+): Promise<never> {
   await keepArtefacts(context, launched, consoleText)
   throw new PermanentError(`The launched machine did not come up: ${reason}`)
 }
@@ -63,7 +80,10 @@ async function run(context: StepContext): Promise<StepResult> {
   if (configuration.launchDisposition === 'STOPPED') return { done: { checked: [] } }
   const machine = await bench.cloud.describeMachine(launched.machineId)
   const { consoleText: hasConsole } = bench.cloud.capabilities
-  const consoleText = machine === undefined || !hasConsole ? '' : await bench.cloud.consoleText(launched.machineId, maxConsoleBytes)
+  const consoleText =
+    machine === undefined || !hasConsole
+      ? ''
+      : await bench.cloud.consoleText(launched.machineId, maxConsoleBytes)
   if (machine === undefined || (machine.state !== 'RUNNING' && machine.state !== 'PENDING')) {
     const why = machine?.stateReason ?? (lastLines(consoleText) || 'its console is empty')
     return fail(context, launched, consoleText, `it is ${machine?.state ?? 'gone'}: ${why}`)
@@ -72,7 +92,8 @@ async function run(context: StepContext): Promise<StepResult> {
   const boot = hasConsole ? bootVerdict(consoleText) : ({ verdict: 'UP' } as const)
   if (boot.verdict === 'FAILED') return fail(context, launched, consoleText, boot.reason)
   const problems: string[] = []
-  if (boot.verdict === 'WAITING') problems.push(`no login prompt; the console ends with: ${lastLines(consoleText) || 'nothing'}`)
+  if (boot.verdict === 'WAITING')
+    problems.push(`no login prompt; the console ends with: ${lastLines(consoleText) || 'nothing'}`)
   else {
     for (const check of configuration.httpChecks) {
       const problem = await httpProblem(bench, machine, check, signal)
@@ -81,11 +102,20 @@ async function run(context: StepContext): Promise<StepResult> {
   }
   if (problems.length === 0) {
     await keepArtefacts(context, launched, consoleText)
-    return { done: { checked: ['login prompt', ...configuration.httpChecks.map(({ port, path }) => `port ${port}${path}`)] } }
+    return {
+      done: {
+        checked: ['login prompt', ...configuration.httpChecks.map(({ port, path }) => `port ${port}${path}`)],
+      },
+    }
   }
   const waitedMs = bench.clock().getTime() - Date.parse(step.startedAt ?? bench.clock().toISOString())
   if (waitedMs > configuration.bootTimeoutSeconds * 1000) {
-    return fail(context, launched, consoleText, `after ${configuration.bootTimeoutSeconds} s: ${problems.join('; ')}`)
+    return fail(
+      context,
+      launched,
+      consoleText,
+      `after ${configuration.bootTimeoutSeconds} s: ${problems.join('; ')}`,
+    )
   }
   return { waitMs: lookAgainMs }
 }

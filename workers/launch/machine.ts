@@ -41,7 +41,9 @@ function chooseFirmware(context: StepContext, found: 'BIOS' | 'UEFI'): 'BIOS' | 
   }
   const { firmwares } = context.bench.cloud.capabilities.hardware
   if (!firmwares.includes(wanted)) {
-    throw new PermanentError(`This guest boots by ${wanted}; the ${context.bench.cloud.name} cloud has only ${firmwares.join(' and ')}`)
+    throw new PermanentError(
+      `This guest boots by ${wanted}; the ${context.bench.cloud.name} cloud has only ${firmwares.join(' and ')}`,
+    )
   }
   return wanted
 }
@@ -57,15 +59,27 @@ async function launch(context: StepContext): Promise<StepResult> {
     imageId,
     ...rightSize(server.sourceProperties, configuration.rightSizing),
     firmware: chooseFirmware(context, firmware),
-    reachablePorts: [...new Set([...configuration.reachablePorts, ...configuration.httpChecks.map(({ port }) => port)])],
+    reachablePorts: [
+      ...new Set([...configuration.reachablePorts, ...configuration.httpChecks.map(({ port }) => port)]),
+    ],
     started: configuration.launchDisposition === 'STARTED',
     tags: { ...server.tags, [sourceServerTag]: server.sourceServerId, [taskTag]: task.taskId },
   })
-  return { done: { machineId: machine.machineId, endpoints: machine.endpoints.map((endpoint) => ({ ...endpoint })), description: machine.description } }
+  return {
+    done: {
+      machineId: machine.machineId,
+      endpoints: machine.endpoints.map((endpoint) => ({ ...endpoint })),
+      description: machine.description,
+    },
+  }
 }
 
 /** `launch-machine`. */
-export const launchMachine: Step = { name: 'launch-machine', run: launch, undo: (context) => sweepTask(context, 'machine') }
+export const launchMachine: Step = {
+  name: 'launch-machine',
+  run: launch,
+  undo: (context) => sweepTask(context, 'machine'),
+}
 
 /** What {@link launchMachine} left. */
 export interface LaunchOutput {

@@ -28,7 +28,11 @@ function attemptOf(task: Task, request: ConsistencyRequest | undefined): number 
   return 0
 }
 
-function withNewRequest(server: SourceServer, consistencyPointId: ConsistencyPointId, at: string): SourceServer {
+function withNewRequest(
+  server: SourceServer,
+  consistencyPointId: ConsistencyPointId,
+  at: string,
+): SourceServer {
   const expiresAt = new Date(Date.parse(at) + requestLifetimeMs).toISOString()
   // The agent says by itself when it is back in continuous mode.
   const isShown = advanceDataReplication(server.replication.state, 'BEGIN_SNAPSHOT').ok
@@ -57,11 +61,14 @@ function requireAgent(server: SourceServer, at: string): void {
 async function run(context: StepContext): Promise<StepResult> {
   const { bench, server } = context
   const at = now(bench)
-  const current = await changeServer(bench, server.sourceServerId, (found) => expireConsistencyPoint(found, at))
+  const current = await changeServer(bench, server.sourceServerId, (found) =>
+    expireConsistencyPoint(found, at),
+  )
   const request = current.consistencyRequest
   const attempt = attemptOf(context.task, request)
   if (request !== undefined && attempt > 0) {
-    if (request.state === 'REACHED' || request.state === 'TAKEN') return { done: { consistencyPointId: request.consistencyPointId } }
+    if (request.state === 'REACHED' || request.state === 'TAKEN')
+      return { done: { consistencyPointId: request.consistencyPointId } }
     if (request.state === 'REQUESTED') return { waitMs: lookAgainMs }
     if (attempt === maxAttempts) {
       throw new PermanentError(
@@ -83,7 +90,10 @@ async function undo({ bench, task, server }: UndoContext): Promise<void> {
     const request = current.consistencyRequest
     const isOpen = request?.state === 'REQUESTED' || request?.state === 'REACHED'
     if (request === undefined || !isOpen || attemptOf(task, request) === 0) return undefined
-    return { ...current, consistencyRequest: { ...request, state: 'FAILED', failure: 'the launch was given up' } }
+    return {
+      ...current,
+      consistencyRequest: { ...request, state: 'FAILED', failure: 'the launch was given up' },
+    }
   })
 }
 

@@ -31,11 +31,16 @@ async function takeAll(context: StepContext, id: ConsistencyPointId): Promise<Sn
   const { bench, server, task } = context
   const snapshots: SnapshotOfDisk[] = []
   for (const { diskIndex, volumeId, isBootDisk, deviceName } of server.disks) {
-    if (volumeId === undefined) throw new PermanentError(`Disk ${deviceName} of ${server.sourceServerId} has no staging volume`)
+    if (volumeId === undefined)
+      throw new PermanentError(`Disk ${deviceName} of ${server.sourceServerId} has no staging volume`)
     const snapshotId = await bench.cloud.createSnapshot({
       clientToken: `${task.taskId}/${id}/${diskIndex}`,
       volumeId,
-      tags: { [sourceServerTag]: server.sourceServerId, [taskTag]: task.taskId, 'rehost:consistency-point': id },
+      tags: {
+        [sourceServerTag]: server.sourceServerId,
+        [taskTag]: task.taskId,
+        'rehost:consistency-point': id,
+      },
     })
     snapshots.push({ snapshotId, diskIndex, isBootDisk })
   }
@@ -50,10 +55,13 @@ async function again(context: StepContext, because: string): Promise<StepResult>
 
 async function run(context: StepContext): Promise<StepResult> {
   const { bench, server } = context
-  const { consistencyPointId: id } = context.output('request-consistency-point') as { consistencyPointId: ConsistencyPointId }
+  const { consistencyPointId: id } = context.output('request-consistency-point') as {
+    consistencyPointId: ConsistencyPointId
+  }
   const at = now(bench)
   const lifetime = bench.cloud.capabilities.instantSnapshots ? lifetimeMs.instant : lifetimeMs.copied
-  const isTaken = server.consistencyRequest?.consistencyPointId === id && server.consistencyRequest.state === 'TAKEN'
+  const isTaken =
+    server.consistencyRequest?.consistencyPointId === id && server.consistencyRequest.state === 'TAKEN'
   if (!isTaken) {
     const held = await changeServer(bench, server.sourceServerId, (current) => {
       const fresh = expireConsistencyPoint(current, at)
@@ -84,4 +92,8 @@ async function run(context: StepContext): Promise<StepResult> {
 }
 
 /** `create-snapshots`. */
-export const createSnapshots: Step = { name: 'create-snapshots', run, undo: (context) => sweepTask(context, 'snapshot') }
+export const createSnapshots: Step = {
+  name: 'create-snapshots',
+  run,
+  undo: (context) => sweepTask(context, 'snapshot'),
+}

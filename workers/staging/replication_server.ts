@@ -35,7 +35,10 @@ async function readSetting(bench: Bench, name: string): Promise<string> {
 /** Volumes of other servers that a replication server holds. */
 function volumesAt(servers: readonly SourceServer[], id: ReplicationServerId, except: SourceServer): number {
   return servers
-    .filter((server) => server.replication.replicationServerId === id && server.sourceServerId !== except.sourceServerId)
+    .filter(
+      (server) =>
+        server.replication.replicationServerId === id && server.sourceServerId !== except.sourceServerId,
+    )
     .reduce((sum, server) => sum + server.disks.length, 0)
 }
 
@@ -53,7 +56,9 @@ async function findRoom(context: StepContext): Promise<ReplicationServer | undef
     if (candidate.state === 'REMOVED') continue
     const id = candidate.replicationServerId
     const isDedicated = servers.some(
-      (other) => other.replication.replicationServerId === id && other.replicationConfiguration.useDedicatedReplicationServer,
+      (other) =>
+        other.replication.replicationServerId === id &&
+        other.replicationConfiguration.useDedicatedReplicationServer,
     )
     const most = bench.cloud.capabilities.maxVolumesPerReplicationServer
     if (isDedicated || volumesAt(servers, id, server) + server.disks.length > most) continue
@@ -94,7 +99,11 @@ async function launchNew({ bench }: StepContext, id: ReplicationServerId): Promi
     caPem: await readSetting(bench, 'ca-certificate'),
     token,
   }
-  const { address, port } = await bench.cloud.createReplicationServer({ replicationServerId: id, enrolment, tags: {} })
+  const { address, port } = await bench.cloud.createReplicationServer({
+    replicationServerId: id,
+    enrolment,
+    tags: {},
+  })
   await mutate(bench.store, 'replicationServer', { id }, (found) => ({ ...found, address, port }))
 }
 
@@ -122,12 +131,19 @@ async function launch(context: StepContext): Promise<StepResult> {
   const { bench, server, task } = context
   const at = now(bench)
   await changeServer(bench, server.sourceServerId, (current) => {
-    const initiated = advanceDataReplication(current.replication.state, 'INITIATE').ok ? withReplication(current, 'INITIATE', at) : current
-    return withStep(withStep(initiated, 'CREATE_SECURITY_GROUP', 'SKIPPED'), 'LAUNCH_REPLICATION_SERVER', 'IN_PROGRESS')
+    const initiated = advanceDataReplication(current.replication.state, 'INITIATE').ok
+      ? withReplication(current, 'INITIATE', at)
+      : current
+    return withStep(
+      withStep(initiated, 'CREATE_SECURITY_GROUP', 'SKIPPED'),
+      'LAUNCH_REPLICATION_SERVER',
+      'IN_PROGRESS',
+    )
   })
   const found = (await formerChoice(context)) ?? (await findRoom(context))?.replicationServerId
   const own = replicationServerIdOf(task.taskId)
-  if (found !== undefined && found !== own && (await claim(context, found))) return { done: { replicationServerId: found } }
+  if (found !== undefined && found !== own && (await claim(context, found)))
+    return { done: { replicationServerId: found } }
   await ensureRecord(bench, own)
   await claim(context, own)
   await launchNew(context, own)
@@ -146,7 +162,11 @@ async function undoLaunch({ bench, server }: UndoContext): Promise<void> {
 }
 
 /** `launch-replication-server`. */
-export const launchReplicationServer: Step = { name: 'launch-replication-server', run: launch, undo: undoLaunch }
+export const launchReplicationServer: Step = {
+  name: 'launch-replication-server',
+  run: launch,
+  undo: undoLaunch,
+}
 
 /** The replication server chosen by the step before. */
 export function chosenReplicationServer(context: StepContext): ReplicationServerId {
@@ -161,15 +181,23 @@ async function waitUntilReady(context: StepContext): Promise<StepResult> {
   if (record?.value.state === 'READY') {
     await removeTokens(bench, id)
     await changeServer(bench, server.sourceServerId, (current) =>
-      withStep(withStep(current, 'AUTHENTICATE_WITH_SERVICE', 'SUCCEEDED'), 'DOWNLOAD_REPLICATION_SOFTWARE', 'SKIPPED'),
+      withStep(
+        withStep(current, 'AUTHENTICATE_WITH_SERVICE', 'SUCCEEDED'),
+        'DOWNLOAD_REPLICATION_SOFTWARE',
+        'SKIPPED',
+      ),
     )
     return { done: null }
   }
   const seen = await bench.cloud.describeReplicationServer(id)
-  if (seen === undefined || seen.state === 'GONE') return { redoFrom: 'launch-replication-server', because: `${id} is gone` }
+  if (seen === undefined || seen.state === 'GONE')
+    return { redoFrom: 'launch-replication-server', because: `${id} is gone` }
   if (bench.clock().getTime() - Date.parse(step.startedAt ?? now(bench)) > bootTimeoutMs) {
-    const why = seen.stateReason === undefined ? `it is ${seen.state}` : `it is ${seen.state}: ${seen.stateReason}`
-    throw new PermanentError(`Replication server ${id} did not enrol within ${bootTimeoutMs / 1000} s; ${why}`)
+    const why =
+      seen.stateReason === undefined ? `it is ${seen.state}` : `it is ${seen.state}: ${seen.stateReason}`
+    throw new PermanentError(
+      `Replication server ${id} did not enrol within ${bootTimeoutMs / 1000} s; ${why}`,
+    )
   }
   if (seen.state === 'STOPPED') await bench.cloud.restartReplicationServer(id)
   const begun = seen.state === 'RUNNING' ? 'AUTHENTICATE_WITH_SERVICE' : 'BOOT_REPLICATION_SERVER'

@@ -21,7 +21,9 @@ interface VolumeOfDisk {
 
 async function create(context: StepContext): Promise<StepResult> {
   const { bench, server, task } = context
-  await changeServer(bench, server.sourceServerId, (current) => withStep(current, 'CREATE_STAGING_DISKS', 'IN_PROGRESS'))
+  await changeServer(bench, server.sourceServerId, (current) =>
+    withStep(current, 'CREATE_STAGING_DISKS', 'IN_PROGRESS'),
+  )
   const volumes: VolumeOfDisk[] = []
   for (const disk of server.disks) {
     const { maxVolumeBytes } = bench.cloud.capabilities
@@ -35,7 +37,11 @@ async function create(context: StepContext): Promise<StepResult> {
       (await bench.cloud.createVolume({
         clientToken: `${task.taskId}/volume/${disk.diskIndex}`,
         sizeBytes: disk.sizeBytes,
-        tags: { ...server.replicationConfiguration.stagingAreaTags, [sourceServerTag]: server.sourceServerId, [taskTag]: task.taskId },
+        tags: {
+          ...server.replicationConfiguration.stagingAreaTags,
+          [sourceServerTag]: server.sourceServerId,
+          [taskTag]: task.taskId,
+        },
       }))
     volumes.push({ diskIndex: disk.diskIndex, volumeId })
   }
@@ -56,10 +62,15 @@ async function attach(context: StepContext): Promise<StepResult> {
   const { bench, server } = context
   const replicationServerId = chosenReplicationServer(context)
   const volumes = context.output('create-volumes') as unknown as VolumeOfDisk[]
-  await changeServer(bench, server.sourceServerId, (current) => withStep(current, 'ATTACH_STAGING_DISKS', 'IN_PROGRESS'))
+  await changeServer(bench, server.sourceServerId, (current) =>
+    withStep(current, 'ATTACH_STAGING_DISKS', 'IN_PROGRESS'),
+  )
   const paths = new Map<number, { volumeId: VolumeId; devicePath: string }>()
   for (const { diskIndex, volumeId } of volumes) {
-    paths.set(diskIndex, { volumeId, devicePath: await bench.cloud.attachVolume(volumeId, replicationServerId) })
+    paths.set(diskIndex, {
+      volumeId,
+      devicePath: await bench.cloud.attachVolume(volumeId, replicationServerId),
+    })
   }
   await changeServer(bench, server.sourceServerId, (current) => ({
     ...withStep(current, 'ATTACH_STAGING_DISKS', 'SUCCEEDED'),

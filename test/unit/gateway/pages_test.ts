@@ -143,12 +143,7 @@ describe('requests from elsewhere', () => {
   ])('are refused from %s', async (_name, headers) => {
     const server = await enrolServer(gateway)
     const cookie = await gateway.signIn()
-    const response = await post(
-      `/servers/${server.sourceServerId}/actions/pause`,
-      {},
-      cookie,
-      headers as Record<string, string>,
-    )
+    const response = await post(`/servers/${server.sourceServerId}/actions/pause`, {}, cookie, headers)
     expect(response.status).toBe(403)
     expect((await serverOf(gateway, server.sourceServerId)).agent.desired).toBe('REPLICATE')
   })

@@ -33,6 +33,7 @@ import { startSession } from '../../../gateway/people/sessions.ts'
 import { RateLimiter } from '../../../gateway/rate_limit.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
 import { gatewayServerName } from '../../../wire/control_api.ts'
+import { renderInstallScript } from '../../../wire/install_script.ts'
 
 /** The project's folder. */
 export const projectRoot = join(import.meta.dirname, '../../..')
@@ -144,7 +145,7 @@ export async function testGateway(
     issuer,
     artefacts: new FileArtefacts(join(folder, 'artefacts')),
     downloads: new FolderDownloads(join(folder, 'agent')),
-    renderInstallScript: (facts) => `#!/bin/sh\n# ${JSON.stringify(facts)}\n`,
+    renderInstallScript,
     installation: {
       version: '0.1.0',
       agentUrl: 'https://192.0.2.10:8443',

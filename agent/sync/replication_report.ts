@@ -1,0 +1,54 @@
+/**
+ * How replication stands, in figures.
+ * @module
+ */
+import type { DataReplicationError, DataReplicationState } from '../../domain/replication.ts'
+import type { DiskSync } from './disk_sync.ts'
+import { blockSizeBytes } from '../../domain/units.ts'
+
+/** A disk's figures. */
+export interface DiskReport {
+  diskIndex: number
+  sizeBytes: number
+  /** Part of the copy that is whole: of the first one while that goes on, afterwards all that is not outstanding. */
+  replicatedBytes: number
+  rescannedBytes: number
+  scannedBytes: number
+  /** Changed or not yet copied, and not durable at the other end. */
+  backlogBytes: number
+  rescans: number
+  tracker: { kind: string; reason: string }
+}
+
+/** The whole. */
+export interface EngineReport {
+  state: DataReplicationState
+  isConnected: boolean
+  firstByteAtMs: number | undefined
+  lastConsistentAtMs: number | undefined
+  lagMs: number | null
+  backlogBytes: number
+  bytesPerSecond: number
+  sentBytes: number
+  rescanEpoch: number
+  disks: DiskReport[]
+  consistencyFailure: { consistencyPointId: string; reason: string } | undefined
+  error: DataReplicationError | undefined
+}
+
+/** A disk's figures; `blocksOnTheWay` are sent and not acknowledged. */
+export function reportDisk(disk: DiskSync, blocksOnTheWay: number): DiskReport {
+  const outstanding = disk.dirty.count + disk.blocksInHand + blocksOnTheWay + disk.unreadableCount
+  const unscanned = disk.isKnown ? disk.unscannedBlocks : disk.blockCount
+  const backlogBytes = Math.min(disk.sizeBytes, (outstanding + unscanned) * blockSizeBytes)
+  return {
+    diskIndex: disk.diskIndex,
+    sizeBytes: disk.sizeBytes,
+    replicatedBytes: disk.sizeBytes - backlogBytes,
+    rescannedBytes: disk.rescans > 0 ? disk.scannedBytes : 0,
+    scannedBytes: disk.scannedBytes,
+    backlogBytes,
+    rescans: disk.rescans,
+    tracker: { kind: disk.tracker.kind, reason: disk.tracker.reason },
+  }
+}

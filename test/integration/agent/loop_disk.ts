@@ -1,0 +1,91 @@
+/**
+ * A real block device for tests: a sparse file behind a loop device, with an ext4 on it that is mounted and written to.
+ * @module
+ */
+import { execFile } from 'node:child_process'
+import { createReadStream, mkdtempSync } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** SHA-256 of a whole file or device, in hexadecimal. */
+export async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}
+
+/** Whether this test may use loop devices. */
+export const isRoot = process.getuid?.() === 0
+
+/** A loop device, mounted or not. */
+export class LoopDisk {
+  readonly folder: string
+  readonly file: string
+  readonly device: string
+  readonly mountPoint: string
+  #isMounted = false
+
+  private constructor(folder: string, device: string) {
+    this.folder = folder
+    this.file = join(folder, 'disk.img')
+    this.device = device
+    this.mountPoint = join(folder, 'mounted here')
+  }
+
+  /** A device of `sizeMiB`, empty. */
+  static async make(sizeMiB: number): Promise<LoopDisk> {
+    const folder = mkdtempSync(join(tmpdir(), 'rehost-loop-'))
+    const file = join(folder, 'disk.img')
+    await run('truncate', ['-s', `${sizeMiB}M`, file])
+    // With direct I/O to the file, as a real disk has no page cache of its own.
+    const { stdout } = await run('losetup', ['--find', '--show', '--direct-io=on', file])
+    return new LoopDisk(folder, stdout.trim())
+  }
+
+  /** Makes an ext4 and mounts it. */
+  async mount(): Promise<void> {
+    await run('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0', this.device])
+    await run('mkdir', ['-p', this.mountPoint])
+    await run('mount', [this.device, this.mountPoint])
+    this.#isMounted = true
+  }
+
+  async unmount(): Promise<void> {
+    if (!this.#isMounted) return
+    await run('umount', [this.mountPoint])
+    this.#isMounted = false
+  }
+
+  /** Digest of the device as it is on the disk, past every cache. */
+  async digest(): Promise<string> {
+    await run('blockdev', ['--flushbufs', this.device])
+    return digestOf(this.device)
+  }
+
+  /** Writes `bytes` at `offset`, durable when it returns. */
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    const handle = await open(this.device, 'r+')
+    try {
+      await handle.write(bytes, 0, bytes.length, offset)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** Discards a range, as a file system does with what it no longer needs. */
+  async discard(offset: number, length: number): Promise<void> {
+    await run('blkdiscard', ['-o', String(offset), '-l', String(length), this.device])
+  }
+
+  async remove(): Promise<void> {
+    await this.unmount()
+    await run('losetup', ['-d', this.device])
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}

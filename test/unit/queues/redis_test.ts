@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { TaskId } from '../../../domain/ids.ts'
+import { RedisChanges, changesChannel } from '../../../queues/changes.ts'
+import type { ChangeNotice } from '../../../queues/changes.ts'
+import { BullWakeUps } from '../../../queues/enqueue.ts'
+import { queueNames } from '../../../queues/names.ts'
+import { createRedisClient, evictionWarning } from '../../../queues/redis.ts'
+import type { RedisClient } from '../../../queues/redis.ts'
+import { TestRedis } from '../../fixtures/redis.ts'
+import { until } from '../../fixtures/waiting.ts'
+
+let redis: TestRedis
+let client: RedisClient
+const troubles: string[] = []
+const trouble = (message: string): void => void troubles.push(message)
+
+beforeAll(async () => {
+  redis = await TestRedis.start()
+  client = createRedisClient(redis.url, trouble)
+  await client.connect()
+})
+
+afterAll(async () => {
+  client.destroy()
+  await redis.stop()
+})
+
+describe('createRedisClient()', () => {
+  it('refuses what is no Redis URL, by name', () => {
+    expect(() => createRedisClient('http://127.0.0.1', trouble)).toThrow(/REDIS_URL with protocol http:/)
+  })
+})
+
+describe('evictionWarning()', () => {
+  it('is silent for noeviction and names another policy', async () => {
+    expect(await evictionWarning(client)).toBeUndefined()
+    await client.configSet('maxmemory-policy', 'allkeys-lru')
+    expect(await evictionWarning(client)).toMatch(/allkeys-lru.*noeviction/)
+    await client.configSet('maxmemory-policy', 'noeviction')
+  })
+})
+
+describe('BullWakeUps', () => {
+  it('adding twice is adding once, in each queue', async () => {
+    const wakeUps = new BullWakeUps(client, trouble)
+    const taskId = 'launch-s-0123456789abcdef0-mgnjob-0123456789abcdef0' as TaskId
+    for (const queue of queueNames) {
+      expect(await wakeUps.has(queue, taskId)).toBe(false)
+      await wakeUps.add(queue, taskId)
+      await wakeUps.add(queue, taskId)
+      expect(await wakeUps.has(queue, taskId)).toBe(true)
+      expect(await wakeUps.waiting(queue)).toBe(1)
+    }
+    await wakeUps.ping()
+    await wakeUps.close()
+    expect(client.isReady).toBe(true)
+  })
+})
+
+describe('RedisChanges', () => {
+  it('brings notices to listeners, tells of malformed ones, and drops them while Redis is away', async () => {
+    const subscriber = createRedisClient(redis.url, trouble)
+    await subscriber.connect()
+    const changes = new RedisChanges(client, trouble)
+    await changes.receive(subscriber)
+    const heard: ChangeNotice[] = []
+    const stop = changes.listen((notice) => heard.push(notice))
+    await changes.publish({ kind: 'server', id: 's-1' })
+    await client.publish(changesChannel, 'no JSON')
+    await changes.publish({ kind: 'job', id: 'j-1' })
+    await until('both are heard', async () => heard.length === 2)
+    expect(heard).toEqual([
+      { kind: 'server', id: 's-1' },
+      { kind: 'job', id: 'j-1' },
+    ])
+    expect(troubles).toContain('Ignored a malformed notice of 7 characters')
+
+    await redis.kill()
+    await until('the loss is noticed', async () => !client.isReady)
+    await changes.publish({ kind: 'task', id: 't-1' })
+    await redis.begin()
+    await until('the connections are back', async () => client.isReady && subscriber.isReady)
+    expect(troubles).toContain('Redis is back')
+    await until('notices come again', async () => {
+      await changes.publish({ kind: 'server', id: 's-2' })
+      return heard.some(({ id }) => id === 's-2')
+    })
+    expect(heard.map(({ id }) => id)).not.toContain('t-1')
+    stop()
+    subscriber.destroy()
+  })
+})

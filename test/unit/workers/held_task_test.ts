@@ -1,0 +1,84 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { SourceServerId, TaskId } from '../../../domain/ids.ts'
+import type { Task } from '../../../domain/task.ts'
+import { MemoryStore } from '../../../store/memory/store.ts'
+import { HeldTask, LeaseLostError, leaseMs } from '../../../workers/held_task.ts'
+
+const taskId = 'launch-s-1-1' as TaskId
+let nowMs: number
+let bench: Parameters<typeof HeldTask.take>[0]
+
+beforeEach(async () => {
+  nowMs = Date.parse('2026-01-01T00:00:00Z')
+  bench = {
+    store: new MemoryStore(),
+    clock: () => new Date(nowMs),
+    changes: { publish: async () => undefined },
+  }
+  const task: Task = {
+    taskId,
+    kind: 'LAUNCH',
+    sourceServerId: 's-1' as SourceServerId,
+    createdAt: '2026-01-01T00:00:00Z',
+    status: 'RUNNING',
+    steps: [],
+    leaseEpoch: 0,
+  }
+  await bench.store.create('task', { id: taskId }, task)
+})
+
+async function take(owner: string): Promise<HeldTask> {
+  const held = await HeldTask.take(bench, owner, taskId)
+  if (held === undefined || 'busyUntilMs' in held) throw new Error('The task cannot be had')
+  return held
+}
+
+describe('HeldTask', () => {
+  it('is undefined for a task that does not exist', async () => {
+    expect(await HeldTask.take(bench, 'one', 'none' as TaskId)).toBeUndefined()
+  })
+
+  it('keeps others out until the lease has run out, and raises the epoch each time', async () => {
+    const first = await take('one')
+    expect(first.task.lease).toMatchObject({ owner: 'one', epoch: 1 })
+    expect(await HeldTask.take(bench, 'two', taskId)).toEqual({ busyUntilMs: nowMs + leaseMs })
+    nowMs += leaseMs - 1000
+    await first.renew()
+    nowMs += leaseMs - 1000
+    expect(await HeldTask.take(bench, 'two', taskId)).toEqual({ busyUntilMs: nowMs + 1000 })
+    nowMs += 1000
+    expect(first.isExpired()).toBe(true)
+    expect((await take('two')).task.lease).toMatchObject({ owner: 'two', epoch: 2 })
+  })
+
+  it('refuses every save of a holder whose task was taken', async () => {
+    const first = await take('one')
+    nowMs += leaseMs
+    const second = await take('two')
+    await expect(first.save({ ...first.task, failure: 'too late' })).rejects.toBeInstanceOf(LeaseLostError)
+    await expect(first.renew()).rejects.toBeInstanceOf(LeaseLostError)
+    await expect(first.release()).rejects.toBeInstanceOf(LeaseLostError)
+    await second.save({ ...second.task, failure: 'in time' })
+    expect((await bench.store.get('task', { id: taskId }))?.value.failure).toBe('in time')
+  })
+
+  it('lets one of two win that take it at once', async () => {
+    const tries = await Promise.allSettled([take('one'), take('two')])
+    expect(tries.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  })
+
+  it('can be had at once when it was given back', async () => {
+    await (await take('one')).release()
+    expect((await take('two')).task.lease?.owner).toBe('two')
+  })
+
+  it('saves in the order asked for, renewals in between', async () => {
+    const held = await take('one')
+    await Promise.all([
+      held.save({ ...held.task, failure: 'a' }),
+      held.renew(),
+      held.save({ ...held.task, failure: 'b' }),
+    ])
+    expect((await bench.store.get('task', { id: taskId }))?.value.failure).toBe('b')
+  })
+})
