@@ -95,6 +95,7 @@ const connectionAdvice: Readonly<Record<string, string>> = {
     'its certificate is not from the CA that this agent trusts; something else answers there',
   CERT_SIGNATURE_FAILURE:
     'its certificate is not from the CA that this agent trusts; something else answers there',
+  EPROTO: 'what answers there does not speak TLS 1.3; check the address and the port',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is not a gateway of Rehost',
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED:
     'the certificate of this agent has expired; install it again with a new command from the add-server page',

@@ -77,10 +77,16 @@ export class ApiClient {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
     } catch (error) {
-      throw new Error(`Cannot reach Rehost at ${this.#access.baseUrl}: is rehost up running there?`, { cause: error })
+      throw new Error(`Cannot reach Rehost at ${this.#access.baseUrl}: is rehost up running there?`, {
+        cause: error,
+      })
     }
     const text = await response.text()
-    if (!response.ok) throw new ApiError(response.status, problemDetail(text) ?? `${method} ${path} answered ${response.status}`)
+    if (!response.ok)
+      throw new ApiError(
+        response.status,
+        problemDetail(text) ?? `${method} ${path} answered ${response.status}`,
+      )
     // The caller names the shape; the service is our own and validated it before sending.
     return (text === '' ? undefined : JSON.parse(text)) as T
   }

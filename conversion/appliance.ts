@@ -2,10 +2,10 @@
  * One libguestfs appliance with the guest's disks: the guest's file systems are read by a kernel of their own, never by this host's.
  * @module
  */
-import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { PermanentError } from '../domain/errors.ts'
+import { dirname, join } from 'node:path'
+import { errorMessage, PermanentError } from '../domain/errors.ts'
+import { ApplianceError, Guestfish } from './guestfish.ts'
 import type { DiskToConvert } from './types.ts'
 
 /** How an appliance is run. */
@@ -17,76 +17,71 @@ export interface ApplianceSettings {
   environment: Record<string, string | undefined>
 }
 
-/** A command inside the appliance that takes longer has hung: the slowest, rebuilding an initial RAM disk without KVM, takes minutes. */
-const commandTimeoutMs = 900_000
-/** An appliance starts in seconds, without KVM in half a minute. */
+/** A command inside the appliance that takes longer has hung. */
+const commandTimeoutMs = 180_000
+/** An appliance starts in seconds, without KVM in half a minute; building it the first time takes some more. */
 const launchTimeoutMs = 240_000
-/** Most of a text file that is read. */
-const maxTextBytes = 4 * 1024 * 1024
+/** Most of a text file that is read. libguestfs passes no more than 4 MB in one message. */
+const maxTextBytes = 2 * 1024 * 1024
+/** Texts longer than this go through a file rather than through a command line. */
+const maxInlineBytes = 32 * 1024
 
-/** Raised when a command inside the appliance fails: its own words, and which command. */
-export class ApplianceError extends Error {
-  override name = 'ApplianceError'
-}
-
-interface Output {
-  code: number
-  stdout: string
-  stderr: string
-}
-
-/** A running appliance. */
+/** A running appliance. Text files are read and written as Latin-1, so that every byte that is not changed on purpose stays. */
 export class Appliance {
-  readonly #settings: ApplianceSettings
+  readonly #guestfish: Guestfish
   readonly #folder: string
-  readonly #pid: number
-  readonly #signal: AbortSignal
 
-  private constructor(settings: ApplianceSettings, folder: string, pid: number, signal: AbortSignal) {
-    this.#settings = settings
+  private constructor(guestfish: Guestfish, folder: string) {
+    this.#guestfish = guestfish
     this.#folder = folder
-    this.#pid = pid
-    this.#signal = signal
   }
 
   /**
-   * Starts one with the disks in the order given.
-   * @throws PermanentError when guestfish is not installed; ApplianceError when it does not start.
+   * Starts one with the disks in the order given; with TCG where KVM is there and fails.
+   * @throws PermanentError when guestfish is not installed; ApplianceError when the appliance does not start; the signal's reason.
    */
-  static async start(disks: readonly DiskToConvert[], settings: ApplianceSettings, signal: AbortSignal): Promise<Appliance> {
-    await mkdir(settings.workDir, { recursive: true, mode: 0o700 })
-    await mkdir(join(settings.workDir, 'cache'), { recursive: true, mode: 0o700 })
-    const folder = await mkdtemp(join(settings.workDir, 'appliance-'))
-    const drives = disks.flatMap(({ path, format }) => [`--format=${format}`, '--add', path])
+  static async start(
+    disks: readonly DiskToConvert[],
+    settings: ApplianceSettings,
+    signal: AbortSignal,
+    log: (line: string) => void,
+  ): Promise<Appliance> {
+    if (settings.forceTcg) return await Appliance.#launch(disks, settings, signal)
     try {
-      const { code, stdout, stderr } = await execute('guestfish', ['--listen', ...drives], environmentOf(settings), signal, launchTimeoutMs)
-      const pid = Number(/GUESTFISH_PID=(\d+)/.exec(stdout)?.[1])
-      if (code !== 0 || !Number.isInteger(pid)) throw new ApplianceError(`Cannot open the disks: ${stderr.trim() || stdout.trim()}`)
-      const appliance = new Appliance(settings, folder, pid, signal)
-      try {
-        await appliance.run('run')
-      } catch (error) {
-        await appliance.stop()
-        throw error
-      }
-      return appliance
+      return await Appliance.#launch(disks, settings, signal)
     } catch (error) {
-      await rm(folder, { recursive: true, force: true })
-      throw error
+      if (signal.aborted || error instanceof PermanentError) throw error
+      // A device file for KVM says little: in a nested machine it may open and still be unable to run anything.
+      log(`The appliance did not start with KVM, trying without: ${errorMessage(error)}`)
+      return await Appliance.#launch(disks, { ...settings, forceTcg: true }, signal)
     }
   }
 
-  /** Runs one command. Arguments are passed as they are, never through a shell. @throws ApplianceError with its words. */
+  static async #launch(
+    disks: readonly DiskToConvert[],
+    settings: ApplianceSettings,
+    signal: AbortSignal,
+  ): Promise<Appliance> {
+    await mkdir(join(settings.workDir, 'cache'), { recursive: true, mode: 0o700 })
+    const folder = await mkdtemp(join(settings.workDir, 'appliance-'))
+    const guestfish = new Guestfish(environmentOf(settings, folder), signal)
+    const appliance = new Appliance(guestfish, folder)
+    try {
+      for (const { path, format } of disks)
+        await appliance.run('add-drive', hostPath(path), `format:${format}`)
+      await guestfish.launch(launchTimeoutMs)
+      return appliance
+    } catch (error) {
+      await appliance.stop()
+      throw error instanceof ApplianceError
+        ? new ApplianceError(`Cannot open the disks: ${error.message}`, { cause: error })
+        : error
+    }
+  }
+
+  /** Runs one command and answers with its text. @throws ApplianceError with libguestfs's words. */
   async run(command: string, ...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await execute(
-      'guestfish',
-      [`--remote=${this.#pid}`, '--', command, ...args],
-      environmentOf(this.#settings),
-      this.#signal,
-      command === 'run' ? launchTimeoutMs : commandTimeoutMs,
-    )
-    if (code !== 0) throw new ApplianceError(`${command} ${args.join(' ')} failed: ${stderr.trim() || `exit code ${code}`}`)
-    return stdout
+    return (await this.#guestfish.run(commandTimeoutMs, command, ...args)).toString('latin1')
   }
 
   /** As {@link run}, with the answer cut into lines. */
@@ -99,31 +94,62 @@ export class Appliance {
     return (await this.run(command, ...args)).trim() === 'true'
   }
 
-  /** The file as text; undefined when it is no regular file. @throws ApplianceError when it is larger than a configuration file can be. */
-  async text(path: string): Promise<string | undefined> {
-    if (!(await this.asks('is-file', path, 'followsymlinks:true'))) return undefined
-    const size = Number((await this.run('filesize', path)).trim())
-    if (size > maxTextBytes) throw new ApplianceError(`${path} has ${size} bytes: too many for a configuration file`)
-    return (await this.bytes(path)).toString('utf8')
+  /** Whether there is a regular file at `path`, perhaps behind a symbolic link. */
+  isFile(path: string): Promise<boolean> {
+    return this.asks('is-file', path, 'followsymlinks:true')
   }
 
-  /** The file as bytes. */
-  async bytes(path: string): Promise<Buffer> {
+  /** Whether there is a folder at `path`, perhaps behind a symbolic link. */
+  isFolder(path: string): Promise<boolean> {
+    return this.asks('is-dir', path, 'followsymlinks:true')
+  }
+
+  /** Where the symbolic link at `path` points; undefined when there is none. */
+  async linkTarget(path: string): Promise<string | undefined> {
+    return (await this.asks('is-symlink', path)) ? (await this.run('readlink', path)).trimEnd() : undefined
+  }
+
+  /** The file as text; undefined when there is no regular file. @throws ApplianceError when it is larger than a configuration file can be. */
+  async text(path: string): Promise<string | undefined> {
+    if (!(await this.isFile(path))) return undefined
+    const size = Number(await this.run('filesize', path))
+    if (size > maxTextBytes)
+      throw new ApplianceError(`${path} has ${size} bytes: too many for a configuration file`)
+    return (await this.start(path, size)).toString('latin1')
+  }
+
+  /** The first `lengthBytes` bytes of a file, fewer when it is shorter. */
+  start(path: string, lengthBytes: number): Promise<Buffer> {
+    return this.#guestfish.run(commandTimeoutMs, 'pread', path, String(lengthBytes), '0')
+  }
+
+  /** The first `lengthBytes` bytes of a disk or partition. */
+  startOfDevice(device: string, lengthBytes: number): Promise<Buffer> {
+    return this.#guestfish.run(commandTimeoutMs, 'pread-device', device, String(lengthBytes), '0')
+  }
+
+  /** A whole file, whatever its size. */
+  async download(path: string): Promise<Buffer> {
     const local = join(this.#folder, 'download')
-    await this.run('download', path, local)
+    await this.run('download', path, hostPath(local))
     const content = await readFile(local)
     await rm(local)
     return content
   }
 
-  /** Writes a file with mode `mode`, its folder made if it is missing. */
-  async write(path: string, text: string, mode: number | undefined): Promise<void> {
-    const local = join(this.#folder, 'upload')
-    await writeFile(local, text)
-    await this.run('mkdir-p', path.slice(0, path.lastIndexOf('/')) || '/')
-    await this.run('upload', local, path)
+  /** Writes a file, its folder made if it is missing. An existing file keeps its owner, mode and labels unless `mode` is given. */
+  async write(path: string, content: string | Buffer, mode?: number): Promise<void> {
+    await this.run('mkdir-p', dirname(path))
+    const bytes = typeof content === 'string' ? Buffer.from(content, 'latin1') : content
+    if (bytes.length <= maxInlineBytes && !bytes.includes(0)) {
+      await this.run('write', path, bytes.toString('latin1'))
+    } else {
+      const local = join(this.#folder, 'upload')
+      await writeFile(local, bytes)
+      await this.run('upload', hostPath(local), path)
+      await rm(local)
+    }
     if (mode !== undefined) await this.run('chmod', `0${mode.toString(8)}`, path)
-    await rm(local)
   }
 
   /** Flushes everything to the disks and ends the appliance. @throws ApplianceError when flushing fails. */
@@ -135,56 +161,27 @@ export class Appliance {
 
   /** Ends the appliance whatever it is doing. */
   async stop(): Promise<void> {
-    const options = environmentOf(this.#settings)
-    await execute('guestfish', [`--remote=${this.#pid}`, '--', 'exit'], options, AbortSignal.timeout(5000), 5000).catch(() => this.#kill())
+    await this.#guestfish.end()
     await rm(this.#folder, { recursive: true, force: true })
-  }
-
-  #kill(): Output {
-    try {
-      process.kill(this.#pid, 'SIGTERM')
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
-    }
-    return { code: 0, stdout: '', stderr: '' }
   }
 }
 
-function environmentOf(settings: ApplianceSettings): Record<string, string | undefined> {
+/** A path of this host, whose bytes are UTF-8, in the one-character-per-byte text that commands take. */
+function hostPath(path: string): string {
+  return Buffer.from(path, 'utf8').toString('latin1')
+}
+
+function environmentOf(settings: ApplianceSettings, folder: string): Record<string, string | undefined> {
   return {
     ...settings.environment,
     LIBGUESTFS_BACKEND: 'direct',
-    ...(settings.forceTcg ? { LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg' } : {}),
+    // Emulated processors have no side channels to guard, and the guards cost a third of the time.
+    ...(settings.forceTcg
+      ? { LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg', LIBGUESTFS_APPEND: 'mitigations=off' }
+      : {}),
     LIBGUESTFS_CACHEDIR: join(settings.workDir, 'cache'),
-    TMPDIR: settings.workDir,
+    LIBGUESTFS_TMPDIR: folder,
+    TMPDIR: folder,
     LC_ALL: 'C.UTF-8',
   }
-}
-
-/** Runs a program to its end. @throws PermanentError when it is not installed, and the signal's reason when aborted. */
-function execute(
-  program: string,
-  args: string[],
-  environment: Record<string, string | undefined>,
-  signal: AbortSignal,
-  timeoutMs: number,
-): Promise<Output> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'], signal, timeout: timeoutMs })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') reject(new PermanentError(`Cannot find ${program}: run scripts/setup, which installs it`, { cause: error }))
-      else reject(signal.aborted ? signal.reason : error)
-    })
-    // The appliance goes on in the background with these pipes open, so the program's end is 'exit', not 'close'.
-    child.once('exit', (code, killedBy) => {
-      child.stdout.destroy()
-      child.stderr.destroy()
-      if (killedBy !== null) reject(new ApplianceError(`${args.slice(-2).join(' ')} was ended by ${killedBy} after ${timeoutMs / 1000} s at most`))
-      else resolve({ code: code ?? 1, stdout, stderr })
-    })
-  })
 }

@@ -1,143 +1,62 @@
 /**
- * Finds out what a guest is: only reads.
+ * Finds out what a guest is. It looks at files only and runs none of the guest's programs; libguestfs's own inspection takes
+ * more than twice as long without hardware virtualization.
  * @module
  */
-import { errorMessage, PermanentError } from '../domain/errors.ts'
+import { PermanentError } from '../domain/errors.ts'
 import type { Appliance } from './appliance.ts'
-import { initramfsPaths, UnreadableInitramfsError } from './cpio.ts'
-import type { BootLoader, FileSystem, Guest, GuestFile, Kernel, NetworkStack, TargetHardware } from './types.ts'
-
-/** Everything the agent installs; all of it goes. */
-export const agentPaths = [
-  '/etc/systemd/system/rehost-agent.service',
-  '/etc/systemd/system/multi-user.target.wants/rehost-agent.service',
-  '/opt/rehost',
-  '/etc/rehost',
-  '/var/lib/rehost',
-]
-
-const bootLoaderFiles: readonly { path: string; loader: BootLoader }[] = [
-  { path: '/boot/grub/grub.cfg', loader: 'grub2' },
-  { path: '/boot/grub2/grub.cfg', loader: 'grub2' },
-  { path: '/boot/extlinux/extlinux.conf', loader: 'extlinux' },
-  { path: '/extlinux.conf', loader: 'extlinux' },
-  { path: '/boot/syslinux/extlinux.conf', loader: 'extlinux' },
-]
+import { bootLoaderFiles, chooseFirmware, loaderOfBootCode } from './bootloader.ts'
+import { findFileSystems, findRoot, mountGuest } from './file_systems.ts'
+import { agentPaths } from './linux/agent.ts'
+import { nameOfDisk } from './linux/devices.ts'
+import { readKernels } from './kernels.ts'
+import type {
+  BootLoader,
+  DiskToConvert,
+  EfiPartition,
+  Guest,
+  GuestFile,
+  InitSystem,
+  NetworkStack,
+  TargetHardware,
+} from './types.ts'
 
 /** Files whose text changes look into; patterns with `*` are expanded. */
 const filesOfInterest = [
   '/etc/fstab',
+  '/etc/inittab',
   '/etc/default/grub',
+  '/etc/kernel/cmdline',
   '/boot/loader/entries/*.conf',
+  '/boot/efi/EFI/*/grub.cfg',
   '/etc/network/interfaces',
   '/etc/network/interfaces.d/*',
   '/etc/netplan/*.yaml',
   '/etc/systemd/network/*.network',
   '/etc/NetworkManager/system-connections/*',
   '/etc/sysconfig/network-scripts/ifcfg-*',
+  '/etc/cloud/cloud.cfg',
+  '/etc/cloud/cloud.cfg.d/99-rehost-network.cfg',
   '/etc/udev/rules.d/70-persistent-net.rules',
   '/etc/initramfs-tools/modules',
+  ...bootLoaderFiles.map(({ path }) => path),
 ]
+const dhcpClients = [
+  '/sbin/dhclient',
+  '/sbin/dhcpcd',
+  '/sbin/udhcpc',
+  '/sbin/pump',
+  '/usr/sbin/dhclient',
+  '/usr/sbin/dhcpcd',
+  '/usr/bin/udhcpc',
+]
+const efiMountPoints = ['/boot/efi', '/efi', '/boot']
+const elfMachineX86 = 62
+const sectorBytes = 512
 
-/** Where the guest's root is; its file systems are mounted afterwards. @throws PermanentError with a verdict. */
-async function findRoot(appliance: Appliance): Promise<string> {
-  const roots = await appliance.lines('inspect-os')
-  const [root, second] = roots
-  if (root !== undefined && second === undefined) return root
-  if (root !== undefined) {
-    throw new PermanentError(
-      `Found ${roots.length} operating systems (on ${roots.join(', ')}): Rehost converts disks with exactly one; replicate only the disks of one with --devices`,
-    )
-  }
-  const fileSystems = await appliance.lines('list-filesystems')
-  const encrypted = fileSystems.filter((line) => line.includes('crypto_LUKS') || line.includes('BitLocker'))
-  if (encrypted.length > 0) {
-    throw new PermanentError(`The disks are encrypted (${encrypted.join(', ')}): Rehost cannot open them to prepare them for the target`)
-  }
-  const seen = fileSystems.length === 0 ? 'no file system' : `only ${fileSystems.join(', ')}`
-  throw new PermanentError(`Found no operating system on the disks (${seen}): is the boot disk among the replicated disks?`)
-}
-
-async function mountAll(appliance: Appliance, root: string): Promise<Map<string, string>> {
-  const pairs = (await appliance.lines('inspect-get-mountpoints', root)).map((line) => {
-    const separator = line.indexOf(': ')
-    return { mountPoint: line.slice(0, separator), device: line.slice(separator + 2) }
-  })
-  pairs.sort((left, right) => left.mountPoint.length - right.mountPoint.length)
-  const byDevice = new Map<string, string>()
-  for (const { mountPoint, device } of pairs) {
-    try {
-      await appliance.run('mount', device, mountPoint)
-    } catch (error) {
-      if (mountPoint === '/') {
-        throw new PermanentError(`Cannot mount the guest's root file system ${device}: ${errorMessage(error)}. Run a file system check on the source`, {
-          cause: error,
-        })
-      }
-      continue
-    }
-    byDevice.set(device, mountPoint)
-  }
-  return byDevice
-}
-
-async function readFileSystems(appliance: Appliance, mounted: Map<string, string>): Promise<FileSystem[]> {
-  const found: FileSystem[] = []
-  for (const line of await appliance.lines('list-filesystems')) {
-    const separator = line.indexOf(': ')
-    const device = line.slice(0, separator)
-    const type = line.slice(separator + 2)
-    if (type === 'unknown') continue
-    const uuid = await appliance.run('vfs-uuid', device)
-    const label = await appliance.run('vfs-label', device)
-    const mountPoint = mounted.get(device)
-    found.push({ device, type, uuid: uuid.trim(), label: label.trim(), ...(mountPoint === undefined ? {} : { mountPoint }) })
-  }
-  return found
-}
-
-/** Which of the drivers a kernel cannot load before its root file system is there. */
-async function missingDrivers(appliance: Appliance, version: string, initramfsPath: string | undefined, wanted: readonly string[]): Promise<string[] | undefined> {
-  const builtIn = (await appliance.text(`/lib/modules/${version}/modules.builtin`)) ?? ''
-  const open = wanted.filter((driver) => !hasModule(builtIn.split('\n'), driver))
-  if (open.length === 0) return []
-  if (initramfsPath === undefined) return open
-  try {
-    const paths = initramfsPaths(await appliance.bytes(initramfsPath))
-    return open.filter((driver) => !hasModule(paths, driver))
-  } catch (error) {
-    if (error instanceof UnreadableInitramfsError) return undefined
-    throw error
-  }
-}
-
-/** Kernel modules are files named after them, with `-` and `_` as the same, perhaps packed. */
-function hasModule(paths: readonly string[], driver: string): boolean {
-  const pattern = new RegExp(`(^|/)${driver.replaceAll(/[_-]/g, '[_-]')}\\.ko(\\.[a-z0-9]+)?$`)
-  return paths.some((path) => pattern.test(path))
-}
-
-async function readKernels(appliance: Appliance, target: TargetHardware): Promise<Kernel[]> {
-  if (!(await appliance.asks('is-dir', '/lib/modules', 'followsymlinks:true'))) return []
-  const bootFiles = await appliance.lines('ls', '/boot')
-  const kernels: Kernel[] = []
-  for (const version of await appliance.lines('ls', '/lib/modules')) {
-    if (!bootFiles.includes(`vmlinuz-${version}`)) continue
-    const initramfs = [`initrd.img-${version}`, `initramfs-${version}.img`, `initrd-${version}`].find((name) => bootFiles.includes(name))
-    const initramfsPath = initramfs === undefined ? undefined : `/boot/${initramfs}`
-    const missing = await missingDrivers(appliance, version, initramfsPath, target.diskDrivers)
-    kernels.push({
-      version,
-      ...(initramfsPath === undefined ? {} : { initramfsPath }),
-      ...(missing === undefined ? {} : { missingDrivers: missing }),
-    })
-  }
-  return kernels
-}
-
-async function readFiles(appliance: Appliance, patterns: readonly string[]): Promise<GuestFile[]> {
+async function readFiles(appliance: Appliance): Promise<GuestFile[]> {
   const files: GuestFile[] = []
-  for (const pattern of patterns) {
+  for (const pattern of filesOfInterest) {
     const paths = pattern.includes('*') ? await appliance.lines('glob-expand', pattern) : [pattern]
     for (const path of paths) {
       const text = await appliance.text(path)
@@ -147,69 +66,178 @@ async function readFiles(appliance: Appliance, patterns: readonly string[]): Pro
   return files
 }
 
-/** The network stack in charge: the most particular one that has something configured. */
-function findNetworkStack(files: readonly GuestFile[], hasNetworkManager: boolean): NetworkStack {
-  const has = (prefix: string): boolean => files.some(({ path }) => path.startsWith(prefix))
-  if (has('/etc/netplan/')) return 'netplan'
-  if (has('/etc/sysconfig/network-scripts/')) return hasNetworkManager ? 'NetworkManager' : 'network-scripts'
-  if (hasNetworkManager) return 'NetworkManager'
-  if (files.some(({ path, text }) => path.startsWith('/etc/network/') && /^\s*iface\s+(?!lo\b)/m.test(text))) return 'ifupdown'
-  if (has('/etc/systemd/network/')) return 'systemd-networkd'
-  return has('/etc/network/interfaces') ? 'ifupdown' : 'unknown'
+interface Release {
+  distribution: string
+  productName: string
+  version: string
 }
 
-async function readEfi(appliance: Appliance): Promise<Guest['efi']> {
-  const folder = '/boot/efi/EFI'
-  if (!(await appliance.asks('is-dir', folder))) return undefined
-  const loaders = (await appliance.lines('find', folder)).map((path) => `${folder}${path.startsWith('/') ? '' : '/'}${path}`)
-  const programs = loaders.filter((path) => path.toLowerCase().endsWith('.efi'))
-  return { loaders: programs, hasFallback: programs.some((path) => path.toLowerCase().endsWith('/efi/boot/bootx64.efi')) }
+async function readRelease(appliance: Appliance): Promise<Release> {
+  const text =
+    (await appliance.text('/etc/os-release')) ?? (await appliance.text('/usr/lib/os-release')) ?? ''
+  const value = (name: string): string => new RegExp(`^${name}=["']?([^"'\\n]*)`, 'm').exec(text)?.[1] ?? ''
+  const old = ((await appliance.text('/etc/redhat-release')) ?? '').trim()
+  return {
+    distribution: value('ID') || 'unknown',
+    productName: value('PRETTY_NAME') || value('NAME') || old || 'a Linux of unknown name',
+    version: value('VERSION_ID'),
+  }
+}
+
+/** The architecture of the guest's programs, by the first of them that is there. */
+async function readArchitecture(appliance: Appliance): Promise<string> {
+  for (const path of ['/bin/sh', '/usr/bin/sh', '/bin/bash', '/sbin/init']) {
+    if (!(await appliance.isFile(path))) continue
+    const header = await appliance.start(path, 20)
+    if (header.length < 20 || header.toString('latin1', 1, 4) !== 'ELF') continue
+    const bits = header[4] === 2 ? 64 : 32
+    const machine = header.readUInt16LE(18)
+    return machine === elfMachineX86 && bits === 64 ? 'x86_64' : `ELF machine ${machine}, ${bits} bits`
+  }
+  return 'unknown'
+}
+
+async function readHostname(appliance: Appliance): Promise<string> {
+  const own = ((await appliance.text('/etc/hostname')) ?? '').trim()
+  if (own !== '') return own
+  return /^HOSTNAME=["']?([^"'\s]+)/m.exec((await appliance.text('/etc/sysconfig/network')) ?? '')?.[1] ?? ''
+}
+
+/** The network stack in charge: the most particular one that has something configured. */
+async function findNetworkStack(appliance: Appliance, files: readonly GuestFile[]): Promise<NetworkStack> {
+  const has = (pattern: RegExp): boolean => files.some(({ path }) => pattern.test(path))
+  const hasNetworkManager = await appliance.isFile('/usr/sbin/NetworkManager')
+  if (has(/^\/etc\/netplan\//)) return 'netplan'
+  if (has(/\/network-scripts\/ifcfg-(?!lo$)/)) return hasNetworkManager ? 'NetworkManager' : 'network-scripts'
+  const hasIfupdown = (await appliance.isFile('/sbin/ifup')) || (await appliance.isFile('/usr/sbin/ifup'))
+  const interfaces = files.filter(({ path }) => path.startsWith('/etc/network/'))
+  if (hasIfupdown && interfaces.some(({ text }) => /^\s*iface\s+(?!lo\b)/m.test(text))) return 'ifupdown'
+  if (hasNetworkManager) return 'NetworkManager'
+  if (has(/^\/etc\/systemd\/network\//)) return 'systemd-networkd'
+  return hasIfupdown ? 'ifupdown' : 'unknown'
+}
+
+async function readEfi(appliance: Appliance): Promise<EfiPartition | undefined> {
+  for (const mountPoint of efiMountPoints) {
+    const folder = `${mountPoint}/EFI`
+    if (!(await appliance.isFolder(folder))) continue
+    const paths = (await appliance.lines('find', folder)).map(
+      (path) => `${folder}/${path.replace(/^\//, '')}`,
+    )
+    return { mountPoint, loaders: paths.filter((path) => path.toLowerCase().endsWith('.efi')) }
+  }
+  return undefined
+}
+
+async function readBootCode(
+  appliance: Appliance,
+  disks: readonly DiskToConvert[],
+): Promise<BootLoader | undefined> {
+  const bootDisk = nameOfDisk(
+    Math.max(
+      0,
+      disks.findIndex(({ isBootDisk }) => isBootDisk),
+    ),
+  )
+  const partitions = (await appliance.lines('list-partitions')).filter((name) => name.startsWith(bootDisk))
+  const sectors: Buffer[] = []
+  for (const partition of partitions) sectors.push(await appliance.startOfDevice(partition, sectorBytes))
+  return loaderOfBootCode(await appliance.startOfDevice(bootDisk, sectorBytes), sectors)
+}
+
+/** The boot loader: known only when it has configuration that can be changed. */
+function findBootLoader(
+  firmware: 'BIOS' | 'UEFI',
+  bootCode: BootLoader | undefined,
+  files: readonly GuestFile[],
+): BootLoader {
+  const has = (loader: BootLoader): boolean =>
+    files.some(({ path }) => bootLoaderFiles.some((own) => own.loader === loader && own.path === path)) ||
+    (loader === 'grub2' && files.some(({ path }) => path.endsWith('/grub.cfg')))
+  const expected = firmware === 'UEFI' ? 'grub2' : bootCode
+  return expected !== undefined && has(expected) ? expected : 'unknown'
+}
+
+async function findInitSystem(appliance: Appliance, files: readonly GuestFile[]): Promise<InitSystem> {
+  for (const path of ['/lib/systemd/systemd', '/usr/lib/systemd/systemd'])
+    if (await appliance.isFile(path)) return 'systemd'
+  return files.some(({ path }) => path === '/etc/inittab') ? 'sysvinit' : 'unknown'
+}
+
+async function hasSerialLogin(
+  appliance: Appliance,
+  files: readonly GuestFile[],
+  serialConsole: string,
+): Promise<boolean> {
+  const link = `/etc/systemd/system/getty.target.wants/serial-getty@${serialConsole}.service`
+  if (await appliance.asks('is-symlink', link)) return true
+  const inittab = files.find(({ path }) => path === '/etc/inittab')?.text ?? ''
+  return new RegExp(`^[^#\\n]*:respawn:.*\\b${serialConsole}\\b`, 'm').test(inittab)
+}
+
+async function anyExists(appliance: Appliance, paths: readonly string[]): Promise<boolean> {
+  for (const path of paths) if (await appliance.asks('exists', path)) return true
+  return false
 }
 
 /**
  * Inspects the guest and leaves its file systems mounted.
- * @throws PermanentError with a verdict when there is no guest here that can be converted; nothing has been written then.
+ * @throws PermanentError with a verdict when there is no guest here that can be converted; nothing has been written then but the journal
+ *   of a file system that was not cleanly left.
  */
-export async function inspect(appliance: Appliance, target: TargetHardware): Promise<Guest> {
-  const root = await findRoot(appliance)
-  const get = async (what: string): Promise<string> => (await appliance.run(`inspect-get-${what}`, root)).trim()
-  const family = await get('type')
-  const productName = `${await get('distro')} ${await get('product-name')}`.trim()
-  if (family !== 'linux') {
-    throw new PermanentError(`The guest is ${productName} (${family}): this version converts Linux only`)
-  }
-  const architecture = await get('arch')
+export async function inspect(
+  appliance: Appliance,
+  disks: readonly DiskToConvert[],
+  target: TargetHardware,
+): Promise<Guest> {
+  const found = await findFileSystems(appliance)
+  const root = await findRoot(appliance, found)
+  const sourceDeviceNames = disks.map(({ sourceDeviceName }) => sourceDeviceName)
+  const { fileSystems, warnings } = await mountGuest(appliance, root, {
+    fileSystems: found.fileSystems,
+    sourceDeviceNames,
+  })
+  const release = await readRelease(appliance)
+  const architecture = await readArchitecture(appliance)
   if (architecture !== 'x86_64') {
-    throw new PermanentError(`The guest's programs are for ${architecture}: the target runs x86_64 only`)
+    throw new PermanentError(
+      `The programs of ${release.productName} are for ${architecture}: the target runs x86_64 only`,
+    )
   }
-  const mounted = await mountAll(appliance, root)
-  const loaderFile = await findBootLoader(appliance)
-  const files = await readFiles(appliance, [...filesOfInterest, ...(loaderFile === undefined ? [] : [loaderFile.path])])
+  const files = await readFiles(appliance)
   const efi = await readEfi(appliance)
-  const present: string[] = []
-  for (const path of agentPaths) if (await appliance.asks('exists', path)) present.push(path)
-  const selinux = await appliance.text('/etc/selinux/config')
+  const bootCode = await readBootCode(appliance, disks)
+  const firmware = chooseFirmware({ bootCode, efi }, target.firmwares)
+  const presentAgentPaths: string[] = []
+  for (const path of agentPaths) {
+    if ((await appliance.asks('exists', path)) || (await appliance.asks('is-symlink', path)))
+      presentAgentPaths.push(path)
+  }
+  const selinux = (await appliance.text('/etc/selinux/config')) ?? ''
   return {
-    family,
-    distribution: await get('distro'),
-    productName,
-    version: `${await get('major-version')}.${await get('minor-version')}`,
+    family: 'linux',
+    ...release,
     architecture,
-    hostname: await get('hostname'),
-    rootDevice: root,
-    fileSystems: await readFileSystems(appliance, mounted),
-    firmware: efi === undefined ? 'BIOS' : 'UEFI',
-    bootLoader: loaderFile?.loader ?? 'unknown',
+    hostname: await readHostname(appliance),
+    rootDevice: root.device,
+    fileSystems,
+    usesLvm: found.usesLvm,
+    sourceDeviceNames,
+    firmware,
+    bootLoader: findBootLoader(firmware, bootCode, files),
+    initSystem: await findInitSystem(appliance, files),
     kernels: await readKernels(appliance, target),
-    networkStack: findNetworkStack(files, await appliance.asks('is-file', '/usr/sbin/NetworkManager')),
-    agentPaths: present,
-    hasSelinux: /^\s*SELINUX=(enforcing|permissive)/m.test(selinux ?? ''),
+    networkStack: await findNetworkStack(appliance, files),
+    hasDhcpClient: await anyExists(appliance, dhcpClients),
+    hasNetworkd: await anyExists(appliance, [
+      '/lib/systemd/systemd-networkd',
+      '/usr/lib/systemd/systemd-networkd',
+    ]),
+    hasSerialLogin: await hasSerialLogin(appliance, files, target.serialConsole),
+    agentPaths: presentAgentPaths,
+    hasSelinux: /^\s*SELINUX=(enforcing|permissive)/m.test(selinux),
     files,
     ...(efi === undefined ? {} : { efi }),
+    warnings,
   }
-}
-
-async function findBootLoader(appliance: Appliance): Promise<{ path: string; loader: BootLoader } | undefined> {
-  for (const candidate of bootLoaderFiles) if (await appliance.asks('is-file', candidate.path)) return candidate
-  return undefined
 }

@@ -8,6 +8,8 @@ export interface DiskToConvert {
   path: string
   format: 'raw' | 'qcow2'
   isBootDisk: boolean
+  /** What the source calls it, e.g. `/dev/vdb`. Without it, names are taken to follow the order of the disks. */
+  sourceDeviceName?: string
 }
 
 /** The hardware the guest will find; the same words as the cloud seam's. */
@@ -18,15 +20,24 @@ export interface TargetHardware {
   firmwares: ('BIOS' | 'UEFI')[]
 }
 
-export type NetworkStack = 'ifupdown' | 'netplan' | 'systemd-networkd' | 'NetworkManager' | 'network-scripts' | 'unknown'
+/** What configures the guest's network. */
+export type NetworkStack =
+  'ifupdown' | 'netplan' | 'systemd-networkd' | 'NetworkManager' | 'network-scripts' | 'unknown'
+/** What starts the guest's kernel. */
 export type BootLoader = 'grub2' | 'extlinux' | 'unknown'
+/** What starts the guest's services. */
+export type InitSystem = 'systemd' | 'sysvinit' | 'unknown'
 
-/** A file system on the guest's disks, under the appliance's device name. */
+/** A file system or swap area on the guest's disks, under the appliance's device name. */
 export interface FileSystem {
   device: string
+  /** As blkid names it: `ext4`, `xfs`, `swap`, … */
   type: string
   uuid: string
   label: string
+  partUuid: string
+  partLabel: string
+  /** Where conversion has it mounted. */
   mountPoint?: string
 }
 
@@ -34,19 +45,30 @@ export interface FileSystem {
 export interface Kernel {
   version: string
   initramfsPath?: string
-  /** Drivers found neither built in nor in the initial RAM disk. Undefined when that could not be read. */
+  /** Disk drivers found neither built in nor in the initial RAM disk. Undefined when that could not be read. */
   missingDrivers?: string[]
+  /** Of the target's disk and network drivers, those that this kernel does not have at all. */
+  absentDrivers: string[]
 }
 
-/** A text file of the guest that a change may be about. */
+/** A text file of the guest that a change may be about. Latin-1: one character for each byte. */
 export interface GuestFile {
   path: string
   text: string
 }
 
+/** Boot loaders on the EFI system partition. */
+export interface EfiPartition {
+  /** Where it is mounted. */
+  mountPoint: string
+  /** Paths of all `.efi` programs. */
+  loaders: string[]
+}
+
 /** Everything a plan is made from. */
 export interface Guest {
-  family: string
+  family: 'linux'
+  /** `ID` of os-release, e.g. `debian`. */
   distribution: string
   productName: string
   version: string
@@ -54,28 +76,40 @@ export interface Guest {
   hostname: string
   rootDevice: string
   fileSystems: FileSystem[]
+  usesLvm: boolean
+  /** Source's names of the disks, in the appliance's order; undefined where not known. */
+  sourceDeviceNames: (string | undefined)[]
+  /** How the launched machine must start. */
   firmware: 'BIOS' | 'UEFI'
   bootLoader: BootLoader
+  initSystem: InitSystem
   kernels: Kernel[]
   networkStack: NetworkStack
+  /** Something that asks for an address when ifupdown tells it to. */
+  hasDhcpClient: boolean
+  hasNetworkd: boolean
+  /** Whether a login prompt on the target's serial console is switched on for good. */
+  hasSerialLogin: boolean
   /** Files and folders of the agent that are there. */
   agentPaths: string[]
   hasSelinux: boolean
   /** Texts that changes look into: fstab, boot loader configuration, network configuration. */
   files: GuestFile[]
-  /** Boot loaders on the EFI system partition, and whether the fallback one is there. */
-  efi?: { loaders: string[]; hasFallback: boolean }
+  efi?: EfiPartition
+  /** What could not be looked at. */
+  warnings: string[]
 }
 
 /** One thing to do to the guest's files. */
 export type Operation =
   | { kind: 'write'; path: string; text: string; mode?: number }
-  /** Keeps a file beside its old place under the name `to`. */
+  /** Keeps a file under the name `to`. */
   | { kind: 'rename'; path: string; to: string }
   | { kind: 'remove'; path: string }
   | { kind: 'copy'; path: string; to: string }
-  /** Runs in the guest's own system, inside the appliance. Slow. */
-  | { kind: 'run'; command: string }
+  | { kind: 'link'; path: string; target: string }
+  /** Appends kernel modules, and those that they need, to an initial RAM disk. */
+  | { kind: 'extendInitramfs'; path: string; kernelVersion: string; drivers: string[] }
 
 /** A named change with its reason. Doing it twice is doing it once. */
 export interface Change {

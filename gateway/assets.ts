@@ -8,21 +8,17 @@ import { join } from 'node:path'
 import type { Assets } from '../views/layout.ts'
 
 /** The files, with their content types. */
-const sources = {
-  css: { name: 'app.css', path: 'views/static/app.css', type: 'text/css; charset=utf-8' },
-  js: { name: 'app.js', path: 'views/static/app.js', type: 'text/javascript; charset=utf-8' },
-  icon: { name: 'icon.svg', path: 'views/static/icon.svg', type: 'image/svg+xml' },
+const sources: Record<keyof Assets, { name: string; paths: readonly string[]; type: string }> = {
+  css: { name: 'app.css', paths: ['views/static/app.css'], type: 'text/css; charset=utf-8' },
+  js: { name: 'app.js', paths: ['views/static/app.js'], type: 'text/javascript; charset=utf-8' },
+  icon: { name: 'icon.svg', paths: ['views/static/icon.svg'], type: 'image/svg+xml' },
   htmx: {
     name: 'htmx.js',
-    path: 'node_modules/htmx.org/dist/htmx.min.js',
+    // One file: htmx looks at the page as soon as it has run, and a script of its own for the extension could come too late.
+    paths: ['node_modules/htmx.org/dist/htmx.min.js', 'node_modules/htmx.org/dist/ext/hx-sse.min.js'],
     type: 'text/javascript; charset=utf-8',
   },
-  sse: {
-    name: 'hx-sse.js',
-    path: 'node_modules/htmx.org/dist/ext/hx-sse.min.js',
-    type: 'text/javascript; charset=utf-8',
-  },
-} as const satisfies Record<keyof Assets, { name: string; path: string; type: string }>
+}
 
 /** A file ready to be sent. */
 export interface StaticFile {
@@ -40,10 +36,8 @@ export interface StaticFiles {
 export async function loadAssets(root: string): Promise<StaticFiles> {
   const files = new Map<string, StaticFile>()
   const load = async (asset: keyof Assets): Promise<string> => {
-    const { name, path, type } = sources[asset]
-    const body = await readFile(join(root, path)).catch((error: unknown) => {
-      throw new Error(`Cannot read ${path}; run npm install in ${root}`, { cause: error })
-    })
+    const { name, paths, type } = sources[asset]
+    const body = Buffer.concat(await Promise.all(paths.map((path) => readPart(root, path))))
     const digest = createHash('sha256').update(body).digest('hex').slice(0, 12)
     const [stem = '', extension = ''] = name.split('.')
     const url = `/static/${stem}.${digest}.${extension}`
@@ -55,7 +49,14 @@ export async function loadAssets(root: string): Promise<StaticFiles> {
     js: await load('js'),
     icon: await load('icon'),
     htmx: await load('htmx'),
-    sse: await load('sse'),
   }
   return { urls, find: (path) => files.get(path) }
+}
+
+async function readPart(root: string, path: string): Promise<Buffer> {
+  try {
+    return Buffer.concat([await readFile(join(root, path)), Buffer.from('\n')])
+  } catch (error) {
+    throw new Error(`Cannot read ${path}; run npm install in ${root}`, { cause: error })
+  }
 }

@@ -54,7 +54,11 @@ function hashInputs(): string {
 function isBuilt(inputs: string): boolean {
   const stamp = join(target, 'inputs.sha256')
   const results = [name, `${name}.gz`, `${name}.gz.sha256`].map((file) => join(target, file))
-  return existsSync(stamp) && readFileSync(stamp, 'utf8').trim() === inputs && results.every((file) => existsSync(file))
+  return (
+    existsSync(stamp) &&
+    readFileSync(stamp, 'utf8').trim() === inputs &&
+    results.every((file) => existsSync(file))
+  )
 }
 
 /** All of the agent in one script; the native hash is replaced by its stand-in, which loads the asset. */
@@ -93,7 +97,18 @@ function makeExecutable(work: string, script: string): string {
   copyFileSync(node, program)
   chmodSync(program, 0o755)
   stripSymbols(program)
-  execFileSync(node, [join(root, 'node_modules/postject/dist/cli.js'), program, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', fuse], { stdio: 'pipe' })
+  execFileSync(
+    node,
+    [
+      join(root, 'node_modules/postject/dist/cli.js'),
+      program,
+      'NODE_SEA_BLOB',
+      blob,
+      '--sentinel-fuse',
+      fuse,
+    ],
+    { stdio: 'pipe' },
+  )
   return program
 }
 
@@ -145,7 +160,9 @@ async function main(): Promise<void> {
 }
 
 if (process.arch !== 'x64' || process.platform !== 'linux') {
-  process.stderr.write(`Cannot build the agent on ${process.platform} ${process.arch}: it is built on Linux x64\n`)
+  process.stderr.write(
+    `Cannot build the agent on ${process.platform} ${process.arch}: it is built on Linux x64\n`,
+  )
   process.exitCode = 1
 } else {
   mkdirSync(dirname(target), { recursive: true })

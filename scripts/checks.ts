@@ -49,10 +49,21 @@ async function suite(args: string[]): Promise<Tally> {
   const folder = await mkdtemp(join(tmpdir(), 'rehost-tests-'))
   const file = join(folder, 'results.json')
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const code = await run(process.execPath, [vitest, 'run', ...args, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`])
+  const code = await run(process.execPath, [
+    vitest,
+    'run',
+    ...args,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+  ])
   const text = await readFile(file, 'utf8').catch(() => '{}')
   await rm(folder, { recursive: true, force: true })
-  const results = JSON.parse(text) as { numPassedTests?: number; numFailedTests?: number; numFailedTestSuites?: number }
+  const results = JSON.parse(text) as {
+    numPassedTests?: number
+    numFailedTests?: number
+    numFailedTestSuites?: number
+  }
   const passed = results.numPassedTests ?? 0
   const failed = Math.max(results.numFailedTests ?? 0, code === 0 && passed > 0 ? 0 : 1)
   return { passed, failed }

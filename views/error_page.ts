@@ -14,6 +14,6 @@ export function errorPage(frame: Frame, model: { title: string; detail: string }
   return layout(frame, {
     title: model.title,
     section: 'none',
-    body: emptyState('alert', model.title, html`${model.detail}`, back),
+    body: emptyState('alert', model.title, html`${model.detail}`, back, 1),
   })
 }

@@ -28,7 +28,6 @@ export interface Assets {
   css: string
   js: string
   htmx: string
-  sse: string
   icon: string
 }
 
@@ -70,12 +69,7 @@ export function layout(frame: Frame, page: Page): Html {
         <link rel="icon" href="${frame.assets.icon}" type="image/svg+xml" />
         <link rel="stylesheet" href="${frame.assets.css}" />
         <script src="${frame.assets.js}" defer></script>
-        ${
-          frame.viewer === undefined
-            ? nothing
-            : html`<script src="${frame.assets.htmx}" defer></script>
-                <script src="${frame.assets.sse}" defer></script>`
-        }
+        ${frame.viewer === undefined ? nothing : html`<script src="${frame.assets.htmx}" defer></script>`}
       </head>
       <body>
         <a class="skip" href="#main">Skip to content</a>

@@ -75,10 +75,16 @@ export function copyable(text: string, label: string, id: string): Html {
 }
 
 /** A list that is empty, and what to do about it. */
-export function emptyState(picture: IconName, heading: string, text: Html, action: Html = nothing): Html {
+export function emptyState(
+  picture: IconName,
+  heading: string,
+  text: Html,
+  action: Html = nothing,
+  level: 1 | 2 = 2,
+): Html {
   return html`<div class="empty">
     <span class="empty-icon">${icon(picture)}</span>
-    <h2>${heading}</h2>
+    ${level === 1 ? html`<h1>${heading}</h1>` : html`<h2>${heading}</h2>`}
     <p>${text}</p>
     ${action}
   </div>`

@@ -78,7 +78,9 @@ export function stateOf(facts: ReplicationFacts): DataReplicationState {
 /** The state to report next: the one the facts call for, or the legal step on the way to it. */
 export function nextState(facts: ReplicationFacts): DataReplicationState {
   const wanted = stateOf(facts)
-  for (const candidate of [wanted, 'INITIATING', 'CONTINUOUS'] as const) {
+  // CONTINUOUS is claimed only when it is true: the gateway takes its first time for the end of the initial sync.
+  const onTheWay = isBehind(facts) ? 'BACKLOG' : 'CONTINUOUS'
+  for (const candidate of [wanted, onTheWay, 'INITIATING'] as const) {
     if (candidate === facts.current) return candidate
     const event = eventTo[candidate]
     if (event !== undefined && advanceDataReplication(facts.current, event).ok) return candidate

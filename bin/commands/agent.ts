@@ -22,9 +22,13 @@ export function addAgentCommand(program: Command, root: string): void {
 /** Runs the agent in the foreground and passes signals on; resolves to its exit code. */
 function runAgent(root: string, args: string[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(root, 'agent/main.ts'), ...args], {
-      stdio: 'inherit',
-    })
+    const child = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', join(root, 'agent/main.ts'), ...args],
+      {
+        stdio: 'inherit',
+      },
+    )
     const forward = (signal: NodeJS.Signals): void => {
       child.kill(signal)
     }

@@ -81,7 +81,9 @@ async function runDemo(root: string, flags: DemoFlags): Promise<boolean> {
     summary = await demo.run()
     say(`\n${formatSummary(summary)}`)
     if (flags.once !== true) {
-      say(`\nThe dashboard stays up at ${demo.service.dashboardUrl}. Ctrl-C ends it and removes the demonstration.`)
+      say(
+        `\nThe dashboard stays up at ${demo.service.dashboardUrl}. Ctrl-C ends it and removes the demonstration.`,
+      )
       if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(summary, null, 2)}\n`)
       await interrupted
     }
@@ -97,6 +99,7 @@ async function runDemo(root: string, flags: DemoFlags): Promise<boolean> {
     if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(summary, null, 2)}\n`)
   }
   for (const leftover of leftovers) say(`Left behind: ${leftover}`)
-  if (summary !== undefined || abort.signal.aborted) await rm(config.dataDir, { recursive: true, force: true })
+  if (summary !== undefined || abort.signal.aborted)
+    await rm(config.dataDir, { recursive: true, force: true })
   return summary !== undefined && isGood(summary)
 }

@@ -17,13 +17,17 @@ export interface NewToken {
 export function addTokenCommands(program: Command): void {
   program
     .command('token')
-    .description('make an installation token and print the command that installs the agent on a source server')
+    .description(
+      'make an installation token and print the command that installs the agent on a source server',
+    )
     .option('--uses <count>', 'how many servers may use it', '1')
     .option('--json', 'print JSON')
     .action(async (options: { uses: string; json?: boolean }) => {
       const api = new ApiClient(await findAccess(process.env))
       const token = await api.post<NewToken>('/tokens', { uses: Number(options.uses) })
       if (options.json === true) return console.log(JSON.stringify(token, null, 2))
-      console.log(`On the source server, as root (valid until ${token.expiresAt}):\n\n  ${token.installCommand}\n`)
+      console.log(
+        `On the source server, as root (valid until ${token.expiresAt}):\n\n  ${token.installCommand}\n`,
+      )
     })
 }

@@ -110,7 +110,8 @@ export class Demo {
         await findAccess({ REHOST_DATA_DIR: config.dataDir, REHOST_HTTP_PORT: String(config.httpPort) }),
       )
       say(`  dashboard ${this.#service.dashboardUrl}`)
-      if (this.#service.firstPassword !== undefined) say(`  sign in as admin, password ${this.#service.firstPassword}`)
+      if (this.#service.firstPassword !== undefined)
+        say(`  sign in as admin, password ${this.#service.firstPassword}`)
     })
     await this.#timer.run('boot the source server', async () => {
       this.#source = await startSourceVm({
@@ -125,7 +126,9 @@ export class Demo {
 
   /** Waits until the server is ready for test, showing progress. */
   async replicate(): Promise<void> {
-    await this.#timer.run('initial sync', () => this.#waitFor('the server is ready for test', (server) => server.lifecycle.state === 'READY_FOR_TEST'))
+    await this.#timer.run('initial sync', () =>
+      this.#waitFor('the server is ready for test', (server) => server.lifecycle.state === 'READY_FOR_TEST'),
+    )
   }
 
   /** Launches the test machine and tells how it went. */
@@ -139,16 +142,27 @@ export class Demo {
 
   /** Marks the server ready, writes the last file on the source and launches the cutover machine. */
   async cutOver(): Promise<{ verdict: Verdict; lagSeconds: number }> {
-    await this.#timer.run('mark ready for cutover', () => this.#act('mark-ready-for-cutover').then(() => undefined))
-    const marker = await this.#timer.run('write the last file on the source', () => demoMarkers.write(this.source))
-    const before = await this.#waitFor('replication has caught up', (server) => momentOf(server).lagMs !== null)
+    await this.#timer.run('mark ready for cutover', () =>
+      this.#act('mark-ready-for-cutover').then(() => undefined),
+    )
+    const marker = await this.#timer.run('write the last file on the source', () =>
+      demoMarkers.write(this.source),
+    )
+    const before = await this.#waitFor(
+      'replication has caught up',
+      (server) => momentOf(server).lagMs !== null,
+    )
     const lagSeconds = (momentOf(before).lagMs ?? 0) / 1000
     const launched = await this.#timer.run('launch the cutover machine', () => this.#launch('launch-cutover'))
     if (launched === 'FAILED') return { verdict: 'FAILED', lagSeconds }
     const server = await getServer(this.api, this.serverId)
     const page = await readStatusPage(server.launchedInstance?.endpoints ?? [], this.#options.signal)
     const isThere = page.markers.some(({ name, sha256 }) => name === marker.name && sha256 === marker.sha256)
-    this.#options.say(isThere ? `  ${marker.name} is on the cutover machine` : `  ${marker.name} is MISSING on the cutover machine`)
+    this.#options.say(
+      isThere
+        ? `  ${marker.name} is on the cutover machine`
+        : `  ${marker.name} is MISSING on the cutover machine`,
+    )
     if (page.agent.length > 0) this.#options.say(`  the cutover machine still has ${page.agent.join(', ')}`)
     return { verdict: isThere && page.agent.length === 0 ? 'PASSED' : 'FAILED', lagSeconds }
   }
@@ -176,7 +190,10 @@ export class Demo {
   async finalize(): Promise<boolean> {
     return this.#timer.run('finalize', async () => {
       await this.#act('finalize')
-      await this.#waitFor('the staging area is gone', (server) => server.lifecycle.state === 'CUTOVER' && server.activeTask === undefined)
+      await this.#waitFor(
+        'the staging area is gone',
+        (server) => server.lifecycle.state === 'CUTOVER' && server.activeTask === undefined,
+      )
       const found = await this.source.guestExec(
         'ls -d /opt/rehost /etc/rehost /var/lib/rehost /etc/systemd/system/rehost-agent.service 2>/dev/null; pgrep -fl rehost-agent; true',
       )
@@ -223,12 +240,18 @@ export class Demo {
     for (const line of installed.stdout.trimEnd().split('\n')) say(`  ${line}`)
     // A pipe into sh ends well even if the download before it failed; then there is no word of the agent.
     if (installed.exitCode !== 0 || installed.stdout === '') {
-      throw new Error(`The install command failed on the source with exit code ${installed.exitCode}:\n${installed.stdout}${installed.stderr}`)
+      throw new Error(
+        `The install command failed on the source with exit code ${installed.exitCode}:\n${installed.stdout}${installed.stderr}`,
+      )
     }
-    this.#serverId = await pollUntil('the agent has enrolled', { timeoutMs: minutes(2), signal }, async () => {
-      const { items } = await this.api.get<{ items: ServerView[] }>('/servers')
-      return items[0]?.sourceServerId
-    })
+    this.#serverId = await pollUntil(
+      'the agent has enrolled',
+      { timeoutMs: minutes(2), signal },
+      async () => {
+        const { items } = await this.api.get<{ items: ServerView[] }>('/servers')
+        return items[0]?.sourceServerId
+      },
+    )
   }
 
   #act(action: string): Promise<ServerView> {

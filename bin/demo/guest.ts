@@ -39,12 +39,33 @@ const maxAgeMs = 86_400_000
 const partitionOffsetBytes = 1024 ** 2
 const sectorBytes = 512
 /** Parts of GRUB that read this disk before GRUB can load anything. */
-const grubModules = ['biosdisk', 'part_msdos', 'ext2', 'normal', 'linux', 'configfile', 'serial', 'terminal', 'echo', 'test', 'search']
+const grubModules = [
+  'biosdisk',
+  'part_msdos',
+  'ext2',
+  'normal',
+  'linux',
+  'configfile',
+  'serial',
+  'terminal',
+  'echo',
+  'test',
+  'search',
+]
 
 /** The guest, copied to `spec.path`. @throws Error with the tool's last words when a step fails. */
 export async function buildGuest(spec: GuestSpec): Promise<string> {
-  const recipe = JSON.stringify([recipeVersion, guestFiles(spec.hostname), guestPackages, spec.sizeBytes, dataBytes])
-  const cached = join(spec.cacheDir, `guest-${createHash('sha256').update(recipe).digest('hex').slice(0, 16)}.raw`)
+  const recipe = JSON.stringify([
+    recipeVersion,
+    guestFiles(spec.hostname),
+    guestPackages,
+    spec.sizeBytes,
+    dataBytes,
+  ])
+  const cached = join(
+    spec.cacheDir,
+    `guest-${createHash('sha256').update(recipe).digest('hex').slice(0, 16)}.raw`,
+  )
   await mkdir(spec.cacheDir, { recursive: true })
   await mkdir(dirname(spec.path), { recursive: true })
   const age = await stat(cached).then(
@@ -80,7 +101,11 @@ async function bootstrap(spec: GuestSpec, root: string): Promise<void> {
   const sources = await packageSources()
   const args = [
     ...['--variant=apt', '--mode=root', `--include=${guestPackages.join(',')}`],
-    ...['--aptopt=Acquire::Languages "none"', '--dpkgopt=force-unsafe-io', '--dpkgopt=path-exclude=/usr/share/doc/*'],
+    ...[
+      '--aptopt=Acquire::Languages "none"',
+      '--dpkgopt=force-unsafe-io',
+      '--dpkgopt=path-exclude=/usr/share/doc/*',
+    ],
     // The archive of the initial RAM disk is made quickly rather than small.
     '--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" && echo COMPRESS=gzip > "$1/etc/initramfs-tools/conf.d/compress"',
     ...['bookworm', root, ...sources],
@@ -119,11 +144,15 @@ async function furnish(spec: GuestSpec, root: string): Promise<void> {
     await writeFile(full, text)
     if (mode !== undefined) await chmod(full, mode)
   }
-  for (const folder of ['/srv/markers', '/srv/writer', '/srv/data']) await mkdir(join(root, folder), { recursive: true })
+  for (const folder of ['/srv/markers', '/srv/writer', '/srv/data'])
+    await mkdir(join(root, folder), { recursive: true })
   const wants = join(root, '/etc/systemd/system/multi-user.target.wants')
   await mkdir(wants, { recursive: true })
-  for (const unit of ['demo-status.service', 'demo-writer.service']) await symlink(`../${unit}`, join(wants, unit))
-  await run('chroot', [root, 'useradd', '--create-home', '--shell', '/bin/bash', 'demo'], { signal: spec.signal })
+  for (const unit of ['demo-status.service', 'demo-writer.service'])
+    await symlink(`../${unit}`, join(wants, unit))
+  await run('chroot', [root, 'useradd', '--create-home', '--shell', '/bin/bash', 'demo'], {
+    signal: spec.signal,
+  })
   await run('chroot', [root, 'sh', '-c', 'echo demo:demo | chpasswd'], { signal: spec.signal })
   // Every machine of its own: made at the first boot.
   await writeFile(join(root, '/etc/machine-id'), '')
@@ -132,7 +161,10 @@ async function furnish(spec: GuestSpec, root: string): Promise<void> {
     const name = `part-${String(written / dataFileBytes).padStart(3, '0')}`
     // Half random and half text, as real data is neither all noise nor all zeros.
     const half = dataFileBytes / 2
-    const content = Buffer.concat([randomBytes(half), Buffer.alloc(half, `${name}: the quick brown fox jumps over the lazy dog\n`)])
+    const content = Buffer.concat([
+      randomBytes(half),
+      Buffer.alloc(half, `${name}: the quick brown fox jumps over the lazy dog\n`),
+    ])
     manifest.push(`${createHash('sha256').update(content).digest('hex')}  ${name}`)
     await writeFile(join(root, '/srv/data', name), content)
   }
@@ -152,18 +184,32 @@ async function makeDisk(spec: GuestSpec, root: string, image: string): Promise<v
   await run(
     'mkfs.ext4',
     // GRUB of this release cannot read these two features.
-    ['-q', '-F', '-O', '^metadata_csum_seed,^orphan_file', '-E', `offset=${partitionOffsetBytes}`, '-d', root, image, `${fileSystemKib}k`],
+    [
+      '-q',
+      '-F',
+      '-O',
+      '^metadata_csum_seed,^orphan_file',
+      '-E',
+      `offset=${partitionOffsetBytes}`,
+      '-d',
+      root,
+      image,
+      `${fileSystemKib}k`,
+    ],
     { signal: spec.signal },
   )
   const core = join(spec.workDir, 'core.img')
-  await run('grub-mkimage', ['-O', 'i386-pc', '-o', core, '-p', '(hd0,msdos1)/boot/grub', ...grubModules], { signal: spec.signal })
+  await run('grub-mkimage', ['-O', 'i386-pc', '-o', core, '-p', '(hd0,msdos1)/boot/grub', ...grubModules], {
+    signal: spec.signal,
+  })
   await embedGrub(spec, image, await readFile(join(modules, 'boot.img')), await readFile(core))
   await rm(core)
 }
 
 /** Writes boot sector, partition table and GRUB's core into the gap before the partition, which is what grub-install does. */
 async function embedGrub(spec: GuestSpec, image: string, bootSector: Buffer, core: Buffer): Promise<void> {
-  if (core.length > partitionOffsetBytes - sectorBytes) throw new Error(`GRUB's core has ${core.length} bytes: too many for the gap`)
+  if (core.length > partitionOffsetBytes - sectorBytes)
+    throw new Error(`GRUB's core has ${core.length} bytes: too many for the gap`)
   const mbr = Buffer.alloc(sectorBytes)
   bootSector.copy(mbr, 0, 0, 440)
   mbr.writeUInt32LE(randomBytes(4).readUInt32LE(0), 440)

@@ -63,15 +63,27 @@ export async function guestAgentAnswers(socketPath: string): Promise<boolean> {
 }
 
 /** Runs `command` by the guest's shell, as root, and waits for its end. */
-export async function guestExec(socketPath: string, command: string, signal: AbortSignal): Promise<GuestExecResult> {
-  const started = await ask(socketPath, 'guest-exec', { path: '/bin/sh', arg: ['-c', command], 'capture-output': true })
+export async function guestExec(
+  socketPath: string,
+  command: string,
+  signal: AbortSignal,
+): Promise<GuestExecResult> {
+  const started = await ask(socketPath, 'guest-exec', {
+    path: '/bin/sh',
+    arg: ['-c', command],
+    'capture-output': true,
+  })
   const { pid } = startedSchema.parse(started)
   for (;;) {
     signal.throwIfAborted()
     const status = statusSchema.parse(await ask(socketPath, 'guest-exec-status', { pid }))
     if (status.exited) {
       const text = (data: string | undefined): string => Buffer.from(data ?? '', 'base64').toString('utf8')
-      return { exitCode: status.exitcode ?? -1, stdout: text(status['out-data']), stderr: text(status['err-data']) }
+      return {
+        exitCode: status.exitcode ?? -1,
+        stdout: text(status['out-data']),
+        stderr: text(status['err-data']),
+      }
     }
     await sleep(lookAgainMs, undefined, { signal })
   }

@@ -74,7 +74,10 @@ export function guestFiles(hostname: string): GuestFile[] {
       path: '/etc/network/interfaces',
       text: 'auto lo\niface lo inet loopback\n\nauto ens3\niface ens3 inet dhcp\n',
     },
-    { path: '/var/www/html/index.html', text: `<!doctype html><title>${hostname}</title><h1>${hostname}</h1><p>Open for orders.</p>\n` },
+    {
+      path: '/var/www/html/index.html',
+      text: `<!doctype html><title>${hostname}</title><h1>${hostname}</h1><p>Open for orders.</p>\n`,
+    },
     { path: '/usr/local/bin/demo-status', text: statusScript, mode: 0o755 },
     { path: '/usr/local/bin/demo-writer', text: writerScript, mode: 0o755 },
     {

@@ -62,7 +62,11 @@ export function momentOf(server: ServerView): ReplicationMoment {
 }
 
 /** Waits for a job to end and answers with it. */
-export function waitForJob(api: ApiClient, jobId: JobId, options: { timeoutMs: number; signal: AbortSignal }): Promise<Job> {
+export function waitForJob(
+  api: ApiClient,
+  jobId: JobId,
+  options: { timeoutMs: number; signal: AbortSignal },
+): Promise<Job> {
   return pollUntil(`job ${jobId} ends`, options, async () => {
     const job = await api.get<Job>(`/jobs/${jobId}`)
     return job.status === 'COMPLETED' ? job : undefined

@@ -49,15 +49,27 @@ export async function startSourceVm(spec: SourceSpec): Promise<SourceVm> {
   const diskPath = join(folder, 'disk.raw')
   const writeLogPath = join(folder, 'writes.log')
   const serialPath = join(folder, 'serial.log')
-  await run('cp', ['--reflink=auto', '--sparse=always', spec.initialImagePath, diskPath], { signal: spec.signal })
+  await run('cp', ['--reflink=auto', '--sparse=always', spec.initialImagePath, diskPath], {
+    signal: spec.signal,
+  })
   await writeFile(writeLogPath, '')
   // Paths of unix sockets are short by nature, and work folders are not.
   const sockets = await mkdtemp(join(tmpdir(), 'rehost-source-'))
   const agentSocket = join(sockets, 'agent.sock')
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...machineArguments(spec, { diskPath, writeLogPath, serialPath, agentSocket })], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    detached: true,
-  })
+  const child = spawn(
+    'setpriv',
+    [
+      '--pdeathsig',
+      'KILL',
+      '--',
+      'qemu-system-x86_64',
+      ...machineArguments(spec, { diskPath, writeLogPath, serialPath, agentSocket }),
+    ],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    },
+  )
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (words = (words + text).slice(-2000)))
   const stop = async (): Promise<void> => {
@@ -69,8 +81,14 @@ export async function startSourceVm(spec: SourceSpec): Promise<SourceVm> {
     while (!(await guestAgentAnswers(agentSocket))) {
       spec.signal.throwIfAborted()
       if (child.exitCode !== null || Date.now() > deadline) {
-        const serial = (await readFile(serialPath, 'utf8').catch(() => '')).trimEnd().split('\n').slice(-10).join('\n')
-        throw new Error(`The source server did not come up. QEMU: ${words.trim() || 'nothing'}. Its console ends with:\n${serial}`)
+        const serial = (await readFile(serialPath, 'utf8').catch(() => ''))
+          .trimEnd()
+          .split('\n')
+          .slice(-10)
+          .join('\n')
+        throw new Error(
+          `The source server did not come up. QEMU: ${words.trim() || 'nothing'}. Its console ends with:\n${serial}`,
+        )
       }
       await sleep(300, undefined, { signal: spec.signal })
     }
@@ -80,7 +98,12 @@ export async function startSourceVm(spec: SourceSpec): Promise<SourceVm> {
     await stop()
     throw error
   }
-  return { diskPath, writeLogPath, guestExec: (command) => guestExec(agentSocket, command, spec.signal), stop }
+  return {
+    diskPath,
+    writeLogPath,
+    guestExec: (command) => guestExec(agentSocket, command, spec.signal),
+    stop,
+  }
 }
 
 interface Paths {
@@ -104,11 +127,23 @@ function machineArguments(spec: SourceSpec, paths: Paths): string[] {
   }
   return [
     // Another chipset than the target's, so that disks and network cards have other places there.
-    ['-machine', 'pc', '-accel', spec.accelerator.kind === 'tcg' ? 'tcg,thread=multi' : 'kvm', '-cpu', cpuModel(spec)],
+    [
+      '-machine',
+      'pc',
+      '-accel',
+      spec.accelerator.kind === 'tcg' ? 'tcg,thread=multi' : 'kvm',
+      '-cpu',
+      cpuModel(spec),
+    ],
     ['-smp', '1', '-m', String(ramMib), '-nodefaults', '-no-user-config', '-display', 'none'],
     ['-chardev', `file,id=serial,path=${paths.serialPath}`, '-serial', 'chardev:serial'],
     ['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,addr=3,romfile='],
-    ['-blockdev', JSON.stringify(disk), '-device', 'virtio-blk-pci,drive=disk,bootindex=1,addr=4,serial=REHOSTDEMO1'],
+    [
+      '-blockdev',
+      JSON.stringify(disk),
+      '-device',
+      'virtio-blk-pci,drive=disk,bootindex=1,addr=4,serial=REHOSTDEMO1',
+    ],
     ['-device', 'virtio-rng-pci'],
     ['-chardev', `socket,id=agent,path=${paths.agentSocket},server=on,wait=off`],
     ['-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],

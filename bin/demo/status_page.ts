@@ -37,7 +37,8 @@ export async function readStatusPage(
   signal: AbortSignal,
 ): Promise<StatusPage> {
   const web = endpoints.find(({ guestPort }) => guestPort === 80)
-  if (web === undefined) throw new Error('Cannot reach the launched machine: port 80 is not among its reachable ports')
+  if (web === undefined)
+    throw new Error('Cannot reach the launched machine: port 80 is not among its reachable ports')
   const url = `http://${web.host}:${web.port}/status.json`
   const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(30_000)]) })
   if (!response.ok) throw new Error(`Cannot read ${url}: status ${response.status}`)

@@ -15,8 +15,7 @@ const scanBytes = 4 * 1024 * 1024
 
 /** What was found. `entry` counts from 1; 0 is the disk before the first write. */
 export type MatchResult =
-  | { identical: true; entry: number; entries: number }
-  | { identical: false; entries: number; nearest: string }
+  { identical: true; entry: number; entries: number } | { identical: false; entries: number; nearest: string }
 
 /** Sectors in which two images differ. */
 async function differingSectors(left: FileHandle, right: FileHandle): Promise<Set<number>> {
@@ -48,7 +47,12 @@ async function readFully(file: FileHandle, into: Buffer, length: number, positio
 }
 
 /** Notes for the sectors of one write whether they are now as in the replica. */
-async function applyWrite(replica: FileHandle, differing: Set<number>, firstSector: number, data: Buffer): Promise<void> {
+async function applyWrite(
+  replica: FileHandle,
+  differing: Set<number>,
+  firstSector: number,
+  data: Buffer,
+): Promise<void> {
   const wanted = Buffer.alloc(data.length)
   await readFully(replica, wanted, data.length, firstSector * sectorBytes)
   for (let start = 0; start < data.length; start += sectorBytes) {
@@ -67,7 +71,11 @@ async function applyWrite(replica: FileHandle, differing: Set<number>, firstSect
  * @param paths.replicaPath the volume or snapshot to judge
  * @throws Error when the log is not in the expected layout or the images differ in size.
  */
-export async function matchReplica(paths: { initialImagePath: string; logPath: string; replicaPath: string }): Promise<MatchResult> {
+export async function matchReplica(paths: {
+  initialImagePath: string
+  logPath: string
+  replicaPath: string
+}): Promise<MatchResult> {
   const initial = await open(paths.initialImagePath)
   const replica = await open(paths.replicaPath)
   const log = await open(paths.logPath)
@@ -94,7 +102,8 @@ export async function matchReplica(paths: { initialImagePath: string; logPath: s
       position += lengthBytes
       await applyWrite(replica, differing, firstSector, data)
       if (differing.size === 0) return { identical: true, entry, entries }
-      if (differing.size < fewest.count) fewest = { count: differing.size, entry, sector: [...differing][0] ?? 0 }
+      if (differing.size < fewest.count)
+        fewest = { count: differing.size, entry, sector: [...differing][0] ?? 0 }
     }
     const nearest = `${fewest.count} sectors differ after write ${fewest.entry}, the first at byte ${fewest.sector * sectorBytes}`
     return { identical: false, entries, nearest }

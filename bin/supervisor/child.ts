@@ -59,7 +59,9 @@ export class SupervisedChild {
     }
     this.#stopping = true
     await this.#end()
-    throw new Error(`Cannot start ${this.spec.name}; the end of ${this.spec.logFile}:\n${await this.#logTail()}`)
+    throw new Error(
+      `Cannot start ${this.spec.name}; the end of ${this.spec.logFile}:\n${await this.#logTail()}`,
+    )
   }
 
   /** Tells it to stop, waits, and kills it if it does not. */
@@ -98,7 +100,8 @@ export class SupervisedChild {
     const now = Date.now()
     this.#restarts = [...this.#restarts.filter((at) => now - at < 60_000), now]
     const delayMs = Math.min(200 * 2 ** (this.#restarts.length - 1), 10_000)
-    const often = this.#restarts.length > maxRestartsPerMinute ? `; it keeps dying, see ${this.spec.logFile}` : ''
+    const often =
+      this.#restarts.length > maxRestartsPerMinute ? `; it keeps dying, see ${this.spec.logFile}` : ''
     this.#say(`${why}; starting it again in ${delayMs} ms${often}`)
     await sleep(delayMs)
     if (!this.#stopping) this.#spawn()

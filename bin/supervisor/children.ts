@@ -79,9 +79,27 @@ export function childSpecs(
     name: 'redis',
     command: 'redis-server',
     args: [
-      ...['--port', '0', '--unixsocket', redisSocket, '--unixsocketperm', '700', '--dir', join(config.dataDir, 'redis')],
+      ...[
+        '--port',
+        '0',
+        '--unixsocket',
+        redisSocket,
+        '--unixsocketperm',
+        '700',
+        '--dir',
+        join(config.dataDir, 'redis'),
+      ],
       // Queue entries must survive a crash; an evicted key would be a lost wake-up.
-      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction', '--save', ''],
+      ...[
+        '--appendonly',
+        'yes',
+        '--appendfsync',
+        'everysec',
+        '--maxmemory-policy',
+        'noeviction',
+        '--save',
+        '',
+      ],
       ...['--daemonize', 'no'],
     ],
     environment,
@@ -93,14 +111,25 @@ export function childSpecs(
     ...(config.redisUrl === undefined ? [redis] : []),
     ...(config.isStoreExternal
       ? []
-      : [node('dynamodb', 'store/embedded/main.ts', () => answers({ host: '127.0.0.1', port: config.dynamodbPort }))]),
-    node('gateway', 'gateway/main.ts', async () => (await fetchOk(`${http}/readyz`)) && answersAgentPort(config)),
+      : [
+          node('dynamodb', 'store/embedded/main.ts', () =>
+            answers({ host: '127.0.0.1', port: config.dynamodbPort }),
+          ),
+        ]),
+    node(
+      'gateway',
+      'gateway/main.ts',
+      async () => (await fetchOk(`${http}/readyz`)) && answersAgentPort(config),
+    ),
     node('workers', 'workers/main.ts', async () => true),
   ]
 }
 
 async function answersAgentPort(config: SupervisorConfig): Promise<boolean> {
-  return answers({ host: config.listenHost === '0.0.0.0' ? '127.0.0.1' : config.listenHost, port: config.agentPort })
+  return answers({
+    host: config.listenHost === '0.0.0.0' ? '127.0.0.1' : config.listenHost,
+    port: config.agentPort,
+  })
 }
 
 async function fetchOk(url: string): Promise<boolean> {
@@ -110,7 +139,8 @@ async function fetchOk(url: string): Promise<boolean> {
     return response.ok
   } catch (error) {
     // Not listening yet; anything else than a failed connection is a mistake of ours and must show.
-    if (error instanceof TypeError || (error instanceof DOMException && error.name === 'TimeoutError')) return false
+    if (error instanceof TypeError || (error instanceof DOMException && error.name === 'TimeoutError'))
+      return false
     throw error
   }
 }

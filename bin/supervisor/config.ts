@@ -74,8 +74,11 @@ export function readSupervisorConfig(environment: Record<string, string | undefi
     cloud: env.REHOST_CLOUD,
     table: env.REHOST_TABLE,
     redisUrl: env.REDIS_URL,
-    isStoreExternal: [env.AWS_ENDPOINT_URL_DYNAMODB, env.AWS_ENDPOINT_URL, env.AWS_REGION, env.AWS_ACCESS_KEY_ID].some(
-      (value) => value !== undefined,
-    ),
+    isStoreExternal: [
+      env.AWS_ENDPOINT_URL_DYNAMODB,
+      env.AWS_ENDPOINT_URL,
+      env.AWS_REGION,
+      env.AWS_ACCESS_KEY_ID,
+    ].some((value) => value !== undefined),
   }
 }

@@ -51,7 +51,8 @@ export async function checkBeforeStart(config: SupervisorConfig, path: string): 
   const tools = ['setpriv', ...(config.redisUrl === undefined ? ['redis-server'] : [])]
   if (config.cloud === 'qemu') tools.push('qemu-system-x86_64', 'qemu-img', 'guestfish')
   for (const tool of tools) {
-    if ((await findTool(tool, path)) === undefined) wrong.push(`Cannot find ${tool} on PATH: run scripts/setup, which installs it`)
+    if ((await findTool(tool, path)) === undefined)
+      wrong.push(`Cannot find ${tool} on PATH: run scripts/setup, which installs it`)
   }
   const ports = [
     { name: 'REHOST_HTTP_PORT', host: config.httpHost, port: config.httpPort },
@@ -59,14 +60,20 @@ export async function checkBeforeStart(config: SupervisorConfig, path: string): 
     ...(config.cloud === 'qemu'
       ? [{ name: 'REHOST_REPLICATION_PORT', host: config.listenHost, port: config.replicationPort }]
       : []),
-    ...(config.isStoreExternal ? [] : [{ name: 'REHOST_DYNAMODB_PORT', host: '127.0.0.1', port: config.dynamodbPort }]),
+    ...(config.isStoreExternal
+      ? []
+      : [{ name: 'REHOST_DYNAMODB_PORT', host: '127.0.0.1', port: config.dynamodbPort }]),
   ]
   for (const { name, host, port } of ports) {
     const reason = await whyPortUnusable(host, port)
     if (reason === 'EADDRINUSE') {
-      wrong.push(`Port ${port} on ${host} is taken: stop what uses it (ss -ltnp 'sport = :${port}' shows it) or set ${name}`)
+      wrong.push(
+        `Port ${port} on ${host} is taken: stop what uses it (ss -ltnp 'sport = :${port}' shows it) or set ${name}`,
+      )
     } else if (reason !== undefined) {
-      wrong.push(`Cannot listen on ${host}:${port} (${reason}): set ${name} or the host to something this machine has`)
+      wrong.push(
+        `Cannot listen on ${host}:${port} (${reason}): set ${name} or the host to something this machine has`,
+      )
     }
   }
   if (wrong.length > 0) throw new Error(wrong.join('\n'))
@@ -82,7 +89,9 @@ export async function takeDataDir(dataDir: string): Promise<() => Promise<void>>
   const file = join(dataDir, 'supervisor.pid')
   const holder = Number(await readFile(file, 'utf8').catch(() => '0'))
   if (holder > 0 && holder !== process.pid && (await isSupervisor(holder))) {
-    throw new Error(`Rehost already runs on ${dataDir} as process ${holder}: stop it, or set REHOST_DATA_DIR to another folder`)
+    throw new Error(
+      `Rehost already runs on ${dataDir} as process ${holder}: stop it, or set REHOST_DATA_DIR to another folder`,
+    )
   }
   await writeFile(file, String(process.pid), { mode: 0o600 })
   return () => rm(file, { force: true })

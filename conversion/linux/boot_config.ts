@@ -2,74 +2,106 @@
  * Kernel command lines in boot loader configuration: root file system by UUID, and a serial console beside the screen.
  * @module
  */
-import type { Change, Guest, GuestFile, Operation, TargetHardware } from '../types.ts'
-import { fileSystemOf, unstableDevice } from './devices.ts'
+import type { Change, Guest, GuestFile, TargetHardware } from '../types.ts'
+import { resolveSource, unstableDevice } from './devices.ts'
+import { interfaceNameParameters } from './network.ts'
 
-/** Lines that carry a kernel command line: GRUB's `linux`, a boot entry's `options`, extlinux's `append`. */
-const commandLines = /^(\s*(?:linux(?:16|efi)?\s+\S+|options|append))([ \t].*)?$/gim
-/** The variables from which GRUB's configuration is made again at the next kernel upgrade. */
-const grubDefaults = /^(GRUB_CMDLINE_LINUX=)(["'])(.*)\2$/m
+/** Lines that carry a kernel command line, in each kind of file: what comes before it, and it. */
+const commandLines = {
+  grub: /^([ \t]*linux(?:16|efi)?[ \t]+\S+)((?:[ \t][^\n]*)?)$/gm,
+  entry: /^([ \t]*options)((?:[ \t][^\n]*)?)$/gm,
+  syslinux: /^([ \t]*append)((?:[ \t][^\n]*)?)$/gim,
+}
+const grubDefaults = '/etc/default/grub'
+/** The variable from which GRUB's configuration is made again at the next kernel upgrade. */
+const grubVariable = /^(GRUB_CMDLINE_LINUX=)(["']?)(.*)\2[ \t]*$/m
+const kernelInstallCommandLine = '/etc/kernel/cmdline'
 
-function rootByUuid(guest: Guest, text: string): string {
-  return text.replaceAll(/\broot=(\/dev\/\S+)/g, (whole, device: string) => {
-    const root = unstableDevice.test(device) ? fileSystemOf(guest, device, '/') : undefined
-    return root === undefined || root.uuid === '' ? whole : `root=UUID=${root.uuid}`
+/** The pattern for a file that a boot loader reads; undefined for other files. */
+function commandLinesOf({ path }: GuestFile): RegExp | undefined {
+  if (path.endsWith('/grub.cfg')) return commandLines.grub
+  if (/(?:extlinux|syslinux)\.(?:conf|cfg)$/.test(path)) return commandLines.syslinux
+  return /\/loader\/entries\/[^/]+\.conf$/.test(path) ? commandLines.entry : undefined
+}
+
+/** `root=` and `resume=` by what stays the same on any hardware. */
+function withStableDevices(guest: Guest, text: string): string {
+  return text.replaceAll(/\b(root|resume)=(\/dev\/[^\s"']+)/g, (whole, parameter: string, device: string) => {
+    if (!unstableDevice.test(device)) return whole
+    const isRoot = parameter === 'root'
+    const root = guest.fileSystems.find((own) => own.device === guest.rootDevice)
+    const found = isRoot ? root : resolveSource(guest, device)
+    if (found === undefined) return whole
+    // Only an initial RAM disk can look for a file system by its UUID; the kernel itself knows partitions' alone.
+    const hasInitramfs = guest.kernels.some(({ initramfsPath }) => initramfsPath !== undefined)
+    const name = hasInitramfs ? `UUID=${found.uuid}` : `PARTUUID=${found.partUuid}`
+    return name.endsWith('=') ? whole : `${parameter}=${name}`
   })
 }
 
-/** The consoles that must be there, the serial one last: it becomes `/dev/console`, so that boot messages reach it. */
-function withConsoles(commandLine: string, serialConsole: string): string {
-  if (new RegExp(`\\bconsole=${serialConsole}\\b`).test(commandLine)) return commandLine
-  const screen = /\bconsole=tty\d/.test(commandLine) ? '' : ' console=tty0'
-  return `${commandLine.trimEnd()}${screen} console=${serialConsole},115200`
-}
-
-function isBootConfig(file: GuestFile): boolean {
-  return (
-    file.path.endsWith('/grub.cfg') || file.path.endsWith('extlinux.conf') || file.path.startsWith('/boot/loader/entries/')
-  )
-}
-
-/** Rewrites every boot loader file with `change`; only those that differ. */
-function rewrite(guest: Guest, change: (file: GuestFile) => string): Operation[] {
-  return guest.files
-    .map((file) => ({ file, text: change(file) }))
-    .filter(({ file, text }) => text !== file.text)
-    .map(({ file, text }) => ({ kind: 'write', path: file.path, text }))
-}
-
-function consoleText(file: GuestFile, serialConsole: string): string {
-  if (isBootConfig(file)) {
-    return file.text.replaceAll(commandLines, (_line, head: string, rest = '') => head + withConsoles(String(rest), serialConsole))
+/**
+ * The parameters that must be there: the consoles, the serial one last, because it becomes `/dev/console` and boot messages reach it; and
+ * `others`.
+ */
+function withParameters(commandLine: string, serialConsole: string, others: readonly string[]): string {
+  const has = (parameter: string): boolean => commandLine.split(/\s+/).includes(parameter)
+  const missing = others.filter((parameter) => !has(parameter))
+  if (!new RegExp(`(?:^|\\s)console=${serialConsole}\\b`).test(commandLine)) {
+    if (!/(?:^|\s)console=tty\d/.test(commandLine)) missing.push('console=tty0')
+    missing.push(`console=${serialConsole},115200`)
   }
-  if (file.path === '/etc/default/grub') {
-    return file.text.replace(grubDefaults, (_line, head: string, quote: string, rest: string) => {
-      return `${head}${quote}${withConsoles(rest, serialConsole).trimStart()}${quote}`
-    })
-  }
-  return file.text
+  return [commandLine.trimEnd(), ...missing].join(' ')
 }
 
-function rootText(guest: Guest, file: GuestFile): string {
-  return isBootConfig(file) || file.path === '/etc/default/grub' ? rootByUuid(guest, file.text) : file.text
+function withParametersIn(file: GuestFile, text: string, complete: (commandLine: string) => string): string {
+  const pattern = commandLinesOf(file)
+  if (pattern !== undefined)
+    return text.replaceAll(pattern, (_line, head: string, rest: string) => head + complete(rest))
+  if (file.path === kernelInstallCommandLine) return `${complete(text.trim())}\n`
+  if (!grubVariable.test(text)) return `${text.trimEnd()}\nGRUB_CMDLINE_LINUX="${complete('').trim()}"\n`
+  return text.replace(grubVariable, (_line, head: string, quote: string, rest: string) => {
+    const mark = quote === '' ? '"' : quote
+    return `${head}${mark}${complete(rest).trim()}${mark}`
+  })
+}
+
+function withStableDevicesIn(guest: Guest, file: GuestFile): string {
+  const text = withStableDevices(guest, file.text)
+  // With this setting the next update of GRUB's configuration would name the root by its device again.
+  return file.path === grubDefaults
+    ? text.replaceAll(/^(GRUB_DISABLE_(?:LINUX_UUID|UUID)=["']?true)/gm, '#$1')
+    : text
 }
 
 /** Both changes in one, since both are about the same lines; undefined when the files are good as they are. */
-export function planBootConfig(guest: Guest, target: TargetHardware): Change[] {
-  const byUuid = rewrite(guest, (file) => rootText(guest, file))
-  const both = rewrite(guest, (file) => consoleText({ ...file, text: rootText(guest, file) }, target.serialConsole))
-  const consoleOnly = rewrite(guest, (file) => consoleText(file, target.serialConsole))
-  if (both.length === 0) return []
-  const names = [
-    ...(byUuid.length > 0 ? ['root file system by UUID'] : []),
-    ...(consoleOnly.length > 0 ? [`serial console ${target.serialConsole}`] : []),
+export function planBootConfig(guest: Guest, { serialConsole }: TargetHardware): Change | undefined {
+  const files = guest.files.filter(
+    (file) =>
+      commandLinesOf(file) !== undefined ||
+      file.path === grubDefaults ||
+      file.path === kernelInstallCommandLine,
+  )
+  const parameters = interfaceNameParameters(guest)
+  const rewritten = files.map((file) => {
+    const stable = withStableDevicesIn(guest, file)
+    const text = withParametersIn(file, stable, (commandLine) =>
+      withParameters(commandLine, serialConsole, parameters),
+    )
+    return { file, text, isStabilized: stable !== file.text, isCompleted: text !== stable }
+  })
+  const changed = rewritten.filter(({ file, text }) => text !== file.text)
+  if (changed.length === 0) return undefined
+  const what = [
+    ...(changed.some(({ isStabilized }) => isStabilized) ? ['root file system by UUID'] : []),
+    ...(changed.some(({ isCompleted }) => isCompleted)
+      ? [`serial console ${serialConsole} beside the screen`, ...parameters]
+      : []),
   ]
-  return [
-    {
-      name: 'boot-configuration',
-      what: `Kernel command line: ${names.join(', ')}`,
-      because: 'Device names change with the disk controller, and the target reads the console over a serial line',
-      operations: both,
-    },
-  ]
+  return {
+    name: 'kernel-command-line',
+    what: `Kernel command line: ${what.join(', ')}`,
+    because:
+      'Device names change with the disk controller, and the target reads the console over a serial line',
+    operations: changed.map(({ file, text }) => ({ kind: 'write', path: file.path, text })),
+  }
 }

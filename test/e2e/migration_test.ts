@@ -126,12 +126,17 @@ async function expectOnlyNamedChanges(): Promise<void> {
   const { launchedInstance } = await getServer(demo.api, demo.serverId)
   const cloud = join(dataDir, 'cloud')
   const before = await filesOfDisk(join(cloud, 'snapshots', `${launchedInstance?.snapshotIds[0]}.raw`), 'raw')
-  const after = await filesOfDisk(join(cloud, 'images', String(launchedInstance?.imageId), 'disk0.qcow2'), 'qcow2')
+  const after = await filesOfDisk(
+    join(cloud, 'images', String(launchedInstance?.imageId), 'disk0.qcow2'),
+    'qcow2',
+  )
   const { changes } = await demo.api.get<{ changes: { paths: string[] }[] }>(
     `/jobs/${launchedInstance?.jobId}/servers/${demo.serverId}/conversion.json`,
   )
   const named = changes.flatMap(({ paths }) => paths)
   expect(before.size).toBeGreaterThan(5000)
-  const unnamed = differingPaths(before, after).filter((path) => !named.some((own) => path === own || path.startsWith(`${own}/`)))
+  const unnamed = differingPaths(before, after).filter(
+    (path) => !named.some((own) => path === own || path.startsWith(`${own}/`)),
+  )
   expect(unnamed).toEqual([])
 }

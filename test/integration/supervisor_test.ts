@@ -50,7 +50,11 @@ describe('startSupervisor()', () => {
         process.kill(before ?? 0, 'SIGKILL')
         await until(`${name} is back`, async () => {
           const after = service.pids()[name]
-          return after !== undefined && after !== before && (await fetch(`${service.dashboardUrl}/readyz`).catch(() => undefined))?.ok
+          return (
+            after !== undefined &&
+            after !== before &&
+            (await fetch(`${service.dashboardUrl}/readyz`).catch(() => undefined))?.ok
+          )
         })
       }
     } finally {
@@ -76,7 +80,9 @@ describe('startSupervisor()', () => {
   })
 
   it('names every missing tool and what installs it', async () => {
-    const failure = await start({ ...process.env, PATH: '/nonexistent' }).catch((error: Error) => error.message)
+    const failure = await start({ ...process.env, PATH: '/nonexistent' }).catch(
+      (error: Error) => error.message,
+    )
     for (const tool of ['redis-server', 'qemu-system-x86_64', 'qemu-img', 'guestfish']) {
       expect(failure).toContain(`Cannot find ${tool} on PATH: run scripts/setup`)
     }
@@ -115,7 +121,8 @@ describe('scripts/setup', () => {
   it('changes nothing without root and says what to install', async () => {
     const tools = join(dataDir, 'tools')
     await mkdir(tools)
-    for (const tool of ['sh', 'id', 'ls', 'grep', 'test', 'dirname', 'dpkg-query']) await symlink(`/usr/bin/${tool}`, join(tools, tool))
+    for (const tool of ['sh', 'id', 'ls', 'grep', 'test', 'dirname', 'dpkg-query'])
+      await symlink(`/usr/bin/${tool}`, join(tools, tool))
     await copyFile(join(root, 'scripts/setup'), join(tools, 'setup'))
     await chmod(join(tools, 'setup'), 0o755)
     await chmod(dataDir, 0o755)

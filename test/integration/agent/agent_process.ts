@@ -16,7 +16,10 @@ export class AgentProcess {
   readonly ended: Promise<number | string>
 
   constructor(args: readonly string[], environment: Record<string, string> = {}, program?: string) {
-    const command = program === undefined ? [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'agent/main.ts')] : [program]
+    const command =
+      program === undefined
+        ? [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'agent/main.ts')]
+        : [program]
     const [file = '', ...before] = command
     this.child = spawn(file, [...before, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -27,7 +30,9 @@ export class AgentProcess {
     }
     this.child.stdout?.on('data', collect)
     this.child.stderr?.on('data', collect)
-    this.ended = new Promise((resolve) => this.child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')))
+    this.ended = new Promise((resolve) =>
+      this.child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')),
+    )
   }
 
   /** Stops it as the service manager does; answers how it ended. */

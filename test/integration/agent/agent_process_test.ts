@@ -47,7 +47,16 @@ describe('the agent as a process', () => {
   const state = () => join(folder, 'state')
   const startAgent = (devices: string, more: string[] = []): AgentProcess => {
     agent = new AgentProcess([
-      'run', '--gateway-url', url, '--ca-file', join(folder, 'ca.pem'), '--state-dir', state(), '--devices', devices, ...more,
+      'run',
+      '--gateway-url',
+      url,
+      '--ca-file',
+      join(folder, 'ca.pem'),
+      '--state-dir',
+      state(),
+      '--devices',
+      devices,
+      ...more,
     ])
     return agent
   }
@@ -74,7 +83,9 @@ describe('the agent as a process', () => {
     await untilState('CONTINUOUS')
     expect(gateway.enrolments[0]).toMatchObject({ tags: { team: 'shop' }, userProvidedId: 'web 1' })
     const disks = gateway.enrolments[0]?.sourceProperties.disks ?? []
-    expect(disks.filter((disk) => disk.excludedBecause === undefined).map((disk) => disk.deviceName)).toEqual([image])
+    expect(disks.filter((disk) => disk.excludedBecause === undefined).map((disk) => disk.deviceName)).toEqual(
+      [image],
+    )
     expect(statSync(join(state(), 'identity.json')).mode & 0o777).toBe(0o600)
     expect(await digestOf(replicator.volumePath(0))).toBe(await digestOf(image))
     expect(await first.stop()).toBe(0)
@@ -94,9 +105,19 @@ describe('the agent as a process', () => {
     gateway.validityMs = 3_600_000
     gateway.desired = { ...gateway.desired, renewCertificate: true }
     const before = gateway.renewals
-    await until('it has renewed when told', () => Promise.resolve(gateway.renewals > before && !gateway.desired.renewCertificate), 20_000, 20)
+    await until(
+      'it has renewed when told',
+      () => Promise.resolve(gateway.renewals > before && !gateway.desired.renewCertificate),
+      20_000,
+      20,
+    )
     const heard = gateway.heartbeats.length
-    await until('it speaks with the new one', () => Promise.resolve(gateway.heartbeats.length > heard + 1), 20_000, 20)
+    await until(
+      'it speaks with the new one',
+      () => Promise.resolve(gateway.heartbeats.length > heard + 1),
+      20_000,
+      20,
+    )
   })
 
   it('goes away when told to uninstall: says so, removes its state, ends with 0', async () => {
@@ -123,7 +144,11 @@ describe('the agent as a process', () => {
     await untilState('CONTINUOUS')
     gateway.refuseWith = 503
     await writeFile(image, Buffer.alloc(500_000, 'changed '), { flag: 'r+' })
-    await until('the change is copied', async () => (await digestOf(replicator.volumePath(0))) === (await digestOf(image)), 30_000)
+    await until(
+      'the change is copied',
+      async () => (await digestOf(replicator.volumePath(0))) === (await digestOf(image)),
+      30_000,
+    )
     gateway.refuseWith = undefined
     const heard = gateway.heartbeats.length
     await until('it talks again', () => Promise.resolve(gateway.heartbeats.length > heard), 30_000, 20)
@@ -155,7 +180,12 @@ describe('the agent as a process', () => {
     it('an expired certificate', async () => {
       gateway.validityMs = -500
       startAgent(image, withToken())
-      await until('it is enrolled', () => Promise.resolve(existsSync(join(state(), 'identity.json'))), 20_000, 20)
+      await until(
+        'it is enrolled',
+        () => Promise.resolve(existsSync(join(state(), 'identity.json'))),
+        20_000,
+        20,
+      )
       agent?.child.kill('SIGKILL')
       await agent?.ended
       expect(await outputOf(startAgent(image))).toContain('The certificate of this agent has expired')
@@ -167,7 +197,9 @@ describe('the agent as a process', () => {
     await writeFile(join(folder, 'ca.pem'), other.caPem)
     const own = startAgent(image, withToken())
     expect(await own.ended).toBe(1)
-    expect(own.output).toMatch(/Cannot reach the gateway at 127.0.0.1 port \d+: its certificate is not from the CA that this agent trusts/)
+    expect(own.output).toMatch(
+      /Cannot reach the gateway at 127.0.0.1 port \d+: its certificate is not from the CA that this agent trusts/,
+    )
     await gateway.stop()
     const late = startAgent(image, withToken())
     expect(await late.ended).toBe(1)
@@ -192,7 +224,9 @@ describe('the agent as a process', () => {
 
     /** Resolves when a new file in the mounted file system could be made. */
     const isWritable = (): Promise<void> =>
-      new Promise((resolve) => spawn('touch', [join(disk.mountPoint, 'probe')]).once('close', () => resolve()))
+      new Promise((resolve) =>
+        spawn('touch', [join(disk.mountPoint, 'probe')]).once('close', () => resolve()),
+      )
 
     it('leaves it thawed within the bound when it is killed at any moment of a point', async () => {
       startAgent(disk.device, withToken())
@@ -202,9 +236,18 @@ describe('the agent as a process', () => {
         const id = `cp-${delayMs}`
         gateway.desired = {
           ...gateway.desired,
-          consistencyPoint: { consistencyPointId: id, expiresAt: new Date(Date.now() + 60_000).toISOString(), maxFreezeMs: 2000 },
+          consistencyPoint: {
+            consistencyPointId: id,
+            expiresAt: new Date(Date.now() + 60_000).toISOString(),
+            maxFreezeMs: 2000,
+          },
         }
-        await until('the point is asked for', () => Promise.resolve(agent?.output.includes(`Consistency point ${id} is asked for`)), 20_000, 2)
+        await until(
+          'the point is asked for',
+          () => Promise.resolve(agent?.output.includes(`Consistency point ${id} is asked for`)),
+          20_000,
+          2,
+        )
         await new Promise((resolve) => setTimeout(resolve, delayMs))
         agent?.child.kill('SIGKILL')
         await agent?.ended
@@ -214,13 +257,24 @@ describe('the agent as a process', () => {
         const { consistencyPoint: _, ...rest } = gateway.desired
         gateway.desired = rest
         // Should the point have been reached, the replicator goes on.
-        await replicator.assign(replicator.assignment([sizeBytes], { certificateSerials: [...gateway.serials] }))
+        await replicator.assign(
+          replicator.assignment([sizeBytes], { certificateSerials: [...gateway.serials] }),
+        )
         const { generation } = gateway
         startAgent(disk.device)
-        await until('it is heard again', () => Promise.resolve((gateway.last?.generation ?? 0) > generation), 20_000, 20)
+        await until(
+          'it is heard again',
+          () => Promise.resolve((gateway.last?.generation ?? 0) > generation),
+          20_000,
+          20,
+        )
         await untilState('CONTINUOUS')
       }
-      await until('no helper is left', async () => (await run('sh', ['-c', 'pgrep -fc "rehost-free[z]e" || true'])).stdout.trim() === '0', 10_000)
+      await until(
+        'no helper is left',
+        async () => (await run('sh', ['-c', 'pgrep -fc "rehost-free[z]e" || true'])).stdout.trim() === '0',
+        10_000,
+      )
     })
   })
 })

@@ -100,7 +100,8 @@ export class FakeAgentGateway {
     const json = (status: number, body: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     }
-    const problem = (status: number, detail: string): void => json(status, { type: 'about:blank', title: 'Refused', status, detail })
+    const problem = (status: number, detail: string): void =>
+      json(status, { type: 'about:blank', title: 'Refused', status, detail })
     const file = this.files.get(request.url ?? '')
     if (file !== undefined) {
       response.writeHead(200, { 'content-length': file.length }).end(file)
@@ -129,7 +130,8 @@ export class FakeAgentGateway {
         return json(200, { generation: this.generation })
       case '/agent/v1/heartbeat': {
         const heartbeat = agentHeartbeatSchema.parse(body)
-        if (heartbeat.generation !== this.generation) return problem(409, 'Another run of the agent has taken over')
+        if (heartbeat.generation !== this.generation)
+          return problem(409, 'Another run of the agent has taken over')
         this.heartbeats.push(heartbeat)
         return json(200, this.desired)
       }

@@ -48,7 +48,10 @@ describe.runIf(isRoot)('FreezeHelper', () => {
     await helper.freeze()
     const probe = touch()
     await untilDone(probe, 4000)
-    expect(await helper.thaw()).toEqual({ isGood: false, reason: 'it took too long and the file systems were thawed' })
+    expect(await helper.thaw()).toEqual({
+      isGood: false,
+      reason: 'it took too long and the file systems were thawed',
+    })
   })
 
   it('thaws through its guard when the helper itself is killed', async () => {
@@ -69,9 +72,13 @@ describe.runIf(isRoot)('FreezeHelper', () => {
       await helper.freeze()
       process.stdout.write('frozen\\n')
       setInterval(() => undefined, 1000)`
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const child = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', script],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
     await once(child.stdout, 'data')
     const probe = touch()
     await new Promise((resolve) => setTimeout(resolve, 200))

@@ -19,7 +19,12 @@ const idle: StopWriting = () => Promise.resolve()
 
 /** Name and digest of every file in a folder. */
 async function listing(folder: string): Promise<string> {
-  const { stdout } = await run('sh', ['-c', 'cd "$1" && find . -type f -exec sha256sum {} + | sort -k 2', 'sh', folder])
+  const { stdout } = await run('sh', [
+    '-c',
+    'cd "$1" && find . -type f -exec sha256sum {} + | sort -k 2',
+    'sh',
+    folder,
+  ])
   return stdout
 }
 
@@ -117,7 +122,9 @@ describe.runIf(isRoot)('the agent on a mounted file system', () => {
     await test.untilContinuous()
     await run('fsfreeze', ['-f', disk.mountPoint])
     try {
-      await expect(test.reachPoint('cp-1', 2000)).rejects.toThrow(/frozen 5 times without a consistent copy.*resource busy/)
+      await expect(test.reachPoint('cp-1', 2000)).rejects.toThrow(
+        /frozen 5 times without a consistent copy.*resource busy/,
+      )
     } finally {
       await run('fsfreeze', ['-u', disk.mountPoint])
     }
@@ -126,17 +133,30 @@ describe.runIf(isRoot)('the agent on a mounted file system', () => {
 
   it('compares the disk when events of the kernel were lost, and says so', async () => {
     const random = seededRandom(seedFor('lost events'))
-    test = await TestEngine.start(replicator, { disks: [{ deviceName: disk.device, sizeBytes }], bufferKb: 4 })
+    test = await TestEngine.start(replicator, {
+      disks: [{ deviceName: disk.device, sizeBytes }],
+      bufferKb: 4,
+    })
     await test.untilContinuous()
     await run('fio', [
-      '--name=burst', `--filename=${join(disk.mountPoint, 'burst')}`, '--size=32M', '--rw=randwrite', '--bs=4k',
-      '--direct=1', '--ioengine=libaio', '--iodepth=32', '--io_size=64M', `--randseed=${Math.floor(random() * 1e9)}`,
+      '--name=burst',
+      `--filename=${join(disk.mountPoint, 'burst')}`,
+      '--size=32M',
+      '--rw=randwrite',
+      '--bs=4k',
+      '--direct=1',
+      '--ioengine=libaio',
+      '--iodepth=32',
+      '--io_size=64M',
+      `--randseed=${Math.floor(random() * 1e9)}`,
     ])
     await disk.unmount()
     await test.untilContinuous()
     await test.untilCaughtUp()
     test.apply()
-    expect(test.notes.map((note) => note.message).join('\n')).toMatch(/Changes of .* were lost .*the disk is compared with its copy/)
+    expect(test.notes.map((note) => note.message).join('\n')).toMatch(
+      /Changes of .* were lost .*the disk is compared with its copy/,
+    )
     expect(test.engine.report().disks[0]?.rescans).toBeGreaterThan(0)
     expect(await test.volumeDigest()).toBe(await disk.digest())
   })

@@ -60,10 +60,18 @@ describe.runIf(isRoot)('the agent on a bare block device', () => {
     const random = seededRandom(seedFor('agent restart'))
     await disk.write(0, randomBytesFrom(random, 48 * 2 ** 20))
     stopWriting = writeBlocks(disk.device, sizeBytes, random, 10)
-    test = await TestEngine.start(replicator, { disks: [{ deviceName: disk.device, sizeBytes }], generation: 1 })
+    test = await TestEngine.start(replicator, {
+      disks: [{ deviceName: disk.device, sizeBytes }],
+      generation: 1,
+    })
     const first = test
     first.apply({ throttleBitsPerSecond: 200_000_000 })
-    await until('half is copied', () => Promise.resolve((first.engine.report().disks[0]?.replicatedBytes ?? 0) > sizeBytes / 2), 60_000, 10)
+    await until(
+      'half is copied',
+      () => Promise.resolve((first.engine.report().disks[0]?.replicatedBytes ?? 0) > sizeBytes / 2),
+      60_000,
+      10,
+    )
     await first.stop()
     test = await TestEngine.start(replicator, {
       disks: [{ deviceName: disk.device, sizeBytes }],
@@ -78,13 +86,20 @@ describe.runIf(isRoot)('the agent on a bare block device', () => {
   it('sends almost nothing after a restart of an agent that had copied everything', async () => {
     const random = seededRandom(seedFor('cheap rescan'))
     await disk.write(0, randomBytesFrom(random, 48 * 2 ** 20))
-    test = await TestEngine.start(replicator, { disks: [{ deviceName: disk.device, sizeBytes }], generation: 1 })
+    test = await TestEngine.start(replicator, {
+      disks: [{ deviceName: disk.device, sizeBytes }],
+      generation: 1,
+    })
     await test.untilContinuous()
     await sleep(1100)
     const { stateFolder } = test
     await test.stop()
     await disk.write(7 * 65_536, randomBytesFrom(random, 65_536))
-    test = await TestEngine.start(replicator, { disks: [{ deviceName: disk.device, sizeBytes }], generation: 2, stateFolder })
+    test = await TestEngine.start(replicator, {
+      disks: [{ deviceName: disk.device, sizeBytes }],
+      generation: 2,
+      stateFolder,
+    })
     await test.untilContinuous()
     await test.untilCaughtUp()
     expect(test.engine.report().sentBytes).toBe(65_536)
@@ -116,7 +131,9 @@ describe.runIf(isRoot)('the agent on a bare block device', () => {
       replicator.kill()
       await replicator.open()
       await replicator.assign(test.assignment)
-      test.apply({ replicator: { replicationServerId: 'i-1', address: '127.0.0.1', port: replicator.listener.port } })
+      test.apply({
+        replicator: { replicationServerId: 'i-1', address: '127.0.0.1', port: replicator.listener.port },
+      })
     }
     await test.untilContinuous()
     await expectIdentical()

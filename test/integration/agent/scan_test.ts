@@ -48,7 +48,10 @@ describe('the agent on a disk image', () => {
     test = await TestEngine.start(replicator, { disks: disks() })
     stopWriting = writeBlocks(image, sizeBytes, random, 20)
     await test.untilContinuous()
-    expect(test.engine.report().disks[0]?.tracker).toMatchObject({ kind: 'scan', reason: expect.stringContaining('It is a file') })
+    expect(test.engine.report().disks[0]?.tracker).toMatchObject({
+      kind: 'scan',
+      reason: expect.stringContaining('It is a file'),
+    })
     await stopWriting()
     await test.untilCaughtUp()
     expect(await test.volumeDigest()).toBe(await digestOf(image))
@@ -70,7 +73,9 @@ describe('the agent on a disk image', () => {
     test = await TestEngine.start(replicator, { disks: disks() })
     await test.untilContinuous()
     stopWriting = writeBlocks(image, sizeBytes, random, 0)
-    await expect(test.reachPoint('cp-1', 5000, 5)).rejects.toThrow(/not reached in time: the disks changed in every one of \d+ looks/)
+    await expect(test.reachPoint('cp-1', 5000, 5)).rejects.toThrow(
+      /not reached in time: the disks changed in every one of \d+ looks/,
+    )
     await stopWriting()
     expect(await test.reachPoint('cp-2')).toMatchObject({ method: 'QUIET' })
     expect(await test.volumeDigest()).toBe(await digestOf(image))
@@ -87,7 +92,8 @@ describe('the agent on a disk image', () => {
       close: () => source.close(),
       read: (offset, length, into) => {
         const bad = badBlock * 65_536 + 8192
-        if (isBad && offset <= bad && bad < offset + length) throw new UnreadableSectorError(source.deviceName, bad)
+        if (isBad && offset <= bad && bad < offset + length)
+          throw new UnreadableSectorError(source.deviceName, bad)
         return source.read(offset, length, into)
       },
     })
@@ -95,11 +101,16 @@ describe('the agent on a disk image', () => {
     const run = test
     await until('the fault is told', () => Promise.resolve(run.engine.report().error), 20_000, 20)
     const { error, state, lagMs } = run.engine.report()
-    expect(error).toMatchObject({ error: 'NOT_CONVERGING', rawError: `Cannot read sector ${(badBlock * 65_536 + 8192) / 512} of ${image}` })
+    expect(error).toMatchObject({
+      error: 'NOT_CONVERGING',
+      rawError: `Cannot read sector ${(badBlock * 65_536 + 8192) / 512} of ${image}`,
+    })
     expect(error?.whatToDo).toContain('smartctl')
     expect(lagMs).toBeNull()
     expect(state).not.toBe('CONTINUOUS')
-    await expect(test.reachPoint('cp-1', 5000, 10)).rejects.toThrow(/Cannot read sector|still being compared|cannot be read/)
+    await expect(test.reachPoint('cp-1', 5000, 10)).rejects.toThrow(
+      /Cannot read sector|still being compared|cannot be read/,
+    )
     const copy = await open(replicator.volumePath(0))
     const { buffer } = await copy.read(Buffer.alloc(65_536, 1), 0, 65_536, badBlock * 65_536)
     await copy.close()
@@ -118,7 +129,12 @@ describe('the agent on a disk image', () => {
     await test.untilContinuous()
     await truncate(image, sizeBytes - 2 ** 20)
     const run = test
-    const error = await until('the fault is told', () => Promise.resolve(run.engine.report().error), 20_000, 20)
+    const error = await until(
+      'the fault is told',
+      () => Promise.resolve(run.engine.report().error),
+      20_000,
+      20,
+    )
     expect(error.error).toBe('UNSUPPORTED_VM_CONFIGURATION')
     expect(error.whatToDo).toContain('disconnect the server and add it again')
     await until('it is stalled', () => Promise.resolve(run.engine.report().state === 'STALLED'), 10_000, 20)
@@ -130,7 +146,12 @@ describe('the agent on a disk image', () => {
     const run = test
     const { rename } = await import('node:fs/promises')
     await rename(image, `${image}.away`)
-    const error = await until('the fault is told', () => Promise.resolve(run.engine.report().error), 20_000, 20)
+    const error = await until(
+      'the fault is told',
+      () => Promise.resolve(run.engine.report().error),
+      20_000,
+      20,
+    )
     expect(error.rawError).toMatch(/is not there any more|does not exist/)
     await rename(`${image}.away`, image)
     await test.untilContinuous(90_000)
@@ -140,9 +161,16 @@ describe('the agent on a disk image', () => {
   it('sends blocks to no other replicator than the one named', async () => {
     test = await TestEngine.start(replicator, { disks: disks() })
     await test.untilContinuous()
-    test.apply({ replicator: { replicationServerId: 'i-2', address: '127.0.0.1', port: replicator.listener.port } })
+    test.apply({
+      replicator: { replicationServerId: 'i-2', address: '127.0.0.1', port: replicator.listener.port },
+    })
     const run = test
-    const error = await until('the refusal is told', () => Promise.resolve(run.engine.report().error), 20_000, 20)
+    const error = await until(
+      'the refusal is told',
+      () => Promise.resolve(run.engine.report().error),
+      20_000,
+      20,
+    )
     expect(error.rawError).toContain('instead of rehost://replication-server/i-2')
   })
 

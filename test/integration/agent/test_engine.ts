@@ -49,7 +49,12 @@ export class TestEngine {
   desired: AgentDesired
   #running: Promise<void>
 
-  private constructor(replicator: TestReplicator, options: TestEngineOptions, context: EngineContext, log: string[]) {
+  private constructor(
+    replicator: TestReplicator,
+    options: TestEngineOptions,
+    context: EngineContext,
+    log: string[],
+  ) {
     this.replicator = replicator
     this.logLines = log
     this.stateFolder = options.stateFolder ?? ''
@@ -58,7 +63,12 @@ export class TestEngine {
     this.desired = {
       mode: 'REPLICATE',
       replicator: { replicationServerId: 'i-1', address: '127.0.0.1', port: replicator.listener.port },
-      disks: options.disks.map(({ deviceName, sizeBytes }, diskIndex) => ({ diskIndex, deviceName, volumeId: `vol-${diskIndex}`, sizeBytes })),
+      disks: options.disks.map(({ deviceName, sizeBytes }, diskIndex) => ({
+        diskIndex,
+        deviceName,
+        volumeId: `vol-${diskIndex}`,
+        sizeBytes,
+      })),
       throttleBitsPerSecond: 0,
       rescanEpoch: 0,
       renewCertificate: false,
@@ -75,7 +85,10 @@ export class TestEngine {
     await files.prepare()
     const isRoot = process.getuid?.() === 0
     const refusal = await prepareTracing(runCommand, isRoot)
-    const hub = new TraceHub(systemClock, options.bufferKb === undefined ? {} : { bufferKb: options.bufferKb })
+    const hub = new TraceHub(
+      systemClock,
+      options.bufferKb === undefined ? {} : { bufferKb: options.bufferKb },
+    )
     const { certPem, keyPem } = replicator.agentCertificate
     const test = new TestEngine(
       replicator,
@@ -89,14 +102,22 @@ export class TestEngine {
         agentVersion: '0.0.0-test',
         generation: options.generation ?? 1,
         identity: () => ({ caPem: replicator.ca.caPem, certificatePem: certPem, keyPem }),
-        openSource: async (name) => (options.wrapSource ?? ((source) => source))(await openDevice(name, systemClock)),
+        openSource: async (name) =>
+          (options.wrapSource ?? ((source) => source))(await openDevice(name, systemClock)),
         chooseTracker: async (source) => {
           const facts = (await machineFiles.facts(source.deviceName)) ?? { kind: 'other', sizeBytes: 0 }
-          const tracker = await chooseTracker({ source, facts, tracingRefusal: refusal, hub, clock: systemClock })
+          const tracker = await chooseTracker({
+            source,
+            facts,
+            tracingRefusal: refusal,
+            hub,
+            clock: systemClock,
+          })
           return (options.wrapTracker ?? ((chosen) => chosen))(tracker)
         },
         isOffered: () => true,
-        planFreeze: (names) => planFreeze(machineFiles, new Set(names.map((name) => name.replace('/dev/', '')))),
+        planFreeze: (names) =>
+          planFreeze(machineFiles, new Set(names.map((name) => name.replace('/dev/', '')))),
         memory: await files.openMemory(() => undefined),
         onChange: () => undefined,
       },
@@ -118,7 +139,12 @@ export class TestEngine {
   }
 
   async untilContinuous(timeoutMs = 60_000): Promise<void> {
-    await until('replication is continuous', () => Promise.resolve(this.engine.report().state === 'CONTINUOUS'), timeoutMs, 20)
+    await until(
+      'replication is continuous',
+      () => Promise.resolve(this.engine.report().state === 'CONTINUOUS'),
+      timeoutMs,
+      20,
+    )
   }
 
   /** Everything known now is durable. */
@@ -136,7 +162,11 @@ export class TestEngine {
    * Asks for a consistency point and waits for the replicator's word.
    * @throws Error with the agent's reason when it cannot be reached.
    */
-  async reachPoint(id: string, maxFreezeMs = 5000, seconds = 60): Promise<{ method: string; frozenMs: number }> {
+  async reachPoint(
+    id: string,
+    maxFreezeMs = 5000,
+    seconds = 60,
+  ): Promise<{ method: string; frozenMs: number }> {
     const expiresAt = new Date(Date.now() + seconds * 1000).toISOString()
     await this.assignPoint(id, 'REQUESTED')
     this.apply({ consistencyPoint: { consistencyPointId: id, expiresAt, maxFreezeMs } })

@@ -42,12 +42,25 @@ describe('formatSummary()', () => {
 
 describe('formatBytes()', () => {
   it('uses decimal units', () => {
-    expect([0, 999, 1000, 1_500_000, 2e12].map(formatBytes)).toEqual(['0 B', '999 B', '1.0 kB', '1.5 MB', '2.0 TB'])
+    expect([0, 999, 1000, 1_500_000, 2e12].map(formatBytes)).toEqual([
+      '0 B',
+      '999 B',
+      '1.0 kB',
+      '1.5 MB',
+      '2.0 TB',
+    ])
   })
 })
 
 describe('ProgressDisplay', () => {
-  const moment = { state: 'INITIAL_SYNC', replicatedBytes: 50, totalBytes: 100, bytesPerSecond: 14_200_000, backlogBytes: 1_200_000, lagMs: 400 }
+  const moment = {
+    state: 'INITIAL_SYNC',
+    replicatedBytes: 50,
+    totalBytes: 100,
+    bytesPerSecond: 14_200_000,
+    backlogBytes: 1_200_000,
+    lagMs: 400,
+  }
 
   it('shows share, throughput, backlog and lag', () => {
     const line = progressLine(moment, 4)

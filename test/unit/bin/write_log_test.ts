@@ -12,7 +12,11 @@ let paths: { initialImagePath: string; logPath: string; replicaPath: string }
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rehost-log-'))
-  paths = { initialImagePath: join(folder, 'initial'), logPath: join(folder, 'log'), replicaPath: join(folder, 'replica') }
+  paths = {
+    initialImagePath: join(folder, 'initial'),
+    logPath: join(folder, 'log'),
+    replicaPath: join(folder, 'replica'),
+  }
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
@@ -61,7 +65,11 @@ describe('matchReplica()', () => {
 
   it('finds every state the disk went through', async () => {
     for (let count = 0; count <= writes.length; count++) {
-      expect(await judge(initial, writes, stateAfter(count))).toEqual({ identical: true, entry: count, entries: writes.length })
+      expect(await judge(initial, writes, stateAfter(count))).toEqual({
+        identical: true,
+        entry: count,
+        entries: writes.length,
+      })
     }
   })
 
@@ -71,7 +79,9 @@ describe('matchReplica()', () => {
     const later = writes[21]
     if (missed === undefined || later === undefined) throw new Error('The sample is too small')
     later.data.copy(disk, later.at * sector)
-    const overlaps = later.at <= missed.at && later.at + later.data.length / sector >= missed.at + missed.data.length / sector
+    const overlaps =
+      later.at <= missed.at &&
+      later.at + later.data.length / sector >= missed.at + missed.data.length / sector
     expect((await judge(initial, writes, disk)).identical).toBe(overlaps)
   })
 
@@ -80,12 +90,22 @@ describe('matchReplica()', () => {
     disk[777] = (disk[777] ?? 0) ^ 1
     const result = await judge(initial, writes, disk)
     expect(result.identical).toBe(false)
-    expect(result).toMatchObject({ nearest: expect.stringContaining('1 sectors differ after write 40, the first at byte 512') })
+    expect(result).toMatchObject({
+      nearest: expect.stringContaining('1 sectors differ after write 40, the first at byte 512'),
+    })
   })
 
   it('passes over flushes and discards', async () => {
-    const extra = [{ at: 0, data: Buffer.alloc(0), flags: 1 }, ...writes, { at: 3, data: Buffer.alloc(2 * sector), flags: 4 }]
-    expect(await judge(initial, extra, stateAfter(writes.length))).toEqual({ identical: true, entry: 41, entries: 42 })
+    const extra = [
+      { at: 0, data: Buffer.alloc(0), flags: 1 },
+      ...writes,
+      { at: 3, data: Buffer.alloc(2 * sector), flags: 4 },
+    ]
+    expect(await judge(initial, extra, stateAfter(writes.length))).toEqual({
+      identical: true,
+      entry: 41,
+      entries: 42,
+    })
   })
 
   it('refuses a file that is no log, and images of different sizes', async () => {

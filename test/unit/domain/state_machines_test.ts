@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { advanceLifecycle, lifecycleEvents, lifecycleStates } from '../../../domain/lifecycle.ts'
-import { advanceDataReplication, dataReplicationEvents, dataReplicationStates, markInitiationStep, newInitiationSteps } from '../../../domain/replication.ts'
+import {
+  advanceDataReplication,
+  dataReplicationEvents,
+  dataReplicationStates,
+  markInitiationStep,
+  newInitiationSteps,
+} from '../../../domain/replication.ts'
 
 /** Written out by hand, apart from the code's own table, so that a slip in either shows. */
 const lifecycleRows = `
@@ -34,7 +40,16 @@ CUTTING_OVER FINALIZE CUTOVER
 CUTTING_OVER DISCONNECT DISCONNECTED
 DISCONNECTED INSTALL_AGENT NOT_READY
 `
-const runningRows = ['INITIATING', 'INITIAL_SYNC', 'BACKLOG', 'CREATING_SNAPSHOT', 'CONTINUOUS', 'PAUSED', 'RESCAN', 'STALLED']
+const runningRows = [
+  'INITIATING',
+  'INITIAL_SYNC',
+  'BACKLOG',
+  'CREATING_SNAPSHOT',
+  'CONTINUOUS',
+  'PAUSED',
+  'RESCAN',
+  'STALLED',
+]
   .map(
     (state) => `
 ${state} BEGIN_INITIAL_SYNC INITIAL_SYNC
@@ -66,11 +81,19 @@ ${runningRows}`
 
 function parse(rows: string): Map<string, string> {
   const lines = rows.split('\n').filter((line) => line.trim() !== '')
-  return new Map(lines.map((line) => line.trim().split(' ')).map(([from, event, to]) => [`${from} ${event}`, to ?? '']))
+  return new Map(
+    lines.map((line) => line.trim().split(' ')).map(([from, event, to]) => [`${from} ${event}`, to ?? '']),
+  )
 }
 
 describe.each([
-  { name: 'lifecycle', states: lifecycleStates, events: lifecycleEvents, advance: advanceLifecycle, rows: parse(lifecycleRows) },
+  {
+    name: 'lifecycle',
+    states: lifecycleStates,
+    events: lifecycleEvents,
+    advance: advanceLifecycle,
+    rows: parse(lifecycleRows),
+  },
   {
     name: 'data replication',
     states: dataReplicationStates,

@@ -10,13 +10,22 @@ const rooms: Record<string, { mayImport: string[]; because: string }> = {
   wire: { mayImport: ['domain'], because: 'wire describes what crosses a process boundary and nothing else' },
   agent: { mayImport: ['wire', 'domain'], because: 'agent and replicator meet in wire only' },
   replicator: { mayImport: ['wire', 'domain'], because: 'agent and replicator meet in wire only' },
-  queues: { mayImport: ['domain'], because: 'queues is the one description of jobs, shared by who adds and who runs' },
+  queues: {
+    mayImport: ['domain'],
+    because: 'queues is the one description of jobs, shared by who adds and who runs',
+  },
   store: { mayImport: ['domain'], because: 'the store knows entities, not their users' },
   cloud: { mayImport: ['domain'], because: 'providers know clouds, not guests or jobs' },
   conversion: { mayImport: ['domain'], because: 'conversion knows guests, not clouds' },
-  workers: { mayImport: ['domain', 'queues', 'store', 'cloud', 'conversion'], because: 'workers run jobs and never call gateway or data plane' },
+  workers: {
+    mayImport: ['domain', 'queues', 'store', 'cloud', 'conversion'],
+    because: 'workers run jobs and never call gateway or data plane',
+  },
   views: { mayImport: ['domain'], because: 'views turn a view model into HTML' },
-  gateway: { mayImport: ['domain', 'wire', 'queues', 'store', 'views'], because: 'the gateway adds jobs and never runs them' },
+  gateway: {
+    mayImport: ['domain', 'wire', 'queues', 'store', 'views'],
+    because: 'the gateway adds jobs and never runs them',
+  },
   bin: {
     mayImport: ['domain', 'queues', 'store', 'cloud'],
     because: 'bin starts processes and talks to them over their public surface',
@@ -26,7 +35,8 @@ const rooms: Record<string, { mayImport: string[]; because: string }> = {
 }
 
 const root = join(import.meta.dirname, '../../..')
-const importPattern = /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s*['"](\.[^'"]+)['"]|import\(\s*['"](\.[^'"]+)['"]\s*\)|(?:^|\n)import\s*['"](\.[^'"]+)['"]/g
+const importPattern =
+  /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s*['"](\.[^'"]+)['"]|import\(\s*['"](\.[^'"]+)['"]\s*\)|(?:^|\n)import\s*['"](\.[^'"]+)['"]/g
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
@@ -36,7 +46,9 @@ function sourceFiles(folder: string): string[] {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(root, file), 'utf8')
-  return [...text.matchAll(importPattern)].map((match) => normalize(join(dirname(file), match[1] ?? match[2] ?? match[3] ?? '')))
+  return [...text.matchAll(importPattern)].map((match) =>
+    normalize(join(dirname(file), match[1] ?? match[2] ?? match[3] ?? '')),
+  )
 }
 
 const files = Object.keys(rooms).flatMap((room) => sourceFiles(room))

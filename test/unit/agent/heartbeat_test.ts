@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest'
+import type { ControlClient } from '../../../agent/control_client.ts'
+import { ControlError } from '../../../agent/control_client.ts'
+import { Heartbeat } from '../../../agent/heartbeat.ts'
+import { LineLog } from '../../../agent/log.ts'
+import type { Note } from '../../../agent/sync/engine.ts'
+import type { AgentDesired, AgentHeartbeat } from '../../../wire/control_api.ts'
+import { agentHeartbeatSchema } from '../../../wire/control_api.ts'
+import { FakeClock } from './fake_clock.ts'
+
+const desired: AgentDesired = {
+  mode: 'REPLICATE',
+  disks: [],
+  throttleBitsPerSecond: 0,
+  rescanEpoch: 0,
+  renewCertificate: false,
+  heartbeatIntervalMs: 1000,
+}
+
+/** A heartbeat against answers given one after the other; the last one ends it. */
+async function talk(answers: (AgentDesired | Error)[], options: { skewMs?: number } = {}) {
+  const clock = new FakeClock()
+  const sent: AgentHeartbeat[] = []
+  const applied: AgentDesired[] = []
+  const lines: string[] = []
+  let notes: Note[] = [{ level: 'INFO', message: 'told once' }]
+  const renewals: boolean[] = []
+  const controller = new AbortController()
+  const client = {
+    clockSkewMs: options.skewMs,
+    heartbeat: (body: AgentHeartbeat) => {
+      sent.push(agentHeartbeatSchema.parse(body))
+      const answer = answers.shift()
+      if (answers.length === 0) controller.abort()
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer)
+    },
+  } as unknown as ControlClient
+  const heartbeat = new Heartbeat({
+    client,
+    engine: {
+      report: () => ({
+        state: 'CONTINUOUS',
+        isConnected: true,
+        firstByteAtMs: 1,
+        lastConsistentAtMs: 2,
+        lagMs: 3,
+        backlogBytes: 4,
+        bytesPerSecond: 5,
+        sentBytes: 6,
+        rescanEpoch: 7,
+        disks: [],
+        consistencyFailure: undefined,
+        error: undefined,
+      }),
+      takeNotes: () => notes.splice(0),
+      giveBackNotes: (back) => {
+        notes = [...back, ...notes]
+      },
+      apply: (wish) => applied.push(wish),
+    },
+    generation: 4,
+    clock,
+    random: () => 1,
+    log: new LineLog({ write: (line) => lines.push(line) }, () => 0),
+    renewIfDue: (isAsked) => {
+      renewals.push(isAsked)
+      return Promise.resolve()
+    },
+  })
+  const end = await heartbeat.run(controller.signal).catch(() => 'STOPPED')
+  return { end, sent, applied, lines, renewals, clock }
+}
+
+describe('Heartbeat', () => {
+  it('tells how it stands and applies every answer', async () => {
+    const { sent, applied, renewals, end } = await talk([
+      desired,
+      { ...desired, renewCertificate: true },
+      desired,
+    ])
+    expect(sent[0]).toMatchObject({
+      generation: 4,
+      state: 'CONTINUOUS',
+      lagMs: 3,
+      rescanEpoch: 7,
+      firstByteAt: '1970-01-01T00:00:00.001Z',
+    })
+    expect(applied).toHaveLength(3)
+    expect(renewals).toEqual([false, true, false])
+    expect(end).toBe('STOPPED')
+  })
+
+  it('tells a note once, and again when the telling failed', async () => {
+    const { sent } = await talk([new ControlError('away', undefined), desired, desired])
+    expect(sent.map((body) => body.notes.length)).toEqual([1, 1, 0])
+  })
+
+  it('waits longer after every failure', async () => {
+    const { clock } = await talk([
+      ...Array.from({ length: 4 }, () => new ControlError('away', undefined)),
+      desired,
+    ])
+    expect(clock.sleeps.slice(0, 4)).toEqual([1000, 2000, 4000, 8000])
+  })
+
+  it('ends when it is to uninstall, without applying that', async () => {
+    const { end, applied } = await talk([{ ...desired, mode: 'UNINSTALL' }, desired])
+    expect(end).toBe('UNINSTALL')
+    expect(applied).toEqual([])
+  })
+
+  it('ends when a newer run has taken over', async () => {
+    const { end, lines } = await talk([new ControlError('The gateway refused', 409), desired])
+    expect(end).toBe('FENCED')
+    expect(lines.join('')).toContain('a newer run of this agent has taken over')
+  })
+
+  it('tells once that the clock is wrong', async () => {
+    const { sent, lines } = await talk([desired, desired, desired], { skewMs: 3_600_000 })
+    expect(
+      sent.flatMap((body) => body.notes).filter((note) => note.message.includes('3600 s behind')),
+    ).toHaveLength(1)
+    expect(lines.filter((line) => line.includes('3600 s behind'))).toHaveLength(1)
+  })
+})
