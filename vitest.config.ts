@@ -7,7 +7,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*_test.ts'],
-    exclude: ['test/e2e/**', 'node_modules/**'],
+    // Whole guests are built, converted and booted by their own configuration.
+    exclude: ['test/e2e/**', 'test/integration/conversion*_test.ts', 'node_modules/**'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',

@@ -108,6 +108,29 @@ async function runCommandInstall(config: AgentConfig): Promise<number> {
   return 0
 }
 
+/** Removes the agent and tells the gateway, if it can be told: the operator at this machine has the last word. */
+async function runCommandUninstall(config: AgentConfig): Promise<number> {
+  const identity = await new StateFiles(config.stateDirectory).readIdentity().catch((error: unknown) => {
+    say(`The enrolment cannot be read: ${errorMessage(error)}`)
+    return undefined
+  })
+  const { stateDirectory, isRoot } = config
+  await uninstall({ run: runCommand, stateDirectory, isService: false, isRoot })
+  say('The agent is removed from this machine')
+  if (identity === undefined) return 0
+  const client = new HttpsControlClient({
+    gatewayUrl: identity.gatewayUrl,
+    caPem: identity.caPem,
+    identity: () => identity,
+    proxyEnvironment: config.proxyEnvironment,
+    nowMs: () => systemClock.nowMs(),
+  })
+  await client.uninstalled().catch((error: unknown) => {
+    say(`The gateway could not be told; disconnect the server in the dashboard (${errorMessage(error)})`)
+  })
+  return 0
+}
+
 async function showInventory(config: AgentConfig): Promise<number> {
   const inventory = await takeInventory(host, config.devices === undefined ? {} : { devices: config.devices })
   if (config.isJson) {
@@ -148,9 +171,7 @@ function runNamed(config: AgentConfig): Promise<number> | number {
     case 'install':
       return runCommandInstall(config)
     case 'uninstall':
-      return uninstall({ run: runCommand, stateDirectory: config.stateDirectory, isService: false }).then(
-        () => 0,
-      )
+      return runCommandUninstall(config)
     case 'inventory':
       return showInventory(config)
     case 'version':

@@ -220,5 +220,5 @@ async function leave(context: RunContext, client: ControlClient, run: CommandRun
       await context.clock.sleep(1000)
     }
   }
-  await uninstall({ run, stateDirectory: files.directory, isService })
+  await uninstall({ run, stateDirectory: files.directory, isService, isRoot: context.config.isRoot })
 }

@@ -29,6 +29,8 @@ Type=simple
 ExecStart=${program} run
 Restart=always
 RestartSec=5
+# 2: what no restart mends, such as an expired certificate.
+RestartPreventExitStatus=2
 # The helper that thaws frozen file systems must outlive the agent: only the agent itself is killed, the helper ends by itself.
 KillMode=process
 TimeoutStopSec=30

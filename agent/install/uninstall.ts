@@ -3,7 +3,9 @@
  * @module
  */
 import { rm } from 'node:fs/promises'
+import { z } from 'zod'
 import type { CommandRunner } from '../run_command.ts'
+import { PermanentError } from '../../domain/errors.ts'
 import { machineFiles } from '../inventory/system_files.ts'
 import { isInstalled } from '../run_command.ts'
 import { layout, serviceName } from './layout.ts'
@@ -14,7 +16,24 @@ export interface UninstallContext {
   stateDirectory: string
   /** This process is the service itself: stopping the service stops it. */
   isService: boolean
+  isRoot: boolean
 }
+
+/** Whether the agent whose state is in `stateDirectory` is the installed one, and not another that was only run. */
+async function isInstalledAgent(stateDirectory: string): Promise<boolean> {
+  if ((await machineFiles.realPath(layout.unitFile)) === undefined) return false
+  const config = (await machineFiles.readText(layout.configFile)) ?? '{}'
+  try {
+    const { stateDir = layout.stateFolder } = installedConfigSchema.parse(JSON.parse(config))
+    return stateDir === stateDirectory
+  } catch (error) {
+    throw new PermanentError(`Cannot read ${layout.configFile}; mend or remove it and try again`, {
+      cause: error,
+    })
+  }
+}
+
+const installedConfigSchema = z.object({ stateDir: z.string().optional() })
 
 /** A path between single quotes of a shell. */
 function quoted(path: string): string {
@@ -39,11 +58,12 @@ export function removalCommand(stateDirectory: string): string {
  * as the service is stopped. An agent that was only run, not installed, removes its state and nothing else.
  */
 export async function uninstall(context: UninstallContext): Promise<void> {
-  const { run, stateDirectory, isService } = context
-  if ((await machineFiles.realPath(layout.unitFile)) === undefined) {
+  const { run, stateDirectory, isService, isRoot } = context
+  if (!(await isInstalledAgent(stateDirectory))) {
     await rm(stateDirectory, { recursive: true, force: true })
     return
   }
+  if (!isRoot) throw new PermanentError('Cannot uninstall without root; run it with sudo')
   const command = removalCommand(stateDirectory)
   if (isService && (await isInstalled(run, 'systemd-run'))) {
     await run('systemd-run', ['--collect', '--unit=rehost-agent-uninstall', '/bin/sh', '-c', command])

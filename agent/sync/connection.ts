@@ -5,17 +5,16 @@
  */
 import type { TLSSocket } from 'node:tls'
 import type { Extent } from '../../domain/units.ts'
-import type { EncodedFrame } from '../../wire/frame.ts'
 import type { Barrier, BarrierReached, Hello, Message, Status, Welcome } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import { errorMessage } from '../../domain/errors.ts'
-import { FrameDecoder, FrameEncoder, isUpTo, WireError } from '../../wire/frame.ts'
+import type { FrameDecoder, FrameEncoder } from '../../wire/frame.ts'
+import { isUpTo, WireError } from '../../wire/frame.ts'
+import type { Greeting } from './handshake.ts'
+import { greet, writeFrame } from './handshake.ts'
 
 /** Times of the pulse. */
 export const pulse = { pingEveryMs: 5000, deadAfterMs: 15_000 } as const
-
-/** How long the far end may take to answer HELLO. */
-const welcomeTimeoutMs = 15_000
 
 /** How long a GOODBYE may take until the far end has closed. */
 const goodbyeTimeoutMs = 5000
@@ -70,19 +69,13 @@ export class Connection {
   readonly #closed: Promise<Error>
   #resolveClosed: (error: Error) => void = () => undefined
 
-  private constructor(input: {
-    socket: TLSSocket
-    clock: Clock
-    encoder: FrameEncoder
-    decoder: FrameDecoder
-    welcome: Welcome
-  }) {
-    this.#socket = input.socket
-    this.#clock = input.clock
-    this.#encoder = input.encoder
-    this.#decoder = input.decoder
-    this.welcome = input.welcome
-    this.#lastReceivedMs = input.clock.monotonicMs()
+  private constructor(socket: TLSSocket, clock: Clock, greeting: Greeting) {
+    this.#socket = socket
+    this.#clock = clock
+    this.#encoder = greeting.encoder
+    this.#decoder = greeting.decoder
+    this.welcome = greeting.welcome
+    this.#lastReceivedMs = clock.monotonicMs()
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
@@ -101,25 +94,7 @@ export class Connection {
    * @throws WireError as the replicator told it, or when its answer is no WELCOME; Error when the connection breaks.
    */
   static async open(socket: TLSSocket, hello: Hello, clock: Clock): Promise<Connection> {
-    const encoder = new FrameEncoder()
-    const decoder = new FrameDecoder()
-    const first = firstMessage(socket, decoder)
-    writeFrame(socket, encoder.encode({ type: 'HELLO', body: hello }))
-    const message = await first.catch((error: unknown) => {
-      socket.destroy()
-      throw error
-    })
-    if (message.type === 'ERROR') {
-      socket.destroy()
-      throw WireError.fromBody(message.body)
-    }
-    if (message.type !== 'WELCOME') {
-      socket.destroy()
-      throw new WireError('BAD_FRAME', `Cannot accept ${message.type} as the answer to HELLO`, {
-        expected: 'WELCOME',
-      })
-    }
-    return new Connection({ socket, clock, encoder, decoder, welcome: message.body })
+    return new Connection(socket, clock, await greet(socket, hello))
   }
 
   /** Resolves with the reason when the connection is over. Never rejects. */
@@ -342,52 +317,4 @@ export class Connection {
     this.#rejectAll(this.#failure)
     this.#resolveClosed(this.#failure)
   }
-}
-
-/** Writes both pieces of a frame without joining them: corked, the payload would be copied once more. */
-function writeFrame(socket: TLSSocket, frame: EncodedFrame, onWritten?: () => void): void {
-  if (frame.payload.length === 0) {
-    socket.write(frame.head, onWritten)
-  } else {
-    socket.write(frame.head)
-    socket.write(frame.payload, onWritten)
-  }
-}
-
-/** The first message on a fresh connection. */
-function firstMessage(socket: TLSSocket, decoder: FrameDecoder): Promise<Message> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () =>
-        finish(() =>
-          reject(
-            new Error(`The replication server did not answer HELLO within ${welcomeTimeoutMs / 1000} s`),
-          ),
-        ),
-      welcomeTimeoutMs,
-    )
-    const finish = (then: () => void) => {
-      clearTimeout(timer)
-      socket.removeListener('data', onData)
-      socket.removeListener('close', onClose)
-      then()
-    }
-    const onClose = () =>
-      finish(() => reject(new Error('The replication server closed the connection after HELLO')))
-    const onData = (chunk: Buffer) => {
-      try {
-        for (const { message } of decoder.push(chunk)) {
-          finish(() => resolve(message))
-          // Nothing follows WELCOME unasked; what follows an ERROR does not matter.
-          return
-        }
-      } catch (error) {
-        finish(() => reject(error instanceof Error ? error : new Error(String(error))))
-      }
-    }
-    // The connection's own listener, put on later, tells errors; until then the close that follows does.
-    socket.on('error', () => undefined)
-    socket.on('data', onData)
-    socket.on('close', onClose)
-  })
 }

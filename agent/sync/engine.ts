@@ -14,21 +14,22 @@ import type { LineLog } from '../log.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { Tracker } from '../tracking/tracker.ts'
 import type { SentExtent } from './connection.ts'
+import type { Note } from './note_box.ts'
 import type { EngineReport } from './replication_report.ts'
 import type { SendCounters } from './sender.ts'
 import type { SessionContext } from './session.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { protocolVersion } from '../../wire/version.ts'
-import { WireError } from '../../wire/wire_error.ts'
-import { backoffMs } from '../backoff.ts'
 import { PointKeeper } from '../consistency/point_keeper.ts'
 import { AlignedPool } from '../disk/aligned_pool.ts'
 import { DiskGoneError } from '../disk/block_source.ts'
 import { Certainty } from './certainty.ts'
 import { DiskSet } from './disk_set.ts'
+import { FaultKeeper, steadyAfterMs } from './fault_keeper.ts'
 import { faultOf } from './faults.ts'
 import { Meter } from './meter.ts'
+import { NoteBox } from './note_box.ts'
 import { Reader } from './reader.ts'
 import { reportDisk } from './replication_report.ts'
 import { Scanner } from './scanner.ts'
@@ -37,26 +38,8 @@ import { Session } from './session.ts'
 import { nextState } from './state.ts'
 import { Throttle } from './throttle.ts'
 
-/** Waits between attempts to connect. */
-const reconnect = { baseMs: 500, maxMs: 30_000 }
-
-/** Wait after a refusal that retrying does not mend. */
-const refusedWaitMs = 60_000
-
-/** Failures in a row after which the operator is told; one alone is repaired without a word. */
-const failuresToTell = 2
-
-/** What the replicator says of its own disks does not pass by itself. */
-const toldAtOnce = new Set(['NO_SPACE', 'VOLUME_IO_ERROR'])
-
-/** A session that lasts this long has put right what ended the one before. */
-const steadyAfterMs = 10_000
-
 /** Extents in memory for reading and sending. */
 const poolSlots = 12
-
-/** Notes kept until a heartbeat takes them. */
-const maxNotes = 50
 
 /** Remembers across runs which volumes hold a whole first copy. */
 export interface SyncMemory {
@@ -85,12 +68,6 @@ export interface EngineContext {
   onChange(): void
   /** Connections to open; default 1. */
   connectionCount?: number
-}
-
-/** A sentence for the dashboard. */
-export interface Note {
-  level: 'INFO' | 'WARNING' | 'ERROR'
-  message: string
 }
 
 /** What of the gateway's wishes ends a session when it changes. */
@@ -122,30 +99,28 @@ export class Engine {
   #wasConnected = false
   #disconnectedAtMs: number
   #connectedAtMs = 0
-  #failures = 0
-  #isRefused = false
-  #fault: DataReplicationError | undefined
-  #hasDiskFault = false
+  readonly #faults = new FaultKeeper()
   #rescanEpoch: number | undefined
   readonly #points: PointKeeper
-  #notes: Note[] = []
+  readonly #notes: NoteBox
 
   constructor(context: EngineContext) {
     const { clock } = context
     const pool = new AlignedPool(poolSlots)
     this.#context = context
+    this.#notes = new NoteBox(context.log)
     this.#disks = new DiskSet({
       clock,
       openSource: context.openSource,
       chooseTracker: context.chooseTracker,
       isOffered: context.isOffered,
-      note: (level, message) => this.#note(level, message),
+      note: (level, message) => this.#notes.add(level, message),
     })
     this.#reader = new Reader({
       pool,
       clock,
       onUnreadable: (_disk, error) =>
-        this.#note('ERROR', `${error.message}; it is tried again, and nothing stands in for it`),
+        this.#notes.add('ERROR', `${error.message}; it is tried again, and nothing stands in for it`),
     })
     this.#scanner = new Scanner(this.#reader, pool)
     this.#throttle = new Throttle(clock)
@@ -165,7 +140,7 @@ export class Engine {
       this.#context.log.info(`Consistency point ${desired.consistencyPoint?.consistencyPointId} is asked for`)
     }
     if (before !== undefined && sessionKey(before) === sessionKey(desired)) return
-    this.#failures = 0
+    this.#faults.forgive()
     this.#sessionStop?.abort(new Error('The gateway wants something else'))
     this.#wake()
   }
@@ -192,12 +167,12 @@ export class Engine {
 
   /** Sentences not told yet; who takes them must tell them. */
   takeNotes(): Note[] {
-    return this.#notes.splice(0)
+    return this.#notes.take()
   }
 
   /** Puts notes back that could not be told. */
   giveBackNotes(notes: readonly Note[]): void {
-    this.#notes = [...notes, ...this.#notes].slice(-maxNotes)
+    this.#notes.giveBack(notes)
   }
 
   /** How it stands now. */
@@ -227,8 +202,7 @@ export class Engine {
       await this.#disks.closeAll()
       this.#certainty.reset()
       this.#wasConnected = false
-      this.#fault = undefined
-      this.#hasDiskFault = false
+      this.#faults.clear()
     }
     this.#updateState()
     await this.#untilWoken(1000)
@@ -255,7 +229,7 @@ export class Engine {
       this.#updateState()
     }
     if (controller.signal.aborted || this.#isStopped) return
-    await this.#untilWoken(this.#waitMs())
+    await this.#untilWoken(this.#faults.waitMs(this.#context.random))
   }
 
   async #connectAndWork(desired: AgentDesired, controller: AbortController): Promise<void> {
@@ -303,7 +277,7 @@ export class Engine {
   #begin(sender: Sender, controller: AbortController): void {
     this.#session = { sender, controller }
     this.#wasConnected = true
-    this.#hasDiskFault = false
+    this.#faults.hasDiskFault = false
     this.#connectedAtMs = this.#context.clock.monotonicMs()
     this.#context.log.info('Connected to the replication server')
     this.#context.onChange()
@@ -318,7 +292,7 @@ export class Engine {
         await memory.setComplete(disk.volumeId, false)
       if (!isEmptied) continue
       this.#points.sentBarrier = undefined
-      this.#note(
+      this.#notes.add(
         'WARNING',
         `The copy of ${disk.deviceName} is empty, though blocks of it were durable; it is copied again`,
       )
@@ -340,28 +314,14 @@ export class Engine {
   }
 
   async #failed(error: unknown): Promise<void> {
-    this.#failures += 1
-    this.#fault = faultOf(error, this.#wasConnected)
+    this.#faults.add(error, this.#wasConnected)
     this.#context.log.warning(`Replication is interrupted: ${errorMessage(error)}`)
-    if (error instanceof DiskGoneError) {
-      this.#hasDiskFault = true
-      await this.#disks.closeByName(error.deviceName)
-    }
-    this.#isRefused = error instanceof WireError && !error.retryable
-    const isTold = this.#isRefused || (error instanceof WireError && toldAtOnce.has(error.code))
-    if (isTold) this.#failures = Math.max(this.#failures, failuresToTell)
+    if (error instanceof DiskGoneError) await this.#disks.closeByName(error.deviceName)
     this.#context.onChange()
   }
 
-  #waitMs(): number {
-    return this.#isRefused ? refusedWaitMs : backoffMs(this.#failures, reconnect, this.#context.random)
-  }
-
   #everySecond(sender: Sender): void {
-    if (this.#context.clock.monotonicMs() - this.#connectedAtMs > steadyAfterMs) {
-      this.#failures = 0
-      this.#fault = undefined
-    }
+    if (this.#context.clock.monotonicMs() - this.#connectedAtMs > steadyAfterMs) this.#faults.clear()
     this.#updateState()
     const report = this.report()
     const body: Status = {
@@ -397,7 +357,7 @@ export class Engine {
     this.#rescanEpoch = Math.max(epoch, before ?? 0)
     // A new run compares everything anyway, whatever was asked of the one before.
     if (before === undefined || epoch <= before) return
-    this.#note('INFO', 'The operator asked for a rescan: every disk is compared with its copy')
+    this.#notes.add('INFO', 'The operator asked for a rescan: every disk is compared with its copy')
     for (const disk of this.#disks.all) disk.loseCertainty(this.#context.clock.monotonicMs())
   }
 
@@ -413,7 +373,8 @@ export class Engine {
       certainty: this.#certainty,
       points: this.#points,
       planFreeze: () => this.#context.planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
-      note: (level, message) => this.#note(level, message),
+      note: (level, message) => this.#notes.add(level, message),
+      counters: this.#counters,
       onChange: () => this.#context.onChange(),
       onTurn: () => this.#updateState(),
     }
@@ -423,8 +384,7 @@ export class Engine {
     if (this.#desired?.mode !== 'REPLICATE') return undefined
     const unreadable = this.#disks.all.find((disk) => disk.unreadable !== undefined)?.unreadable
     if (unreadable !== undefined) return faultOf(unreadable, true)
-    const isTold = this.#hasDiskFault || this.#failures >= failuresToTell
-    return isTold ? this.#fault : undefined
+    return this.#faults.told
   }
 
   #updateState(): void {
@@ -435,7 +395,7 @@ export class Engine {
       mode: this.#desired?.mode ?? 'IDLE',
       wasConnected: this.#wasConnected,
       disconnectedMs: this.#session === undefined ? now - this.#disconnectedAtMs : 0,
-      hasDiskFault: this.#hasDiskFault,
+      hasDiskFault: this.#faults.hasDiskFault,
       isInitialSync: disks.some((disk) => !disk.isInitialSyncDone),
       isRescanning: disks.some((disk) => disk.scan?.purpose === 'RESCAN'),
       isReachingConsistencyPoint: this.#points.pending !== undefined,
@@ -447,14 +407,6 @@ export class Engine {
     this.#context.log.info(`Replication ${this.#state} → ${next}`)
     this.#state = next
     this.#context.onChange()
-  }
-
-  #note(level: Note['level'], message: string): void {
-    const log = this.#context.log
-    if (level === 'INFO') log.info(message)
-    else if (level === 'WARNING') log.warning(message)
-    else log.error(message)
-    this.#notes = [...this.#notes, { level, message: message.slice(0, 1000) }].slice(-maxNotes)
   }
 
   async #untilWoken(ms: number): Promise<void> {

@@ -38,7 +38,8 @@ export interface EngineReport {
 
 /** A disk's figures; `blocksOnTheWay` are sent and not acknowledged. */
 export function reportDisk(disk: DiskSync, blocksOnTheWay: number): DiskReport {
-  const outstanding = disk.dirty.count + disk.blocksInHand + blocksOnTheWay + disk.unreadableCount
+  const known = disk.dirty.count + disk.blocksInHand + blocksOnTheWay + disk.unreadableCount
+  const outstanding = known + disk.tracker.waitingBlocks
   const unscanned = disk.isKnown ? disk.unscannedBlocks : disk.blockCount
   const backlogBytes = Math.min(disk.sizeBytes, (outstanding + unscanned) * blockSizeBytes)
   return {

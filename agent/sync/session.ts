@@ -14,7 +14,7 @@ import type { DiskSet } from './disk_set.ts'
 import type { DiskSync } from './disk_sync.ts'
 import type { Reader } from './reader.ts'
 import type { Scanner } from './scanner.ts'
-import type { Sender } from './sender.ts'
+import type { SendCounters, Sender } from './sender.ts'
 import { ConsistencyError, reachPoint } from '../consistency/consistency_point.ts'
 import { coverageOf } from './certainty.ts'
 import { sweep } from './sweep.ts'
@@ -37,6 +37,7 @@ export interface SessionContext {
   points: PointKeeper
   planFreeze(): Promise<FreezePlan | undefined>
   note(level: 'INFO' | 'WARNING' | 'ERROR', message: string): void
+  counters: SendCounters
   /** Something worth a heartbeat at once has happened. */
   onChange(): void
   /** A turn is over: figures and state may have changed. */
@@ -121,6 +122,8 @@ export class Session {
     if (scan === undefined || scan.cursor < disk.blockCount) return false
     const { startedAtMs, endedAtMs, differences } = disk.finishScan(this.#context.clock.monotonicMs())
     if (scan.purpose === 'PASS') return true
+    // A disk of zeros has no first byte; its copy has begun all the same.
+    this.#context.counters.firstByteAtMs ??= this.#context.clock.nowMs()
     const what = scan.purpose === 'INITIAL' ? 'Initial sync' : 'Rescan'
     const found = scan.mode === 'COMPARE' ? `, ${differences} blocks differed` : ''
     const seconds = ((endedAtMs - startedAtMs) / 1000).toFixed(1)

@@ -25,7 +25,7 @@ export class TracefsTracker implements Tracker {
   readonly needsPasses = false
   readonly #hub: TraceHub
   readonly #device: DeviceNumber
-  #changed: DirtyMap
+  readonly #changed: DirtyMap
   #lost: string | undefined
 
   constructor(input: { hub: TraceHub; device: DeviceNumber; sizeBytes: number; reason: string }) {
@@ -33,6 +33,10 @@ export class TracefsTracker implements Tracker {
     this.#device = input.device
     this.reason = input.reason
     this.#changed = new DirtyMap(blockCountOf(input.sizeBytes))
+  }
+
+  get waitingBlocks(): number {
+    return this.#changed.count
   }
 
   start(): Promise<void> {

@@ -18,6 +18,8 @@ export interface Tracker {
   readonly reason: string
   /** It sees no changes of its own: only reading and comparing the whole disk again and again finds them. */
   readonly needsPasses: boolean
+  /** Blocks known to have changed and not asked for yet. */
+  readonly waitingBlocks: number
   start(): Promise<void>
   /**
    * Changes since the last call. After `lost` everything before that call is unknown and must be compared; tracking goes on from there.

@@ -15,6 +15,7 @@ import type { Terminal } from './progress.ts'
 import type { ServerView } from './service_view.ts'
 import type { SourceVm } from './source_vm.ts'
 import type { DemoSummary, Verdict } from './summary.ts'
+import { errorMessage } from '../../domain/errors.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
 import { hostAccelerator } from '../../cloud/qemu/host_accelerator.ts'
 import { ensureAgentBuilt } from '../supervisor/agent_build.ts'
@@ -194,12 +195,30 @@ export class Demo {
         'the staging area is gone',
         (server) => server.lifecycle.state === 'CUTOVER' && server.activeTask === undefined,
       )
-      const found = await this.source.guestExec(
-        'ls -d /opt/rehost /etc/rehost /var/lib/rehost /etc/systemd/system/rehost-agent.service 2>/dev/null; pgrep -fl rehost-agent; true',
-      )
-      if (found.stdout.trim() !== '') this.#options.say(`  the source still has: ${found.stdout.trim()}`)
-      return found.stdout.trim() === ''
+      return this.#agentIsGone()
     })
+  }
+
+  /** The agent says that it goes and then goes: its files are looked at until they are gone. */
+  async #agentIsGone(): Promise<boolean> {
+    const look =
+      'ls -d /opt/rehost /etc/rehost /var/lib/rehost /etc/systemd/system/rehost-agent.service 2>/dev/null; systemctl is-active rehost-agent | grep -x active; true'
+    let found = ''
+    try {
+      await pollUntil(
+        'the agent is gone',
+        { timeoutMs: minutes(2), signal: this.#options.signal },
+        async () => {
+          found = (await this.source.guestExec(look)).stdout.trim()
+          return found === '' ? true : undefined
+        },
+      )
+      return true
+    } catch (error) {
+      this.#options.signal.throwIfAborted()
+      this.#options.say(`  ${errorMessage(error)}; the source still has: ${found}`)
+      return false
+    }
   }
 
   /** The whole migration. */

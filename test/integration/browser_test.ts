@@ -2,7 +2,7 @@ import type { ServerType } from '@hono/node-server'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { TestGateway } from '../unit/gateway/support.ts'
@@ -22,6 +22,9 @@ import {
   signingRequest,
   testGateway,
 } from '../unit/gateway/support.ts'
+
+// A browser on a busy machine takes its time.
+vi.setConfig({ testTimeout: 240_000 })
 
 const password = 'correct horse battery'
 let gateway: TestGateway
@@ -397,7 +400,7 @@ describe('every page', () => {
       await page.goto(`${origin}/servers/${id}`)
       await page.locator('details.menu summary').click()
       expect(await axeViolations(page), 'the menu').toEqual([])
-      await page.screenshot({ path: `/tmp/rehost-server-${colorScheme}-${width}.png`, fullPage: true })
+      await keepPicture(`server-${colorScheme}-${width}`)
       expect(complaints).toEqual([])
       await page.goto(`${origin}/nothing`)
       expect(await axeViolations(page)).toEqual([])
@@ -425,6 +428,12 @@ describe('every page', () => {
     await context.close()
   })
 })
+
+/** Keeps a picture of the page for people to look at, where REHOST_SCREENSHOTS says so. */
+async function keepPicture(name: string): Promise<void> {
+  const folder = process.env['REHOST_SCREENSHOTS']
+  if (folder !== undefined) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true })
+}
 
 /** A finished test launch with everything that it leaves. */
 async function makeJob(server: SourceServer): Promise<string> {

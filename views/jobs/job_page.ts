@@ -119,28 +119,33 @@ function stepItem(step: TaskStep, now: Date): Html {
     DONE: icon('circleCheck'),
     FAILED: icon('circleCross'),
     UNDONE: icon('back'),
-    SKIPPED: icon('circleCheck'),
+    SKIPPED: icon('circle'),
   } as const
   const said = {
     PENDING: 'to come',
     RUNNING: 'running',
     DONE: 'done',
     FAILED: 'failed',
-    UNDONE: 'undone',
-    SKIPPED: 'not needed',
+    UNDONE: 'taken back',
+    SKIPPED: 'not run',
   } as const
+  const isRemarkable = step.status === 'UNDONE' || step.status === 'SKIPPED'
+  const state = isRemarkable
+    ? html` <span class="chip">${said[step.status]}</span>`
+    : html`<span class="visually-hidden">, ${said[step.status]}</span>`
+  const tries =
+    step.attempts > 1 ? html` <span class="chip">${count(step.attempts, 'attempt')}</span>` : nothing
+  // A step that was taken back ended with that, so how long it ran is no longer known.
   const took =
-    step.startedAt === undefined
+    step.startedAt === undefined || isRemarkable
       ? nothing
       : html`<span class="step-time"
           >${duration(Date.parse(step.endedAt ?? now.toISOString()) - Date.parse(step.startedAt))}</span
         >`
-  const tries =
-    step.attempts > 1 ? html` <span class="chip">${count(step.attempts, 'attempt')}</span>` : nothing
   return html`<li class="step ${step.status.toLowerCase()}">
     ${pictures[step.status]}
     <div>
-      <p>${stepWord(step.name)}<span class="visually-hidden">, ${said[step.status]}</span>${tries}</p>
+      <p>${stepWord(step.name)}${state}${tries}</p>
       ${step.error === undefined ? nothing : html`<p class="step-error">${step.error}</p>`}
     </div>
     ${took}
@@ -223,7 +228,7 @@ function logCard({ log, now }: JobModel): Html {
   )
   return card(
     'Job log',
-    html`<ol class="events">
+    html`<ol class="events" tabindex="0" aria-label="Job log, oldest first">
       ${items}
     </ol>`,
     { id: 'log', picture: 'history' },

@@ -6,13 +6,14 @@ import type { ServerEvent, SourceServer } from '../../domain/source_server.ts'
 import type { Figures } from '../figures.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message, Viewer } from '../layout.ts'
+import type { Word } from '../words.ts'
 import type { SlugOf } from './stepper.ts'
 import { bytes, count, dateTime, moment, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { layout, mayOperate } from '../layout.ts'
 import { badge, card, facts } from '../parts.ts'
-import { lifecycleWords } from '../words.ts'
+import { lifecycleWords, replicationWords } from '../words.ts'
 import { consistencyCard, initiationCard, replicationCard } from './replication_card.ts'
 import { actionMenu, nextStep, stepper } from './stepper.ts'
 
@@ -128,7 +129,7 @@ function eventsCard(events: readonly ServerEvent[], now: Date): Html {
         ${pictures[event.level]}
         <div>
           <p>
-            ${event.level === 'INFO' ? nothing : html`<span class="visually-hidden">${event.level.toLowerCase()}: </span>`}${event.message}
+            ${event.level === 'INFO' ? nothing : html`<span class="visually-hidden">${event.level.toLowerCase()}: </span>`}${eventText(event)}
           </p>
           <p class="muted">${when(event.at, now)} · ${event.actor}</p>
         </div>
@@ -136,11 +137,22 @@ function eventsCard(events: readonly ServerEvent[], now: Date): Html {
   )
   return card(
     'Events',
-    html`<ol class="events">
+    html`<ol class="events" tabindex="0" aria-label="Events, newest first">
       ${items}
     </ol>`,
     { id: 'events', picture: 'history' },
   )
+}
+
+/** Changes of state in the words that the rest of the page uses; everything else as it was written. */
+function eventText(event: ServerEvent): string {
+  const words = { LIFECYCLE_CHANGED: lifecycleWords, REPLICATION_CHANGED: replicationWords } as const
+  const known: Readonly<Record<string, Word>> | undefined =
+    event.type === 'LIFECYCLE_CHANGED' || event.type === 'REPLICATION_CHANGED' ? words[event.type] : undefined
+  const from = known?.[String(event.detail['from'])]
+  const to = known?.[String(event.detail['to'])]
+  if (from === undefined || to === undefined) return event.message
+  return `${event.type === 'LIFECYCLE_CHANGED' ? 'Lifecycle' : 'Replication'}: ${from.label} → ${to.label}`
 }
 
 function sourceCard(server: SourceServer): Html {

@@ -16,12 +16,12 @@ export type StopWriting = () => Promise<void>
 
 /** Runs `write` again and again. */
 function repeat(write: (count: number) => Promise<void>): StopWriting {
-  let isStopped = false
+  const stopping = new AbortController()
   const work = (async () => {
-    for (let count = 0; !isStopped; count++) await write(count)
+    for (let count = 0; !stopping.signal.aborted; count++) await write(count)
   })()
   return async () => {
-    isStopped = true
+    stopping.abort()
     await work
   }
 }

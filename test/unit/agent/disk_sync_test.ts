@@ -11,7 +11,12 @@ const sizeBytes = blocks * 65_536 - 512
 
 function makeDisk(needsPasses = false): DiskSync {
   const source = { deviceName: '/dev/test', sizeBytes } as BlockSource
-  const tracker = { kind: needsPasses ? 'scan' : 'tracefs', reason: 'r', needsPasses } as Tracker
+  const tracker = {
+    kind: needsPasses ? 'scan' : 'tracefs',
+    reason: 'r',
+    needsPasses,
+    waitingBlocks: 0,
+  } as Tracker
   return new DiskSync({ diskIndex: 0, volumeId: 'vol-0', sizeBytes, source, tracker })
 }
 

@@ -1,0 +1,67 @@
+/**
+ * Remembers what keeps replication from going on: what the operator is told, and how long to wait before the next attempt.
+ * @module
+ */
+import type { DataReplicationError } from '../../domain/replication.ts'
+import type { Random } from '../backoff.ts'
+import { WireError } from '../../wire/wire_error.ts'
+import { backoffMs } from '../backoff.ts'
+import { DiskGoneError } from '../disk/block_source.ts'
+import { faultOf } from './faults.ts'
+
+/** Waits between attempts to connect. */
+const reconnect = { baseMs: 500, maxMs: 30_000 }
+
+/** Wait after a refusal that retrying does not mend. */
+const refusedWaitMs = 60_000
+
+/** Failures in a row after which the operator is told; one alone is repaired without a word. */
+const failuresToTell = 2
+
+/** What the replicator says of its own disks does not pass by itself. */
+const toldAtOnce = new Set(['NO_SPACE', 'VOLUME_IO_ERROR'])
+
+/** A session that lasts this long has put right what ended the one before. */
+export const steadyAfterMs = 10_000
+
+/** Failures of sessions, one after the other. */
+export class FaultKeeper {
+  #failures = 0
+  #isRefused = false
+  #fault: DataReplicationError | undefined
+  /** A disk is gone or smaller than it was. */
+  hasDiskFault = false
+
+  /** A session failed, or could not begin. */
+  add(error: unknown, wasConnected: boolean): void {
+    this.#failures += 1
+    this.#fault = faultOf(error, wasConnected)
+    this.hasDiskFault = error instanceof DiskGoneError
+    this.#isRefused = error instanceof WireError && !error.retryable
+    const isTold = this.#isRefused || (error instanceof WireError && toldAtOnce.has(error.code))
+    if (isTold) this.#failures = Math.max(this.#failures, failuresToTell)
+  }
+
+  /** The next attempt is not to wait: something was changed. */
+  forgive(): void {
+    this.#failures = 0
+    this.#isRefused = false
+  }
+
+  /** All is well. */
+  clear(): void {
+    this.forgive()
+    this.#fault = undefined
+    this.hasDiskFault = false
+  }
+
+  /** What the operator is told. */
+  get told(): DataReplicationError | undefined {
+    return this.hasDiskFault || this.#failures >= failuresToTell ? this.#fault : undefined
+  }
+
+  /** The wait before the next attempt. */
+  waitMs(random: Random): number {
+    return this.#isRefused ? refusedWaitMs : backoffMs(this.#failures, reconnect, random)
+  }
+}
