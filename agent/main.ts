@@ -4,7 +4,6 @@
  */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism, hostname, networkInterfaces } from 'node:os'
-import { isSea } from 'node:sea'
 import type { AgentConfig } from './config.ts'
 import type { ControlClientOptions } from './control_client.ts'
 import type { Host } from './inventory.ts'
@@ -28,6 +27,11 @@ const host: Host = {
   hostname,
   addresses: networkInterfaces,
   nowMs: () => systemClock.nowMs(),
+}
+
+/** Whether this runs as the one file that source servers get. Asked for at run time: not every runtime has such files. */
+function isSingleExecutable(): boolean {
+  return process.getBuiltinModule('node:sea')?.isSea() ?? false
 }
 
 function say(line: string): void {
@@ -101,7 +105,7 @@ async function runCommandInstall(config: AgentConfig): Promise<number> {
     run: runCommand,
     nowMs: () => systemClock.nowMs(),
     isRoot: config.isRoot,
-    program: isSea() ? process.execPath : `${process.execPath} ${process.argv[1] ?? ''}`,
+    program: isSingleExecutable() ? process.execPath : `${process.execPath} ${process.argv[1] ?? ''}`,
     say,
   })
   client.close()

@@ -2,7 +2,7 @@
  * The command line: `rehost up`, `rehost agent …`, `rehost servers`, `rehost test` …
  * @module
  */
-import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { errorMessage } from '../domain/errors.ts'
 import { addAgentCommand } from './commands/agent.ts'
@@ -11,7 +11,7 @@ import { addServerCommands } from './commands/servers.ts'
 import { addTokenCommands } from './commands/tokens.ts'
 import { addUpCommand } from './commands/up.ts'
 
-const root = join(import.meta.dirname, '..')
+const root = fileURLToPath(new URL('..', import.meta.url))
 const program = new Command('rehost')
   .description('Moves running servers to a cloud without changing them')
   .version('0.1.0')

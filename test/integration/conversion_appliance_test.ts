@@ -10,6 +10,7 @@ import { convert } from '../../conversion/convert.ts'
 import { findFileSystems, findRoot } from '../../conversion/file_systems.ts'
 import { ApplianceError } from '../../conversion/guestfish.ts'
 import { inspect } from '../../conversion/inspect.ts'
+import type { FileSystem } from '../../conversion/types.ts'
 import { PermanentError } from '../../domain/errors.ts'
 import { virtioTarget } from '../fixtures/guests_described.ts'
 import { randomBytesFrom, seededRandom, seedFor } from '../fixtures/seed.ts'
@@ -69,12 +70,11 @@ async function processesNaming(text: string): Promise<string[]> {
 describe('an appliance with many disks', () => {
   const release = 'ID=test\nPRETTY_NAME="Test Linux"\n'
   let appliance: Appliance
-  let paths: string[]
+  let found: FileSystem[]
   /** What conversion says to a guest that consists of these disks. */
   const verdictOn = async (...indexes: number[]): Promise<string> => {
-    const { fileSystems } = await findFileSystems(appliance)
     const devices = indexes.map((index) => `/dev/sd${'abcdefgh'[index]}`)
-    const own = fileSystems.filter(({ device }) => devices.some((disk) => device.startsWith(disk)))
+    const own = found.filter(({ device }) => devices.some((disk) => device.startsWith(disk)))
     return findRoot(appliance, { fileSystems: own, usesLvm: false }).then(
       ({ device }) => `root on ${device}`,
       (error: unknown) => {
@@ -95,7 +95,7 @@ describe('an appliance with many disks', () => {
     // The group descriptors: the super block still says ext4, and nothing can be read.
     await spoiled.write(Buffer.alloc(3 * 1024, 0xff), 0, 3 * 1024, 2048)
     await spoiled.close()
-    paths = [
+    const paths = [
       await emptyImage('empty'),
       await imageOf('data', { '/readme': 'no system here' }),
       luks,
@@ -105,6 +105,7 @@ describe('an appliance with many disks', () => {
     ]
     const disks = paths.map((path) => ({ path, format: 'raw' as const, isBootDisk: path === paths[0] }))
     appliance = await Appliance.start(disks, settings(), new AbortController().signal, console.log)
+    found = (await findFileSystems(appliance)).fileSystems
   }, launchMs)
   afterAll(() => appliance.stop())
 

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -8,14 +10,16 @@ import { until } from '../fixtures/waiting.ts'
 
 const root = join(import.meta.dirname, '../..')
 let deno: ChildProcess
+let folder: string
 let errors = ''
 let served: { port: number; cookie: string; token: string; sourceServerId: string }
 
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rehost-gateway-'))
   const script = join(root, 'test/fixtures/gateway_under_deno.ts')
   deno = spawn(
     join(root, 'node_modules/.bin/deno'),
-    ['run', '-A', '--no-check', '--node-modules-dir=manual', script],
+    ['run', '-A', '--no-check', '--node-modules-dir=manual', script, folder],
     {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -35,9 +39,11 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  if (deno.exitCode !== null) return
-  deno.kill('SIGKILL')
-  await once(deno, 'close')
+  if (deno.exitCode === null) {
+    deno.kill('SIGKILL')
+    await once(deno, 'close')
+  }
+  await rm(folder, { recursive: true, force: true })
 })
 
 const get = (path: string, headers: Record<string, string> = {}) =>
