@@ -90,6 +90,8 @@ function makeExecutable(work: string, script: string): string {
       output: blob,
       disableExperimentalSEAWarning: true,
       useCodeCache: true,
+      // A small young generation: buffers come and go by the hundred, and memory counts on somebody else's server.
+      execArgv: ['--max-semi-space-size=2'],
       assets: { 'blake.node': native },
     }),
   )

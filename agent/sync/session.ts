@@ -22,8 +22,10 @@ import { sweep } from './sweep.ts'
 /** Wait when there was nothing to do: the grain of lag while nothing changes. */
 const idleMs = 100
 
-/** Shortest wait between two passes over a disk that no tracker sees; otherwise as long as the last pass took. */
+/** Wait between two passes over a disk that no tracker sees: a second, or three times as long as the last pass took, so that reading and hashing
+ * take a quarter of the time at most. */
 const passPauseMs = 1000
+const passPauseShare = 3
 
 /** What outlives a session. */
 export interface SessionContext {
@@ -221,5 +223,5 @@ export class Session {
 function isPassDue(disk: DiskSync, nowMs: number): boolean {
   if (!disk.tracker.needsPasses || disk.scan !== undefined || disk.lastScan === undefined) return false
   const { startedAtMs, endedAtMs } = disk.lastScan
-  return nowMs - endedAtMs >= Math.max(passPauseMs, endedAtMs - startedAtMs)
+  return nowMs - endedAtMs >= Math.max(passPauseMs, passPauseShare * (endedAtMs - startedAtMs))
 }

@@ -31,7 +31,6 @@ const rooms: Record<string, { mayImport: string[]; because: string }> = {
     because: 'bin starts processes and talks to them over their public surface',
   },
   scripts: { mayImport: [], because: 'scripts prepare the machine or the build' },
-  bench: { mayImport: ['domain', 'wire', 'bin'], because: 'benches run the real processes' },
 }
 
 const root = join(import.meta.dirname, '../../..')
