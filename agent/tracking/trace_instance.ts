@@ -59,8 +59,14 @@ export async function removeStaleInstances(root = tracingFolder): Promise<string
   for (const name of await readdir(join(root, 'instances'))) {
     const [, pid, ticks] = /^rehost-(\d+)-(\d+)-\d+$/.exec(name) ?? []
     if (pid === undefined || (await startTicks(Number(pid))) === ticks) continue
-    await rmdir(join(root, 'instances', name))
-    removed.push(name)
+    try {
+      await rmdir(join(root, 'instances', name))
+      removed.push(name)
+    } catch (error) {
+      // Another agent was faster, or somebody looks into it: it does no harm.
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if (code !== 'ENOENT' && code !== 'EBUSY') throw error
+    }
   }
   return removed
 }

@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { removeStaleInstances } from '../../../agent/tracking/trace_instance.ts'
@@ -272,7 +272,10 @@ describe('the agent as a process', () => {
       }
       await until(
         'no helper is left',
-        async () => (await run('sh', ['-c', 'pgrep -fc "rehost-free[z]e" || true'])).stdout.trim() === '0',
+        async () => {
+          const pattern = `rehost-free[z]e .*${basename(disk.folder)}`
+          return (await run('sh', ['-c', 'pgrep -fc "$1" || true', 'sh', pattern])).stdout.trim() === '0'
+        },
         10_000,
       )
     })
