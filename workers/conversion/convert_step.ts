@@ -6,6 +6,7 @@ import { sourceServerTag } from '../../cloud/provider.ts'
 import type { ImageId } from '../../domain/ids.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import type { SnapshotOfDisk } from '../snapshot/snapshots.ts'
+import { keepReport } from '../evidence.ts'
 import { taskTag } from '../step.ts'
 import { sweepTask } from '../sweep.ts'
 
@@ -42,14 +43,7 @@ async function runConversion(context: StepContext): Promise<StepResult> {
     signal,
     log: (line) => bench.log.info({ taskId: task.taskId, sourceServerId: server.sourceServerId }, line),
   })
-  if (task.jobId !== undefined) {
-    await bench.artefacts.write(
-      task.jobId,
-      server.sourceServerId,
-      'conversion.json',
-      JSON.stringify(result.report),
-    )
-  }
+  await keepReport(context, result.report)
   await context.logJob('CONVERSION_END', 'The disks are ready for the target')
   return { done: { imageId, firmware: result.firmware } }
 }

@@ -1,17 +1,18 @@
 /**
- * Step: wait until the machine has come up and what must answer answers. Its console and screen are kept either way.
+ * Step: wait until the machine has come up and what must answer answers. Its console is kept while it comes up, its screen at the end,
+ * whatever the end is.
  * @module
  */
 import type { CloudMachine } from '../../cloud/provider.ts'
 import type { LaunchConfiguration } from '../../domain/source_server.ts'
 import type { Bench } from '../bench.ts'
 import type { LaunchOutput } from './machine.ts'
-import type { Step, StepContext, StepResult } from '../step.ts'
+import type { Step, StepContext, StepResult, UndoContext } from '../step.ts'
 import { errorMessage, PermanentError } from '../../domain/errors.ts'
+import { keepConsole, keepEvidence, keepScreen, maxConsoleBytes } from '../evidence.ts'
+import { machineOf } from '../outcomes.ts'
 import { bootVerdict, lastLines } from './boot_verdict.ts'
 
-/** Console kept for the operator. */
-const maxConsoleBytes = 256 * 1024
 const lookAgainMs = 1000
 const httpTimeoutMs = 10_000
 /** Most of a page that is searched. */
@@ -46,30 +47,9 @@ async function httpProblem(
   }
 }
 
-/** Keeps console and screen; a screen that cannot be had now is no reason to fail a launch. */
-async function keepArtefacts(
-  context: StepContext,
-  { machineId }: LaunchOutput,
-  consoleText: string,
-): Promise<void> {
-  const { bench, task, server } = context
-  if (task.jobId === undefined) return
-  await bench.artefacts.write(task.jobId, server.sourceServerId, 'serial.log', consoleText)
-  if (!bench.cloud.capabilities.screenshots) return
-  const png = await bench.cloud.screenshot(machineId).catch((error: unknown) => {
-    bench.log.warn({ machineId }, `No screenshot: ${errorMessage(error)}`)
-    return undefined
-  })
-  if (png !== undefined) await bench.artefacts.write(task.jobId, server.sourceServerId, 'screenshot.png', png)
-}
-
-async function fail(
-  context: StepContext,
-  launched: LaunchOutput,
-  consoleText: string,
-  reason: string,
-): Promise<never> {
-  await keepArtefacts(context, launched, consoleText)
+/** Ends the step with `reason`; console and screen have been kept when the operator reads it. */
+async function fail(context: StepContext, { machineId }: LaunchOutput, reason: string): Promise<never> {
+  await keepEvidence(context, machineId)
   throw new PermanentError(`The launched machine did not come up: ${reason}`)
 }
 
@@ -84,13 +64,15 @@ async function run(context: StepContext): Promise<StepResult> {
     machine === undefined || !hasConsole
       ? ''
       : await bench.cloud.consoleText(launched.machineId, maxConsoleBytes)
+  // At every look: a worker that dies here, or a machine that does, leaves what was printed so far.
+  await keepConsole(context, consoleText)
   if (machine === undefined || (machine.state !== 'RUNNING' && machine.state !== 'PENDING')) {
     const why = machine?.stateReason ?? (lastLines(consoleText) || 'its console is empty')
-    return fail(context, launched, consoleText, `it is ${machine?.state ?? 'gone'}: ${why}`)
+    return fail(context, launched, `it is ${machine?.state ?? 'gone'}: ${why}`)
   }
   // Without a console only the checks can tell.
   const boot = hasConsole ? bootVerdict(consoleText) : ({ verdict: 'UP' } as const)
-  if (boot.verdict === 'FAILED') return fail(context, launched, consoleText, boot.reason)
+  if (boot.verdict === 'FAILED') return fail(context, launched, boot.reason)
   const problems: string[] = []
   if (boot.verdict === 'WAITING')
     problems.push(`no login prompt; the console ends with: ${lastLines(consoleText) || 'nothing'}`)
@@ -101,7 +83,7 @@ async function run(context: StepContext): Promise<StepResult> {
     }
   }
   if (problems.length === 0) {
-    await keepArtefacts(context, launched, consoleText)
+    await keepScreen(context, launched.machineId)
     return {
       done: {
         checked: ['login prompt', ...configuration.httpChecks.map(({ port, path }) => `port ${port}${path}`)],
@@ -110,15 +92,16 @@ async function run(context: StepContext): Promise<StepResult> {
   }
   const waitedMs = bench.clock().getTime() - Date.parse(step.startedAt ?? bench.clock().toISOString())
   if (waitedMs > configuration.bootTimeoutSeconds * 1000) {
-    return fail(
-      context,
-      launched,
-      consoleText,
-      `after ${configuration.bootTimeoutSeconds} s: ${problems.join('; ')}`,
-    )
+    return fail(context, launched, `after ${configuration.bootTimeoutSeconds} s: ${problems.join('; ')}`)
   }
   return { waitMs: lookAgainMs }
 }
 
+/** Before the machine is taken away: a check that trouble of another kind has ended has kept no screen yet. */
+async function undo(context: UndoContext): Promise<void> {
+  const machineId = machineOf(context.task)
+  if (machineId !== undefined) await keepEvidence(context, machineId)
+}
+
 /** `check-boot`. */
-export const checkBoot: Step = { name: 'check-boot', run }
+export const checkBoot: Step = { name: 'check-boot', run, undo }
