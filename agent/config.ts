@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { z } from 'zod'
+import * as z from 'zod'
 import { errorMessage, InvalidInputError } from '../domain/errors.ts'
 import { layout } from './install/layout.ts'
 

@@ -2,31 +2,17 @@
  * Becomes a known agent: token and certificate request in, certificate out; and renews it in time.
  * @module
  */
-import 'reflect-metadata'
-import { webcrypto, X509Certificate } from 'node:crypto'
-import { Pkcs10CertificateRequestGenerator, PemConverter } from '@peculiar/x509'
+import { X509Certificate } from 'node:crypto'
 import type { SourceProperties } from '../domain/source_server.ts'
 import type { Enrolled } from '../wire/control_api.ts'
 import type { ControlClient } from './control_client.ts'
 import type { Identity, StateFiles } from './state_files.ts'
 import { agentUri } from '../wire/control_api.ts'
 import { PermanentError } from '../domain/errors.ts'
+import { newKeyAndRequest } from './certificate_request.ts'
 import { uriNames } from './sync/tls_link.ts'
 import { ControlError } from './control_client.ts'
 import { agentVersion } from './version.ts'
-
-const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
-
-/** A fresh key and the request for its certificate. The names in the certificate are the gateway's to choose. */
-export async function newKeyAndRequest(): Promise<{ keyPem: string; csrPem: string }> {
-  const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify'])
-  const csr = await Pkcs10CertificateRequestGenerator.create(
-    { name: 'CN=rehost-agent', keys: keys as unknown as CryptoKeyPair, signingAlgorithm: keyAlgorithm },
-    webcrypto as unknown as Crypto,
-  )
-  const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
-  return { keyPem: PemConverter.encode(key, 'PRIVATE KEY'), csrPem: csr.toString('pem') }
-}
 
 /** What an enrolment is made of. */
 export interface EnrolmentInput {

@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { SyncMemory } from './sync/engine.ts'
 import { errorMessage, PermanentError } from '../domain/errors.ts'
 

@@ -13,7 +13,7 @@
  * | `POST /replicator/v1/consistency-points` | a barrier was reached | yes |
  * @module
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { dataReplicationErrors, dataReplicationStates } from '../domain/replication.ts'
 
 const id = z.string().min(3).max(64)

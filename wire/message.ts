@@ -13,7 +13,7 @@
  * | GOODBYE | closes when all is durable |
  * @module
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { dataReplicationStates } from '../domain/replication.ts'
 
 /** Bytes of a block hash: BLAKE3, 256 bits. */

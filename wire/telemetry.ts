@@ -3,7 +3,7 @@
  * brings them back. No decision is taken from them.
  * @module
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { dataReplicationStates } from '../domain/replication.ts'
 
 /** What the replicator knows of one server, once a second. JSON in the string at {@link telemetryKey}, expiring after {@link telemetryTtlSeconds}. */

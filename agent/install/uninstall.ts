@@ -3,7 +3,7 @@
  * @module
  */
 import { rm } from 'node:fs/promises'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { CommandRunner } from '../run_command.ts'
 import { PermanentError } from '../../domain/errors.ts'
 import { machineFiles } from '../inventory/system_files.ts'

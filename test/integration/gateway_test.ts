@@ -12,7 +12,7 @@ import { GatewayProcess } from '../fixtures/gateway_process.ts'
 import { makeTestCa } from '../fixtures/test_ca.ts'
 import { until } from '../fixtures/waiting.ts'
 import { heartbeat, inventory } from '../unit/gateway/support.ts'
-import { newKeyAndRequest } from '../../agent/enrolment.ts'
+import { newKeyAndRequest } from '../../agent/certificate_request.ts'
 
 let gateway: GatewayProcess
 
