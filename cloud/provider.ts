@@ -76,6 +76,15 @@ export interface VolumeSpec {
   tags: Record<string, string>
 }
 
+/** A volume as the cloud sees it. */
+export interface CloudVolume {
+  volumeId: VolumeId
+  /** DAMAGED: something outside Rehost removed or changed its content, which no longer is the replica. It is of no use any more. */
+  state: 'READY' | 'DAMAGED'
+  /** Why it is DAMAGED: what was found, as a sentence's end. */
+  stateReason?: string
+}
+
 /** A machine to launch from an image. */
 export interface MachineSpec {
   clientToken: string
@@ -126,7 +135,7 @@ export interface CloudProvider {
   /** Checks tools, rights, space and accelerators before the first slow step. Changes nothing that stays. */
   preflight(): Promise<PreflightFinding[]>
 
-  /** Starts it or finds it running; `replicationServerId` is the client token. */
+  /** Starts it or finds it running; `replicationServerId` is the client token. One that has vanished is made anew, volumes stay attached. */
   createReplicationServer(spec: ReplicationServerSpec): Promise<CloudReplicationServer>
   describeReplicationServer(id: ReplicationServerId): Promise<CloudReplicationServer | undefined>
   /** Starts it again when it died; a no-op when it runs. @throws NotFoundError when it was never created. */
@@ -134,6 +143,8 @@ export interface CloudProvider {
   removeReplicationServer(id: ReplicationServerId): Promise<void>
 
   createVolume(spec: VolumeSpec): Promise<VolumeId>
+  /** Undefined when there is none. Cheap: it looks at the volume, never through it. */
+  describeVolume(volumeId: VolumeId): Promise<CloudVolume | undefined>
   /** Makes a volume larger; never smaller. */
   growVolume(volumeId: VolumeId, sizeBytes: number): Promise<void>
   /** Returns the device path as the replication server sees it. */
@@ -142,7 +153,10 @@ export interface CloudProvider {
   /** Attached or not; snapshots of it stay. */
   deleteVolume(volumeId: VolumeId): Promise<void>
 
-  /** Point-in-time copy of a volume. The caller guarantees that nothing writes to it until this returns. */
+  /**
+   * Point-in-time copy of a volume. The caller guarantees that nothing writes to it until this returns.
+   * @throws PermanentError when the volume is damaged.
+   */
   createSnapshot(spec: {
     clientToken: string
     volumeId: VolumeId

@@ -15,6 +15,7 @@ export interface MemoryReplicationServer extends CloudReplicationServer {
 /** A volume: a sparse file. */
 export interface MemoryVolume {
   path: string
+  sizeBytes: number
   tags: Tags
   attachedTo?: ReplicationServerId
 }
@@ -70,6 +71,11 @@ export class MemoryCloud {
     const server = this.replicationServers.get(id)
     if (server === undefined) throw new NotFoundError('replication server', id)
     server.state = 'STOPPED'
+  }
+
+  /** As if somebody had taken the replication server away; volumes still name it. @throws NotFoundError. */
+  loseReplicationServer(id: ReplicationServerId): void {
+    if (!this.replicationServers.delete(id)) throw new NotFoundError('replication server', id)
   }
 
   /** As if the machine had stopped by itself. @throws NotFoundError. */

@@ -22,6 +22,7 @@ import type {
   CloudProvider,
   CloudReplicationServer,
   CloudResource,
+  CloudVolume,
   ConversionDisk,
   MachineSpec,
   PreflightFinding,
@@ -103,25 +104,41 @@ export class MemoryProvider implements CloudProvider {
     const handle = await open(file, 'w')
     await handle.truncate(spec.sizeBytes)
     await handle.close()
-    this.#cloud.volumes.set(id, { path: file, tags: spec.tags })
+    this.#cloud.volumes.set(id, { path: file, sizeBytes: spec.sizeBytes, tags: spec.tags })
     return id
+  }
+
+  async describeVolume(volumeId: VolumeId): Promise<CloudVolume | undefined> {
+    const volume = this.#cloud.volumes.get(volumeId)
+    if (volume === undefined) return undefined
+    const bytes = await sizeOf(volume.path)
+    if (bytes !== undefined && bytes >= volume.sizeBytes) return { volumeId, state: 'READY' }
+    const found = bytes === undefined ? 'is missing' : `has ${bytes} bytes instead of ${volume.sizeBytes}`
+    return { volumeId, state: 'DAMAGED', stateReason: `its file ${volume.path} ${found}` }
   }
 
   async growVolume(volumeId: VolumeId, sizeBytes: number): Promise<void> {
     const volume = this.#volume(volumeId)
-    const { size } = await stat(volume.path)
-    if (sizeBytes < size) {
-      throw new PermanentError(`Cannot shrink volume ${volumeId} from ${size} to ${sizeBytes} bytes`)
+    if (sizeBytes < volume.sizeBytes) {
+      throw new PermanentError(
+        `Cannot shrink volume ${volumeId} from ${volume.sizeBytes} to ${sizeBytes} bytes`,
+      )
     }
     await truncate(volume.path, sizeBytes)
+    volume.sizeBytes = sizeBytes
   }
 
   async attachVolume(volumeId: VolumeId, replicationServerId: ReplicationServerId): Promise<string> {
     const volume = this.#volume(volumeId)
     this.#replicationServer(replicationServerId)
-    if (volume.attachedTo !== undefined && volume.attachedTo !== replicationServerId) {
+    const { attachedTo } = volume
+    if (
+      attachedTo !== undefined &&
+      attachedTo !== replicationServerId &&
+      this.#cloud.replicationServers.has(attachedTo)
+    ) {
       throw new ConflictError(
-        `Cannot attach volume ${volumeId} to ${replicationServerId}: it is attached to ${volume.attachedTo}; detach it first`,
+        `Cannot attach volume ${volumeId} to ${replicationServerId}: it is attached to ${attachedTo}; detach it first`,
       )
     }
     volume.attachedTo = replicationServerId
@@ -148,7 +165,12 @@ export class MemoryProvider implements CloudProvider {
     const id = idFromToken('snapshot', spec.clientToken)
     if (this.#cloud.snapshots.has(id)) return id
     const file = await this.#file(`${id}.raw`)
-    await copy(this.#volume(spec.volumeId).path, file)
+    const volume = this.#volume(spec.volumeId)
+    const { state, stateReason } = (await this.describeVolume(spec.volumeId)) ?? {}
+    if (state === 'DAMAGED') {
+      throw new PermanentError(`Cannot copy volume ${spec.volumeId}: it is damaged, ${stateReason}`)
+    }
+    await copy(volume.path, file)
     this.#cloud.snapshots.set(id, { path: file, tags: spec.tags })
     return id
   }
@@ -305,6 +327,16 @@ export class MemoryProvider implements CloudProvider {
 
 async function copy(from: string, to: string): Promise<void> {
   await copyFile(from, to, constants.COPYFILE_FICLONE)
+}
+
+/** Length of a file; undefined when it is missing. */
+async function sizeOf(file: string): Promise<number | undefined> {
+  try {
+    return (await stat(file)).size
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 function replicationServerView(server: MemoryReplicationServer): CloudReplicationServer {

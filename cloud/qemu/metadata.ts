@@ -28,6 +28,8 @@ export type ReplicationServerMetadata = z.infer<typeof replicationServerSchema>
 /** A volume's metadata. */
 export const volumeSchema = z.object({
   progress,
+  /** How long its file must be; missing in what older versions wrote. */
+  sizeBytes: z.number().optional(),
   attachedTo: branded<ReplicationServerId>().optional(),
   tags,
 })

@@ -19,6 +19,7 @@ import type {
   CloudProvider,
   CloudReplicationServer,
   CloudResource,
+  CloudVolume,
   ConversionDisk,
   MachineSpec,
   PreflightFinding,
@@ -46,6 +47,7 @@ import {
   attachVolume,
   createVolume,
   deleteVolume,
+  describeVolume,
   detachVolume,
   growVolume,
   maxVolumeBytes,
@@ -101,6 +103,10 @@ export class QemuProvider implements CloudProvider {
 
   async createVolume(spec: VolumeSpec): Promise<VolumeId> {
     return await createVolume(this.#context, spec)
+  }
+
+  async describeVolume(volumeId: VolumeId): Promise<CloudVolume | undefined> {
+    return await describeVolume(this.#context, volumeId)
   }
 
   async growVolume(volumeId: VolumeId, sizeBytes: number): Promise<void> {

@@ -20,7 +20,7 @@ import {
 } from './files.ts'
 import { withLock } from './lock.ts'
 import { snapshotSchema, type SnapshotMetadata } from './metadata.ts'
-import { findVolume } from './volumes.ts'
+import { requireHealthyVolume } from './volumes.ts'
 
 /** What a snapshot is made of. */
 export interface SnapshotSpec {
@@ -29,21 +29,23 @@ export interface SnapshotSpec {
   tags: Record<string, string>
 }
 
-/** Copies a volume. The caller guarantees that nothing writes to it meanwhile. @throws NotFoundError, NoSpaceError. */
+/** Copies a volume. The caller guarantees that nothing writes to it meanwhile. @throws NotFoundError, NoSpaceError, PermanentError when it is damaged. */
 export async function createSnapshot(context: QemuContext, spec: SnapshotSpec): Promise<SnapshotId> {
   const { layout } = context
   const id = idFromToken('snapshot', spec.clientToken)
   const { disk, metadata } = layout.snapshot(id)
   return await withLock(metadata, async () => {
     if ((await readJson(metadata, snapshotSchema))?.progress === 'READY') return id
-    await findVolume(context, spec.volumeId)
+    const what = `copy volume ${spec.volumeId} into snapshot ${id}`
+    await requireHealthyVolume(context, spec.volumeId, what)
     await makeFolder(layout.snapshots)
     const note = { volumeId: spec.volumeId, tags: spec.tags }
     await writeJson(metadata, { progress: 'CREATING', ...note } satisfies SnapshotMetadata)
     await removeUnfinished(disk)
     const unfinished = unfinishedName(disk)
-    const what = `copy volume ${spec.volumeId} into snapshot ${id}`
     await copyDisk(context, layout.volume(spec.volumeId).disk, unfinished, what)
+    // Should it have been cut while it was copied, so is the copy.
+    await requireHealthyVolume(context, spec.volumeId, what)
     // A copy that an earlier call finished and could not record is replaced: that call never answered, so nobody relies on it.
     await rename(unfinished, disk)
     await writeJson(metadata, { progress: 'READY', ...note } satisfies SnapshotMetadata)

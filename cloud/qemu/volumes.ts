@@ -6,7 +6,7 @@ import { open, rename, rm, stat, truncate } from 'node:fs/promises'
 import { ConflictError, NotFoundError, PermanentError } from '../../domain/errors.ts'
 import type { ReplicationServerId, VolumeId } from '../../domain/ids.ts'
 import { idFromToken } from '../client_token.ts'
-import type { VolumeSpec } from '../provider.ts'
+import type { CloudVolume, VolumeSpec } from '../provider.ts'
 import type { QemuContext } from './context.ts'
 import {
   flush,
@@ -46,36 +46,64 @@ export async function createVolume(context: QemuContext, spec: VolumeSpec): Prom
 }
 
 async function makeVolume(disk: string, metadata: string, spec: VolumeSpec): Promise<void> {
-  await writeJson(metadata, { progress: 'CREATING', tags: spec.tags } satisfies VolumeMetadata)
+  const { sizeBytes, tags } = spec
+  await writeJson(metadata, { progress: 'CREATING', sizeBytes, tags } satisfies VolumeMetadata)
   await removeUnfinished(disk)
   const unfinished = unfinishedName(disk)
   const handle = await open(unfinished, 'wx', 0o600)
   try {
-    await handle.truncate(spec.sizeBytes)
+    await handle.truncate(sizeBytes)
     await handle.sync()
   } finally {
     await handle.close()
   }
   await rename(unfinished, disk)
-  await writeJson(metadata, { progress: 'READY', tags: spec.tags } satisfies VolumeMetadata)
+  await writeJson(metadata, { progress: 'READY', sizeBytes, tags } satisfies VolumeMetadata)
+}
+
+/** What is to be seen of a volume without reading it: whether its file is there and as long as it was made. */
+export async function describeVolume(context: QemuContext, id: VolumeId): Promise<CloudVolume | undefined> {
+  const { disk, metadata } = context.layout.volume(id)
+  const volume = await readJson(metadata, volumeSchema)
+  if (volume?.progress !== 'READY') return undefined
+  const damaged = (stateReason: string): CloudVolume => ({ volumeId: id, state: 'DAMAGED', stateReason })
+  const file = await unlessMissing(stat(disk))
+  if (file === undefined) return damaged(`its file ${disk} is missing`)
+  // A longer one was being grown when a crash came.
+  if (volume.sizeBytes !== undefined && file.size < volume.sizeBytes)
+    return damaged(`its file ${disk} has ${file.size} bytes instead of ${volume.sizeBytes}`)
+  return { volumeId: id, state: 'READY' }
+}
+
+/** @throws NotFoundError when there is no such volume, PermanentError when it is damaged; `what` says what was to be done with it. */
+export async function requireHealthyVolume(context: QemuContext, id: VolumeId, what: string): Promise<void> {
+  const volume = await describeVolume(context, id)
+  if (volume === undefined) throw new NotFoundError('volume', id)
+  if (volume.state === 'READY') return
+  throw new PermanentError(
+    `Cannot ${what}: volume ${id} is damaged, ${volume.stateReason}; something other than Rehost changed it`,
+  )
 }
 
 /** Makes a volume larger; the new part reads as zeros. @throws NotFoundError, PermanentError when it would shrink. */
 export async function growVolume(context: QemuContext, id: VolumeId, sizeBytes: number): Promise<void> {
   const { disk, metadata } = context.layout.volume(id)
   await withLock(metadata, async () => {
-    await findVolume(context, id)
+    const volume = await findVolume(context, id)
+    await requireHealthyVolume(context, id, `grow volume ${id}`)
     const { size } = await stat(disk)
-    if (sizeBytes < size) {
-      throw new PermanentError(`Cannot shrink volume ${id} from ${size} to ${sizeBytes} bytes`)
+    const before = volume.sizeBytes ?? size
+    if (sizeBytes < before) {
+      throw new PermanentError(`Cannot shrink volume ${id} from ${before} to ${sizeBytes} bytes`)
     }
     if (sizeBytes > maxVolumeBytes) {
       throw new PermanentError(
         `Cannot grow volume ${id} to ${sizeBytes} bytes; the most is ${maxVolumeBytes}`,
       )
     }
-    await truncate(disk, sizeBytes)
+    await truncate(disk, Math.max(size, sizeBytes))
     await flush(disk)
+    await writeJson(metadata, { ...volume, sizeBytes } satisfies VolumeMetadata)
   })
 }
 

@@ -30,6 +30,10 @@ export interface CloudUnderTest {
   writeDisk(disk: ConversionDisk, offsetBytes: number, bytes: Buffer): Promise<void>
   /** Ends a replication server's process as a crash would. */
   crashReplicationServer(id: ReplicationServerId): Promise<void>
+  /** Takes a replication server away without the provider's knowing. */
+  loseReplicationServer(id: ReplicationServerId): Promise<void>
+  /** Changes a volume without the provider's knowing: makes it shorter or takes its content away. Missing: nobody can. */
+  damageVolume?(devicePath: string, how: 'CUT' | 'REMOVED'): Promise<void>
   /** Files and processes that are still there. */
   leftovers(): Promise<string[]>
   /** Puts a thing into the state of a crash between its effect and the note of it. Missing: effect and note are one. */
@@ -246,6 +250,47 @@ export function cloudContract(subject: CloudSubject): void {
         id,
         newId('replicationServer', () => new Uint8Array(9)),
       )
+    })
+
+    test('a volume that something else has cut or removed is DAMAGED, and no snapshot is taken of it', async ({
+      skip,
+    }) => {
+      if (cloud.damageVolume === undefined) {
+        skip('nobody else can reach a volume here')
+        return
+      }
+      const { id, device } = await volumeWith(Buffer.from('x'))
+      expect(await other.describeVolume(id)).toEqual({ volumeId: id, state: 'READY' })
+      await provider.growVolume(id, 2 * mebibyte)
+      expect((await provider.describeVolume(id))?.state).toBe('READY')
+      for (const how of ['CUT', 'REMOVED'] as const) {
+        await cloud.damageVolume(device, how)
+        const seen = await provider.describeVolume(id)
+        expect(seen?.state).toBe('DAMAGED')
+        const snapshot = provider.createSnapshot({ clientToken: how, volumeId: id, tags })
+        const error: unknown = await snapshot.catch((caught: unknown) => caught)
+        expect(error).toBeInstanceOf(PermanentError)
+        expect((error as Error).message).toContain(seen?.stateReason)
+      }
+      await provider.deleteVolume(id)
+      expect(await provider.describeVolume(id)).toBeUndefined()
+    })
+
+    test('a replication server that has vanished is made anew with its volumes', async () => {
+      const { id, device } = await volumeWith(Buffer.from('kept'))
+      const replicationServerId = newId('replicationServer', () => new Uint8Array(9))
+      const spec = { replicationServerId, enrolment, tags }
+      await cloud.loseReplicationServer(replicationServerId)
+      expect(await provider.describeReplicationServer(replicationServerId)).toBeUndefined()
+      await expect(provider.restartReplicationServer(replicationServerId)).rejects.toBeInstanceOf(
+        NotFoundError,
+      )
+      expect((await provider.createReplicationServer(spec)).state).toBe('RUNNING')
+      expect(await provider.attachVolume(id, replicationServerId)).toBe(device)
+      await cloud.loseReplicationServer(replicationServerId)
+      const second = newId('replicationServer')
+      await provider.createReplicationServer({ ...spec, replicationServerId: second })
+      expect(await provider.attachVolume(id, second)).toBe(device)
     })
 
     test('a snapshot is one moment, and images written on it do not change it', async () => {

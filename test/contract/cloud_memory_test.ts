@@ -2,7 +2,7 @@
  * The memory cloud keeps the contract.
  * @module
  */
-import { open, readFile, readdir } from 'node:fs/promises'
+import { open, readFile, readdir, rm, truncate } from 'node:fs/promises'
 import { MemoryCloud, type Guest } from '../../cloud/memory/cloud.ts'
 import { MemoryProvider } from '../../cloud/memory/provider.ts'
 import { textOf, writtenLine } from '../fixtures/boot_sector.ts'
@@ -35,6 +35,8 @@ cloudContract({
         (await readFile(file)).subarray(offsetBytes, offsetBytes + lengthBytes),
       writeDisk: ({ path: file }, offsetBytes, bytes) => writeAt(file, offsetBytes, bytes),
       crashReplicationServer: async (id) => memory.crashReplicationServer(id),
+      loseReplicationServer: async (id) => memory.loseReplicationServer(id),
+      damageVolume: (devicePath, how) => (how === 'CUT' ? truncate(devicePath, 1024) : rm(devicePath)),
       leftovers: async () => {
         const names = await readdir(folder, { recursive: true })
         return names.filter((name) => name !== 'cloud')

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -25,6 +25,12 @@ cloudContract({
   bootTimeoutMs: 30_000,
   make: async (folder) => {
     const layout = layoutOf(folder)
+    const crashReplicationServer = async (id: ReplicationServerId): Promise<void> => {
+      const { pid } = await processState(layout.replicationServer(id))
+      if (pid === undefined) throw new Error(`Cannot crash ${id}: it does not run`)
+      process.kill(pid, 'SIGKILL')
+      while ((await processState(layout.replicationServer(id))).pid !== undefined) await sleep(10)
+    }
     return {
       open: () => createProvider('qemu', qemuSettings(folder)),
       writeVolume: async (devicePath, offsetBytes, bytes) => {
@@ -48,14 +54,12 @@ cloudContract({
         await run('qemu-io', ['-f', disk.format, '-c', `write -s ${file} ${offsetBytes} 512`, disk.path])
         await rm(file)
       },
-      crashReplicationServer: async (id: ReplicationServerId) => {
-        const { pid } = await processState(layout.replicationServer(id))
-        if (pid === undefined) throw new Error(`Cannot crash ${id}: it does not run`)
-        process.kill(pid, 'SIGKILL')
-        while ((await processState(layout.replicationServer(id))).pid !== undefined) {
-          await sleep(10)
-        }
+      crashReplicationServer,
+      loseReplicationServer: async (id) => {
+        await crashReplicationServer(id)
+        await rm(layout.replicationServer(id), { recursive: true })
       },
+      damageVolume: (devicePath, how) => (how === 'CUT' ? truncate(devicePath, 1024) : rm(devicePath)),
       forgetCompletion: async (resource) => {
         const file = metadataOf(resource)
         const metadata = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>

@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -131,6 +131,34 @@ describe('tools', () => {
     const disks = [{ snapshotId, isBootDisk: true }]
     const error = await rejection(provider.createImage({ clientToken: 'i', disks, tags }))
     expect(error.message).toMatch(/^Cannot run qemu-img create .*: qemu-img: bad day$/)
+  })
+})
+
+describe('volumes', () => {
+  test('one whose file was cut or removed is named with what was found, and no retry is asked for', async () => {
+    const provider = createProvider('qemu', qemuSettings(folder))
+    const volumeId = await provider.createVolume({ clientToken: 'v', sizeBytes: mebibyte, tags })
+    const file = path.join(folder, 'cloud', 'volumes', `${volumeId}.raw`)
+    await truncate(file, 4096)
+    const snapshot = () => rejection(provider.createSnapshot({ clientToken: 's', volumeId, tags }))
+    const cut = await snapshot()
+    expect(isPermanent(cut)).toBe(true)
+    expect(cut.message).toMatch(
+      /^Cannot copy volume vol-\w+ into snapshot snap-\w+: volume vol-\w+ is damaged, its file \S+ has 4096 bytes instead of 1048576; something other than Rehost changed it$/,
+    )
+    await rm(file)
+    expect((await snapshot()).message).toContain(`its file ${file} is missing`)
+  })
+
+  test('one that an older version made is taken as it is', async () => {
+    const provider = createProvider('qemu', qemuSettings(folder))
+    const volumeId = await provider.createVolume({ clientToken: 'v', sizeBytes: mebibyte, tags })
+    const metadata = path.join(folder, 'cloud', 'volumes', `${volumeId}.json`)
+    await writeFile(metadata, JSON.stringify({ progress: 'READY', tags }))
+    expect(await provider.describeVolume(volumeId)).toEqual({ volumeId, state: 'READY' })
+    await provider.growVolume(volumeId, 2 * mebibyte)
+    await truncate(path.join(folder, 'cloud', 'volumes', `${volumeId}.raw`), mebibyte)
+    expect((await provider.describeVolume(volumeId))?.state).toBe('DAMAGED')
   })
 })
 
