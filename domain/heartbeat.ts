@@ -4,12 +4,14 @@
  * thousands of agents do not become thousands of writes a second.
  * @module
  */
-import type { DataReplicationError, DataReplicationEvent, DataReplicationState } from './replication.ts'
+import type { ContactReport } from './first_contact.ts'
+import type { DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { ReplicatedDisk, SourceServer } from './source_server.ts'
 import { expireConsistencyPoint, failConsistencyPoint } from './consistency_point.ts'
 import { ConflictError } from './errors.ts'
+import { withInitiation } from './first_contact.ts'
 import { inventoryProblem } from './inventory.ts'
-import { advanceDataReplication, markInitiationStep } from './replication.ts'
+import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 
 /** A report without news is written down this often at most. */
@@ -19,11 +21,9 @@ export const quietWriteIntervalMs = 10_000
 const maxWaitingEvents = 200
 
 /** The agent's measurements, as the heartbeat carries them. */
-export interface HeartbeatReport {
+export interface HeartbeatReport extends ContactReport {
   generation: number
   state: DataReplicationState
-  isConnected: boolean
-  firstByteAt?: string | undefined
   lagMs: number | null
   disks: {
     diskIndex: number
@@ -33,7 +33,6 @@ export interface HeartbeatReport {
     tracker: { kind: string; reason: string }
   }[]
   consistencyFailure?: { consistencyPointId: string; reason: string } | undefined
-  error?: DataReplicationError | undefined
   notes: { level: 'INFO' | 'WARNING' | 'ERROR'; message: string }[]
 }
 
@@ -158,53 +157,6 @@ function withReportedError(server: SourceServer, report: HeartbeatReport, at: st
     message: `Data replication goes on; ${known.error} is over`,
     detail: { error: known.error },
   })
-}
-
-function withInitiation(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
-  let next = server
-  const statusOf = (name: string) =>
-    next.replication.initiation.steps.find((step) => step.name === name)?.status
-  const mark = (
-    name: 'CONNECT_AGENT_TO_REPLICATION_SERVER' | 'START_DATA_TRANSFER',
-    status: 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED',
-    message: string,
-  ) => {
-    const { initiation } = next.replication
-    const steps = markInitiationStep(initiation.steps, name, status)
-    next = withEvent(
-      { ...next, replication: { ...next.replication, initiation: { ...initiation, steps } } },
-      at,
-      {
-        type: 'INITIATION_STEP',
-        actor: 'agent',
-        level: status === 'FAILED' ? 'WARNING' : 'INFO',
-        message,
-        detail: { step: name, status },
-      },
-    )
-  }
-  if (report.isConnected && statusOf('CONNECT_AGENT_TO_REPLICATION_SERVER') !== 'SUCCEEDED') {
-    mark(
-      'CONNECT_AGENT_TO_REPLICATION_SERVER',
-      'SUCCEEDED',
-      'The agent is connected to the replication server',
-    )
-  }
-  const failed = report.error?.error
-  if (
-    failed === 'FAILED_TO_CONNECT_AGENT_TO_REPLICATION_SERVER' &&
-    statusOf('CONNECT_AGENT_TO_REPLICATION_SERVER') === 'IN_PROGRESS'
-  ) {
-    mark('CONNECT_AGENT_TO_REPLICATION_SERVER', 'FAILED', 'The agent cannot reach the replication server')
-  }
-  if (report.firstByteAt !== undefined && next.lifecycle.firstByteAt === undefined) {
-    // The gateway's own clock: the agent's may be wrong by hours, and durations are computed from this.
-    next = { ...next, lifecycle: { ...next.lifecycle, firstByteAt: at } }
-  }
-  if (report.firstByteAt !== undefined && statusOf('START_DATA_TRANSFER') !== 'SUCCEEDED') {
-    mark('START_DATA_TRANSFER', 'SUCCEEDED', 'The first byte has arrived')
-  }
-  return next
 }
 
 /** The first time in continuous mode ends the initial sync. */

@@ -5,16 +5,14 @@
  */
 import type {
   ConsistencyPointId,
-  ImageId,
   JobId,
-  MachineId,
   ReplicationServerId,
-  SnapshotId,
   SourceServerId,
   TaskId,
   VolumeId,
 } from './ids.ts'
 import type { JobInitiator } from './job.ts'
+import type { LaunchConfiguration, LaunchedInstance, ReplicationConfiguration } from './launch.ts'
 import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
 import type {
   DataReplicationError,
@@ -22,38 +20,16 @@ import type {
   DataReplicationState,
   InitiationStep,
 } from './replication.ts'
+import type { NewEvent, ServerEvent } from './server_event.ts'
+import type { SourceProperties } from './source_properties.ts'
 import type { TaskKind } from './task.ts'
 import { advanceLifecycle } from './lifecycle.ts'
 import { advanceDataReplication, newInitiationSteps } from './replication.ts'
 import { ConflictError } from './errors.ts'
 
-/** What the agent saw of the machine it runs on. */
-export interface SourceProperties {
-  lastUpdatedAt: string
-  identificationHints: {
-    hostname: string
-    fqdn: string
-    vmWareUuid?: string
-    awsInstanceId?: string
-    machineId?: string
-  }
-  os: { fullString: string; family: 'linux' | 'windows' | 'unknown' }
-  cpus: { cores: number; modelName: string }[]
-  ramBytes: number
-  firmware: 'BIOS' | 'UEFI' | 'UNKNOWN'
-  networkInterfaces: { name: string; macAddress: string; ips: string[]; isPrimary: boolean }[]
-  disks: SourceDisk[]
-}
-
-/** A disk of the source, taken or left out; `excludedBecause` is a sentence for the operator. */
-export interface SourceDisk {
-  deviceName: string
-  sizeBytes: number
-  /** Serial number, WWN or the like where the disk has one; falls back to the device name. */
-  stableId: string
-  isBootDisk: boolean
-  excludedBecause?: string
-}
+export type { LaunchConfiguration, LaunchedInstance, ReplicationConfiguration } from './launch.ts'
+export type { NewEvent, ServerEvent, ServerEventType } from './server_event.ts'
+export type { SourceDisk, SourceProperties } from './source_properties.ts'
 
 /** A disk being replicated and where its copy lives. `diskIndex` names it on the wire and never changes. */
 export interface ReplicatedDisk {
@@ -131,42 +107,6 @@ export interface AgentRecord {
   uninstalledAt?: string
 }
 
-/** MGN's replication configuration, the part that Rehost acts on. */
-export interface ReplicationConfiguration {
-  /** Megabits a second, 0 for no limit. */
-  bandwidthThrottlingMbps: number
-  useDedicatedReplicationServer: boolean
-  stagingAreaTags: Record<string, string>
-}
-
-/** How the server is launched and what must answer before the launch counts as good. */
-export interface LaunchConfiguration {
-  name: string
-  launchDisposition: 'STARTED' | 'STOPPED'
-  rightSizing: 'NONE' | 'BASIC'
-  bootMode: 'USE_SOURCE' | 'LEGACY_BIOS' | 'UEFI'
-  bootTimeoutSeconds: number
-  /** Checked after the login prompt; `contains` must be in the answer's body. */
-  httpChecks: { port: number; path: string; contains?: string }[]
-  /** Ports of the launched machine that its isolated network lets the operator reach. */
-  reachablePorts: number[]
-}
-
-/** The machine last launched for this server. */
-export interface LaunchedInstance {
-  machineId: MachineId
-  imageId: ImageId
-  snapshotIds: SnapshotId[]
-  jobId: JobId
-  purpose: 'TEST' | 'CUTOVER'
-  launchedAt: string
-  firstBoot: 'WAITING' | 'SUCCEEDED' | 'UNKNOWN' | 'STOPPED'
-  /** Where the machine's reachable ports answer, as the cloud told at launch. */
-  endpoints?: { guestPort: number; host: string; port: number }[]
-  /** For the operator: how it runs, e.g. `qemu, TCG (KVM: no /dev/kvm)`. */
-  description?: string
-}
-
 /** The one piece of work that is going on for a server. Decided in the same write as the state it follows from. */
 export interface ActiveTask {
   taskId: TaskId
@@ -177,31 +117,6 @@ export interface ActiveTask {
   /** Whom to return to when the work fails. */
   stateBefore?: LifecycleState
 }
-
-/** Something that happened to a server. Written into the item that changed, then relayed. */
-export interface ServerEvent {
-  /** Position among the server's events, from 1, without gaps. */
-  sequence: number
-  at: string
-  type: ServerEventType
-  /** Who did it: a user name, `agent`, `replicator` or `rehost`. */
-  actor: string
-  message: string
-  level: 'INFO' | 'WARNING' | 'ERROR'
-  detail: Record<string, string | number | boolean | null>
-}
-
-export type ServerEventType =
-  | 'LIFECYCLE_CHANGED'
-  | 'REPLICATION_CHANGED'
-  | 'INITIATION_STEP'
-  | 'AGENT'
-  | 'REPLICATOR'
-  | 'CONSISTENCY_POINT'
-  | 'JOB'
-  | 'LAUNCH'
-  | 'CONFIGURATION'
-  | 'OPERATOR'
 
 /** The aggregate. */
 export interface SourceServer {
@@ -224,10 +139,6 @@ export interface SourceServer {
   /** Events not yet relayed; emptied by the relay, never by a reader. */
   outbox: ServerEvent[]
 }
-
-/** An event as its author gives it; sequence and time are added by {@link withEvent}. */
-export type NewEvent = Pick<ServerEvent, 'type' | 'message'> &
-  Partial<Pick<ServerEvent, 'actor' | 'level' | 'detail'>>
 
 /** `server` with `event` appended to its outbox. Pure. */
 export function withEvent(server: SourceServer, at: string, event: NewEvent): SourceServer {

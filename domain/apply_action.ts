@@ -1,0 +1,166 @@
+/**
+ * What an action changes: lifecycle, the work that follows, and the events, all for one conditional write.
+ * @module
+ */
+import type { ServerAction } from './decide_action.ts'
+import type { JobId } from './ids.ts'
+import type { LifecycleState } from './lifecycle.ts'
+import type { LifecycleMoment, SourceServer } from './source_server.ts'
+import { decideAction } from './decide_action.ts'
+import { ConflictError, unreachable } from './errors.ts'
+import { withEvent, withLifecycle, withReplication } from './source_server.ts'
+import { hasStagingArea, withStaging } from './staging.ts'
+import { withWork } from './work.ts'
+
+/** What {@link applyAction} needs from outside, so that it stays pure. */
+export interface ActionContext {
+  at: string
+  /** The person or token that asks. */
+  actor: string
+  /** Becomes the id of the job, if the action makes one. */
+  jobId: JobId
+}
+
+type MomentName = 'initiated' | 'reverted' | 'finalized'
+
+function withMoment(
+  server: SourceServer,
+  of: 'lastTest' | 'lastCutover',
+  name: MomentName,
+  moment: LifecycleMoment,
+): SourceServer {
+  const before = name === 'initiated' ? {} : server.lifecycle[of]
+  return { ...server, lifecycle: { ...server.lifecycle, [of]: { ...before, [name]: moment } } }
+}
+
+function terminateLaunched(
+  server: SourceServer,
+  context: ActionContext,
+  before: LifecycleState,
+): SourceServer {
+  return server.launchedInstance === undefined
+    ? server
+    : withWork(server, 'TERMINATE', context.at, before, { jobId: context.jobId, initiatedBy: 'TERMINATE' })
+}
+
+function withAgent(server: SourceServer, desired: SourceServer['agent']['desired']): SourceServer {
+  return { ...server, agent: { ...server.agent, desired } }
+}
+
+/**
+ * `server` after `action`: lifecycle, the work that follows and the events, all for one conditional write. Pure.
+ * @throws ConflictError when the action is not possible, with {@link decideAction}'s reason.
+ */
+export function applyAction(
+  server: SourceServer,
+  action: ServerAction,
+  context: ActionContext,
+): SourceServer {
+  const decision = decideAction(server, action)
+  if (!decision.possible) {
+    throw new ConflictError(
+      `Cannot ${inWords(action, `server ${server.sourceServerId}`)}: ${decision.because}`,
+    )
+  }
+  const { at, actor, jobId } = context
+  const asked = withEvent(server, at, {
+    type: 'OPERATOR',
+    actor,
+    message: `Asked to ${inWords(action, 'this server')}`,
+    detail: { action },
+  })
+  const before = server.lifecycle.state
+  const moment: LifecycleMoment = { apiCallAt: at }
+  const momentWithJob: LifecycleMoment = { apiCallAt: at, jobId }
+  switch (action) {
+    case 'START_TEST': {
+      const testing = withLifecycle(asked, 'START_TEST', at, actor)
+      return withWork(withMoment(testing, 'lastTest', 'initiated', momentWithJob), 'LAUNCH', at, before, {
+        jobId,
+        initiatedBy: 'START_TEST',
+      })
+    }
+    case 'START_CUTOVER': {
+      const cutting = withLifecycle(asked, 'START_CUTOVER', at, actor)
+      return withWork(withMoment(cutting, 'lastCutover', 'initiated', momentWithJob), 'LAUNCH', at, before, {
+        jobId,
+        initiatedBy: 'START_CUTOVER',
+      })
+    }
+    case 'MARK_READY_FOR_CUTOVER':
+      return withMoment(
+        withLifecycle(asked, 'MARK_READY_FOR_CUTOVER', at, actor),
+        'lastTest',
+        'finalized',
+        moment,
+      )
+    case 'REVERT_TO_READY_FOR_TEST': {
+      const of = before === 'CUTTING_OVER' ? 'lastCutover' : 'lastTest'
+      const reverted = withMoment(
+        withLifecycle(asked, 'MARK_READY_FOR_TEST', at, actor),
+        of,
+        'reverted',
+        moment,
+      )
+      return terminateLaunched(reverted, context, before)
+    }
+    case 'REVERT_TO_READY_FOR_CUTOVER': {
+      const ready = withLifecycle(asked, 'MARK_READY_FOR_CUTOVER', at, actor)
+      return terminateLaunched(withMoment(ready, 'lastCutover', 'reverted', moment), context, before)
+    }
+    case 'FINALIZE': {
+      const final = withReplication(withLifecycle(asked, 'FINALIZE', at, actor), 'DISCONNECT', at, actor)
+      const told = withAgent(withMoment(final, 'lastCutover', 'finalized', moment), 'UNINSTALL')
+      return withWork(told, 'FINALIZE', at, before)
+    }
+    case 'DISCONNECT': {
+      const gone = withReplication(withLifecycle(asked, 'DISCONNECT', at, actor), 'DISCONNECT', at, actor)
+      return withWork(withAgent(gone, 'UNINSTALL'), 'DISCONNECT', at, before)
+    }
+    case 'TERMINATE':
+      return terminateLaunched(asked, context, before)
+    case 'PAUSE':
+      return withAgent(asked, 'PAUSE')
+    case 'RESUME':
+      return withAgent(asked, 'REPLICATE')
+    case 'RESCAN':
+      return {
+        ...asked,
+        replication: { ...asked.replication, rescanEpoch: asked.replication.rescanEpoch + 1 },
+      }
+    case 'RETRY': {
+      if (!hasStagingArea(asked)) return withStaging(asked, at)
+      const initiating = withReplication(asked, 'INITIATE', at, actor)
+      const { error: _over, ...replication } = initiating.replication
+      return { ...initiating, replication }
+    }
+    case 'ARCHIVE':
+      return { ...asked, isArchived: true }
+    case 'DELETE':
+      return withWork(asked, 'DELETE', at, before)
+    default:
+      return unreachable(action)
+  }
+}
+
+/** Each action in words; `%` stands for the server. */
+const actionInWords: Record<ServerAction, string> = {
+  START_TEST: 'launch a test machine for %',
+  MARK_READY_FOR_CUTOVER: 'mark % ready for cutover',
+  REVERT_TO_READY_FOR_TEST: 'revert % to ready for test',
+  START_CUTOVER: 'launch the cutover machine for %',
+  REVERT_TO_READY_FOR_CUTOVER: 'revert % to ready for cutover',
+  FINALIZE: 'finalize the cutover of %',
+  TERMINATE: 'terminate the launched machine of %',
+  PAUSE: 'pause replication of %',
+  RESUME: 'resume replication of %',
+  RESCAN: 'rescan the disks of %',
+  RETRY: 'try replication of % again',
+  DISCONNECT: 'disconnect %',
+  ARCHIVE: 'archive %',
+  DELETE: 'delete %',
+}
+
+function inWords(action: ServerAction, subject: string): string {
+  return actionInWords[action].replace('%', subject)
+}

@@ -1,0 +1,246 @@
+/**
+ * What an operator can do to a source server: which actions there are, whether each is possible now, why not when it isn't. Pages draw
+ * their buttons from it and the same decision refuses the call, so the two never disagree. Rules: MGN service model, section 1.5 of the
+ * API notes.
+ * @module
+ */
+import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
+import type { DataReplicationState } from './replication.ts'
+import type { SourceServer } from './source_server.ts'
+import { unreachable } from './errors.ts'
+import { advanceLifecycle } from './lifecycle.ts'
+import { workName } from './work.ts'
+
+/** Every action, in the order in which a migration meets them. */
+export const serverActions = [
+  'START_TEST',
+  'MARK_READY_FOR_CUTOVER',
+  'REVERT_TO_READY_FOR_TEST',
+  'START_CUTOVER',
+  'REVERT_TO_READY_FOR_CUTOVER',
+  'FINALIZE',
+  'TERMINATE',
+  'PAUSE',
+  'RESUME',
+  'RESCAN',
+  'RETRY',
+  'DISCONNECT',
+  'ARCHIVE',
+  'DELETE',
+] as const
+export type ServerAction = (typeof serverActions)[number]
+
+/** Possible, or why not: a sentence for the operator. */
+export type Decision = { possible: true } | { possible: false; because: string }
+
+const possible: Decision = { possible: true }
+const refuse = (because: string): Decision => ({ possible: false, because })
+
+/** Why a replica in this state cannot reach a consistency point; absent where it can. */
+const notConsistent: Partial<Record<DataReplicationState, string>> = {
+  STOPPED: 'replication has not started',
+  INITIATING: 'replication is still starting',
+  INITIAL_SYNC: 'the first copy of the disks is not finished',
+  PAUSED: 'replication is paused; resume it first',
+  RESCAN: 'the disks are being compared again after an interruption; wait until that is done',
+  STALLED: 'replication is stalled; see what stopped it',
+  DISCONNECTED: 'the server is disconnected',
+  PENDING_SNAPSHOT_SHIPPING: 'no snapshot has been shipped yet',
+  SHIPPING_SNAPSHOT: 'a snapshot is still being shipped',
+}
+
+/** Whether the replica can reach a consistency point, which every launch needs. */
+export function decideLaunchable(server: SourceServer): Decision {
+  const why = notConsistent[server.replication.state]
+  if (why !== undefined) return refuse(`A launch needs a replica that is up to date, and ${why}`)
+  if (server.agent.desired !== 'REPLICATE')
+    return refuse('A launch needs running replication; resume it first')
+  return possible
+}
+
+function decideIdle(server: SourceServer): Decision {
+  const work = server.activeTask
+  return work === undefined ? possible : refuse(`Wait: ${workName(work.kind)} since ${work.startedAt}`)
+}
+
+/** The lifecycle states as an operator reads them. */
+const stateInWords: Record<LifecycleState, string> = {
+  PENDING_INSTALLATION: 'waiting for its agent',
+  DISCOVERED: 'only discovered',
+  STOPPED: 'stopped',
+  NOT_READY: 'not ready: its first copy is not finished',
+  READY_FOR_TEST: 'ready for test',
+  TESTING: 'being tested',
+  READY_FOR_CUTOVER: 'ready for cutover',
+  CUTTING_OVER: 'cutting over',
+  CUTOVER: 'cut over: its migration is complete',
+  DISCONNECTED: 'disconnected',
+}
+
+function decideLifecycle(server: SourceServer, event: LifecycleEvent, purpose: string): Decision {
+  const from = server.lifecycle.state
+  if (advanceLifecycle(from, event).ok) return possible
+  return refuse(`${purpose}; this server is ${stateInWords[from]}`)
+}
+
+/** The first refusal, or possible. Checks are in the order in which they help the reader most. */
+function all(...decisions: Decision[]): Decision {
+  return decisions.find((decision) => !decision.possible) ?? possible
+}
+
+function when(condition: boolean, because: string): Decision {
+  return condition ? possible : refuse(because)
+}
+
+function isOver(server: SourceServer): boolean {
+  return server.lifecycle.state === 'CUTOVER' || server.lifecycle.state === 'DISCONNECTED'
+}
+
+/** Whether `action` is possible for `server` now. Pure. */
+export function decideAction(server: SourceServer, action: ServerAction): Decision {
+  const idle = decideIdle(server)
+  const { state } = server.lifecycle
+  const replicates = when(!isOver(server), `Replication is over; this server is ${stateInWords[state]}`)
+  const notLaunching = when(
+    server.activeTask?.kind !== 'LAUNCH',
+    'Wait: a machine is being launched, and that needs the replica',
+  )
+  switch (action) {
+    case 'START_TEST':
+      return all(
+        // Of a server that is still copied the copy is the reason to name.
+        state === 'NOT_READY' ? decideLaunchable(server) : possible,
+        decideLifecycle(
+          server,
+          'START_TEST',
+          'A test is launched from ready for test, testing or ready for cutover',
+        ),
+        idle,
+        decideLaunchable(server),
+      )
+    case 'START_CUTOVER':
+      return all(
+        decideLifecycle(
+          server,
+          'START_CUTOVER',
+          'A cutover is launched once the server is marked ready for cutover',
+        ),
+        idle,
+        decideLaunchable(server),
+      )
+    case 'MARK_READY_FOR_CUTOVER':
+      return all(
+        when(
+          state === 'TESTING',
+          `Only a server being tested is marked ready; this one is ${stateInWords[state]}`,
+        ),
+        idle,
+        when(server.launchedInstance !== undefined, 'The test machine has not been launched'),
+      )
+    case 'REVERT_TO_READY_FOR_TEST':
+      return all(
+        decideLifecycle(
+          server,
+          'MARK_READY_FOR_TEST',
+          'Only a test or a cutover that is not final is reverted',
+        ),
+        idle,
+      )
+    case 'REVERT_TO_READY_FOR_CUTOVER':
+      return all(
+        when(
+          state === 'CUTTING_OVER',
+          `Only a cutover that is not final is reverted; this server is ${stateInWords[state]}`,
+        ),
+        idle,
+      )
+    case 'FINALIZE':
+      return all(
+        decideLifecycle(server, 'FINALIZE', 'A cutover is finalized after its machine was launched'),
+        idle,
+        when(server.launchedInstance?.purpose === 'CUTOVER', 'The cutover machine has not been launched'),
+      )
+    case 'TERMINATE':
+      return all(
+        when(server.launchedInstance !== undefined, 'No machine is launched'),
+        when(
+          state !== 'TESTING' && state !== 'CUTTING_OVER' && state !== 'CUTOVER',
+          `The launched machine is in use: this server is ${stateInWords[state]}; revert first`,
+        ),
+        idle,
+      )
+    case 'PAUSE':
+      return all(
+        replicates,
+        when(server.agent.desired === 'REPLICATE', 'Replication is paused already'),
+        notLaunching,
+      )
+    case 'RESUME':
+      return all(replicates, when(server.agent.desired === 'PAUSE', 'Replication is not paused'))
+    case 'RESCAN':
+      return all(
+        replicates,
+        notLaunching,
+        when(server.agent.desired === 'REPLICATE', 'Replication is paused; resume it first'),
+        when(
+          ['CONTINUOUS', 'BACKLOG', 'CREATING_SNAPSHOT', 'STALLED'].includes(server.replication.state),
+          'A rescan compares a finished copy; the disks are being copied or compared now',
+        ),
+      )
+    case 'RETRY':
+      return all(
+        replicates,
+        when(server.replication.state === 'STALLED', 'Only stalled replication is tried again'),
+        idle,
+      )
+    case 'DISCONNECT':
+      return all(
+        decideLifecycle(server, 'DISCONNECT', 'Only a server that still replicates is disconnected'),
+        idle,
+      )
+    case 'ARCHIVE':
+      return all(
+        when(!server.isArchived, 'The server is archived already'),
+        when(
+          isOver(server),
+          `Only a server that is cut over or disconnected is archived; this one is ${stateInWords[state]}`,
+        ),
+        idle,
+      )
+    case 'DELETE':
+      return all(
+        when(
+          isOver(server),
+          `Only a server that is cut over or disconnected is deleted; disconnect it first`,
+        ),
+        idle,
+      )
+    default:
+      return unreachable(action)
+  }
+}
+
+/** The step that brings this server's migration forward, possible now or not; undefined when there is none left. */
+export function nextAction(server: SourceServer): ServerAction | undefined {
+  switch (server.lifecycle.state) {
+    case 'PENDING_INSTALLATION':
+    case 'DISCOVERED':
+    case 'STOPPED':
+    case 'NOT_READY':
+    case 'READY_FOR_TEST':
+      return server.replication.state === 'STALLED' && decideAction(server, 'RETRY').possible
+        ? 'RETRY'
+        : 'START_TEST'
+    case 'TESTING':
+      return 'MARK_READY_FOR_CUTOVER'
+    case 'READY_FOR_CUTOVER':
+      return 'START_CUTOVER'
+    case 'CUTTING_OVER':
+      return 'FINALIZE'
+    case 'CUTOVER':
+    case 'DISCONNECTED':
+      return server.isArchived ? undefined : 'ARCHIVE'
+    default:
+      return unreachable(server.lifecycle.state)
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * How a server is replicated and launched, and what was launched last.
+ * @module
+ */
+import type { ImageId, JobId, MachineId, SnapshotId } from './ids.ts'
+
+/** MGN's replication configuration, the part that Rehost acts on. */
+export interface ReplicationConfiguration {
+  /** Megabits a second, 0 for no limit. */
+  bandwidthThrottlingMbps: number
+  useDedicatedReplicationServer: boolean
+  stagingAreaTags: Record<string, string>
+}
+
+/** How the server is launched and what must answer before the launch counts as good. */
+export interface LaunchConfiguration {
+  name: string
+  launchDisposition: 'STARTED' | 'STOPPED'
+  rightSizing: 'NONE' | 'BASIC'
+  bootMode: 'USE_SOURCE' | 'LEGACY_BIOS' | 'UEFI'
+  bootTimeoutSeconds: number
+  /** Checked after the login prompt; `contains` must be in the answer's body. */
+  httpChecks: { port: number; path: string; contains?: string }[]
+  /** Ports of the launched machine that its isolated network lets the operator reach. */
+  reachablePorts: number[]
+}
+
+/** The machine last launched for this server. */
+export interface LaunchedInstance {
+  machineId: MachineId
+  imageId: ImageId
+  snapshotIds: SnapshotId[]
+  jobId: JobId
+  purpose: 'TEST' | 'CUTOVER'
+  launchedAt: string
+  firstBoot: 'WAITING' | 'SUCCEEDED' | 'UNKNOWN' | 'STOPPED'
+  /** Where the machine's reachable ports answer, as the cloud told at launch. */
+  endpoints?: { guestPort: number; host: string; port: number }[]
+  /** For the operator: how it runs, e.g. `qemu, TCG (KVM: no /dev/kvm)`. */
+  description?: string
+}

@@ -1,0 +1,32 @@
+/**
+ * What the agent saw of the machine it runs on.
+ * @module
+ */
+
+/** What the agent saw of the machine it runs on. */
+export interface SourceProperties {
+  lastUpdatedAt: string
+  identificationHints: {
+    hostname: string
+    fqdn: string
+    vmWareUuid?: string
+    awsInstanceId?: string
+    machineId?: string
+  }
+  os: { fullString: string; family: 'linux' | 'windows' | 'unknown' }
+  cpus: { cores: number; modelName: string }[]
+  ramBytes: number
+  firmware: 'BIOS' | 'UEFI' | 'UNKNOWN'
+  networkInterfaces: { name: string; macAddress: string; ips: string[]; isPrimary: boolean }[]
+  disks: SourceDisk[]
+}
+
+/** A disk of the source, taken or left out; `excludedBecause` is a sentence for the operator. */
+export interface SourceDisk {
+  deviceName: string
+  sizeBytes: number
+  /** Serial number, WWN or the like where the disk has one; falls back to the device name. */
+  stableId: string
+  isBootDisk: boolean
+  excludedBecause?: string
+}
