@@ -7,6 +7,7 @@ import type { PeerLookup } from './agent_api/identity.ts'
 import type { Services } from './services.ts'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { splitInstallationToken } from '../domain/installation_token.ts'
 import {
   agentEnrolSchema,
   agentHeartbeatSchema,
@@ -20,6 +21,7 @@ import { agentDownloadName } from '../wire/install_script.ts'
 import { agentBeats, agentLeaves, agentRenews, agentStarts } from './agent_api/agent_calls.ts'
 import { enrolAgent, enrolReplicator, withTokenLimit } from './agent_api/enrol.ts'
 import { authenticateAgent, authenticateReplicator } from './agent_api/identity.ts'
+import { namedServer, rememberRefusal } from './agent_api/remember.ts'
 import { replicatorBeats, replicatorReaches, replicatorRenews } from './agent_api/replicator_calls.ts'
 import { installScript } from './install_command.ts'
 import { Refusal, asRefusal, logFailure, problemResponse } from './problem.ts'
@@ -31,7 +33,14 @@ const maxBodyBytes = 2 * 1024 * 1024
 /** Makes the app. `peerOf` finds the client certificate of a request. */
 export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
   const app = new Hono()
-  const agent = (c: Context) => authenticateAgent(services.store, peerOf(c), services.clock())
+  const agent = (c: Context) => {
+    const peer = peerOf(c)
+    const authenticated = () => authenticateAgent(services.store, peer, services.clock())
+    const subject = namedServer(peer)
+    return subject === undefined
+      ? authenticated()
+      : rememberRefusal(services, c, 'CERTIFICATE', { subject }, authenticated)
+  }
   const replicator = (c: Context) => authenticateReplicator(services.store, peerOf(c), services.clock())
 
   app.use(
@@ -55,9 +64,13 @@ export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
   )
 
   app.post('/agent/v1/enrol', (c) =>
-    withTokenLimit(services, c, async () =>
-      c.json(await enrolAgent(services, await readJson(c, agentEnrolSchema))),
-    ),
+    withTokenLimit(services, c, async () => {
+      const body = await readJson(c, agentEnrolSchema)
+      const { tokenId } = splitInstallationToken(body.token)
+      const subject = body.sourceProperties.identificationHints.hostname
+      const enrolled = () => enrolAgent(services, body)
+      return c.json(await rememberRefusal(services, c, 'ENROLMENT', { subject, tokenId }, enrolled))
+    }),
   )
   app.post('/replicator/v1/enrol', (c) =>
     withTokenLimit(services, c, async () =>

@@ -15,6 +15,7 @@ import { errorPage } from '../views/error_page.ts'
 import { createApi } from './api/api_app.ts'
 import { checkHealth, healthText } from './health.ts'
 import { metricsText } from './metrics.ts'
+import { addServerPages } from './pages/add_server_pages.ts'
 import { jobPages } from './pages/job_pages.ts'
 import { frameFor, sendPage } from './pages/page_context.ts'
 import { serverListPages } from './pages/server_list_pages.ts'
@@ -84,7 +85,7 @@ export function createOperatorApp(
       services,
       servers.map(({ sourceServerId }) => sourceServerId),
     )
-    const text = metricsText(servers, figures, services.clock(), services.installation.version)
+    const text = metricsText(servers, figures.byServer, services.clock(), services.installation.version)
     return c.body(text, 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' })
   })
   app.get('/static/:file', (c) => {
@@ -95,7 +96,7 @@ export function createOperatorApp(
       'Cache-Control': 'public, max-age=31536000, immutable',
     })
   })
-  app.get('/favicon.ico', (c) => c.redirect(assets.urls.icon, 301))
+  app.get('/favicon.ico', (c) => c.redirect(assets.urls.icon, 302))
   app.route('/api/v1', createApi(services))
 
   app.use(csrf())
@@ -103,6 +104,7 @@ export function createOperatorApp(
   app.route('/', signInPages(context))
   app.use(requireSession(services))
   app.route('/', serverListPages(context))
+  app.route('/', addServerPages(context))
   app.route('/', serverPages(context))
   app.route('/', jobPages(context))
   app.route('/', settingsPages(context))

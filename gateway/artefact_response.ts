@@ -17,13 +17,14 @@ export async function sendArtefact(
   name: string,
 ): Promise<Response> {
   const server = job.participatingServers.find((participant) => participant.sourceServerId === sourceServerId)
-  const bytes =
+  const file =
     server === undefined || !isArtefactName(name)
       ? undefined
-      : await artefacts.read(job.jobId, server.sourceServerId, name)
-  if (bytes === undefined || !isArtefactName(name)) throw new NotFoundError('launch file', name)
-  return c.body(new Uint8Array(bytes), 200, {
+      : await artefacts.open(job.jobId, server.sourceServerId, name)
+  if (file === undefined || !isArtefactName(name)) throw new NotFoundError('launch file', name)
+  return c.body(file.body, 200, {
     'Content-Type': artefactTypes[name],
+    'Content-Length': String(file.sizeBytes),
     'Cache-Control': 'private, no-cache',
   })
 }

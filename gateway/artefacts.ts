@@ -3,10 +3,11 @@
  * folder; names are fixed, so nothing a caller sends becomes a path.
  * @module
  */
-import { readFile } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { JobId, SourceServerId } from '../domain/ids.ts'
 import { isId } from '../domain/ids.ts'
+import { fileStream } from './file_stream.ts'
 
 /** What may be there, with its content type. */
 export const artefactTypes = {
@@ -21,10 +22,21 @@ export function isArtefactName(name: string): name is ArtefactName {
   return Object.hasOwn(artefactTypes, name)
 }
 
-/** Reads artefacts. */
+/** Reads artefacts. Each answers undefined when there is none (yet). */
 export interface Artefacts {
-  /** The bytes, or undefined when there are none (yet). */
-  read(jobId: JobId, sourceServerId: SourceServerId, name: ArtefactName): Promise<Uint8Array | undefined>
+  /** The whole of it, to be sent. */
+  open(
+    jobId: JobId,
+    sourceServerId: SourceServerId,
+    name: ArtefactName,
+  ): Promise<{ body: ReadableStream<Uint8Array>; sizeBytes: number } | undefined>
+  /** Its last `maxBytes` bytes: pages look every second, and a console may have said a lot. */
+  readEnd(
+    jobId: JobId,
+    sourceServerId: SourceServerId,
+    name: ArtefactName,
+    maxBytes: number,
+  ): Promise<Uint8Array | undefined>
 }
 
 /** Artefacts in `<folder>/<job>/<server>/<name>`. */
@@ -35,17 +47,50 @@ export class FileArtefacts implements Artefacts {
     this.#folder = folder
   }
 
-  async read(
+  async open(
     jobId: JobId,
     sourceServerId: SourceServerId,
     name: ArtefactName,
+  ): Promise<{ body: ReadableStream<Uint8Array>; sizeBytes: number } | undefined> {
+    const path = this.#pathOf(jobId, sourceServerId, name)
+    if (path === undefined) return undefined
+    const found = await unlessMissing(stat(path))
+    return found && { body: fileStream(path, found.size), sizeBytes: found.size }
+  }
+
+  async readEnd(
+    jobId: JobId,
+    sourceServerId: SourceServerId,
+    name: ArtefactName,
+    maxBytes: number,
   ): Promise<Uint8Array | undefined> {
-    if (!isId('job', jobId) || !isId('sourceServer', sourceServerId)) return undefined
+    const path = this.#pathOf(jobId, sourceServerId, name)
+    const handle = path === undefined ? undefined : await unlessMissing(open(path))
+    if (handle === undefined) return undefined
     try {
-      return await readFile(join(this.#folder, jobId, sourceServerId, name))
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-      throw error
+      const { size } = await handle.stat()
+      const length = Math.min(size, maxBytes)
+      const { bytesRead, buffer } = await handle.read(new Uint8Array(length), 0, length, size - length)
+      return buffer.subarray(0, bytesRead)
+    } finally {
+      await handle.close()
     }
+  }
+
+  /** Undefined for what is no id: only ids become folders. */
+  #pathOf(jobId: JobId, sourceServerId: SourceServerId, name: ArtefactName): string | undefined {
+    return isId('job', jobId) && isId('sourceServer', sourceServerId)
+      ? join(this.#folder, jobId, sourceServerId, name)
+      : undefined
+  }
+}
+
+/** The result of `work`, or undefined when the file is not there. */
+async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
   }
 }

@@ -2,6 +2,7 @@
  * What the gateway is told by its environment; a bad value is refused by name before anything starts.
  * @module
  */
+import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
@@ -41,6 +42,11 @@ export interface GatewayConfig {
   certificateValidityMs: number
   table: string
   redisUrl: string
+}
+
+/** A host as it stands in a URL: an IPv6 address goes into brackets. */
+export function urlHost(host: string): string {
+  return isIPv6(host) ? `[${host}]` : host
 }
 
 /** The first address of this machine that others can reach; loopback where there is none. */

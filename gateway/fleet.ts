@@ -1,6 +1,7 @@
 /**
  * All source servers, held in memory for lists, metrics and replication servers' assignments. It may be a moment old; whoever decides
  * something reads the item itself. Kept fresh by change notices, and by reading everything again now and then because notices get lost.
+ * Of a small fleet callers wait for the latest; of a large one they get what is held while it is read again behind them.
  * @module
  */
 import type { ReplicationServerId, SourceServerId } from '../domain/ids.ts'
@@ -8,13 +9,30 @@ import type { SourceServer } from '../domain/source_server.ts'
 import type { Store } from '../store/store.ts'
 import type { ChangeFeed } from './change_feed.ts'
 
-/** More changed servers than this are read as one listing. */
+/** A fleet below this size is read in milliseconds. */
+const smallFleet = 200
+
+/** More changed servers than this, or than a tenth of the fleet, are read as one listing. */
 const maxSingleReads = 50
+
+/** Single items read at the same time. */
+const parallelReads = 25
+
+/** The notice of a write made here comes back within this time, or never. */
+const ownNoticeMs = 2000
+
+/** Nobody is given anything older than this, however large the fleet. */
+const maxStaleMs = 60_000
 
 /** A listing is this old at most; a large fleet is listed less often, because a listing reads it all. */
 function maxAgeMs(size: number): number {
-  if (size < 200) return 1000
+  if (size < smallFleet) return 1000
   return size < 2000 ? 10_000 : 30_000
+}
+
+/** Order of two ISO times. Comparing by language rules would take a hundred times as long. */
+function byTime(one: string, other: string): number {
+  return one === other ? 0 : one < other ? -1 : 1
 }
 
 /** The servers. */
@@ -23,6 +41,10 @@ export class Fleet {
   readonly #clock: () => Date
   readonly #servers = new Map<SourceServerId, SourceServer>()
   readonly #changed = new Set<SourceServerId>()
+  /** Writes made here whose notices are still to come, with the moment until which they are expected. */
+  readonly #own = new Map<SourceServerId, number>()
+  /** Writes made here while everything is being read: the listing may have passed them already. */
+  readonly #notedMeanwhile = new Map<SourceServerId, SourceServer>()
   readonly #stopListening: () => void
   #listedAt = -Infinity
   #running: Promise<void> | undefined
@@ -31,13 +53,17 @@ export class Fleet {
     this.#store = store
     this.#clock = clock
     this.#stopListening = feed.listen((notice) => {
-      if (notice.kind === 'server') this.#changed.add(notice.id as SourceServerId)
+      if (notice.kind === 'server') this.#hear(notice.id as SourceServerId)
     })
   }
 
   /** Every server, oldest first. */
   async list(): Promise<SourceServer[]> {
-    await this.#refresh()
+    const refreshed = this.#refresh()
+    const age = this.#clock().getTime() - this.#listedAt
+    if (this.#servers.size < smallFleet || age > maxStaleMs) await refreshed
+    // Trouble with the store stays: what is held gets old, and then somebody waits and is told.
+    else refreshed.catch(() => undefined)
     return [...this.#servers.values()]
   }
 
@@ -50,7 +76,10 @@ export class Fleet {
   /** Takes over a server just written here, without waiting for the notice. */
   note(server: SourceServer): void {
     if (this.#listedAt === -Infinity) return
-    this.#servers.set(server.sourceServerId, server)
+    const id = server.sourceServerId
+    if (this.#running !== undefined) this.#notedMeanwhile.set(id, server)
+    this.#own.set(id, this.#clock().getTime() + ownNoticeMs)
+    this.#take(server)
   }
 
   /** Stops listening. */
@@ -58,28 +87,56 @@ export class Fleet {
     this.#stopListening()
   }
 
+  /** Our own writes are known already: with thousands of heartbeats they would be most of what changes. */
+  #hear(id: SourceServerId): void {
+    const expectedUntil = this.#own.get(id)
+    this.#own.delete(id)
+    if (expectedUntil === undefined || expectedUntil < this.#clock().getTime()) this.#changed.add(id)
+  }
+
+  /** Somebody else's later write may be here already. */
+  #take(server: SourceServer): void {
+    const held = this.#servers.get(server.sourceServerId)
+    if (held !== undefined && held.eventSequence > server.eventSequence)
+      this.#changed.add(server.sourceServerId)
+    else this.#servers.set(server.sourceServerId, server)
+  }
+
   /** Callers at the same moment share one reading. */
   async #refresh(): Promise<void> {
     this.#running ??= this.#read().finally(() => {
       this.#running = undefined
+      this.#notedMeanwhile.clear()
     })
     await this.#running
   }
 
   async #read(): Promise<void> {
     const now = this.#clock().getTime()
-    const isOld = now - this.#listedAt >= maxAgeMs(this.#servers.size)
+    const size = this.#servers.size
     const changed = [...this.#changed]
     this.#changed.clear()
-    if (isOld || changed.length > maxSingleReads) {
+    try {
+      const isOld = now - this.#listedAt >= maxAgeMs(size)
+      if (!isOld && changed.length <= Math.max(maxSingleReads, size / 10))
+        return await this.#readEach(changed)
       await this.#readAll()
       this.#listedAt = now
-      return
+    } catch (error) {
+      for (const id of changed) this.#changed.add(id)
+      throw error
     }
-    for (const id of changed) {
-      const found = await this.#store.get('server', { id })
-      if (found === undefined) this.#servers.delete(id)
-      else this.#servers.set(id, found.value)
+  }
+
+  async #readEach(ids: readonly SourceServerId[]): Promise<void> {
+    for (let first = 0; first < ids.length; first += parallelReads) {
+      const some = ids.slice(first, first + parallelReads)
+      const found = await Promise.all(some.map((id) => this.#store.get('server', { id })))
+      some.forEach((id, index) => {
+        const server = found[index]?.value
+        if (server === undefined) this.#servers.delete(id)
+        else this.#servers.set(id, server)
+      })
     }
   }
 
@@ -94,8 +151,9 @@ export class Fleet {
       found.push(...page.items.map(({ value }) => value))
       cursor = page.cursor
     } while (cursor !== undefined)
-    found.sort((one, other) => one.createdAt.localeCompare(other.createdAt))
+    found.sort((one, other) => byTime(one.createdAt, other.createdAt))
     this.#servers.clear()
     for (const server of found) this.#servers.set(server.sourceServerId, server)
+    for (const server of this.#notedMeanwhile.values()) this.#take(server)
   }
 }

@@ -9,9 +9,16 @@ import type { ConversionChange, LaunchReport } from '../views/jobs/job_page.ts'
 import type { Services } from './services.ts'
 import { z } from 'zod'
 import { taskId } from '../domain/ids.ts'
+import { parseJson } from './request.ts'
 
 /** Characters of the serial log on the page; the whole is a download. */
 const maxSerialCharacters = 16_000
+
+/** Bytes of the serial log that are read for them: control sequences are taken out. */
+const maxSerialBytes = 64 * 1024
+
+/** A longer conversion report is a download alone. */
+const maxReportBytes = 1024 * 1024
 
 /** The task that does a job's work for a server: its name comes from the job. */
 export async function findJobTask(
@@ -59,9 +66,9 @@ async function findArtefacts(
   { sourceServerId }: ParticipatingServer,
 ): Promise<Pick<LaunchReport, 'conversion' | 'serialLog' | 'hasScreenshot'>> {
   const [serial, screenshot, conversion] = await Promise.all([
-    artefacts.read(jobId, sourceServerId, 'serial.log'),
-    artefacts.read(jobId, sourceServerId, 'screenshot.png'),
-    artefacts.read(jobId, sourceServerId, 'conversion.json'),
+    artefacts.readEnd(jobId, sourceServerId, 'serial.log', maxSerialBytes),
+    artefacts.readEnd(jobId, sourceServerId, 'screenshot.png', 1),
+    artefacts.readEnd(jobId, sourceServerId, 'conversion.json', maxReportBytes),
   ])
   return {
     conversion: conversion === undefined ? [] : readConversion(new TextDecoder().decode(conversion)),
@@ -76,7 +83,7 @@ const conversionSchema = z.object({
 
 /** The changes in a conversion report; one of another form is shown as having none, and is still a download. */
 function readConversion(text: string): ConversionChange[] {
-  const report = conversionSchema.safeParse(JSON.parse(text))
+  const report = conversionSchema.safeParse(parseJson(text))
   return report.success ? report.data.changes : []
 }
 

@@ -6,8 +6,9 @@ import type { SourceServerId } from '../domain/ids.ts'
 import type { LaunchConfiguration, SourceServer } from '../domain/source_server.ts'
 import type { Services } from './services.ts'
 import { z } from 'zod'
-import { InvalidInputError } from '../domain/errors.ts'
+import { ConflictError, InvalidInputError } from '../domain/errors.ts'
 import { withEvent } from '../domain/source_server.ts'
+import { sha256 } from './secrets.ts'
 import { changeServer } from './server_changes.ts'
 
 const port = z.int().min(1).max(65_535)
@@ -33,15 +34,29 @@ export const launchConfigurationSchema = z.strictObject({
 })
 export type LaunchConfigurationChange = z.infer<typeof launchConfigurationSchema>
 
-/** Applies a change to the stored configuration. @throws NotFoundError. */
+/** Names what a form showed, so that saving it tells whether that is still what is stored. */
+export function versionOf(configuration: LaunchConfiguration): string {
+  return sha256(JSON.stringify(configuration)).slice(0, 16)
+}
+
+/**
+ * Applies a change to the stored configuration; one that was made from `shownVersion` only while that is still stored.
+ * @throws NotFoundError; ConflictError when somebody else has changed it meanwhile.
+ */
 export async function changeLaunchConfiguration(
   services: Services,
   sourceServerId: SourceServerId,
   change: LaunchConfigurationChange,
   actor: string,
+  shownVersion?: string,
 ): Promise<SourceServer> {
   const at = services.clock().toISOString()
   return changeServer(services, sourceServerId, (server) => {
+    if (shownVersion !== undefined && shownVersion !== versionOf(server.launchConfiguration)) {
+      throw new ConflictError(
+        'Somebody else has changed these settings meanwhile. Below is what you entered; save again to replace theirs',
+      )
+    }
     const next = merge(server.launchConfiguration, change)
     if (JSON.stringify(next) === JSON.stringify(server.launchConfiguration)) return server
     return withEvent({ ...server, launchConfiguration: next }, at, {
@@ -85,11 +100,20 @@ function readCheckLine(line: string): unknown {
   return { port: Number(match[1]), path: match[2], ...(match[3] === undefined ? {} : { contains: match[3] }) }
 }
 
-/** The change that a form asks for. @throws InvalidInputError; ZodError. */
+/** What each field of the form must be, in the words of the form. */
+const wanted: Readonly<Record<string, string>> = {
+  name: 'the machine name: give one, of at most 255 characters',
+  bootTimeoutSeconds: 'the seconds a boot may take: give a number from 30 to 7200',
+  reachablePorts: 'the ports to reach: give at most 50 numbers from 1 to 65535, separated by commas',
+  httpChecks:
+    'the web pages: give at most 20, each with a port from 1 to 65535 and a path that begins with /',
+}
+
+/** The change that a form asks for. @throws InvalidInputError naming the field and what it must be. */
 export function launchConfigurationOfForm(form: Record<string, string>): LaunchConfigurationChange {
   const lines = (form['httpChecks'] ?? '').split('\n').filter((line) => line.trim() !== '')
   const ports = (form['reachablePorts'] ?? '').split(/[\s,]+/).filter(Boolean)
-  return launchConfigurationSchema.parse({
+  const read = launchConfigurationSchema.safeParse({
     name: form['name'],
     launchDisposition: form['launchDisposition'],
     rightSizing: form['rightSizing'],
@@ -98,4 +122,7 @@ export function launchConfigurationOfForm(form: Record<string, string>): LaunchC
     httpChecks: lines.map(readCheckLine),
     reachablePorts: ports.map(Number),
   })
+  if (read.success) return read.data
+  const field = String(read.error.issues[0]?.path[0])
+  throw new InvalidInputError(field, `Cannot read ${wanted[field] ?? field}`, { cause: read.error })
 }

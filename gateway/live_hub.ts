@@ -125,12 +125,18 @@ export class LiveHub {
   }
 }
 
+/** Moments in words go on counting in the browser: `12 s ago` becoming `13 s ago` is no change worth sending. */
+function withoutCounting(text: string): string {
+  return text.replace(/(<time [^>]*data-relative>)[^<]*/g, '$1')
+}
+
 function handOut(topic: Topic, view: LiveView): void {
   const isNewFrame = view.frame !== topic.view?.frame
-  const shown = inPartials(view.parts)
+  const partials = inPartials(view.parts)
+  const shown = new Map([...partials].map(([id, text]) => [id, withoutCounting(text)]))
   const changed = isNewFrame
     ? inPartials(view.whole)
-    : new Map([...shown].filter(([id, text]) => topic.shown.get(id) !== text))
+    : new Map([...partials].filter(([id]) => topic.shown.get(id) !== shown.get(id)))
   topic.view = view
   topic.shown = shown
   if (changed.size > 0) for (const watcher of topic.watchers) watcher.show(changed)

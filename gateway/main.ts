@@ -23,7 +23,7 @@ import { createOperatorApp } from './app.ts'
 import { FileArtefacts } from './artefacts.ts'
 import { loadAssets } from './assets.ts'
 import { EmbeddedCa } from './certificates/embedded_ca.ts'
-import { readGatewayConfig } from './config.ts'
+import { readGatewayConfig, urlHost } from './config.ts'
 import { withDeadline } from './deadline.ts'
 import { Fleet } from './fleet.ts'
 import { prepareInstallation } from './installation.ts'
@@ -32,6 +32,7 @@ import { LiveHub } from './live_hub.ts'
 import { LiveStreams } from './live_stream.ts'
 import { sweepSessions } from './people/sessions.ts'
 import { RateLimiter } from './rate_limit.ts'
+import { Refusals } from './refusals.ts'
 import { RedisTelemetry } from './telemetry.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -86,7 +87,7 @@ async function run(): Promise<void> {
     renderInstallScript,
     installation: {
       version: packageFile.version,
-      agentUrl: `https://${config.publicHost}:${config.agentPort}`,
+      agentUrl: `https://${urlHost(config.publicHost)}:${config.agentPort}`,
       pin: identity.pin,
       agentPort: config.agentPort,
       replicationPort: config.replicationPort,
@@ -96,6 +97,7 @@ async function run(): Promise<void> {
       token: new RateLimiter(20, 10 * 60_000, clock),
       api: new RateLimiter(50, 10 * 60_000, clock),
     },
+    refusals: new Refusals(clock),
     clock,
     random,
     log,
@@ -115,7 +117,7 @@ async function run(): Promise<void> {
     variable: 'REHOST_HTTP_PORT',
   })
   log.info(
-    { http: `http://${config.httpHost}:${config.httpPort}`, agents: services.installation.agentUrl },
+    { http: `http://${urlHost(config.httpHost)}:${config.httpPort}`, agents: services.installation.agentUrl },
     'Listening',
   )
 

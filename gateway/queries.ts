@@ -12,6 +12,7 @@ import type { Services } from './services.ts'
 import { NotFoundError, errorMessage } from '../domain/errors.ts'
 import { isId } from '../domain/ids.ts'
 import { withDeadline } from './deadline.ts'
+import { TelemetryAwayError } from './telemetry.ts'
 
 /** Everything of a kind, up to `limit`. */
 async function listAll<K extends Kind>(
@@ -41,16 +42,24 @@ export async function findServer(store: Store, id: string): Promise<SourceServer
   return found.value
 }
 
-/** Live figures. None, with a line in the log, while Redis is away: the page is good without them. */
+/** Live figures by server id, and whether they could not be had at all. */
+export interface FoundFigures {
+  byServer: ReadonlyMap<string, ServerTelemetry>
+  areMissing: boolean
+}
+
+/** Live figures. None while Redis is away: the page is good without them, and says that they are missing. */
 export async function findFigures(
   { telemetry, log }: Pick<Services, 'telemetry' | 'log'>,
   ids: readonly SourceServerId[],
-): Promise<Map<string, ServerTelemetry>> {
+): Promise<FoundFigures> {
   try {
-    return await withDeadline(telemetry.read(ids), 500, 'Redis')
+    return { byServer: await withDeadline(telemetry.read(ids), 500, 'Redis'), areMissing: false }
   } catch (error) {
-    log.warn({ error: errorMessage(error) }, 'Cannot read live figures')
-    return new Map()
+    // Pages ask every second; the connection has told of the outage itself.
+    if (!(error instanceof TelemetryAwayError))
+      log.warn({ error: errorMessage(error) }, 'Cannot read live figures')
+    return { byServer: new Map(), areMissing: true }
   }
 }
 

@@ -1,7 +1,8 @@
 /**
- * Reading requests: JSON bodies against their schema, and the address a request comes from.
+ * Reading what comes from outside: JSON, bodies against their schema, and the address a request comes from.
  * @module
  */
+import { isIPv6 } from 'node:net'
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { Refusal } from './problem.ts'
@@ -42,4 +43,33 @@ export function remoteAddress(c: Context): string {
     return address.hostname ?? 'unknown'
   }
   return 'unknown'
+}
+
+/**
+ * What limits on guessing count by: the address, or of an IPv6 address the network of 2^64 that one caller usually has to choose from.
+ * An IPv4 address stays the same however the socket writes it.
+ */
+export function limitKey(address: string): string {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
+  if (!isIPv6(plain)) return plain
+  const [bare = ''] = plain.split('%', 1)
+  const [head = '', tail] = bare.split('::', 2)
+  const known = head === '' ? [] : head.split(':')
+  const after = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? 0 : 8 - known.length - after.length
+  const groups = [...known, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...after]
+  return groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')
+}
+
+/** The value of a JSON text; undefined, which no schema takes, for what is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
 }

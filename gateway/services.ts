@@ -14,6 +14,7 @@ import type { CertIssuer } from './certificates/issuer.ts'
 import type { Fleet } from './fleet.ts'
 import type { Log } from './log.ts'
 import type { RateLimiter } from './rate_limit.ts'
+import type { Refusals } from './refusals.ts'
 import type { TelemetryStore } from './telemetry.ts'
 
 /** Facts of this installation that pages and scripts show. */
@@ -47,6 +48,7 @@ export interface Services {
   renderInstallScript: (facts: InstallScriptFacts) => string
   installation: Installation
   rateLimits: RateLimits
+  refusals: Refusals
   clock: () => Date
   random: RandomBytes
   log: Log

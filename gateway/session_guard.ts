@@ -21,8 +21,13 @@ function cookieName(c: Context): string {
   return isHttps(c) ? '__Host-rehost_session' : 'rehost_session'
 }
 
+/**
+ * Whether the browser came over HTTPS: here, or at a proxy that says so. A caller who makes the header up gets a stricter cookie and
+ * nothing else.
+ */
 function isHttps(c: Context): boolean {
-  return new URL(c.req.url).protocol === 'https:'
+  const [forwarded = ''] = (c.req.header('x-forwarded-proto') ?? '').split(',', 1)
+  return new URL(c.req.url).protocol === 'https:' || forwarded.trim().toLowerCase() === 'https'
 }
 
 /** Gives the browser its session. */
@@ -47,12 +52,14 @@ export async function currentSession(services: Services, c: Context): Promise<Si
   return secret === undefined ? undefined : findSession(services.store, secret, services.clock())
 }
 
-/** Lets signed-in people through and sends others to sign in, and back afterwards. */
+/** Lets signed-in people through and sends others to sign in, and back afterwards. @throws Refusal 401 for a live stream. */
 export function requireSession(services: Services): MiddlewareHandler<PageEnv> {
   return async function requireSession(c, next) {
     const signedIn = await currentSession(services, c)
     if (signedIn === undefined) {
-      const isPage = c.req.method === 'GET' && !c.req.path.endsWith('/live')
+      // A stream that was led to the sign-in page would take it for an answer, and ask again for ever.
+      if (c.req.path.endsWith('/live')) throw new Refusal(401, 'unauthenticated', 'Sign in again')
+      const isPage = c.req.method === 'GET'
       const { pathname, search } = new URL(c.req.url)
       const back = isPage && pathname !== '/' ? `?next=${encodeURIComponent(pathname + search)}` : ''
       return c.redirect(`/sign-in${back}`, 303)
@@ -82,7 +89,7 @@ export const formsOnly: MiddlewareHandler = async function formsOnly(c, next) {
   return next()
 }
 
-/** A path of this site, whatever was asked: never another site, never a script. */
+/** A path of this site, whatever was asked: never another site, never a script, nothing that a header cannot carry. */
 export function safeNext(next: string | undefined): string {
-  return next !== undefined && /^\/(?![/\\])[^\s\\]*$/.test(next) ? next : '/servers'
+  return next !== undefined && /^\/(?!\/)[!-[\]-~]*$/.test(next) ? next : '/servers'
 }

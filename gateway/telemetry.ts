@@ -4,17 +4,28 @@
  */
 import type { ServerTelemetry } from '../wire/telemetry.ts'
 import { serverTelemetrySchema, telemetryKey } from '../wire/telemetry.ts'
+import { parseJson } from './request.ts'
 
 /** Reads and offers figures. */
 export interface TelemetryStore {
-  /** The figures there are for `sourceServerIds`; those without are not in the map. */
+  /** The figures there are for `sourceServerIds`; those without are not in the map. @throws TelemetryAwayError while Redis is away. */
   read(sourceServerIds: readonly string[]): Promise<Map<string, ServerTelemetry>>
-  /** Stores an agent's own figures for a few seconds, unless its replicator reports: that one measures what is durable. */
+  /**
+   * Stores an agent's own figures for a few seconds, unless its replicator reports: that one measures what is durable.
+   * @throws TelemetryAwayError while Redis is away.
+   */
   offer(telemetry: ServerTelemetry): Promise<void>
+}
+
+/** Figures cannot be had now, because Redis is away. It has been logged once, by the connection itself. */
+export class TelemetryAwayError extends Error {
+  override name = 'TelemetryAwayError'
 }
 
 /** The part of a Redis client that this needs. */
 export interface TelemetryRedis {
+  /** False while the connection is down: commands would wait for it to come back, and pile up meanwhile. */
+  readonly isReady: boolean
   mGet(keys: string[]): Promise<(string | null)[]>
   set(
     key: string,
@@ -36,15 +47,21 @@ export class RedisTelemetry implements TelemetryStore {
 
   async read(sourceServerIds: readonly string[]): Promise<Map<string, ServerTelemetry>> {
     if (sourceServerIds.length === 0) return new Map()
+    this.#refuseIfAway()
     const texts = await this.#redis.mGet(sourceServerIds.map(telemetryKey))
     return readAll(texts)
   }
 
   async offer(telemetry: ServerTelemetry): Promise<void> {
+    this.#refuseIfAway()
     await this.#redis.set(telemetryKey(telemetry.sourceServerId), JSON.stringify(telemetry), {
       condition: 'NX',
       expiration: { type: 'EX', value: offeredTtlSeconds },
     })
+  }
+
+  #refuseIfAway(): void {
+    if (!this.#redis.isReady) throw new TelemetryAwayError('Redis is away')
   }
 }
 
@@ -53,7 +70,7 @@ function readAll(texts: readonly (string | null)[]): Map<string, ServerTelemetry
   const found = new Map<string, ServerTelemetry>()
   for (const text of texts) {
     if (text === null) continue
-    const parsed = serverTelemetrySchema.safeParse(JSON.parse(text))
+    const parsed = serverTelemetrySchema.safeParse(parseJson(text))
     if (parsed.success) found.set(parsed.data.sourceServerId, parsed.data)
   }
   return found

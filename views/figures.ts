@@ -107,3 +107,8 @@ export function isSilent(server: SourceServer, now: Date): boolean {
   if (isOver || uninstalledAt !== undefined) return false
   return now.getTime() - Date.parse(lastSeenAt ?? server.createdAt) > silenceMs
 }
+
+/** Stalled, in trouble or silent: somebody should look. */
+export function needsAttention(server: SourceServer, now: Date): boolean {
+  return server.replication.error !== undefined || isSilent(server, now)
+}

@@ -82,3 +82,9 @@ export function moment(iso: string): Html {
 export function count(amount: number, one: string, many = `${one}s`): string {
   return `${amount} ${amount === 1 ? one : many}`
 }
+
+/** A message as a sentence: it begins with a capital letter and has its full stop. */
+export function sentence(message: string): string {
+  const text = message.trim()
+  return text.slice(0, 1).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) || text === '' ? '' : '.')
+}

@@ -53,8 +53,15 @@ export interface Message {
 }
 
 /** Strict style rules forbid htmx its own style element; evaluation of code in attributes is not used. */
-const htmxConfig =
-  '{"includeIndicatorCSS":false,"history":false,"defaultSettleDelay":0,"morphIgnore":["data-htmx-powered","open"]}'
+const htmxConfig = JSON.stringify({
+  includeIndicatorCSS: false,
+  history: false,
+  defaultSettleDelay: 0,
+  // What the reader has opened stays open.
+  morphIgnore: ['data-htmx-powered', 'open'],
+  // A gateway that was started again is back within seconds; a minute's wait would look like a failure.
+  sse: { reconnectMaxDelay: 5000 },
+})
 
 /** A whole document. */
 export function layout(frame: Frame, page: Page): Html {

@@ -117,3 +117,8 @@ export function notice(tone: Tone, heading: string, text: HtmlValue): Html {
     </div>
   </div>`
 }
+
+/** Why a form was refused. */
+export function problemStrip(problem: string): Html {
+  return html`<p class="strip tone-bad" role="alert">${icon('circleCross')}<span>${problem}</span></p>`
+}

@@ -5,8 +5,8 @@
 import type { Html } from './html.ts'
 import type { Frame } from './layout.ts'
 import { html, nothing } from './html.ts'
-import { icon } from './icons.ts'
 import { layout, logo } from './layout.ts'
+import { problemStrip } from './parts.ts'
 
 /** What went wrong, and whom to greet. */
 export interface SignInModel {
@@ -23,7 +23,7 @@ export function signInPage(frame: Frame, model: SignInModel): Html {
     <form class="card sign-in-card" method="post" action="/sign-in">
       <h1>Sign in</h1>
       <p class="muted">Move running servers to a cloud without changing them.</p>
-      ${model.problem === undefined ? nothing : html`<p class="strip tone-bad" role="alert">${icon('circleCross')}<span>${model.problem}</span></p>`}
+      ${model.problem === undefined ? nothing : problemStrip(model.problem)}
       <input type="hidden" name="next" value="${model.next}" />
       <label class="field"
         ><span>User name</span

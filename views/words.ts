@@ -2,10 +2,14 @@
  * States as people read them: word, colour, icon. Colour never speaks alone.
  * @module
  */
-import type { ServerAction } from '../domain/actions.ts'
-import type { Job, LaunchStatus } from '../domain/job.ts'
+import type { Job, JobLogEvent, LaunchStatus } from '../domain/job.ts'
 import type { LifecycleState } from '../domain/lifecycle.ts'
-import type { DataReplicationState, InitiationStepName } from '../domain/replication.ts'
+import type {
+  DataReplicationErrorCode,
+  DataReplicationState,
+  InitiationStepName,
+} from '../domain/replication.ts'
+import type { ServerEventType } from '../domain/source_server.ts'
 import type { TaskKind } from '../domain/task.ts'
 import type { IconName } from './icons.ts'
 
@@ -87,8 +91,8 @@ export const workWords: Record<TaskKind, string> = {
   DELETE: 'Deleting',
 }
 
-/** The names of the workers' steps. */
-const stepWords: Record<string, string> = {
+/** The names of the workers' steps. They belong to the queues, so a test holds the two together. */
+export const stepWords: Readonly<Record<string, string>> = {
   'launch-replication-server': 'Launch replication server',
   'wait-for-replication-server': 'Wait for replication server',
   'create-volumes': 'Create staging volumes',
@@ -104,6 +108,7 @@ const stepWords: Record<string, string> = {
   'terminate-machine': 'Terminate machine',
   'detach-machine': 'Make the machine stand alone',
   'uninstall-agent': 'Uninstall the agent',
+  'release-staging': 'Release the replica',
   'remove-staging': 'Remove the staging area',
   'delete-records': 'Delete records',
 }
@@ -113,111 +118,56 @@ export function stepWord(name: string): string {
   return stepWords[name] ?? name
 }
 
-/** An action as a button and as a question. */
-export interface ActionWord {
-  button: string
-  icon: IconName
-  /** What it does, asked before it is done. */
-  effect: string
-  tone: 'primary' | 'plain' | 'danger'
-  /** Done at once, without asking. */
-  isHarmless?: true
+/** The errors of replication as headings: what does not work. The seen message and what to do stand below. */
+export const errorWords: Record<DataReplicationErrorCode, string> = {
+  AGENT_NOT_SEEN: 'The agent is not heard',
+  SNAPSHOTS_FAILURE: 'Snapshots cannot be taken',
+  NOT_CONVERGING: 'The replica cannot become complete',
+  UNSTABLE_NETWORK: 'The connection to the replication server was lost',
+  FAILED_TO_CREATE_SECURITY_GROUP: 'The network rules cannot be made',
+  FAILED_TO_LAUNCH_REPLICATION_SERVER: 'The replication server cannot be launched',
+  FAILED_TO_BOOT_REPLICATION_SERVER: 'The replication server does not come up',
+  FAILED_TO_AUTHENTICATE_WITH_SERVICE: 'The replication server cannot enrol',
+  FAILED_TO_DOWNLOAD_REPLICATION_SOFTWARE: 'The replication software cannot be fetched',
+  FAILED_TO_CREATE_STAGING_DISKS: 'The staging disks cannot be made',
+  FAILED_TO_ATTACH_STAGING_DISKS: 'The staging disks cannot be attached',
+  FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT: 'Agent and replication server do not agree',
+  FAILED_TO_CONNECT_AGENT_TO_REPLICATION_SERVER: 'The agent cannot reach the replication server',
+  FAILED_TO_START_DATA_TRANSFER: 'The first blocks cannot be sent',
+  UNSUPPORTED_VM_CONFIGURATION: 'The disks do not fit their replica',
+  LAST_SNAPSHOT_JOB_FAILED: 'The last snapshot failed',
 }
 
-export const actionWords: Record<ServerAction, ActionWord> = {
-  START_TEST: {
-    button: 'Launch test machine',
-    icon: 'flask',
-    effect:
-      'A snapshot of the replica is taken at a consistent moment, converted, and booted in a network of its own. Replication goes on, and the source server is not touched. A test machine that was launched before is terminated first.',
-    tone: 'primary',
-  },
-  MARK_READY_FOR_CUTOVER: {
-    button: 'Mark ready for cutover',
-    icon: 'check',
-    effect:
-      'You say that the test was good. The test machine stays until the cutover is launched or you terminate it.',
-    tone: 'primary',
-  },
-  REVERT_TO_READY_FOR_TEST: {
-    button: 'Revert to ready for test',
-    icon: 'back',
-    effect:
-      'The server goes back to ready for test, and the launched machine is terminated with everything written on it.',
-    tone: 'danger',
-  },
-  START_CUTOVER: {
-    button: 'Launch cutover machine',
-    icon: 'flag',
-    effect:
-      'A last snapshot is taken at a consistent moment, converted, and booted as the new production machine. Stop the applications on the source first, so that nothing is written after the snapshot. The test machine is terminated.',
-    tone: 'primary',
-  },
-  REVERT_TO_READY_FOR_CUTOVER: {
-    button: 'Revert to ready for cutover',
-    icon: 'back',
-    effect:
-      'The cutover machine is terminated with everything written on it; replication goes on, and the cutover can be launched again.',
-    tone: 'danger',
-  },
-  FINALIZE: {
-    button: 'Finalize cutover',
-    icon: 'flag',
-    effect:
-      'The migration ends: the agent is uninstalled from the source server and the staging area with its replica is removed. The launched machine stays. This cannot be undone.',
-    tone: 'primary',
-  },
-  TERMINATE: {
-    button: 'Terminate launched machine',
-    icon: 'stop',
-    effect: 'The launched machine is terminated with everything written on it. Replication goes on.',
-    tone: 'danger',
-  },
-  PAUSE: {
-    button: 'Pause replication',
-    icon: 'pause',
-    effect: 'Nothing is copied until you resume; changes are remembered meanwhile.',
-    tone: 'plain',
-    isHarmless: true,
-  },
-  RESUME: {
-    button: 'Resume replication',
-    icon: 'play',
-    effect: 'Copying goes on where it stopped.',
-    tone: 'plain',
-    isHarmless: true,
-  },
-  RESCAN: {
-    button: 'Rescan disks',
-    icon: 'sync',
-    effect: 'Every block is compared with the replica, and those that differ are sent again.',
-    tone: 'plain',
-    isHarmless: true,
-  },
-  RETRY: {
-    button: 'Try replication again',
-    icon: 'sync',
-    effect: 'What is missing of the staging area is made, and the agent is told to go on.',
-    tone: 'primary',
-    isHarmless: true,
-  },
-  DISCONNECT: {
-    button: 'Disconnect',
-    icon: 'unplug',
-    effect:
-      'Replication ends: the agent is uninstalled from the source server, and the replica, its staging area and a launched machine are removed. To migrate the server later, its first copy starts over.',
-    tone: 'danger',
-  },
-  ARCHIVE: {
-    button: 'Archive',
-    icon: 'archive',
-    effect: 'The server leaves this list; its history stays under Archived.',
-    tone: 'primary',
-  },
-  DELETE: {
-    button: 'Delete',
-    icon: 'trash',
-    effect: 'The records of this server, its events and its history are deleted. This cannot be undone.',
-    tone: 'danger',
-  },
+/** The lines of a job's log. */
+export const jobLogWords: Record<JobLogEvent, string> = {
+  JOB_START: 'Started',
+  SERVER_SKIPPED: 'Server skipped',
+  CLEANUP_START: 'Clean-up begun',
+  CLEANUP_END: 'Clean-up done',
+  CLEANUP_FAIL: 'Clean-up failed',
+  SNAPSHOT_START: 'Snapshot begun',
+  SNAPSHOT_END: 'Snapshot taken',
+  SNAPSHOT_FAIL: 'Snapshot failed',
+  USING_PREVIOUS_SNAPSHOT: 'Earlier snapshot used',
+  CONVERSION_START: 'Conversion begun',
+  CONVERSION_END: 'Conversion done',
+  CONVERSION_FAIL: 'Conversion failed',
+  LAUNCH_START: 'Launch begun',
+  LAUNCH_FAILED: 'Launch failed',
+  JOB_CANCEL: 'Cancelled',
+  JOB_END: 'Ended',
+}
+
+/** What an event is about. */
+export const eventTypeWords: Record<ServerEventType, string> = {
+  LIFECYCLE_CHANGED: 'Lifecycle',
+  REPLICATION_CHANGED: 'Replication',
+  INITIATION_STEP: 'Start of replication',
+  AGENT: 'Agent',
+  REPLICATOR: 'Replication server',
+  CONSISTENCY_POINT: 'Consistency point',
+  JOB: 'Work',
+  LAUNCH: 'Launch',
+  CONFIGURATION: 'Settings',
+  OPERATOR: 'Operator',
 }

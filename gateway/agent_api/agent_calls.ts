@@ -21,6 +21,7 @@ import { agentUri } from '../../wire/control_api.ts'
 import { isRenewalDue } from '../certificates/issuer.ts'
 import { withDeadline } from '../deadline.ts'
 import { changeServer } from '../server_changes.ts'
+import { TelemetryAwayError } from '../telemetry.ts'
 import { agentDesired } from './desired.ts'
 import { settleSerial } from './identity.ts'
 
@@ -105,6 +106,7 @@ async function offerFigures(
   try {
     await withDeadline(services.telemetry.offer(figures), 500, 'Redis')
   } catch (error) {
+    if (error instanceof TelemetryAwayError) return
     services.log.warn(
       { sourceServerId: server.sourceServerId, error: errorMessage(error) },
       'Cannot store live figures',

@@ -2,11 +2,10 @@
  * What an installer downloads: the agent as one gzipped file, its checksum, and the script that fetches both.
  * @module
  */
-import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { agentDownloadName } from '../../wire/install_script.ts'
+import { fileStream } from '../file_stream.ts'
 import { Refusal } from '../problem.ts'
 
 /** The agent as built. */
@@ -37,7 +36,7 @@ export class FolderDownloads implements AgentDownloads {
   async file(): Promise<{ body: ReadableStream<Uint8Array>; sizeBytes: number }> {
     const file = join(this.#folder, agentDownloadName)
     const { size } = await stat(file).catch((error: unknown) => refuseUnbuilt(file, error))
-    return { body: Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array>, sizeBytes: size }
+    return { body: fileStream(file, size), sizeBytes: size }
   }
 }
 

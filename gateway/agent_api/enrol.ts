@@ -16,7 +16,7 @@ import { mutate } from '../../store/mutate.ts'
 import { agentUri, replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
 import { checkInstallationToken, spendInstallationToken } from '../people/installation_tokens.ts'
 import { Refusal } from '../problem.ts'
-import { remoteAddress } from '../request.ts'
+import { limitKey, remoteAddress } from '../request.ts'
 import { announce, changeServer } from '../server_changes.ts'
 import { setWorkGoing } from '../work.ts'
 
@@ -24,21 +24,15 @@ import { setWorkGoing } from '../work.ts'
 export async function withTokenLimit<T>(services: Services, c: Context, use: () => Promise<T>): Promise<T> {
   const limiter = services.rateLimits.token
   const address = remoteAddress(c)
-  const wait = limiter.waitSeconds(address)
+  const wait = limiter.waitSeconds(limitKey(address))
   if (wait > 0) {
-    throw new Refusal(
-      429,
-      'too-many-attempts',
-      `Too many wrong installation tokens from ${address}; try again in ${wait} s`,
-      {
-        headers: { 'Retry-After': String(wait) },
-      },
-    )
+    const detail = `Too many wrong installation tokens from ${address}; try again in ${wait} s`
+    throw new Refusal(429, 'too-many-attempts', detail, { headers: { 'Retry-After': String(wait) } })
   }
   try {
     return await use()
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401) limiter.fail(address)
+    if (error instanceof Refusal && error.status === 401) limiter.fail(limitKey(address))
     throw error
   }
 }

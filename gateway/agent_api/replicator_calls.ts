@@ -95,9 +95,12 @@ function withReport(
   }
 }
 
-/** Shows what a session on the replication server suffers from; the same sentence is said once. */
+/**
+ * Shows what a session on the replication server suffers from, unless an error is shown already: the agent's own word is the better one,
+ * and two that took turns would be two events a second.
+ */
 function withSessionError(server: SourceServer, error: string | undefined, at: string): SourceServer {
-  if (error === undefined || server.replication.error?.rawError === error) return server
+  if (error === undefined || server.replication.error !== undefined) return server
   const isOver = server.lifecycle.state === 'CUTOVER' || server.lifecycle.state === 'DISCONNECTED'
   if (isOver) return server
   const problem = {

@@ -9,7 +9,7 @@ import type { Services } from '../services.ts'
 import { hasRole } from '../people/accounts.ts'
 import { findApiToken } from '../people/api_tokens.ts'
 import { Refusal } from '../problem.ts'
-import { remoteAddress } from '../request.ts'
+import { limitKey, remoteAddress } from '../request.ts'
 
 /** What handlers of the API find in their context. */
 export interface ApiEnv {
@@ -24,7 +24,7 @@ export function requireToken(services: Services): MiddlewareHandler<ApiEnv> {
     const [scheme = '', secret = ''] = (c.req.header('authorization') ?? '').split(' ', 2)
     const token = scheme.toLowerCase() === 'bearer' ? await findApiToken(services.store, secret) : undefined
     if (token === undefined) {
-      const wait = limiter.waitSeconds(address)
+      const wait = limiter.waitSeconds(limitKey(address))
       if (wait > 0) {
         throw new Refusal(
           429,
@@ -35,7 +35,7 @@ export function requireToken(services: Services): MiddlewareHandler<ApiEnv> {
           },
         )
       }
-      if (secret !== '') limiter.fail(address)
+      if (secret !== '') limiter.fail(limitKey(address))
       throw new Refusal(
         401,
         'unauthenticated',

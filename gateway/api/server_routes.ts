@@ -39,7 +39,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
   const view = async (server: SourceServer): Promise<ServerView> => {
     const figures = await findFigures(services, [server.sourceServerId])
-    return viewOf(server, figures.get(server.sourceServerId))
+    return viewOf(server, figures.byServer.get(server.sourceServerId))
   }
 
   app.get('/', async (c) => {
@@ -51,7 +51,9 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
       services,
       servers.map(({ sourceServerId }) => sourceServerId),
     )
-    return c.json({ items: servers.map((server) => viewOf(server, figures.get(server.sourceServerId))) })
+    return c.json({
+      items: servers.map((server) => viewOf(server, figures.byServer.get(server.sourceServerId))),
+    })
   })
 
   app.get('/:id', async (c) => c.json(await view(await findServer(services.store, c.req.param('id')))))

@@ -5,17 +5,18 @@
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Viewer } from '../../views/layout.ts'
 import type { ServerModel } from '../../views/servers/server_page.ts'
+import type { RefusedCall } from '../refusals.ts'
 import type { PageEnv } from '../session_guard.ts'
 import type { PageContext } from './page_context.ts'
 import { Hono } from 'hono'
-import { ZodError } from 'zod'
 import { decideAction } from '../../domain/actions.ts'
 import { ConflictError, InvalidInputError, NotFoundError } from '../../domain/errors.ts'
+import { RevisionConflictError } from '../../store/store.ts'
 import { confirmForm, confirmPage } from '../../views/servers/confirm_page.ts'
-import { launchConfigurationPage } from '../../views/servers/launch_configuration_page.ts'
+import { formOf, launchConfigurationPage } from '../../views/servers/launch_configuration_page.ts'
 import { serverPage, serverParts } from '../../views/servers/server_page.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
-import { changeLaunchConfiguration, launchConfigurationOfForm } from '../launch_settings.ts'
+import { changeLaunchConfiguration, launchConfigurationOfForm, versionOf } from '../launch_settings.ts'
 import { asRefusal } from '../problem.ts'
 import { findEvents, findFigures, findServer } from '../queries.ts'
 import { requireRole } from '../session_guard.ts'
@@ -70,10 +71,13 @@ export function serverPages(context: PageContext): Hono<PageEnv> {
     try {
       await performAction(services, server.sourceServerId, action, viewerOf(c).userName)
     } catch (error) {
-      if (!(error instanceof ConflictError)) throw error
+      if (statusOfRefusedForm(error) !== 409) throw error
       const current = await findServer(services.store, server.sourceServerId)
       const decision = decideAction(current, action)
-      const refused = decision.possible ? { possible: false as const, because: error.message } : decision
+      // Possible by now: whatever stood in the way is gone, and asking again will do.
+      const refused = decision.possible
+        ? { possible: false as const, because: asRefusal(error).message }
+        : decision
       const page = confirmPage(frameFor(context, viewerOf(c)), {
         server: current,
         action,
@@ -91,24 +95,41 @@ export function serverPages(context: PageContext): Hono<PageEnv> {
   app.get('/servers/:id/launch-configuration', async (c) => {
     requireRole(c, 'operator')
     const server = await findServer(services.store, c.req.param('id'))
-    const model = { server, configuration: server.launchConfiguration }
+    const { launchConfiguration } = server
+    const model = { server, form: formOf(launchConfiguration), version: versionOf(launchConfiguration) }
     return sendPage(c, launchConfigurationPage(frameFor(context, viewerOf(c)), model))
   })
 
   app.post('/servers/:id/launch-configuration', async (c) => {
     requireRole(c, 'operator')
-    const server = await findServer(services.store, c.req.param('id'))
+    const { sourceServerId } = await findServer(services.store, c.req.param('id'))
+    const fields = await readForm(c)
     try {
-      const change = launchConfigurationOfForm(await readForm(c))
-      await changeLaunchConfiguration(services, server.sourceServerId, change, viewerOf(c).userName)
+      const change = launchConfigurationOfForm(fields)
+      const { userName } = viewerOf(c)
+      await changeLaunchConfiguration(services, sourceServerId, change, userName, fields['version'])
     } catch (error) {
-      if (!(error instanceof InvalidInputError) && !(error instanceof ZodError)) throw error
-      const model = { server, configuration: server.launchConfiguration, problem: asRefusal(error).message }
-      return sendPage(c, launchConfigurationPage(frameFor(context, viewerOf(c)), model), 422)
+      const status = statusOfRefusedForm(error)
+      if (status === undefined) throw error
+      const server = await findServer(services.store, sourceServerId)
+      const { launchConfiguration } = server
+      const model = {
+        server,
+        form: { ...formOf(launchConfiguration), ...fields },
+        version: versionOf(launchConfiguration),
+        problem: asRefusal(error).message,
+      }
+      return sendPage(c, launchConfigurationPage(frameFor(context, viewerOf(c)), model), status)
     }
-    return c.redirect(`/servers/${server.sourceServerId}?done=launch-configuration`, 303)
+    return c.redirect(`/servers/${sourceServerId}?done=launch-configuration`, 303)
   })
   return app
+}
+
+/** What a form is refused with that the operator can mend on the page; undefined for trouble of another kind. */
+function statusOfRefusedForm(error: unknown): 409 | 422 | undefined {
+  if (error instanceof ConflictError || error instanceof RevisionConflictError) return 409
+  return error instanceof InvalidInputError ? 422 : undefined
 }
 
 async function serverModel(
@@ -116,19 +137,36 @@ async function serverModel(
   server: SourceServer,
   viewer: Viewer,
 ): Promise<ServerModel> {
-  const { sourceServerId } = server
-  const [figures, events] = await Promise.all([
+  const { sourceServerId, activeTask } = server
+  const { replicationServerId } = server.replication
+  const { store } = services
+  const [figures, events, task, replicationServer] = await Promise.all([
     findFigures(services, [sourceServerId]),
-    findEvents(services.store, server, maxEvents),
+    findEvents(store, server, maxEvents),
+    activeTask && store.get('task', { id: activeTask.taskId }),
+    replicationServerId && store.get('replicationServer', { id: replicationServerId }),
   ])
   return {
     server,
-    figures: figures.get(sourceServerId),
+    figures: figures.byServer.get(sourceServerId),
+    areFiguresMissing: figures.areMissing,
+    replicationServer: replicationServer?.value,
+    refused: services.refusals.list().filter((call) => isCallOf(call, server)),
     events,
+    task: task?.value,
     viewer,
     slugOf: (action) => actionSlugs[action],
     now: services.clock(),
   }
+}
+
+/** A refusal is over once the agent has been let in for this long; until then somebody still calls in vain beside it. */
+const refusalIsOverMs = 60_000
+
+/** Whether `call` was refused as this server's agent, and that is not over. */
+function isCallOf(call: RefusedCall, { sourceServerId, agent }: SourceServer): boolean {
+  const letInFor = agent.lastSeenAt === undefined ? 0 : Date.parse(agent.lastSeenAt) - Date.parse(call.at)
+  return call.kind === 'CERTIFICATE' && call.subject === sourceServerId && letInFor < refusalIsOverMs
 }
 
 async function actionOf(

@@ -43,11 +43,17 @@ export function settingsPages(context: PageContext): Hono<PageEnv> {
 
   app.post('/settings/api-tokens', async (c) => {
     requireRole(c, 'admin')
-    const wanted = apiTokenSchema.parse(await readForm(c))
-    const secret = await createApiToken(services.store, wanted, services)
+    const wanted = apiTokenSchema.safeParse(await readForm(c))
+    if (!wanted.success) {
+      const problem = 'Give the token a name of 1 to 64 characters, and a role'
+      const model = { ...(await settingsModel(context, viewerOf(c))), problem }
+      return sendPage(c, settingsPage(frameFor(context, viewerOf(c)), model), 422)
+    }
+    const { name } = wanted.data
+    const secret = await createApiToken(services.store, wanted.data, services)
     const model = {
       ...(await settingsModel(context, viewerOf(c))),
-      newApiToken: { name: wanted.name, secret },
+      newApiToken: { name, secret },
     }
     return sendPage(c, settingsPage(frameFor(context, viewerOf(c)), model))
   })

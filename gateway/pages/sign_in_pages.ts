@@ -8,7 +8,7 @@ import { Hono } from 'hono'
 import { signInPage } from '../../views/sign_in.ts'
 import { checkPassword } from '../people/accounts.ts'
 import { endSession, startSession } from '../people/sessions.ts'
-import { remoteAddress } from '../request.ts'
+import { limitKey, remoteAddress } from '../request.ts'
 import { clearSessionCookie, currentSession, safeNext, setSessionCookie } from '../session_guard.ts'
 import { frameFor, readForm, sendPage } from './page_context.ts'
 
@@ -26,7 +26,7 @@ export function signInPages(context: PageContext): Hono<PageEnv> {
   app.post('/sign-in', async (c) => {
     const { userName = '', password = '', next } = await readForm(c)
     const limiter = services.rateLimits.signIn
-    const address = remoteAddress(c)
+    const caller = limitKey(remoteAddress(c))
     const refuse = (problem: string, status: 401 | 429) =>
       sendPage(
         c,
@@ -37,16 +37,18 @@ export function signInPages(context: PageContext): Hono<PageEnv> {
         }),
         status,
       )
-    const wait = limiter.waitSeconds(address)
+    const wait = limiter.waitSeconds(caller)
     if (wait > 0) {
       c.header('Retry-After', String(wait))
       return refuse(`Too many wrong passwords. Try again in ${Math.ceil(wait / 60)} min.`, 429)
     }
     // Counted before the slow check, so that many tries at once are counted too.
-    limiter.fail(address)
+    limiter.fail(caller)
     const user = await checkPassword(services.store, userName, password)
     if (user === undefined) return refuse('User name or password is wrong.', 401)
-    limiter.succeed(address)
+    limiter.succeed(caller)
+    const before = await currentSession(services, c)
+    if (before !== undefined) await endSession(services.store, before.sessionSha256)
     setSessionCookie(c, await startSession(services.store, user, services))
     return c.redirect(safeNext(next), 303)
   })

@@ -6,7 +6,9 @@ import { hash, verify } from '@node-rs/argon2'
 import type { User } from '../../domain/enrolment.ts'
 import type { RandomBytes } from '../../domain/ids.ts'
 import type { Store } from '../../store/store.ts'
+import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
+import { endSessionsOf } from './sessions.ts'
 
 /** What a person may do; each role may do what the ones before it may. */
 export type Role = User['role']
@@ -43,7 +45,7 @@ function newPassword(random: RandomBytes): string {
 export const maxPasswordLength = 1024
 
 /**
- * Makes the administrator if there is none, and sets the password to `preset` where one is given.
+ * Makes the administrator if there is none, and sets the password to `preset` where one is given; a new password ends all sign-ins.
  * @returns the password made up, to be shown once; undefined when the administrator was there or the password was given.
  */
 export async function ensureAdmin(
@@ -55,10 +57,10 @@ export async function ensureAdmin(
   if (known !== undefined) {
     if (options.preset === undefined || (await verify(known.value.passwordHash, options.preset)))
       return undefined
-    await store.replace('user', key, known.revision, {
-      ...known.value,
-      passwordHash: await hash(options.preset),
-    })
+    const passwordHash = await hash(options.preset)
+    await mutate(store, 'user', key, (user) => ({ ...user, passwordHash }))
+    // Whoever knew the old password may be why there is a new one.
+    await endSessionsOf(store, adminUserName)
     return undefined
   }
   const made = options.preset === undefined ? newPassword(options.random) : undefined

@@ -31,9 +31,14 @@ export async function createInstallationToken(
 
 const makeAnother = 'make another one with Add server in the dashboard or rehost token'
 
+/** Names that a refusal lists; a token may have been used a thousand times. */
+const maxNames = 3
+
 function refuseIfSpent(token: InstallationToken): void {
   if (token.usesLeft > 0) return
-  const why = token.usedBy.length === 0 ? 'is revoked' : `was used already by ${token.usedBy.join(', ')}`
+  const more = token.usedBy.length - maxNames
+  const names = token.usedBy.slice(0, maxNames).join(', ') + (more > 0 ? ` and ${more} more` : '')
+  const why = token.usedBy.length === 0 ? 'is revoked' : `was used already by ${names}`
   throw new Refusal(403, 'forbidden', `The installation token ${token.tokenId} ${why}; ${makeAnother}`)
 }
 

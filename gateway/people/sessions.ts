@@ -2,7 +2,7 @@
  * Signed-in browsers. The cookie holds an opaque secret, the store its SHA-256.
  * @module
  */
-import type { User } from '../../domain/enrolment.ts'
+import type { Session, User } from '../../domain/enrolment.ts'
 import type { RandomBytes } from '../../domain/ids.ts'
 import type { Store } from '../../store/store.ts'
 import { newSecret, sha256 } from '../secrets.ts'
@@ -60,15 +60,22 @@ export async function endSession(store: Store, sessionSha256: string): Promise<v
   await store.remove('session', { id: sessionSha256 })
 }
 
+/** Ends every session of a person. */
+export function endSessionsOf(store: Store, userName: string): Promise<void> {
+  return removeSessions(store, (session) => session.userName === userName)
+}
+
 /** Removes sessions that nobody came back to. */
-export async function sweepSessions(store: Store, now: Date): Promise<void> {
+export function sweepSessions(store: Store, now: Date): Promise<void> {
+  return removeSessions(store, (session) => Date.parse(session.expiresAt) <= now.getTime())
+}
+
+async function removeSessions(store: Store, isOver: (session: Session) => boolean): Promise<void> {
   let cursor: string | undefined
   do {
     const page = await store.list('session', { limit: 1000, ...(cursor === undefined ? {} : { cursor }) })
-    for (const { value } of page.items) {
-      if (Date.parse(value.expiresAt) <= now.getTime())
-        await store.remove('session', { id: value.sessionSha256 })
-    }
+    for (const { value } of page.items)
+      if (isOver(value)) await store.remove('session', { id: value.sessionSha256 })
     cursor = page.cursor
   } while (cursor !== undefined)
 }

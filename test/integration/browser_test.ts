@@ -13,15 +13,8 @@ import { ensureAdmin } from '../../gateway/people/accounts.ts'
 import { newTask } from '../../queues/task_steps.ts'
 import { axeViolations, startBrowser, watchedPage } from '../fixtures/browser.ts'
 import { freePorts, until } from '../fixtures/waiting.ts'
-import {
-  callAgentPort,
-  enrolServer,
-  inventory,
-  putServer,
-  serverOf,
-  signingRequest,
-  testGateway,
-} from '../unit/gateway/support.ts'
+import { callAgentPort, enrolServer, inventory, putServer, serverOf, signingRequest } from '../unit/gateway/callers.ts'
+import { testGateway } from '../unit/gateway/support.ts'
 
 // A browser on a busy machine takes its time.
 vi.setConfig({ testTimeout: 240_000 })

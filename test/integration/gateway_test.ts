@@ -11,7 +11,7 @@ import { agentUri, gatewayServerName } from '../../wire/control_api.ts'
 import { GatewayProcess } from '../fixtures/gateway_process.ts'
 import { makeTestCa } from '../fixtures/test_ca.ts'
 import { until } from '../fixtures/waiting.ts'
-import { heartbeat, inventory } from '../unit/gateway/support.ts'
+import { heartbeat, inventory } from '../unit/gateway/callers.ts'
 import { newKeyAndRequest } from '../../agent/certificate_request.ts'
 
 let gateway: GatewayProcess

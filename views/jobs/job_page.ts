@@ -6,12 +6,13 @@ import type { Job, JobLogItem, ParticipatingServer } from '../../domain/job.ts'
 import type { Task, TaskStep } from '../../domain/task.ts'
 import type { Html } from '../html.ts'
 import type { Frame } from '../layout.ts'
-import { count, dateTime, duration, when } from '../format.ts'
+import { count, dateTime, duration, sentence, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { layout } from '../layout.ts'
 import { badge, card, emptyState, facts, notice, pageHead } from '../parts.ts'
-import { initiatorWords, launchWords, stepWord } from '../words.ts'
+import { workTrouble } from '../trouble.ts'
+import { initiatorWords, jobLogWords, launchWords, stepWord } from '../words.ts'
 
 /** A change that conversion made, or that it found unneeded. */
 export interface ConversionChange {
@@ -97,7 +98,7 @@ function stepsCard({ now }: JobModel, report: LaunchReport): Html {
   const steps = task?.steps ?? []
   return card(
     hostname,
-    html`${failure === undefined ? nothing : notice('bad', 'It did not work', failure)}${
+    html`${failure === undefined ? nothing : notice('bad', 'It did not work', sentence(failure))}${task === undefined || task.status === 'UNDOING' ? nothing : workTrouble(task, now)}${
       steps.length === 0
         ? html`<p class="muted">The steps appear when a worker takes the job.</p>`
         : html`<ol class="timeline">
@@ -220,7 +221,7 @@ function logCard({ log, now }: JobModel): Html {
       >
         ${icon('dot')}
         <div>
-          <p><code class="log-event">${item.event}</code> ${item.message}</p>
+          <p><strong title="${item.event}">${jobLogWords[item.event]}</strong>: ${item.message}</p>
           ${item.rawError === undefined ? nothing : html`<p class="step-error">${item.rawError}</p>`}
           <p class="muted">${when(item.at, now)}</p>
         </div>

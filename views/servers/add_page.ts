@@ -5,11 +5,13 @@
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Html } from '../html.ts'
 import type { Frame } from '../layout.ts'
+import type { RefusedCallModel } from '../trouble.ts'
 import { count, dateTime, relative } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { layout } from '../layout.ts'
-import { card, copyable, facts, pageHead } from '../parts.ts'
+import { refusedCall } from '../trouble.ts'
+import { card, copyable, facts, pageHead, problemStrip } from '../parts.ts'
 
 /** A token and who has come with it. */
 export interface ContactModel {
@@ -17,6 +19,8 @@ export interface ContactModel {
   expiresAt: string
   usesLeft: number
   arrived: { sourceServerId: SourceServer['sourceServerId']; hostname: string }[]
+  /** Calls that were refused since the command was made. */
+  refused: readonly RefusedCallModel[]
   now: Date
 }
 
@@ -44,7 +48,7 @@ export function addServerPage(frame: Frame, model: AddServerModel, stream?: stri
     })}
     <div class="columns">
       <div class="column-main">
-        ${model.problem === undefined ? nothing : html`<p class="strip tone-bad" role="alert">${icon('circleCross')}<span>${model.problem}</span></p>`}
+        ${model.problem === undefined ? nothing : problemStrip(model.problem)}
         ${model.contact === undefined ? makeCard() : commandCard(model.command, model.contact)}
         ${model.contact === undefined ? nothing : contactCard(model.contact)}
       </div>
@@ -135,7 +139,7 @@ export function contactCard(contact: ContactModel): Html {
         : html`<ul class="arrivals">
             ${arrived}
           </ul>`
-    }${wait}
+    }${contact.refused.map((call) => refusedCall(call, contact.now))}${wait}
   </section>`
 }
 

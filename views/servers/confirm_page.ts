@@ -9,7 +9,8 @@ import type { Frame } from '../layout.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { layout } from '../layout.ts'
-import { actionWords } from '../words.ts'
+import { problemStrip } from '../parts.ts'
+import { actionWords } from '../action_words.ts'
 
 /** The question. */
 export interface ConfirmModel {
@@ -29,7 +30,7 @@ export function confirmForm({ server, action, slug, decision }: ConfirmModel): H
     <h1 class="confirm-title">${icon(word.icon)}<span>${word.button}</span></h1>
     <p class="confirm-server">${hostname} <code>${server.sourceServerId}</code></p>
     <p>${word.effect}</p>
-    ${decision.possible ? nothing : html`<p class="strip tone-bad" role="alert">${icon('circleCross')}<span>${decision.because}</span></p>`}
+    ${decision.possible ? nothing : problemStrip(decision.because)}
     <div class="confirm-buttons">
       <a class="button" href="${back}" data-dialog-close>Cancel</a
       >${decision.possible ? html`<button class="button ${style}" type="submit">${icon(word.icon)}<span>${word.button}</span></button>` : nothing}

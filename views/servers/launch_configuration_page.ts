@@ -6,15 +6,40 @@ import type { LaunchConfiguration, SourceServer } from '../../domain/source_serv
 import type { Html } from '../html.ts'
 import type { Frame } from '../layout.ts'
 import { html, nothing } from '../html.ts'
-import { icon } from '../icons.ts'
 import { layout } from '../layout.ts'
-import { pageHead } from '../parts.ts'
+import { pageHead, problemStrip } from '../parts.ts'
 
-/** The form, as it is or as it was sent and refused. */
+/** The fields as they stand in the form: as stored, or as they were sent and refused. */
+export interface LaunchForm {
+  name: string
+  rightSizing: string
+  bootMode: string
+  launchDisposition: string
+  bootTimeoutSeconds: string
+  reachablePorts: string
+  httpChecks: string
+}
+
+/** The form. */
 export interface LaunchConfigurationModel {
   server: SourceServer
-  configuration: LaunchConfiguration
+  form: LaunchForm
+  /** Names the stored settings that the form was made from. */
+  version: string
   problem?: string | undefined
+}
+
+/** Settings as the form shows them. */
+export function formOf(configuration: LaunchConfiguration): LaunchForm {
+  return {
+    name: configuration.name,
+    rightSizing: configuration.rightSizing,
+    bootMode: configuration.bootMode,
+    launchDisposition: configuration.launchDisposition,
+    bootTimeoutSeconds: String(configuration.bootTimeoutSeconds),
+    reachablePorts: configuration.reachablePorts.join(', '),
+    httpChecks: configuration.httpChecks.map(writeHttpCheck).join('\n'),
+  }
 }
 
 /** How a check is written in the form: `80 / words that must be there`. */
@@ -25,35 +50,36 @@ export function writeHttpCheck(check: LaunchConfiguration['httpChecks'][number])
 /** The page. */
 export function launchConfigurationPage(
   frame: Frame,
-  { server, configuration, problem }: LaunchConfigurationModel,
+  { server, form, version, problem }: LaunchConfigurationModel,
 ): Html {
   const address = `/servers/${server.sourceServerId}`
   const option = (value: string, label: string, chosen: string) =>
     html`<option value="${value}" ${value === chosen ? html` selected` : nothing}>${label}</option>`
   const body = html`<div class="narrow">
     ${pageHead('Launch settings', { back: { href: address, label: server.sourceProperties.identificationHints.hostname } })}
-    ${problem === undefined ? nothing : html`<p class="strip tone-bad" role="alert">${icon('circleCross')}<span>${problem}</span></p>`}
+    ${problem === undefined ? nothing : problemStrip(problem)}
     <form class="card form" method="post" action="${address}/launch-configuration">
+      <input type="hidden" name="version" value="${version}" />
       <label class="field"
-        ><span>Machine name</span><input name="name" value="${configuration.name}" maxlength="255" required
+        ><span>Machine name</span><input name="name" value="${form.name}" maxlength="255" required
       /></label>
       <div class="field-pair">
         <label class="field"
           ><span>Size</span
           ><select name="rightSizing">
-            ${option('BASIC', 'Like the source', configuration.rightSizing)}${option('NONE', 'Given by the target', configuration.rightSizing)}
+            ${option('BASIC', 'Like the source', form.rightSizing)}${option('NONE', 'Given by the target', form.rightSizing)}
           </select></label
         >
         <label class="field"
           ><span>Boot</span
           ><select name="bootMode">
-            ${option('USE_SOURCE', 'Like the source', configuration.bootMode)}${option('LEGACY_BIOS', 'BIOS', configuration.bootMode)}${option('UEFI', 'UEFI', configuration.bootMode)}
+            ${option('USE_SOURCE', 'Like the source', form.bootMode)}${option('LEGACY_BIOS', 'BIOS', form.bootMode)}${option('UEFI', 'UEFI', form.bootMode)}
           </select></label
         >
         <label class="field"
           ><span>After launch</span
           ><select name="launchDisposition">
-            ${option('STARTED', 'Started', configuration.launchDisposition)}${option('STOPPED', 'Left stopped', configuration.launchDisposition)}
+            ${option('STARTED', 'Started', form.launchDisposition)}${option('STOPPED', 'Left stopped', form.launchDisposition)}
           </select></label
         >
         <label class="field"
@@ -63,7 +89,7 @@ export function launchConfigurationPage(
             type="number"
             min="30"
             max="7200"
-            value="${configuration.bootTimeoutSeconds}"
+            value="${form.bootTimeoutSeconds}"
             required
         /></label>
       </div>
@@ -71,7 +97,7 @@ export function launchConfigurationPage(
         ><span>Ports to reach on the launched machine</span
         ><input
           name="reachablePorts"
-          value="${configuration.reachablePorts.join(', ')}"
+          value="${form.reachablePorts}"
           inputmode="numeric"
           aria-describedby="ports-hint"
         /><small id="ports-hint"
@@ -81,7 +107,7 @@ export function launchConfigurationPage(
       <label class="field"
         ><span>Web pages that must answer</span
         ><textarea name="httpChecks" rows="4" spellcheck="false" aria-describedby="checks-hint">
-${configuration.httpChecks.map(writeHttpCheck).join('\n')}</textarea
+${form.httpChecks}</textarea
         ><small id="checks-hint"
           >One a line: port, path, and words the page must contain. For example: 80 / Welcome</small
         ></label

@@ -6,24 +6,31 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { LifecycleState } from '../../domain/lifecycle.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message } from '../layout.ts'
+import type { ListFilter } from './list_filter.ts'
 import type { RowContext, ServerRow } from './row.ts'
 import { count } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { layout, mayOperate } from '../layout.ts'
 import { emptyState, pageHead } from '../parts.ts'
+import { missingFigures } from '../trouble.ts'
+import { listAddress } from './list_filter.ts'
 import { serverRow } from './row.ts'
 
-/** Which servers are shown. All of it stands in the address of the page. */
-export interface ListFilter {
-  view: 'active' | 'archived'
-  query: string
+/** Which of the matching servers are on this page. */
+export interface ListRange {
+  /** Position of the first row, from 1. */
+  first: number
+  total: number
+  pages: number
 }
 
 /** The list. */
 export interface ServerListModel {
   rows: ServerRow[]
   filter: ListFilter
+  range: ListRange
+  areFiguresMissing: boolean
   counts: FleetCounts
   context: RowContext
   message?: Message | undefined
@@ -75,27 +82,6 @@ export function countFleet(
   return counts
 }
 
-/** Whether `server` belongs to what `filter` asks for. */
-export function matchesFilter(server: SourceServer, filter: ListFilter): boolean {
-  if (server.isArchived !== (filter.view === 'archived')) return false
-  const words = filter.query.toLowerCase().split(/\s+/).filter(Boolean)
-  const { hostname, fqdn } = server.sourceProperties.identificationHints
-  const tags = Object.entries(server.tags).map(([name, value]) => `${name}=${value}`)
-  const text = [
-    server.sourceServerId,
-    hostname,
-    fqdn,
-    server.sourceProperties.os.fullString,
-    server.lifecycle.state,
-    server.replication.state,
-    server.userProvidedId ?? '',
-    ...tags,
-  ]
-    .join(' ')
-    .toLowerCase()
-  return words.every((word) => text.includes(word))
-}
-
 /** The page. */
 export function serverListPage(frame: Frame, model: ServerListModel, stream: string): Html {
   const body = html`${pageHead('Source servers', {
@@ -104,7 +90,7 @@ export function serverListPage(frame: Frame, model: ServerListModel, stream: str
         ? html`<a class="button primary" href="/servers/add">${icon('plus')}<span>Add server</span></a>`
         : nothing,
     })}
-    ${model.counts.active + model.counts.archived === 0 ? nothing : html`${fleetSummary(model.counts)}${filterBar(model)}`}
+    ${model.counts.active + model.counts.archived === 0 ? nothing : html`${fleetSummary(model.counts)}${figuresNotice(model.areFiguresMissing)}${filterBar(model)}`}
     ${serverTable(model)}
     <dialog id="dialog" class="dialog" aria-label="Confirm"></dialog>`
   return layout(frame, { title: 'Servers', section: 'servers', body, message: model.message, stream })
@@ -122,18 +108,29 @@ export function fleetSummary(counts: FleetCounts): Html {
   </dl>`
 }
 
-function filterBar({ filter, counts }: ServerListModel): Html {
+/** Says that live figures are missing, when they are; a part that live updates replace. */
+export function figuresNotice(areMissing: boolean): Html {
+  return html`<div id="figures-notice">${areMissing ? missingFigures() : nothing}</div>`
+}
+
+/** Which servers to look at, with how many there are; a part that live updates replace. */
+export function fleetTabs({ filter, counts }: Pick<ServerListModel, 'filter' | 'counts'>): Html {
   const tab = (view: ListFilter['view'], label: string, amount: number) =>
     html`<a
       class="tab"
-      href="/servers${view === 'archived' ? '?view=archived' : ''}"
+      href="${listAddress('/servers', { view, query: '', page: 1 })}"
       ${view === filter.view ? html` aria-current="true"` : nothing}
       >${label} <span class="tab-count">${amount}</span></a
     >`
+  return html`<nav class="tabs" id="fleet-tabs" aria-label="Which servers">
+    ${tab('active', 'Active', counts.active)}${tab('attention', 'Need attention', counts.attention)}${tab('archived', 'Archived', counts.archived)}
+  </nav>`
+}
+
+function filterBar(model: ServerListModel): Html {
+  const { filter } = model
   return html`<div class="bar">
-    <nav class="tabs" aria-label="Which servers">
-      ${tab('active', 'Active', counts.active)}${tab('archived', 'Archived', counts.archived)}
-    </nav>
+    ${fleetTabs(model)}
     <form class="search" method="get" action="/servers" role="search">
       <input type="hidden" name="view" value="${filter.view}" /><label class="search-field"
         >${icon('search')}<span class="visually-hidden">Search servers</span
@@ -141,40 +138,55 @@ function filterBar({ filter, counts }: ServerListModel): Html {
           type="search"
           name="q"
           value="${filter.query}"
-          placeholder="Name, system, state, tag" /></label
+          placeholder="Name, address, state, tag" /></label
       ><button class="button" type="submit">Search</button>
     </form>
   </div>`
 }
 
 /** The table; a part that live updates replace when servers come or go. */
-export function serverTable({ rows, filter, counts, context }: ServerListModel): Html {
+export function serverTable(model: ServerListModel): Html {
+  const { rows, filter, counts, context } = model
   return html`<div id="server-list">
     ${
       rows.length === 0
         ? emptyList(filter, counts, context)
         : html`<div class="table-box">
-            <table class="table">
-              <caption class="visually-hidden">
-                ${count(rows.length, 'source server')}
-              </caption>
-              <thead>
-                <tr>
-                  <th scope="col">Server</th>
-                  <th scope="col">Lifecycle</th>
-                  <th scope="col">Replication</th>
-                  <th scope="col" class="number">Lag</th>
-                  <th scope="col">Last seen</th>
-                  <th scope="col">Next step</th>
-                </tr>
-              </thead>
-              <tbody>
-                ${rows.map((row) => serverRow(row, context))}
-              </tbody>
-            </table>
-          </div>`
+              <table class="table">
+                <caption class="visually-hidden">
+                  ${count(rows.length, 'source server')}
+                </caption>
+                <thead>
+                  <tr>
+                    <th scope="col">Server</th>
+                    <th scope="col">Lifecycle</th>
+                    <th scope="col">Replication</th>
+                    <th scope="col" class="number">Lag</th>
+                    <th scope="col">Last seen</th>
+                    <th scope="col">Next step</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${rows.map((row) => serverRow(row, context))}
+                </tbody>
+              </table>
+            </div>
+            ${pager(model)}`
     }
   </div>`
+}
+
+function pager({ rows, filter, range }: ServerListModel): Html {
+  if (range.pages === 1) return nothing
+  const last = range.first + rows.length - 1
+  const link = (page: number, label: string) =>
+    page < 1 || page > range.pages
+      ? html`<span class="button small off" aria-disabled="true">${label}</span>`
+      : html`<a class="button small" href="${listAddress('/servers', { ...filter, page })}">${label}</a>`
+  return html`<nav class="pager" aria-label="Pages">
+    <span class="muted">${range.first}–${last} of ${range.total} servers</span>
+    ${link(filter.page - 1, 'Newer')}${link(filter.page + 1, 'Older')}
+  </nav>`
 }
 
 function emptyList(filter: ListFilter, counts: FleetCounts, context: RowContext): Html {
@@ -185,6 +197,9 @@ function emptyList(filter: ListFilter, counts: FleetCounts, context: RowContext)
       html`Nothing here has “${filter.query}” in its name, system, state or tags.`,
       html`<a class="button" href="/servers">Show all servers</a>`,
     )
+  }
+  if (filter.view === 'attention') {
+    return emptyState('circleCheck', 'All is well', html`No server is stalled, and every agent is heard.`)
   }
   if (filter.view === 'archived') {
     return emptyState(

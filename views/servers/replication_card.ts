@@ -2,26 +2,40 @@
  * Replication of a server: state, figures, disks, and the steps of its start.
  * @module
  */
+import type { ReplicationServer } from '../../domain/enrolment.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Figures } from '../figures.ts'
 import type { Html } from '../html.ts'
-import {
-  backlogBytes,
-  diskProgress,
-  isCopying,
-  isSilent,
-  lagMs,
-  liveState,
-  serverProgress,
-} from '../figures.ts'
-import { bytes, duration, percent, rate, relative, when } from '../format.ts'
+import type { RefusedCallModel } from '../trouble.ts'
+import { backlogBytes, diskProgress, isCopying, lagMs, liveState, serverProgress } from '../figures.ts'
+import { bytes, duration, percent, rate, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { badge, card, figure, notice, progressBar } from '../parts.ts'
+import {
+  lostReplicationServer,
+  missingFigures,
+  refusedCall,
+  replicationError,
+  silentAgent,
+} from '../trouble.ts'
 import { initiationWords, replicationWords } from '../words.ts'
 
+/** What the card shows. */
+export interface ReplicationModel {
+  server: SourceServer
+  figures: Figures | undefined
+  /** Redis cannot be read, so that there are no figures of any server. */
+  areFiguresMissing: boolean
+  replicationServer: ReplicationServer | undefined
+  /** Calls with this server's certificate that were refused lately. */
+  refused: readonly RefusedCallModel[]
+  now: Date
+}
+
 /** The card; a part that live updates replace. */
-export function replicationCard(server: SourceServer, figures: Figures | undefined, now: Date): Html {
+export function replicationCard(model: ReplicationModel): Html {
+  const { server, figures, now } = model
   const state = liveState(server, figures)
   const progress = serverProgress(server, figures)
   const lag = lagMs(server, figures, now)
@@ -45,24 +59,14 @@ export function replicationCard(server: SourceServer, figures: Figures | undefin
       </dl>`
   return card(
     'Replication',
-    html`${problems(server, now)}${pausing ? notice('info', 'Pausing', 'The agent pauses at its next report.') : nothing}${bar}${numbers}${diskTable(server, figures)}`,
+    html`${problems(model)}${pausing ? notice('info', 'Pausing', 'The agent pauses at its next report.') : nothing}${bar}${numbers}${diskTable(server, figures)}`,
     { id: 'replication', picture: 'sync', aside: badge(replicationWords[state]) },
   )
 }
 
-function problems(server: SourceServer, now: Date): Html {
-  const { error } = server.replication
-  const silent = isSilent(server, now)
-    ? notice(
-        'warn',
-        server.agent.lastSeenAt === undefined
-          ? 'The agent has not reported yet'
-          : `The agent was last heard ${relative(server.agent.lastSeenAt, now)}`,
-        html`See on the source server whether it runs: <code>systemctl status rehost-agent</code>. Nothing is
-          lost; it goes on where it stopped.`,
-      )
-    : nothing
-  return html`${error === undefined ? nothing : notice('bad', error.rawError, html`${error.whatToDo} <span class="muted">(${error.error})</span>`)}${silent}`
+/** Everything that stands in the way of replication, the gravest first. */
+function problems({ server, refused, replicationServer, areFiguresMissing, now }: ReplicationModel): Html {
+  return html`${replicationError(server, now)}${refused.map((call) => refusedCall(call, now))}${lostReplicationServer(replicationServer, now)}${silentAgent(server, now)}${areFiguresMissing ? missingFigures() : nothing}`
 }
 
 function diskTable(server: SourceServer, figures: Figures | undefined): Html {

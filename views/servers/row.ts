@@ -13,7 +13,8 @@ import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { mayOperate } from '../layout.ts'
 import { badge, progressBar } from '../parts.ts'
-import { actionWords, lifecycleWords, replicationWords, workWords } from '../words.ts'
+import { actionWords } from '../action_words.ts'
+import { lifecycleWords, replicationWords, workWords } from '../words.ts'
 
 /** What a row shows. */
 export interface ServerRow {

@@ -2,30 +2,31 @@
  * The page of one source server.
  * @module
  */
-import type { ServerEvent, SourceServer } from '../../domain/source_server.ts'
-import type { Figures } from '../figures.ts'
+import type { ServerEvent } from '../../domain/source_server.ts'
+import type { Task } from '../../domain/task.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message, Viewer } from '../layout.ts'
 import type { Word } from '../words.ts'
+import type { ReplicationModel } from './replication_card.ts'
 import type { SlugOf } from './stepper.ts'
-import { bytes, count, dateTime, moment, when } from '../format.ts'
+import { when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
-import { layout, mayOperate } from '../layout.ts'
+import { layout } from '../layout.ts'
 import { badge, card, facts } from '../parts.ts'
-import { lifecycleWords, replicationWords } from '../words.ts'
+import { eventTypeWords, lifecycleWords, replicationWords } from '../words.ts'
 import { consistencyCard, initiationCard, replicationCard } from './replication_card.ts'
+import { agentCard, launchCard, sourceCard } from './side_cards.ts'
 import { actionMenu, nextStep, stepper } from './stepper.ts'
 
 /** What the page shows. */
-export interface ServerModel {
-  server: SourceServer
-  figures: Figures | undefined
+export interface ServerModel extends ReplicationModel {
   /** Newest first. */
   events: ServerEvent[]
+  /** The saved steps of the work that goes on. */
+  task: Task | undefined
   viewer: Viewer
   slugOf: SlugOf
-  now: Date
   message?: Message | undefined
 }
 
@@ -35,14 +36,15 @@ export function serverPage(frame: Frame, model: ServerModel, stream: string): Ht
   const body = html`<div class="page-head">
       <a class="back-link" href="/servers">Source servers</a>${serverHead(model)}
     </div>
-    ${stepper(server)} ${nextStep(server, model.viewer, model.slugOf, model.now)}
+    ${stepper(server)} ${nextStep(model)}
     <div class="columns">
       <div class="column-main">
-        ${replicationCard(server, model.figures, model.now)} ${machineCard(model)} ${initiationCard(server)}
+        ${replicationCard(model)} ${machineCard(model)} ${initiationCard(server)}
         ${eventsCard(model.events, model.now)}
       </div>
       <div class="column-side">
-        ${sourceCard(server)} ${agentCard(model)} ${consistencyCard(server, model.now)} ${launchCard(model)}
+        ${sourceCard(server)} ${agentCard(server, model.now)} ${consistencyCard(server, model.now)}
+        ${launchCard(server, model.viewer)}
       </div>
     </div>
     <dialog id="dialog" class="dialog" aria-label="Confirm"></dialog>`
@@ -56,15 +58,15 @@ export function serverParts(model: ServerModel): Map<string, Html> {
   return new Map([
     ['server-head', serverHead(model)],
     ['stepper', stepper(server)],
-    ['next-step', nextStep(server, model.viewer, model.slugOf, now)],
-    ['replication', replicationCard(server, model.figures, now)],
+    ['next-step', nextStep(model)],
+    ['replication', replicationCard(model)],
     ['machine', machineCard(model)],
     ['initiation', initiationCard(server)],
     ['events', eventsCard(model.events, now)],
     ['source', sourceCard(server)],
-    ['agent', agentCard(model)],
+    ['agent', agentCard(server, now)],
     ['consistency', consistencyCard(server, now)],
-    ['launch', launchCard(model)],
+    ['launch', launchCard(server, model.viewer)],
   ])
 }
 
@@ -131,7 +133,7 @@ function eventsCard(events: readonly ServerEvent[], now: Date): Html {
           <p>
             ${event.level === 'INFO' ? nothing : html`<span class="visually-hidden">${event.level.toLowerCase()}: </span>`}${eventText(event)}
           </p>
-          <p class="muted">${when(event.at, now)} · ${event.actor}</p>
+          <p class="muted">${when(event.at, now)} · ${eventTypeWords[event.type]} · ${event.actor}</p>
         </div>
       </li>`,
   )
@@ -153,117 +155,4 @@ function eventText(event: ServerEvent): string {
   const to = known?.[String(event.detail['to'])]
   if (from === undefined || to === undefined) return event.message
   return `${event.type === 'LIFECYCLE_CHANGED' ? 'Lifecycle' : 'Replication'}: ${from.label} → ${to.label}`
-}
-
-function sourceCard(server: SourceServer): Html {
-  const { sourceProperties: source } = server
-  const cores = source.cpus.reduce((sum, cpu) => sum + cpu.cores, 0)
-  const excluded = source.disks.filter((disk) => disk.excludedBecause !== undefined)
-  const interfaces = source.networkInterfaces.map(
-    ({ name, ips, macAddress }) =>
-      html`<li>${name}: ${ips.join(', ') || 'no address'} <span class="muted">${macAddress}</span></li>`,
-  )
-  return card(
-    'Source server',
-    html`${facts([
-      ['System', source.os.fullString],
-      [
-        'Processors',
-        `${count(cores, 'core')}${source.cpus[0] === undefined ? '' : `, ${source.cpus[0].modelName}`}`,
-      ],
-      ['Memory', bytes(source.ramBytes)],
-      ['Firmware', source.firmware === 'UNKNOWN' ? undefined : source.firmware],
-      [
-        'Network',
-        interfaces.length === 0
-          ? undefined
-          : html`<ul class="plain">
-              ${interfaces}
-            </ul>`,
-      ],
-      ['Own id', server.userProvidedId],
-      ['Tags', tagList(server.tags)],
-      ['Added', moment(server.createdAt)],
-    ])}${
-      excluded.length === 0
-        ? nothing
-        : html`<details class="more">
-            <summary>${count(excluded.length, 'disk')} left out</summary>
-            <ul class="plain">
-              ${excluded.map((disk) => html`<li><code>${disk.deviceName}</code> ${disk.excludedBecause}</li>`)}
-            </ul>
-          </details>`
-    }`,
-    { id: 'source', picture: 'server' },
-  )
-}
-
-function tagList(tags: Record<string, string>): Html | undefined {
-  const entries = Object.entries(tags)
-  if (entries.length === 0) return undefined
-  return html`${entries.map(([name, value]) => html`<span class="chip">${name}=${value}</span> `)}`
-}
-
-function agentCard({ server, now }: ServerModel): Html {
-  const { agent } = server
-  const wishes = {
-    REPLICATE: 'Replicate',
-    PAUSE: 'Pause',
-    STOP: 'Stop',
-    UNINSTALL: 'Uninstall itself',
-  } as const
-  const isGone = agent.uninstalledAt !== undefined
-  return card(
-    'Agent',
-    facts([
-      ['Version', agent.version],
-      ['Last heard', when(agent.lastSeenAt, now, 'not yet')],
-      ['Told to', isGone ? undefined : wishes[agent.desired]],
-      ['Uninstalled', isGone ? when(agent.uninstalledAt, now) : undefined],
-      [
-        'Certificate',
-        isGone ? undefined : html`valid until ${dateTime(agent.certificateNotAfter)}, renewed by itself`,
-      ],
-      ['Starts', agent.generation === 0 ? undefined : String(agent.generation)],
-    ]),
-    { id: 'agent', picture: 'shield' },
-  )
-}
-
-function launchCard({ server, viewer }: ServerModel): Html {
-  const configuration = server.launchConfiguration
-  const checks = configuration.httpChecks.map(
-    ({ port, path, contains }) =>
-      html`<li>
-        HTTP ${port} <code>${path}</code>${contains === undefined ? nothing : html` has “${contains}”`}
-      </li>`,
-  )
-  const edit = mayOperate(viewer)
-    ? html`<a class="quiet-link" href="/servers/${server.sourceServerId}/launch-configuration">Change</a>`
-    : nothing
-  return card(
-    'Launch settings',
-    facts([
-      ['Machine name', configuration.name],
-      ['Size', configuration.rightSizing === 'BASIC' ? 'Like the source' : 'Given by the target'],
-      [
-        'Boot',
-        configuration.bootMode === 'USE_SOURCE'
-          ? 'Like the source'
-          : configuration.bootMode.replace('LEGACY_', ''),
-      ],
-      ['After launch', configuration.launchDisposition === 'STARTED' ? 'Started' : 'Left stopped'],
-      ['Boot may take', `${configuration.bootTimeoutSeconds} s`],
-      [
-        'Must answer',
-        checks.length === 0
-          ? 'Login prompt only'
-          : html`<ul class="plain">
-              ${checks}
-            </ul>`,
-      ],
-      ['Open ports', configuration.reachablePorts.join(', ') || 'none'],
-    ]),
-    { id: 'launch', picture: 'settings', aside: edit },
-  )
 }

@@ -4,15 +4,19 @@
  */
 import type { Decision, ServerAction } from '../../domain/actions.ts'
 import type { LifecycleState } from '../../domain/lifecycle.ts'
-import type { SourceServer } from '../../domain/source_server.ts'
+import type { ActiveTask, ServerEvent, SourceServer } from '../../domain/source_server.ts'
+import type { Task } from '../../domain/task.ts'
 import type { Html } from '../html.ts'
 import type { Viewer } from '../layout.ts'
 import { decideAction, nextAction, serverActions } from '../../domain/actions.ts'
-import { when } from '../format.ts'
+import { sentence, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { mayOperate } from '../layout.ts'
-import { actionWords, workWords } from '../words.ts'
+import { notice } from '../parts.ts'
+import { workProgress, workTrouble } from '../trouble.ts'
+import { actionWords } from '../action_words.ts'
+import { workWords } from '../words.ts'
 
 /** How actions are addressed: their names in URLs. */
 export type SlugOf = (action: ServerAction) => string
@@ -50,27 +54,50 @@ export function stepper(server: SourceServer): Html {
   </ol>`
 }
 
+/** What the next step depends on. */
+export interface NextStepModel {
+  server: SourceServer
+  /** The saved steps of the work that goes on. */
+  task: Task | undefined
+  /** Newest first. */
+  events: readonly ServerEvent[]
+  viewer: Viewer
+  slugOf: SlugOf
+  now: Date
+}
+
 /** The next step, and why it is or isn't possible; a part that live updates replace. */
-export function nextStep(server: SourceServer, viewer: Viewer, slugOf: SlugOf, now: Date): Html {
+export function nextStep(model: NextStepModel): Html {
   return html`<section class="card next" id="next-step">
     <h2 class="visually-hidden">Next step</h2>
-    ${nextStepBody(server, viewer, slugOf, now)}
+    ${model.server.activeTask === undefined ? nextStepBody(model) : workBody(model, model.server.activeTask)}
   </section>`
 }
 
-function nextStepBody(server: SourceServer, viewer: Viewer, slugOf: SlugOf, now: Date): Html {
-  const work = server.activeTask
-  if (work !== undefined) {
-    const job = work.jobId
-    return html`<div class="next-text">
-        <p class="next-kicker">Working</p>
-        <p class="next-title">${icon('sync')}${workWords[work.kind]}</p>
-        <p class="muted">
-          Since ${when(work.startedAt, now)}. You can leave this page; it goes on by itself.
-        </p>
-      </div>
-      ${job === undefined ? nothing : html`<a class="button" href="/jobs/${job}">Watch it</a>`}`
-  }
+function workBody({ task, now }: NextStepModel, work: ActiveTask): Html {
+  return html`<div class="next-text">
+      <p class="next-kicker">Working</p>
+      <p class="next-title">${icon('sync')}${workWords[work.kind]}</p>
+      ${task === undefined ? nothing : html`<p>${workProgress(task)}</p>`}
+      <p class="muted">Since ${when(work.startedAt, now)}. You can leave this page; it goes on by itself.</p>
+    </div>
+    ${work.jobId === undefined ? nothing : html`<a class="button" href="/jobs/${work.jobId}">Watch it</a>`}${task === undefined ? nothing : workTrouble(task, now)}`
+}
+
+/** The launch that failed, when it was the last one. */
+function lastFailure(events: readonly ServerEvent[]): Html {
+  const last = events.find(({ type }) => type === 'LAUNCH')
+  if (last?.level !== 'ERROR') return nothing
+  const job = last.detail['job-id']
+  return notice(
+    'bad',
+    sentence(last.message),
+    html`Everything that was made is gone again, and replication was not touched. Mend the cause, then launch
+    again. ${typeof job === 'string' ? html`<a href="/jobs/${job}">See the report</a>` : nothing}`,
+  )
+}
+
+function nextStepBody({ server, events, viewer, slugOf }: NextStepModel): Html {
   const action = nextAction(server)
   if (action === undefined) {
     return html`<div class="next-text">
@@ -87,7 +114,7 @@ function nextStepBody(server: SourceServer, viewer: Viewer, slugOf: SlugOf, now:
       <p class="next-title">${icon(word.icon)}${word.button}</p>
       <p class="muted">${why}</p>
     </div>
-    ${decision.possible && mayOperate(viewer) ? actionControl(server, action, slugOf, 'primary') : nothing}`
+    ${decision.possible && mayOperate(viewer) ? actionControl(server, action, slugOf, 'primary') : nothing}${action === 'START_TEST' || action === 'START_CUTOVER' ? lastFailure(events) : nothing}`
 }
 
 /** Why the next step can be taken now. */

@@ -9,7 +9,7 @@ import { when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { layout, mayOperate } from '../layout.ts'
-import { card, copyable, facts, pageHead } from '../parts.ts'
+import { card, copyable, facts, pageHead, problemStrip } from '../parts.ts'
 
 /** The page's content. */
 export interface SettingsModel {
@@ -22,6 +22,8 @@ export interface SettingsModel {
   about: { version: string; agentUrl: string; pin: string; agentPort: number; replicationPort: number }
   now: Date
   message?: Message | undefined
+  /** Why the form for an API token was refused. */
+  problem?: string | undefined
 }
 
 /** The page. */
@@ -94,7 +96,7 @@ function installationTokensCard({ installationTokens, viewer, now }: SettingsMod
   return card('Installation tokens', table, { picture: 'key' })
 }
 
-function apiTokensCard({ apiTokens, newApiToken, now }: SettingsModel): Html {
+function apiTokensCard({ apiTokens, newApiToken, problem, now }: SettingsModel): Html {
   const shown =
     newApiToken === undefined
       ? nothing
@@ -147,6 +149,7 @@ function apiTokensCard({ apiTokens, newApiToken, now }: SettingsModel): Html {
               </table>
             </div>`
       }
+      ${problem === undefined ? nothing : problemStrip(problem)}
       <form class="form-row" method="post" action="/settings/api-tokens">
         <label class="field"><span>Name</span><input name="name" maxlength="64" required /></label
         ><label class="field"

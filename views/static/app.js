@@ -137,14 +137,37 @@ function showLive(state) {
   if (!mark) return
   mark.hidden = false
   mark.dataset.live = state
-  mark.textContent = state === 'on' ? 'Live' : 'Reconnecting…'
+  mark.textContent = state === 'on' ? 'Live' : 'Connection lost, trying again…'
+}
+
+// Signed out, no longer allowed, or gone: the page itself says which, better than this script could.
+const endings = [401, 403, 404]
+
+function streamFailed(status) {
+  if (endings.includes(status)) location.reload()
+  else showLive('off')
+}
+
+// A stream that was there is opened again by htmx; one that never came is not.
+const retryMs = 3000
+
+function firstTryFailed(event) {
+  const element = event.target
+  const address = element instanceof Element ? element.getAttribute('hx-sse:connect') : null
+  if (!address) return
+  const status = event.detail?.ctx?.response?.status
+  streamFailed(status)
+  if (endings.includes(status)) return
+  setTimeout(() => element.isConnected && htmx.ajax('GET', address, { source: element }), retryMs)
 }
 
 document.addEventListener('htmx:sse:after:connection', () => showLive('on'))
-document.addEventListener('htmx:sse:error', () => showLive('off'))
+document.addEventListener('htmx:sse:error', (event) => streamFailed(event.detail?.status))
 document.addEventListener('htmx:sse:before:connection', (event) => {
   if (event.detail?.connection?.attempt > 0) showLive('off')
 })
+document.addEventListener('htmx:response:error', firstTryFailed)
+document.addEventListener('htmx:error', firstTryFailed)
 document.addEventListener('htmx:after:swap', showCopyButtons)
 document.addEventListener('signed-out', () => location.reload())
 document.addEventListener('gone', () => {

@@ -5,7 +5,8 @@ import type { Job } from '../../../domain/job.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import type { Role } from '../../../gateway/people/accounts.ts'
 import type { TestGateway } from './support.ts'
-import { enrolServer, putServer, serverOf, testGateway } from './support.ts'
+import { enrolServer, putServer, serverOf } from './callers.ts'
+import { testGateway } from './support.ts'
 
 let gateway: TestGateway
 

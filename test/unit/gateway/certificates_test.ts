@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { platformRandomBytes } from '../../../domain/ids.ts'
 import { EmbeddedCa } from '../../../gateway/certificates/embedded_ca.ts'
 import { isRenewalDue } from '../../../gateway/certificates/issuer.ts'
-import { signingRequest } from './support.ts'
+import { signingRequest } from './callers.ts'
 
 const start = new Date('2026-03-01T12:00:00.000Z')
 const week = 7 * 86_400_000

@@ -6,7 +6,8 @@ import type { TestGateway } from './support.ts'
 import { applyAction } from '../../../domain/actions.ts'
 import { newId } from '../../../domain/ids.ts'
 import { newTask } from '../../../queues/task_steps.ts'
-import { enrolServer, inventory, putServer, testGateway } from './support.ts'
+import { enrolServer, inventory, putServer } from './callers.ts'
+import { testGateway } from './support.ts'
 
 let gateway: TestGateway
 

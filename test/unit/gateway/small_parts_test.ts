@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { readGatewayConfig } from '../../../gateway/config.ts'
+import { readGatewayConfig, urlHost } from '../../../gateway/config.ts'
 import { withDeadline } from '../../../gateway/deadline.ts'
 import { plainText } from '../../../gateway/job_reports.ts'
 import { launchConfigurationOfForm } from '../../../gateway/launch_settings.ts'
 import { Outlet } from '../../../gateway/outlet.ts'
 import { RateLimiter } from '../../../gateway/rate_limit.ts'
+import { Refusals } from '../../../gateway/refusals.ts'
+import { limitKey } from '../../../gateway/request.ts'
 import { isSecret, newSecret, sha256 } from '../../../gateway/secrets.ts'
-import { RedisTelemetry } from '../../../gateway/telemetry.ts'
+import { RedisTelemetry, TelemetryAwayError } from '../../../gateway/telemetry.ts'
 
 describe('RateLimiter', () => {
   it('forgets after the window, after a success, and the oldest of a flood', () => {
@@ -27,6 +29,39 @@ describe('RateLimiter', () => {
     failTwice('first')
     for (let other = 0; other < 10_000; other++) limiter.fail(String(other))
     expect(limiter.waitSeconds('first')).toBe(0)
+  })
+})
+
+describe('limitKey()', () => {
+  it.each([
+    ['192.0.2.1', '192.0.2.1'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+    ['2001:db8:1:2:ffff::1', '2001:db8:1:2'],
+    ['2001:0db8::1', '2001:db8:0:0'],
+    ['fe80::1%eth0', 'fe80:0:0:0'],
+    ['::1', '0:0:0:0'],
+    ['unknown', 'unknown'],
+  ])('counts %s as %s', (address, key) => {
+    expect(limitKey(address)).toBe(key)
+  })
+})
+
+describe('Refusals', () => {
+  it('count what comes again, forget what is old, and never grow', () => {
+    let time = Date.parse('2026-03-01T12:00:00Z')
+    const refusals = new Refusals(() => new Date(time))
+    refusals.note('ENROLMENT', { address: 'a', subject: 'x' }, 'wrong')
+    time += 1000
+    refusals.note('ENROLMENT', { address: 'a', subject: 'x' }, 'wrong')
+    expect(refusals.list()).toMatchObject([{ count: 2, at: '2026-03-01T12:00:01.000Z' }])
+    expect(refusals.list('2026-03-01T12:00:02.000Z')).toEqual([])
+    for (let other = 0; other < 200; other++)
+      refusals.note('CERTIFICATE', { address: String(other) }, 'foreign')
+    expect(refusals.list()).toHaveLength(50)
+    expect(refusals.list()[0]?.address).toBe('199')
+    time += 16 * 60_000
+    expect(refusals.list()).toEqual([])
   })
 })
 
@@ -99,11 +134,14 @@ describe('RedisTelemetry', () => {
       disks: [],
     }
     const redis = {
-      mGet: () => Promise.resolve([JSON.stringify(good), null, JSON.stringify({ old: true })]),
+      isReady: true,
+      mGet: () => Promise.resolve([JSON.stringify(good), null, JSON.stringify({ old: true }), 'half a {']),
       set: () => Promise.resolve('OK'),
     }
-    expect([...(await new RedisTelemetry(redis).read(['s-1', 's-2', 's-3'])).keys()]).toEqual(['s-1'])
+    expect([...(await new RedisTelemetry(redis).read(['s-1', 's-2', 's-3', 's-4'])).keys()]).toEqual(['s-1'])
     expect((await new RedisTelemetry(redis).read([])).size).toBe(0)
+    const away = new RedisTelemetry({ ...redis, isReady: false })
+    await expect(away.read(['s-1'])).rejects.toThrow(TelemetryAwayError)
   })
 })
 
@@ -146,6 +184,14 @@ describe('readGatewayConfig()', () => {
       table: 'rehost',
     })
     expect(config.publicHost).toMatch(/^[\d.]+$/)
+  })
+
+  it('puts an IPv6 address into brackets where it stands in a URL', () => {
+    expect(['rehost.example', '192.0.2.1', '2001:db8::1'].map(urlHost)).toEqual([
+      'rehost.example',
+      '192.0.2.1',
+      '[2001:db8::1]',
+    ])
   })
 
   it('lists every bad variable', () => {

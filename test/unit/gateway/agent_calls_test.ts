@@ -1,0 +1,251 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { ReplicationServerId } from '../../../domain/ids.ts'
+import type { AgentDesired, Enrolled } from '../../../wire/control_api.ts'
+import type { TestGateway } from './support.ts'
+import { agentDesiredSchema, agentUri, replicatorUri } from '../../../wire/control_api.ts'
+import {
+  callAgentPort,
+  enrolServer,
+  enrolment,
+  heartbeat,
+  inventory,
+  peerOf,
+  problemOf,
+  putServer,
+  serverOf,
+  signingRequest,
+  staged,
+} from './callers.ts'
+import { testGateway } from './support.ts'
+
+let gateway: TestGateway
+
+beforeEach(async () => {
+  gateway = await testGateway()
+})
+
+afterEach(() => gateway.close())
+
+const call = (path: string, body: unknown) => callAgentPort(gateway, path, body)
+
+describe('client certificates', () => {
+  const beat = () => call('/agent/v1/heartbeat', heartbeat(0))
+
+  it.each([
+    ['none', () => undefined, 401, /needs the client certificate/],
+    [
+      'one of another authority',
+      (pem: string) => peerOf(pem, { isTrusted: false, distrust: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }),
+      401,
+      /not issued by this Rehost \(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)/,
+    ],
+    [
+      'one that is expired',
+      (pem: string) => peerOf(pem, { notAfter: new Date('2026-02-01T00:00:00Z') }),
+      401,
+      /expired at 2026-02-01/,
+    ],
+    [
+      'one that TLS found expired',
+      (pem: string) => peerOf(pem, { isTrusted: false, distrust: 'CERT_HAS_EXPIRED' }),
+      401,
+      /expired at/,
+    ],
+    [
+      'one from the future',
+      (pem: string) => peerOf(pem, { notBefore: new Date('2027-01-01T00:00:00Z') }),
+      401,
+      /check the clocks/,
+    ],
+    ['one without a name', (pem: string) => peerOf(pem, { uris: [] }), 403, /carries no name/],
+    [
+      'one with two names',
+      (pem: string) => peerOf(pem, { uris: [...peerOf(pem).uris, agentUri('s-00000000000000009')] }),
+      403,
+      /this call is for rehost:\/\/source-server\//,
+    ],
+    [
+      'one of a replication server',
+      (pem: string) => peerOf(pem, { uris: [replicatorUri('i-00000000000000001')] }),
+      403,
+      /this call is for/,
+    ],
+    [
+      'one with an older serial number',
+      (pem: string) => peerOf(pem, { serial: '4A' }),
+      403,
+      /no longer the one in use/,
+    ],
+    [
+      'one of a deleted server',
+      (pem: string) => peerOf(pem, { uris: [agentUri('s-00000000000000009')] }),
+      404,
+      /Cannot find source server s-00000000000000009: it was deleted/,
+    ],
+  ])('%s is refused', async (_name, present, status, expected) => {
+    const response = await call('/agent/v1/enrol', await enrolment(gateway))
+    const { certificatePem } = (await response.json()) as Enrolled
+    gateway.present(present(certificatePem))
+    const refused = await beat()
+    expect(refused.status).toBe(status)
+    expect((await problemOf(refused)).detail).toMatch(expected)
+  })
+
+  it('are renewed at half life, and the old one is good until the new one is used', async () => {
+    const first = (await (await call('/agent/v1/enrol', await enrolment(gateway))).json()) as Enrolled
+    const old = peerOf(first.certificatePem)
+    gateway.present(old)
+    await call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: inventory() })
+    const beatAgain = () => call('/agent/v1/heartbeat', heartbeat(1))
+    expect(((await (await beatAgain()).json()) as AgentDesired).renewCertificate).toBe(false)
+    gateway.pass(4 * 86_400_000)
+    expect(((await (await beatAgain()).json()) as AgentDesired).renewCertificate).toBe(true)
+    const response = await call('/agent/v1/renew', { csrPem: await signingRequest() })
+    const { certificatePem } = (await response.json()) as Enrolled
+    expect((await beatAgain()).status).toBe(200)
+    gateway.present(peerOf(certificatePem))
+    expect(((await (await beatAgain()).json()) as AgentDesired).renewCertificate).toBe(false)
+    gateway.present(old)
+    expect((await beatAgain()).status).toBe(403)
+    expect((await serverOf(gateway, first.subjectId)).agent.previousCertificateSerial).toBeUndefined()
+  })
+})
+
+describe('start and heartbeat', () => {
+  it('lead an agent from idle to continuous', async () => {
+    const { sourceServerId: id } = await enrolServer(gateway)
+    const started = await call('/agent/v1/start', {
+      version: '0.1.0',
+      bootId: 'b',
+      sourceProperties: inventory(),
+    })
+    expect(await started.json()).toEqual({ generation: 1 })
+
+    const idle = agentDesiredSchema.parse(
+      await (
+        await call(
+          '/agent/v1/heartbeat',
+          heartbeat(1, { state: 'INITIATING', isConnected: false, firstByteAt: undefined, disks: [] }),
+        )
+      ).json(),
+    )
+    expect(idle).toMatchObject({ mode: 'IDLE', disks: [], heartbeatIntervalMs: 500 })
+    expect(idle.replicator).toBeUndefined()
+
+    await gateway.store.create(
+      'replicationServer',
+      { id: 'i-00000000000000001' },
+      {
+        replicationServerId: 'i-00000000000000001' as ReplicationServerId,
+        createdAt: gateway.now().toISOString(),
+        state: 'READY',
+        address: '192.0.2.30',
+        port: 1500,
+      },
+    )
+    await putServer(gateway, id, staged)
+    const replicate = agentDesiredSchema.parse(
+      await (await call('/agent/v1/heartbeat', heartbeat(1, { state: 'INITIAL_SYNC' }))).json(),
+    )
+    expect(replicate).toEqual({
+      mode: 'REPLICATE',
+      replicator: { replicationServerId: 'i-00000000000000001', address: '192.0.2.30', port: 1500 },
+      disks: [
+        { diskIndex: 0, deviceName: '/dev/sda', volumeId: 'vol-00000000000000001', sizeBytes: 3_221_225_472 },
+      ],
+      throttleBitsPerSecond: 0,
+      rescanEpoch: 0,
+      renewCertificate: false,
+      heartbeatIntervalMs: 2000,
+    })
+    expect((await call('/agent/v1/heartbeat', heartbeat(1))).status).toBe(200)
+    expect((await serverOf(gateway, id)).lifecycle.state).toBe('READY_FOR_TEST')
+  })
+
+  it('refuse an older generation with what to do', async () => {
+    await enrolServer(gateway)
+    const start = () =>
+      call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: inventory() })
+    await start()
+    await start()
+    const stale = await call('/agent/v1/heartbeat', heartbeat(1))
+    expect([stale.status, (await problemOf(stale)).detail]).toEqual([
+      409,
+      expect.stringContaining('another run of the agent has taken over'),
+    ])
+  })
+
+  it('stop copying when a disk shrank or vanished, and say so', async () => {
+    const { sourceServerId: id } = await enrolServer(gateway)
+    await putServer(gateway, id, staged)
+    const [disk] = inventory().disks
+    const smaller = inventory('web-1', {
+      disks: [{ ...(disk as NonNullable<typeof disk>), sizeBytes: 4096 }],
+    })
+    await call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: smaller })
+    const server = await serverOf(gateway, id)
+    expect(server.replication).toMatchObject({
+      state: 'STALLED',
+      error: { error: 'UNSUPPORTED_VM_CONFIGURATION' },
+    })
+    const desired = (await (await call('/agent/v1/heartbeat', heartbeat(1))).json()) as AgentDesired
+    expect(desired).toMatchObject({ mode: 'IDLE', disks: [] })
+    expect((await serverOf(gateway, id)).replication.state).toBe('STALLED')
+  })
+
+  it('write to the store only what is news, or every ten seconds', async () => {
+    const { sourceServerId: id } = await enrolServer(gateway)
+    await putServer(gateway, id, staged)
+    await call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: inventory() })
+    await call('/agent/v1/heartbeat', heartbeat(1))
+    const revision = async () => (await gateway.store.get('server', { id }))?.revision
+    const before = await revision()
+    for (let beat = 0; beat < 9; beat++) {
+      gateway.pass(1000)
+      await call('/agent/v1/heartbeat', heartbeat(1))
+    }
+    expect(await revision()).toBe(before)
+    gateway.pass(1000)
+    await call('/agent/v1/heartbeat', heartbeat(1))
+    expect(await revision()).toBe((before ?? 0) + 1)
+  })
+
+  it('carry instructions down: pause, rescan, consistency point, uninstall', async () => {
+    const { sourceServerId: id } = await enrolServer(gateway)
+    await putServer(gateway, id, staged)
+    await call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: inventory() })
+    const desired = async () =>
+      (await (await call('/agent/v1/heartbeat', heartbeat(1))).json()) as AgentDesired
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      agent: { ...server.agent, desired: 'PAUSE' },
+      replication: { ...server.replication, rescanEpoch: 3 },
+    }))
+    expect(await desired()).toMatchObject({ mode: 'PAUSE', rescanEpoch: 3 })
+    const expiresAt = new Date(gateway.now().getTime() + 60_000).toISOString()
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      consistencyRequest: {
+        consistencyPointId: 'cp-00000000000000001' as never,
+        state: 'REQUESTED',
+        requestedAt: gateway.now().toISOString(),
+        expiresAt,
+      },
+    }))
+    expect((await desired()).consistencyPoint).toEqual({
+      consistencyPointId: 'cp-00000000000000001',
+      expiresAt,
+      maxFreezeMs: 5000,
+    })
+    gateway.pass(60_000)
+    expect((await desired()).consistencyPoint).toBeUndefined()
+    expect((await serverOf(gateway, id)).consistencyRequest?.state).toBe('EXPIRED')
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      agent: { ...server.agent, desired: 'UNINSTALL' },
+    }))
+    expect((await desired()).mode).toBe('UNINSTALL')
+    expect((await call('/agent/v1/uninstalled', {})).status).toBe(200)
+    expect((await serverOf(gateway, id)).agent.uninstalledAt).toBe(gateway.now().toISOString())
+  })
+})

@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { TestGateway } from './support.ts'
+import { newInstallationToken } from '../../../domain/installation_token.ts'
+import { agentUri, enrolledSchema } from '../../../wire/control_api.ts'
+import { callAgentPort, enrolServer, enrolment, inventory, peerOf, problemOf, serverOf } from './callers.ts'
+import { testGateway } from './support.ts'
+
+let gateway: TestGateway
+
+beforeEach(async () => {
+  gateway = await testGateway()
+})
+
+afterEach(() => gateway.close())
+
+const call = (path: string, body: unknown) => callAgentPort(gateway, path, body)
+
+describe('POST /agent/v1/enrol', () => {
+  it('makes a server, a certificate bound to it, and the work that raises its staging area', async () => {
+    const response = await call(
+      '/agent/v1/enrol',
+      await enrolment(gateway, { tags: { env: 'test' }, userProvidedId: 'cmdb-7' }),
+    )
+    expect(response.status).toBe(200)
+    const enrolled = enrolledSchema.parse(await response.json())
+    const server = await serverOf(gateway, enrolled.subjectId)
+    const peer = peerOf(enrolled.certificatePem)
+    expect(peer.uris).toEqual([agentUri(server.sourceServerId)])
+    expect(server).toMatchObject({
+      userProvidedId: 'cmdb-7',
+      tags: { env: 'test' },
+      lifecycle: { state: 'NOT_READY' },
+      agent: { certificateSerial: peer.serial, generation: 0, desired: 'REPLICATE' },
+      activeTask: { kind: 'STAGING' },
+    })
+    expect(server.disks.map(({ deviceName, diskIndex }) => [deviceName, diskIndex])).toEqual([
+      ['/dev/sda', 0],
+    ])
+    expect(server.outbox.map(({ message }) => message)).toContain(
+      'Disk /dev/sr0 is left out: It is removable',
+    )
+    expect(gateway.wakeUps.added).toEqual([{ queue: 'staging', taskId: server.activeTask?.taskId }])
+    expect((await gateway.store.get('task', { id: String(server.activeTask?.taskId) }))?.value.status).toBe(
+      'PENDING',
+    )
+  })
+
+  it.each([
+    [
+      'a wrong token',
+      { token: `tok-00000000000000001.${'0'.repeat(64)}` },
+      401,
+      /The installation token is wrong/,
+    ],
+    ['no token at all', { token: 'xxxxxxxxxx' }, 401, /The installation token is wrong/],
+    ['a bad request for a certificate', { csrPem: 'hello' }, 422, /Cannot read the certificate request/],
+    [
+      'only disks that are left out',
+      {
+        sourceProperties: inventory('x', {
+          disks: [
+            {
+              deviceName: '/dev/sr0',
+              sizeBytes: 1,
+              stableId: 'cd',
+              isBootDisk: false,
+              excludedBecause: 'It is removable',
+            },
+          ],
+        }),
+      },
+      422,
+      /No disk to replicate: \/dev\/sr0: It is removable/,
+    ],
+    [
+      'too many disks',
+      {
+        sourceProperties: inventory('x', {
+          disks: Array.from({ length: 61 }, (_, n) => ({
+            deviceName: `/dev/x${n}`,
+            sizeBytes: 512,
+            stableId: String(n),
+            isBootDisk: n === 0,
+          })),
+        }),
+      },
+      422,
+      /at most 60/,
+    ],
+    [
+      'an inventory of another form',
+      { sourceProperties: { hostname: 'x' } },
+      400,
+      /Cannot read sourceProperties/,
+    ],
+  ])('refuses %s and keeps the token', async (_name, overrides, status, expected) => {
+    const token = await gateway.installationToken()
+    const response = await call('/agent/v1/enrol', await enrolment(gateway, { token, ...overrides }))
+    expect(response.status).toBe(status)
+    expect((await problemOf(response)).detail).toMatch(expected)
+    expect((await gateway.store.list('server')).items).toEqual([])
+    expect((await gateway.store.get('token', { id: token.split('.')[0] ?? '' }))?.value.usesLeft).toBe(1)
+  })
+
+  it('refuses a used, an expired, a revoked token and one for replication servers, each in its own words', async () => {
+    const used = await gateway.installationToken()
+    expect((await call('/agent/v1/enrol', await enrolment(gateway, { token: used }))).status).toBe(200)
+    const again = await call(
+      '/agent/v1/enrol',
+      await enrolment(gateway, { token: used, sourceProperties: inventory('other-host') }),
+    )
+    expect([again.status, (await problemOf(again)).detail]).toEqual([
+      403,
+      expect.stringMatching(/was used already by s-.*make another one/),
+    ])
+
+    const expired = await gateway.installationToken(1, 60_000)
+    gateway.pass(60_001)
+    const late = await call('/agent/v1/enrol', await enrolment(gateway, { token: expired }))
+    expect([late.status, (await problemOf(late)).detail]).toEqual([
+      403,
+      expect.stringContaining('expired at 2026-03-01T12:01:00.000Z'),
+    ])
+
+    const at = gateway.now().toISOString()
+    const { token, record } = await newInstallationToken(
+      { purpose: 'REPLICATOR', createdBy: 'x', at, uses: 1, lifetimeMs: 60_000 },
+      (n) => new Uint8Array(n),
+    )
+    await gateway.store.create('token', { id: record.tokenId }, record)
+    const other = await call('/agent/v1/enrol', await enrolment(gateway, { token }))
+    expect([other.status, (await problemOf(other)).detail]).toEqual([
+      403,
+      expect.stringContaining('is not meant for this'),
+    ])
+  })
+
+  it('gives the last use of a token to one of a hundred racers', async () => {
+    for (const uses of [1, 7]) {
+      const token = await gateway.installationToken(uses)
+      const bodies = await Promise.all(
+        Array.from({ length: 100 }, (_, racer) =>
+          enrolment(gateway, { token, sourceProperties: inventory(`racer-${uses}-${racer}`) }),
+        ),
+      )
+      const statuses = (await Promise.all(bodies.map((body) => call('/agent/v1/enrol', body)))).map(
+        ({ status }) => status,
+      )
+      expect(statuses.filter((status) => status === 200)).toHaveLength(uses)
+      expect(statuses.filter((status) => status === 403)).toHaveLength(100 - uses)
+    }
+    expect((await gateway.store.list('server')).items).toHaveLength(8)
+  })
+
+  it('stops guessing from one address', async () => {
+    const statuses: number[] = []
+    for (let guess = 0; guess < 7; guess++) {
+      statuses.push((await call('/agent/v1/enrol', await enrolment(gateway, { token: 'xxxxxxxxxx' }))).status)
+    }
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429])
+    expect((await call('/agent/v1/enrol', await enrolment(gateway))).headers.get('retry-after')).toBe('600')
+    gateway.pass(600_000)
+    expect((await call('/agent/v1/enrol', await enrolment(gateway))).status).toBe(200)
+  })
+
+  it('knows the same machine again, once its agent is silent', async () => {
+    const first = await enrolServer(gateway)
+    await call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: inventory() })
+    const soon = await call('/agent/v1/enrol', await enrolment(gateway))
+    expect([soon.status, (await problemOf(soon)).detail]).toEqual([
+      409,
+      expect.stringContaining(`This machine is server ${first.sourceServerId} already`),
+    ])
+    gateway.pass(30_000)
+    const again = await enrolServer(gateway)
+    expect(again.sourceServerId).toBe(first.sourceServerId)
+    expect(again.agent.certificateSerial).not.toBe(first.agent.certificateSerial)
+    expect((await gateway.store.list('server')).items).toHaveLength(1)
+  })
+
+  it('takes a clone for another machine', async () => {
+    const first = await enrolServer(gateway)
+    const clone = inventory('web-1', {
+      networkInterfaces: [{ name: 'eth0', macAddress: '52:54:00:99:99:99', ips: [], isPrimary: true }],
+    })
+    expect((await enrolServer(gateway, 'web-1', clone)).sourceServerId).not.toBe(first.sourceServerId)
+  })
+
+  it('does its part though Redis is away', async () => {
+    gateway.wakeUps.fails = true
+    const server = await enrolServer(gateway)
+    expect(server.activeTask?.kind).toBe('STAGING')
+    expect(gateway.logged.join()).toContain('the reconciler will')
+  })
+})

@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest'
+import type { SourceServerId } from '../../../domain/ids.ts'
+import type { SourceServer } from '../../../domain/source_server.ts'
+import { newSourceServer } from '../../../domain/source_server.ts'
+import { Fleet } from '../../../gateway/fleet.ts'
+import { MemoryStore } from '../../../store/memory/store.ts'
+import { inventory } from './callers.ts'
+import { LocalChanges } from './doubles.ts'
+
+function serverNumber(number: number): SourceServer {
+  return newSourceServer({
+    sourceServerId: `s-${String(number).padStart(17, '0')}` as SourceServerId,
+    at: new Date(1_700_000_000_000 + number).toISOString(),
+    sourceProperties: inventory(`host-${number}`),
+    disks: [],
+    agent: {
+      version: '0.1.0',
+      certificateSerial: 'A',
+      certificateNotAfter: '2026-03-08T12:00:00.000Z',
+      generation: 1,
+      desired: 'REPLICATE',
+    },
+  })
+}
+
+class CountingStore extends MemoryStore {
+  listings = 0
+  reads = 0
+  isAway = false
+  override list: MemoryStore['list'] = async (kind, options) => {
+    if (this.isAway) throw new Error('The store is away')
+    this.listings++
+    return super.list(kind, options)
+  }
+  override get: MemoryStore['get'] = async (kind, key) => {
+    if (this.isAway) throw new Error('The store is away')
+    this.reads++
+    return super.get(kind, key)
+  }
+}
+
+async function fleetOf(size: number) {
+  const store = new CountingStore()
+  const changes = new LocalChanges()
+  let time = 0
+  const fleet = new Fleet(store, changes, () => new Date(time))
+  for (let number = 0; number < size; number++) {
+    const server = serverNumber(number)
+    await store.create('server', { id: server.sourceServerId }, server)
+  }
+  const write = async (number: number, name: string): Promise<SourceServer> => {
+    const id = serverNumber(number).sourceServerId
+    const found = await MemoryStore.prototype.get.call(store, 'server', { id })
+    if (found === undefined) throw new Error(`There is no server ${id}`)
+    const server = found.value as SourceServer
+    const next = { ...server, userProvidedId: name, eventSequence: server.eventSequence + 1 }
+    await store.replace('server', { id }, found.revision, next)
+    return next
+  }
+  const nameOf = async (number: number) => (await fleet.list())[number]?.userProvidedId
+  return { store, changes, fleet, write, nameOf, pass: (ms: number) => (time += ms) }
+}
+
+const settle = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('Fleet', () => {
+  it('of a small fleet gives the latest, oldest server first', async () => {
+    const { fleet, changes, write, nameOf, store } = await fleetOf(3)
+    expect((await fleet.list()).map(({ sourceServerId }) => sourceServerId)).toEqual(
+      [0, 1, 2].map((number) => serverNumber(number).sourceServerId),
+    )
+    await changes.publish({ kind: 'server', id: (await write(1, 'new')).sourceServerId })
+    expect(await nameOf(1)).toBe('new')
+    expect(store.listings).toBe(1)
+    await store.remove('server', { id: serverNumber(2).sourceServerId })
+    await changes.publish({ kind: 'server', id: serverNumber(2).sourceServerId })
+    expect(await fleet.list()).toHaveLength(2)
+  })
+
+  it('of a large fleet gives what it holds at once, and reads behind the caller', async () => {
+    const { fleet, write, nameOf, pass, store } = await fleetOf(300)
+    await fleet.list()
+    await write(7, 'unheard of')
+    pass(10_000)
+    expect(await nameOf(7)).toBeUndefined()
+    await settle()
+    expect(await nameOf(7)).toBe('unheard of')
+    expect(store.listings).toBe(2)
+  })
+
+  it('lets nobody have what is older than a minute', async () => {
+    const { fleet, write, nameOf, pass } = await fleetOf(300)
+    await fleet.list()
+    await write(7, 'unheard of')
+    pass(60_001)
+    expect(await nameOf(7)).toBe('unheard of')
+  })
+
+  it('does not read again what was written here, and hears of what others write afterwards', async () => {
+    const { fleet, changes, write, nameOf, store } = await fleetOf(300)
+    await fleet.list()
+    const reads = store.reads
+    for (let number = 0; number < 250; number++) {
+      const own = await write(number, 'own')
+      fleet.note(own)
+      await changes.publish({ kind: 'server', id: own.sourceServerId })
+    }
+    expect(await nameOf(7)).toBe('own')
+    expect([store.reads - reads, store.listings]).toEqual([0, 1])
+    await changes.publish({ kind: 'server', id: (await write(7, 'theirs')).sourceServerId })
+    await fleet.list()
+    await settle()
+    expect(await nameOf(7)).toBe('theirs')
+  })
+
+  it('never puts an older write over a newer one, nor a listing over a write made meanwhile', async () => {
+    const { fleet, write, nameOf, pass, changes } = await fleetOf(2)
+    await fleet.list()
+    const older = await write(0, 'older')
+    await changes.publish({ kind: 'server', id: (await write(0, 'newer')).sourceServerId })
+    await fleet.list()
+    fleet.note(older)
+    expect(await nameOf(0)).toBe('newer')
+    pass(1000)
+    const listing = fleet.list()
+    fleet.note(await write(1, 'meanwhile'))
+    await listing
+    expect(await nameOf(1)).toBe('meanwhile')
+  })
+
+  it('keeps what it must read when the store is away', async () => {
+    const { fleet, changes, write, nameOf, store } = await fleetOf(3)
+    await fleet.list()
+    await changes.publish({ kind: 'server', id: (await write(1, 'new')).sourceServerId })
+    store.isAway = true
+    await expect(fleet.list()).rejects.toThrow('The store is away')
+    store.isAway = false
+    expect(await nameOf(1)).toBe('new')
+  })
+})
