@@ -7,34 +7,56 @@
 export interface Grant {
   /** Undefined when nothing is in the way. Never rejects. */
   ready: Promise<unknown> | undefined
-  /** Lets those behind go on. Call it once, whatever happened. */
+  /** Lets those behind go on. Call it once, whatever happened, also before `ready`. */
   release(): void
 }
 
 interface Holder {
   first: number
   end: number
-  done: Promise<void>
+  /** It and everything before it on its blocks have been released. */
+  done: Promise<unknown>
+}
+
+/** Blocks `first` to `end - 1`. */
+interface Range {
+  first: number
+  end: number
+}
+
+/** The parts of `ranges` that `holder` does not cover; the same array when it covers nothing of them. */
+function without(ranges: Range[], { first, end }: Range): Range[] {
+  if (!ranges.some((range) => range.first < end && first < range.end)) return ranges
+  return ranges.flatMap((range) =>
+    [
+      { first: range.first, end: Math.min(range.end, first) },
+      { first: Math.max(range.first, end), end: range.end },
+    ].filter((rest) => rest.first < rest.end),
+  )
 }
 
 /** Keeps the blocks and the index entries of one volume in step, however many connections write to it. */
 export class RangeLock {
-  readonly #holders = new Set<Holder>()
+  /** In the order of the calls. */
+  readonly #holders = new Map<number, Holder>()
+  #next = 0
 
   /** Takes a place for blocks `first` to `first + count - 1`. The order is that of the calls, so no two can wait for each other. */
   acquire(first: number, count: number): Grant {
     const end = first + count
-    const before: Promise<void>[] = []
-    for (const holder of this.#holders) {
-      if (holder.first < end && first < holder.end) before.push(holder.done)
-    }
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const holder: Holder = { first, end, done: promise }
-    this.#holders.add(holder)
+    const before = this.#blockersOf({ first, end })
+    const { promise: released, resolve } = Promise.withResolvers<void>()
+    const ready = before.length === 0 ? undefined : Promise.all(before)
+    const done = ready === undefined ? released : Promise.all([ready, released])
+    const place = this.#next++
+    this.#holders.set(place, { first, end, done })
+    const leave = (): void => void this.#holders.delete(place)
+    if (ready !== undefined) void done.then(leave)
     return {
-      ready: before.length === 0 ? undefined : Promise.all(before),
+      ready,
       release: () => {
-        this.#holders.delete(holder)
+        // Released before its turn, it still stands for those that it waits for.
+        if (ready === undefined) leave()
         resolve()
       },
     }
@@ -42,6 +64,24 @@ export class RangeLock {
 
   /** Resolves when all that hold a place now have released it. */
   async drained(): Promise<void> {
-    await Promise.all([...this.#holders].map((holder) => holder.done))
+    await Promise.all([...this.#holders.values()].map((holder) => holder.done))
+  }
+
+  /**
+   * What must be over before `own` may begin. For each block only its latest holder counts, as that one is over after all before it: many
+   * operations on one block would else each wait for all others, which takes memory by their square.
+   */
+  #blockersOf(own: Range): Promise<unknown>[] {
+    if (this.#holders.size === 0) return []
+    const before: Promise<unknown>[] = []
+    let uncovered: Range[] = [own]
+    for (const holder of [...this.#holders.values()].toReversed()) {
+      const rest = without(uncovered, holder)
+      if (rest === uncovered) continue
+      before.push(holder.done)
+      uncovered = rest
+      if (uncovered.length === 0) break
+    }
+    return before
   }
 }

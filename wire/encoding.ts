@@ -10,7 +10,23 @@ import { WireError } from './wire_error.ts'
 
 const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
-const zstdOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+
+/**
+ * Largest window that a zstd payload may ask for, as a power of two: 2 MiB, more than any extent needs. Without a bound a frame of a few bytes makes
+ * the decoder take 128 MiB.
+ */
+export const maxZstdWindowLog = 21
+
+const zstdParams = { [constants.ZSTD_c_compressionLevel]: 1 }
+const unzstdParams = { [constants.ZSTD_d_windowLogMax]: maxZstdWindowLog }
+
+/**
+ * Room for the whole output: in pieces of the default 16 KiB each extent would go to the thread pool and back dozens of times. A little more than the
+ * output needs, or another piece would be made ready for nothing.
+ */
+function onePiece(rawBytes: number): number {
+  return rawBytes + constants.Z_MIN_CHUNK
+}
 
 /** `bytes` as they go on the wire: zstd level 1 where that makes them smaller, else as they are. */
 export async function encodePayload(
@@ -18,13 +34,14 @@ export async function encodePayload(
   wanted: Encoding,
 ): Promise<{ encoding: Encoding; payload: Uint8Array }> {
   if (wanted === encodings.RAW) return { encoding: encodings.RAW, payload: bytes }
-  const payload = await compress(bytes, zstdOptions)
+  const payload = await compress(bytes, { params: zstdParams, chunkSize: onePiece(bytes.length) })
   if (payload.length >= bytes.length) return { encoding: encodings.RAW, payload: bytes }
   return { encoding: encodings.ZSTD, payload }
 }
 
 /**
- * The raw bytes behind `payload`: the same view when it is not encoded. Never takes more than `rawBytes` of memory for them.
+ * The raw bytes behind `payload`: the same view when it is not encoded. Never takes more than `rawBytes` of memory for them, beside the
+ * window of zstd, which {@link maxZstdWindowLog} bounds.
  * @throws WireError BAD_FRAME when they are not exactly `rawBytes`, or are no zstd.
  */
 export async function decodePayload(
@@ -35,7 +52,11 @@ export async function decodePayload(
   if (encoding === encodings.RAW) return payload
   let raw: Uint8Array
   try {
-    raw = await decompress(payload, { maxOutputLength: rawBytes })
+    raw = await decompress(payload, {
+      params: unzstdParams,
+      maxOutputLength: rawBytes,
+      chunkSize: onePiece(rawBytes),
+    })
   } catch (cause) {
     throw new WireError('BAD_FRAME', 'Cannot decompress the payload of a BLOCKS frame', { cause })
   }
