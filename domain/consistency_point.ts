@@ -105,3 +105,15 @@ export function failConsistencyPoint(
     detail: { consistencyPointId },
   })
 }
+
+/** `server` with an open point FAILED for `reason`, held or not: what would have been taken of it is of no moment. Unchanged without one. */
+export function dropConsistencyPoint(server: SourceServer, reason: string, at: string): SourceServer {
+  const request = server.consistencyRequest
+  if (request === undefined || (request.state !== 'REQUESTED' && request.state !== 'REACHED')) return server
+  return withEvent(withRequest(server, { ...request, state: 'FAILED', failure: reason }), at, {
+    type: 'CONSISTENCY_POINT',
+    level: 'WARNING',
+    message: `Consistency point ${request.consistencyPointId} is given up: ${reason}`,
+    detail: { consistencyPointId: request.consistencyPointId },
+  })
+}

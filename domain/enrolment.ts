@@ -34,6 +34,10 @@ export interface ReplicationServer {
   certificateNotAfter?: string
   lastSeenAt?: string
   version?: string
+  /** When it was last started again; it is given time from then on. */
+  raisedAt?: string
+  /** What its source servers were told of its trouble since all was well last, so that each thing is told once. */
+  troubles?: string[]
 }
 
 /** A person who signs in. */

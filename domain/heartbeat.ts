@@ -13,6 +13,7 @@ import { withInitiation } from './first_contact.ts'
 import { inventoryProblem } from './inventory.ts'
 import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
+import { hasStagingArea } from './staging.ts'
 
 /** A report without news is written down this often at most. */
 export const quietWriteIntervalMs = 10_000
@@ -111,6 +112,8 @@ function withReportedState(server: SourceServer, report: HeartbeatReport, at: st
   const from = server.replication.state
   const event = eventOf[report.state]
   if (event === undefined || inventoryProblem(server) !== undefined) return server
+  // What it still says of a staging area that is lost is of the past.
+  if (flowing.includes(report.state) && !hasStagingArea(server)) return server
   // The workers say that a snapshot is being made; the agent goes on reporting what it does meanwhile.
   const request = server.consistencyRequest?.state
   if (
@@ -149,7 +152,7 @@ function withReportedError(server: SourceServer, report: HeartbeatReport, at: st
       detail: { error: error.error },
     })
   }
-  if (known === undefined || !flowing.includes(report.state)) return server
+  if (known === undefined || !flowing.includes(report.state) || !hasStagingArea(server)) return server
   const { error: _over, ...replication } = server.replication
   return withEvent({ ...server, replication }, at, {
     type: 'REPLICATION_CHANGED',

@@ -8,3 +8,6 @@ export const agentSilenceMs = 60_000
 
 /** A replication server silent for this long is looked at. */
 export const replicationServerSilenceMs = 15_000
+
+/** A replication server that runs and is silent for this long does not come back by itself. */
+export const replicationServerLostMs = 120_000

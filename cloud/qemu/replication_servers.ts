@@ -21,6 +21,7 @@ import {
 import { metadataNames } from './layout.ts'
 import { withLock } from './lock.ts'
 import { replicationServerSchema, type ReplicationServerMetadata } from './metadata.ts'
+import { lastWordsOf } from './last_words.ts'
 import { probePort } from './ports.ts'
 import { processState, startDetached, stopProcess } from './processes.ts'
 
@@ -148,8 +149,7 @@ async function view(context: QemuContext, id: ReplicationServerId): Promise<Clou
   const { pid, stopReason } = await processState(folder)
   const place = { replicationServerId: id, address: context.config.publicHost, port: spec.port }
   if (pid !== undefined) return { ...place, state: 'RUNNING' }
-  const lastWords = (await readTail(path.join(folder, 'log'), logTailBytes)).trim()
-  const stateReason = stopReason ?? (lastWords === '' ? 'It ended without a word' : lastWords)
+  const stateReason = stopReason ?? lastWordsOf(await readTail(path.join(folder, 'log'), logTailBytes))
   return { ...place, state: 'STOPPED', stateReason }
 }
 

@@ -6,7 +6,7 @@ import type { ConsistencyPointId } from '../../domain/ids.ts'
 import type { ConsistencyRequest, SourceServer } from '../../domain/source_server.ts'
 import type { Task } from '../../domain/task.ts'
 import type { Step, StepContext, StepResult, UndoContext } from '../step.ts'
-import { expireConsistencyPoint } from '../../domain/consistency_point.ts'
+import { dropConsistencyPoint, expireConsistencyPoint } from '../../domain/consistency_point.ts'
 import { PermanentError } from '../../domain/errors.ts'
 import { advanceDataReplication } from '../../domain/replication.ts'
 import { withEvent, withReplication } from '../../domain/source_server.ts'
@@ -86,15 +86,11 @@ async function run(context: StepContext): Promise<StepResult> {
 
 /** Lets the replicator go on at once, instead of holding writes back until the point expires. */
 async function undo({ bench, task, server }: UndoContext): Promise<void> {
-  await changeServer(bench, server.sourceServerId, (current) => {
-    const request = current.consistencyRequest
-    const isOpen = request?.state === 'REQUESTED' || request?.state === 'REACHED'
-    if (request === undefined || !isOpen || attemptOf(task, request) === 0) return undefined
-    return {
-      ...current,
-      consistencyRequest: { ...request, state: 'FAILED', failure: 'the launch was given up' },
-    }
-  })
+  await changeServer(bench, server.sourceServerId, (current) =>
+    attemptOf(task, current.consistencyRequest) === 0
+      ? undefined
+      : dropConsistencyPoint(current, 'the launch was given up', now(bench)),
+  )
 }
 
 /** `request-consistency-point`. */

@@ -8,9 +8,11 @@ import type { ConsistencyRequest, SourceServer } from '../../domain/source_serve
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { expireConsistencyPoint } from '../../domain/consistency_point.ts'
 import { PermanentError } from '../../domain/errors.ts'
+import { lostVolumeInWords } from '../../domain/staging.ts'
 import { changeServer, now } from '../bench.ts'
 import { taskTag } from '../step.ts'
 import { sweepTask } from '../sweep.ts'
+import { findLostVolumes } from '../volume_watch.ts'
 
 /** How long the point is held while its snapshots are made. A cloud that copies needs it: a terabyte at 200 MB/s takes an hour and a half. */
 const lifetimeMs = { instant: 600_000, copied: 7_200_000 } as const
@@ -27,8 +29,19 @@ function heldRequest(server: SourceServer, id: ConsistencyPointId): ConsistencyR
   return request?.consistencyPointId === id && request.state === 'REACHED' ? request : undefined
 }
 
+/** @throws PermanentError naming the disk whose copy is lost. The volume watch replaces it once this launch is taken back. */
+async function requireVolumes({ bench, server }: StepContext): Promise<void> {
+  const [lost] = await findLostVolumes(bench, server)
+  const disk = server.disks.find(({ volumeId }) => volumeId === lost?.volumeId)
+  if (lost === undefined || disk === undefined) return
+  throw new PermanentError(
+    `${lostVolumeInWords(disk, lost)}. Rehost copies the disk again; launch again when that is done`,
+  )
+}
+
 async function takeAll(context: StepContext, id: ConsistencyPointId): Promise<SnapshotOfDisk[]> {
   const { bench, server, task } = context
+  await requireVolumes(context)
   const snapshots: SnapshotOfDisk[] = []
   for (const { diskIndex, volumeId, isBootDisk, deviceName } of server.disks) {
     if (volumeId === undefined)

@@ -80,8 +80,8 @@ async function ensureRecord(bench: Bench, id: ReplicationServerId): Promise<void
   }
 }
 
-/** Starts it, or finds it running. Each try brings a token of its own, since only its hash is kept. */
-async function launchNew({ bench }: StepContext, id: ReplicationServerId): Promise<void> {
+/** Starts it, or finds it running; one that has vanished is made anew. Each try brings a token of its own, since only its hash is kept. */
+export async function raiseReplicationServer(bench: Bench, id: ReplicationServerId): Promise<void> {
   const { token, record } = await newInstallationToken(
     {
       purpose: 'REPLICATOR',
@@ -145,8 +145,9 @@ async function launch(context: StepContext): Promise<StepResult> {
   if (found !== undefined && found !== own && (await claim(context, found)))
     return { done: { replicationServerId: found } }
   await ensureRecord(bench, own)
-  await claim(context, own)
-  await launchNew(context, own)
+  // An earlier try may have left it unused for so long that it is being removed; the next try makes another record.
+  if (!(await claim(context, own))) throw new Error(`Replication server ${own} is being removed`)
+  await raiseReplicationServer(bench, own)
   return { done: { replicationServerId: own } }
 }
 

@@ -8,9 +8,11 @@ import type { Step, StepContext, StepResult, UndoContext } from '../step.ts'
 import { PermanentError } from '../../domain/errors.ts'
 import { advanceDataReplication } from '../../domain/replication.ts'
 import { withReplication } from '../../domain/source_server.ts'
+import { dropLostVolumes } from '../../domain/staging.ts'
 import { changeServer, now } from '../bench.ts'
 import { taskTag } from '../step.ts'
-import { sweep } from '../sweep.ts'
+import { sweep, sweepTask } from '../sweep.ts'
+import { findLostVolumes } from '../volume_watch.ts'
 import { withStep } from './initiation.ts'
 import { chosenReplicationServer } from './replication_server.ts'
 
@@ -19,11 +21,23 @@ interface VolumeOfDisk {
   volumeId: VolumeId
 }
 
-async function create(context: StepContext): Promise<StepResult> {
-  const { bench, server, task } = context
-  await changeServer(bench, server.sourceServerId, (current) =>
-    withStep(current, 'CREATE_STAGING_DISKS', 'IN_PROGRESS'),
+/** Volumes that no disk names any more, as they were lost, go before new ones are made: they may take the room that those need. */
+async function removeForgotten({ bench, server, task }: StepContext): Promise<void> {
+  const named = new Set<string | undefined>(server.disks.map(({ volumeId }) => volumeId))
+  await sweep(
+    bench.cloud,
+    server.sourceServerId,
+    ({ kind, id, tags }) => kind === 'volume' && !named.has(id) && tags[taskTag] !== task.taskId,
   )
+}
+
+async function create(context: StepContext): Promise<StepResult> {
+  const { bench, task } = context
+  const lost = await findLostVolumes(bench, context.server)
+  const server = await changeServer(bench, context.server.sourceServerId, (current) =>
+    withStep(dropLostVolumes(current, lost, now(bench)), 'CREATE_STAGING_DISKS', 'IN_PROGRESS'),
+  )
+  await removeForgotten({ ...context, server })
   const volumes: VolumeOfDisk[] = []
   for (const disk of server.disks) {
     const { maxVolumeBytes } = bench.cloud.capabilities
@@ -52,10 +66,8 @@ async function create(context: StepContext): Promise<StepResult> {
 export const createVolumes: Step = {
   name: 'create-volumes',
   run: create,
-  // Without a staging area none of the server's volumes is of use, whichever task made it.
-  undo: async ({ bench, server }) => {
-    await sweep(bench.cloud, server.sourceServerId, ({ kind }) => kind === 'volume')
-  },
+  // A volume that was there before holds a copy that a later attempt goes on with.
+  undo: (context) => sweepTask(context, 'volume'),
 }
 
 async function attach(context: StepContext): Promise<StepResult> {
@@ -79,11 +91,17 @@ async function attach(context: StepContext): Promise<StepResult> {
   return { done: null }
 }
 
-/** Takes the volumes off the record before they are deleted. */
-async function undoAttach({ bench, server }: UndoContext): Promise<void> {
+/** Takes the volumes that this task made off the record before they are deleted; the others stay named, and attached nowhere. */
+async function undoAttach({ bench, server, task }: UndoContext): Promise<void> {
+  const resources = await bench.cloud.listResources(server.sourceServerId)
+  const own = new Set<string | undefined>(
+    resources.filter(({ tags }) => tags[taskTag] === task.taskId).map(({ id }) => id),
+  )
   await changeServer(bench, server.sourceServerId, (current) => ({
     ...current,
-    disks: current.disks.map(({ volumeId: _volume, devicePath: _path, ...disk }) => disk),
+    disks: current.disks.map(({ volumeId, devicePath: _path, ...disk }) =>
+      volumeId === undefined || own.has(volumeId) ? disk : { ...disk, volumeId },
+    ),
   }))
 }
 

@@ -1,8 +1,15 @@
+import { rm, truncate } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { ReplicationServerId } from '../../../domain/ids.ts'
+import type { PlannedFailure } from '../../../cloud/wrappers/failing.ts'
+import type { ConsistencyPointId, ReplicationServerId, VolumeId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
+import { failing } from '../../../cloud/wrappers/failing.ts'
+import { PermanentError } from '../../../domain/errors.ts'
+import { withStaging } from '../../../domain/staging.ts'
 import { mutate } from '../../../store/mutate.ts'
 import { removeIfUnused } from '../../../workers/cleanup/replication_servers.ts'
+import { steps } from '../../../workers/steps.ts'
+import { watchVolumes } from '../../../workers/volume_watch.ts'
 import { WorkerWorld } from '../../fixtures/worker_world.ts'
 
 let world: WorkerWorld
@@ -66,6 +73,108 @@ describe('a replication server', () => {
     expect(await stateOf(id)).toBe('READY')
   })
 
+  it('that has vanished is made anew under its name, and its servers are told once what and once that it is over', async () => {
+    const id = await replicationServerId()
+    const before = await world.server()
+    world.areReplicationServersSilent = true
+    world.memoryCloud.loseReplicationServer(id)
+    await world.reconcileAfter(20_000)
+    await world.reconcileAfter(3000)
+    expect(await stateOf(id)).toBe('LOST')
+    expect((await world.cloud.describeReplicationServer(id))?.state).toBe('RUNNING')
+    const tokens = (await world.store.list('token')).items.map(({ value }) => value.replicationServerId)
+    expect(tokens).toEqual([id])
+    world.areReplicationServersSilent = false
+    await world.reconcileAfter(1000)
+    await world.reconcileAfter(1000)
+    expect(await stateOf(id)).toBe('READY')
+    expect((await world.store.list('token')).items).toEqual([])
+    const told = (await events()).filter((message) => message.includes(id))
+    expect(told).toEqual([
+      `Replication server ${id} has vanished from the memory cloud and is made anew; its volumes are attached to it again`,
+      `Replication server ${id} reports again`,
+    ])
+    expect((await world.server()).disks).toEqual(before.disks)
+  })
+
+  it('that has vanished while it held writes back lets no snapshot be taken of that moment', async () => {
+    const id = await replicationServerId()
+    const at = world.bench.clock().toISOString()
+    await mutate(world.store, 'server', { id: world.serverId }, (server) => ({
+      ...server,
+      consistencyRequest: {
+        consistencyPointId: 'cp-00000000000000001' as ConsistencyPointId,
+        state: 'REACHED',
+        requestedAt: at,
+        expiresAt: new Date(Date.parse(at) + 600_000).toISOString(),
+      },
+    }))
+    world.areReplicationServersSilent = true
+    world.memoryCloud.loseReplicationServer(id)
+    await world.reconcileAfter(20_000)
+    expect((await world.server()).consistencyRequest).toMatchObject({
+      state: 'FAILED',
+      failure: `replication server ${id} was lost`,
+    })
+  })
+
+  it('whose certificate is past is made anew, because it cannot renew it any more', async () => {
+    const id = await replicationServerId()
+    const certificateNotAfter = world.bench.clock().toISOString()
+    await mutate(world.store, 'replicationServer', { id }, (own) => ({ ...own, certificateNotAfter }))
+    world.areReplicationServersSilent = true
+    await world.reconcileAfter(20_000)
+    expect((await world.store.list('token')).items).toHaveLength(1)
+    await world.reconcileAfter(1000)
+    expect((await events()).at(-1)).toContain(`was valid until ${certificateNotAfter}`)
+    expect((await world.cloud.describeReplicationServer(id))?.state).toBe('RUNNING')
+  })
+
+  it('that cannot be started again is told once for each reason, and tried until it can', async () => {
+    const id = await replicationServerId()
+    world.areReplicationServersSilent = true
+    world.memoryCloud.crashReplicationServer(id)
+    const plan: PlannedFailure[] = ['port 1500 is taken', 'port 1500 is taken', 'no memory'].map(
+      (reason) => ({
+        operation: 'restartReplicationServer',
+        when: 'before',
+        error: new Error(`Cannot start replication server ${id}: ${reason}`),
+      }),
+    )
+    world.bench.cloud = failing(world.cloud, plan)
+    for (let round = 0; round < 4; round++) await world.reconcileAfter(20_000)
+    expect((await world.cloud.describeReplicationServer(id))?.state).toBe('RUNNING')
+    const told = (await events()).filter((message) => message.includes('Rehost tries again'))
+    expect(told).toHaveLength(2)
+    expect(told[0]).toMatch(/^Cannot start replication server i-\w+: port 1500 is taken. Rehost tries again$/)
+  })
+
+  it('that runs and is silent for long is told of, and left as it is', async () => {
+    const id = await replicationServerId()
+    world.areReplicationServersSilent = true
+    await world.reconcileAfter(60_000)
+    expect(await stateOf(id)).toBe('READY')
+    await world.reconcileAfter(60_000)
+    await world.reconcileAfter(60_000)
+    expect(await stateOf(id)).toBe('LOST')
+    expect(
+      (await events()).filter((message) => message.includes('runs and has not reported since')),
+    ).toHaveLength(1)
+  })
+
+  it('that nobody uses and that is not there leaves no record', async () => {
+    const id = 'i-00000000000000008' as ReplicationServerId
+    const createdAt = world.bench.clock().toISOString()
+    await world.store.create(
+      'replicationServer',
+      { id },
+      { replicationServerId: id, createdAt, state: 'LAUNCHING' },
+    )
+    world.areReplicationServersSilent = true
+    await world.reconcileAfter(20_000)
+    expect(await stateOf(id)).toBeUndefined()
+  })
+
   it('that was being removed when its worker died is removed to the end', async () => {
     const id = 'i-00000000000000009' as ReplicationServerId
     await world.cloud.createReplicationServer({
@@ -121,6 +230,104 @@ describe('a replication server', () => {
     world.bench.store = store
     expect(await stateOf(id)).toBe('LAUNCHING')
     expect((await world.cloud.describeReplicationServer(id))?.state).toBe('RUNNING')
+  })
+})
+
+describe('a volume', () => {
+  async function device(): Promise<{ volumeId: string; devicePath: string }> {
+    const [disk] = (await world.server()).disks
+    return { volumeId: String(disk?.volumeId), devicePath: String(disk?.devicePath) }
+  }
+
+  it.each([
+    ['removed', (file: string) => rm(file), /is damaged, its file \S+ is missing/],
+    [
+      'cut',
+      (file: string) => truncate(file, 512),
+      /is damaged, its file \S+ has 512 bytes instead of 1048576/,
+    ],
+  ])('that was %s is replaced, the disk is copied again, and that is said', async (_how, hurt, found) => {
+    const before = await device()
+    await hurt(before.devicePath)
+    await watchVolumes(world.bench)
+    const server = await world.server()
+    expect(server.replication.state).toBe('STALLED')
+    expect(server.replication.error).toMatchObject({ error: 'FAILED_TO_ATTACH_STAGING_DISKS' })
+    expect(server.replication.error?.rawError).toMatch(found)
+    expect(server.replication.error?.whatToDo).toMatch(/makes a new volume and copies the disk again/)
+    expect(server.replication.lastConsistentAt).toBeUndefined()
+    expect(server.activeTask?.kind).toBe('STAGING')
+    await world.work()
+    const after = await device()
+    expect(after.volumeId).not.toBe(before.volumeId)
+    const healed = await world.server()
+    expect(healed.replication).toMatchObject({
+      state: 'INITIATING',
+      replicationServerId: await replicationServerId(),
+    })
+    expect(healed.replication.error).toBeUndefined()
+    expect(healed.lifecycle.state).toBe('READY_FOR_TEST')
+    expect(await world.resources()).toMatchObject({ volume: 1, replicationServer: 1 })
+    await world.reconcileAfter(0)
+    expect(
+      (await events()).filter((message) => message.startsWith('The copy of disk /dev/vda is lost')),
+    ).toHaveLength(1)
+    await watchVolumes(world.bench)
+    expect((await world.server()).activeTask).toBeUndefined()
+  })
+
+  it('that the cloud no longer knows is replaced together with a replication server that has vanished', async () => {
+    const before = await device()
+    const id = await replicationServerId()
+    world.areReplicationServersSilent = true
+    await world.cloud.deleteVolume(before.volumeId as VolumeId)
+    world.memoryCloud.loseReplicationServer(id)
+    await watchVolumes(world.bench)
+    world.areReplicationServersSilent = false
+    await world.work()
+    expect((await device()).volumeId).not.toBe(before.volumeId)
+    expect(await world.resources()).toMatchObject({ volume: 1, replicationServer: 1 })
+    await world.reconcileAfter(20_000)
+    expect((await world.store.list('replicationServer')).items).toHaveLength(1)
+  })
+
+  it('that is lost when a launch needs it fails the launch with what happens, and is replaced after it', async () => {
+    const before = await device()
+    await rm(before.devicePath)
+    const asked = await world.act('START_TEST')
+    await watchVolumes(world.bench)
+    expect((await world.server()).activeTask?.kind).toBe('LAUNCH')
+    await world.work()
+    const job = (await world.store.get('job', { id: String(asked.activeTask?.jobId) }))?.value
+    expect(job?.participatingServers[0]?.failure).toMatch(
+      /^The copy of disk \/dev\/vda is lost: volume vol-\w+ is damaged, its file \S+ is missing. Rehost copies the disk again; launch again when that is done$/,
+    )
+    expect((await world.server()).lifecycle.state).toBe('READY_FOR_TEST')
+    expect((await world.server()).consistencyRequest?.state).not.toBe('REACHED')
+    await watchVolumes(world.bench)
+    await world.work()
+    expect((await device()).volumeId).not.toBe(before.volumeId)
+  })
+
+  it('that is kept stays when its staging area cannot be raised again', async () => {
+    const before = await device()
+    await mutate(world.store, 'server', { id: world.serverId }, (server) =>
+      withStaging(server, world.bench.clock().toISOString()),
+    )
+    world.steps = {
+      ...steps,
+      'pair-with-agent': {
+        ...steps['pair-with-agent'],
+        run: () => Promise.reject(new PermanentError('Not now')),
+      },
+    }
+    await world.work()
+    expect((await world.server()).disks[0]).toMatchObject({ volumeId: before.volumeId })
+    expect((await world.server()).disks[0]?.devicePath).toBeUndefined()
+    world.steps = steps
+    await world.reconcileAfter(61_000)
+    await world.work()
+    expect(await device()).toEqual(before)
   })
 })
 
