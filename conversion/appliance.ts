@@ -6,14 +6,16 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorMessage, PermanentError } from '../domain/errors.ts'
 import { ApplianceError, Guestfish } from './guestfish.ts'
+import { nameOfDisk } from './linux/devices.ts'
+import { shortStart } from './short_start.ts'
 import type { DiskToConvert } from './types.ts'
 
 /** How an appliance is run. */
 export interface ApplianceSettings {
   /** A folder of our own for the appliance's cache and for files on their way. */
   workDir: string
-  /** No hardware virtualization: do not even try. */
-  forceTcg: boolean
+  /** What runs it: `kvm` only where that has been seen to work. */
+  accelerator: 'kvm' | 'tcg'
   environment: Record<string, string | undefined>
 }
 
@@ -37,7 +39,7 @@ export class Appliance {
   }
 
   /**
-   * Starts one with the disks in the order given; with TCG where KVM is there and fails.
+   * Starts one with the disks in the order given. Where it fails, it is tried once more as libguestfs itself would, and without KVM.
    * @throws PermanentError when guestfish is not installed; ApplianceError when the appliance does not start; the signal's reason.
    */
   static async start(
@@ -46,30 +48,35 @@ export class Appliance {
     signal: AbortSignal,
     log: (line: string) => void,
   ): Promise<Appliance> {
-    if (settings.forceTcg) return await Appliance.#launch(disks, settings, signal)
     try {
-      return await Appliance.#launch(disks, settings, signal)
+      return await Appliance.#launch(disks, settings, { isShort: true }, signal)
     } catch (error) {
       if (signal.aborted || error instanceof PermanentError) throw error
-      // A device file for KVM says little: in a nested machine it may open and still be unable to run anything.
-      log(`The appliance did not start with KVM, trying without: ${errorMessage(error)}`)
-      return await Appliance.#launch(disks, { ...settings, forceTcg: true }, signal)
+      log(`The appliance did not start, trying the long and safe way: ${errorMessage(error)}`)
+      return await Appliance.#launch(disks, { ...settings, accelerator: 'tcg' }, { isShort: false }, signal)
     }
   }
 
   static async #launch(
     disks: readonly DiskToConvert[],
     settings: ApplianceSettings,
+    start: { isShort: boolean },
     signal: AbortSignal,
   ): Promise<Appliance> {
-    await mkdir(join(settings.workDir, 'cache'), { recursive: true, mode: 0o700 })
+    const cacheDir = join(settings.workDir, 'cache')
+    await mkdir(cacheDir, { recursive: true, mode: 0o700 })
     const folder = await mkdtemp(join(settings.workDir, 'appliance-'))
-    const guestfish = new Guestfish(environmentOf(settings, folder), signal)
+    const guestfish = new Guestfish(environmentOf(settings, start, folder), signal)
     const appliance = new Appliance(guestfish, folder)
     try {
+      const usual = (await appliance.run('get-path')).trimEnd()
+      const own = start.isShort ? await shortStart(usual, cacheDir) : undefined
+      if (own !== undefined) await appliance.run('set-path', hostPath(own))
+      await appliance.run('set-cachedir', hostPath(own ?? cacheDir))
       for (const { path, format } of disks)
         await appliance.run('add-drive', hostPath(path), `format:${format}`)
       await guestfish.launch(launchTimeoutMs)
+      await appliance.#checkDisks(disks)
       return appliance
     } catch (error) {
       await appliance.stop()
@@ -77,6 +84,16 @@ export class Appliance {
         ? new ApplianceError(`Cannot open the disks: ${error.message}`, { cause: error })
         : error
     }
+  }
+
+  /** Everything depends on which disk is which. */
+  async #checkDisks(disks: readonly DiskToConvert[]): Promise<void> {
+    const devices = await this.lines('list-devices')
+    const expected = disks.map((_disk, index) => nameOfDisk(index))
+    if (devices.join() !== expected.join())
+      throw new ApplianceError(
+        `The appliance calls the disks ${devices.join(', ')}, not ${expected.join(', ')}`,
+      )
   }
 
   /** Runs one command and answers with its text. @throws ApplianceError with libguestfs's words. */
@@ -111,7 +128,8 @@ export class Appliance {
 
   /** The file as text; undefined when there is no regular file. @throws ApplianceError when it is larger than a configuration file can be. */
   async text(path: string): Promise<string | undefined> {
-    if (!(await this.isFile(path))) return undefined
+    // The first question is answered much faster than the second, and mostly with no.
+    if (!(await this.asks('exists', path)) || !(await this.isFile(path))) return undefined
     const size = Number(await this.run('filesize', path))
     if (size > maxTextBytes)
       throw new ApplianceError(`${path} has ${size} bytes: too many for a configuration file`)
@@ -171,15 +189,19 @@ function hostPath(path: string): string {
   return Buffer.from(path, 'utf8').toString('latin1')
 }
 
-function environmentOf(settings: ApplianceSettings, folder: string): Record<string, string | undefined> {
+function environmentOf(
+  settings: ApplianceSettings,
+  start: { isShort: boolean },
+  folder: string,
+): Record<string, string | undefined> {
+  // Emulated processors have no side channels to guard, and the guards cost a third of the time; reading ACPI's tables costs two seconds.
+  const parameters = start.isShort ? 'mitigations=off acpi=off' : 'mitigations=off'
   return {
     ...settings.environment,
     LIBGUESTFS_BACKEND: 'direct',
-    // Emulated processors have no side channels to guard, and the guards cost a third of the time.
-    ...(settings.forceTcg
-      ? { LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg', LIBGUESTFS_APPEND: 'mitigations=off' }
+    ...(settings.accelerator === 'tcg'
+      ? { LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg', LIBGUESTFS_APPEND: parameters }
       : {}),
-    LIBGUESTFS_CACHEDIR: join(settings.workDir, 'cache'),
     LIBGUESTFS_TMPDIR: folder,
     TMPDIR: folder,
     LC_ALL: 'C.UTF-8',

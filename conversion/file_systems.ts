@@ -29,6 +29,8 @@ const neededFolders = ['/boot', '/boot/efi', '/efi', '/usr', '/var', '/var/lib',
 
 /** What was found on the disks. */
 export interface FoundFileSystems {
+  /** The appliance's names of all partitions. */
+  partitions: string[]
   fileSystems: FileSystem[]
   usesLvm: boolean
 }
@@ -37,15 +39,21 @@ export interface FoundFileSystems {
 export async function findFileSystems(appliance: Appliance): Promise<FoundFileSystems> {
   const partitions = await appliance.lines('list-partitions')
   const disks = await appliance.lines('list-devices')
-  const volumes = await appliance.lines('lvs')
-  const arrays = await appliance.lines('list-md-devices')
-  const bareDisks = disks.filter((disk) => !partitions.some((partition) => partition.startsWith(disk)))
+  const bareDisks = disks.filter((disk) => !partitions.some((name) => name.replace(/\d+$/, '') === disk))
   const fileSystems: FileSystem[] = []
-  for (const device of [...partitions, ...bareDisks, ...volumes, ...arrays]) {
-    const found = await identify(appliance, device)
-    if (found !== undefined) fileSystems.push(found)
+  const identifyAll = async (devices: readonly string[]): Promise<void> => {
+    for (const device of devices) {
+      const found = await identify(appliance, device)
+      if (found !== undefined) fileSystems.push(found)
+    }
   }
-  return { fileSystems, usesLvm: volumes.length > 0 }
+  const holds = (container: string): boolean => fileSystems.some(({ type }) => type === container)
+  await identifyAll([...partitions, ...bareDisks])
+  if (holds('linux_raid_member')) await identifyAll(await appliance.lines('list-md-devices'))
+  // Asking for logical volumes takes a second even where there are none.
+  const usesLvm = holds('LVM2_member')
+  if (usesLvm) await identifyAll(await appliance.lines('lvs'))
+  return { partitions, fileSystems, usesLvm }
 }
 
 /** What blkid knows of a device; undefined when there is no signature on it. */
@@ -81,7 +89,7 @@ type Look =
  */
 export async function findRoot(
   appliance: Appliance,
-  { fileSystems }: FoundFileSystems,
+  { fileSystems }: Pick<FoundFileSystems, 'fileSystems'>,
 ): Promise<RootFileSystem> {
   const roots: RootFileSystem[] = []
   const windows: string[] = []

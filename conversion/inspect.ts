@@ -132,6 +132,7 @@ async function readEfi(appliance: Appliance): Promise<EfiPartition | undefined> 
 async function readBootCode(
   appliance: Appliance,
   disks: readonly DiskToConvert[],
+  allPartitions: readonly string[],
 ): Promise<BootLoader | undefined> {
   const bootDisk = nameOfDisk(
     Math.max(
@@ -139,7 +140,7 @@ async function readBootCode(
       disks.findIndex(({ isBootDisk }) => isBootDisk),
     ),
   )
-  const partitions = (await appliance.lines('list-partitions')).filter((name) => name.startsWith(bootDisk))
+  const partitions = allPartitions.filter((name) => name.replace(/\d+$/, '') === bootDisk)
   const sectors: Buffer[] = []
   for (const partition of partitions) sectors.push(await appliance.startOfDevice(partition, sectorBytes))
   return loaderOfBootCode(await appliance.startOfDevice(bootDisk, sectorBytes), sectors)
@@ -206,7 +207,7 @@ export async function inspect(
   }
   const files = await readFiles(appliance)
   const efi = await readEfi(appliance)
-  const bootCode = await readBootCode(appliance, disks)
+  const bootCode = await readBootCode(appliance, disks, found.partitions)
   const firmware = chooseFirmware({ bootCode, efi }, target.firmwares)
   const presentAgentPaths: string[] = []
   for (const path of agentPaths) {

@@ -26,7 +26,11 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-const settings = () => ({ workDir: join(folder, 'work'), forceTcg: true, environment: process.env })
+const settings = () => ({
+  workDir: join(folder, 'work'),
+  accelerator: 'tcg' as const,
+  environment: process.env,
+})
 
 async function emptyImage(name: string, sizeBytes = 16 * mebibyte): Promise<string> {
   const path = join(folder, name)
@@ -75,7 +79,7 @@ describe('an appliance with many disks', () => {
   const verdictOn = async (...indexes: number[]): Promise<string> => {
     const devices = indexes.map((index) => `/dev/sd${'abcdefgh'[index]}`)
     const own = found.filter(({ device }) => devices.some((disk) => device.startsWith(disk)))
-    return findRoot(appliance, { fileSystems: own, usesLvm: false }).then(
+    return findRoot(appliance, { fileSystems: own }).then(
       ({ device }) => `root on ${device}`,
       (error: unknown) => {
         expect(error).toBeInstanceOf(PermanentError)
@@ -182,7 +186,7 @@ describe('the end of an appliance', () => {
     'comes when it is aborted in the middle of a command, and leaves nothing',
     async () => {
       const abort = new AbortController()
-      const own = { ...settings(), workDir: join(folder, 'aborted') }
+      const own = settings()
       const disk = { path: await emptyImage('abort'), format: 'raw' as const, isBootDisk: true }
       const appliance = await Appliance.start([disk], own, abort.signal, console.log)
       expect(await processesNaming(own.workDir)).not.toEqual([])
@@ -200,7 +204,7 @@ describe('the end of an appliance', () => {
   it(
     'comes when the process that uses it is killed',
     async () => {
-      const workDir = join(folder, 'orphaned')
+      const { workDir } = settings()
       const holder = join(import.meta.dirname, '../fixtures/appliance_holder.ts')
       const child = spawn(process.execPath, [holder, await emptyImage('orphan'), workDir], {
         stdio: ['ignore', 'pipe', 'inherit'],

@@ -46,7 +46,7 @@ async function converted(image: string): Promise<Converted> {
         },
       ],
       target: virtioTarget,
-      appliance: { workDir: join(folder, 'work'), forceTcg: true, environment: process.env },
+      appliance: { workDir: join(folder, 'work'), accelerator: 'tcg', environment: process.env },
       signal,
       log: (line) => console.log(`  ${line}`),
       now: () => performance.now(),

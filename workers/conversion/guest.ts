@@ -2,25 +2,23 @@
  * Joins the conversion room to the step: where its appliance works, and what of its report the launch needs.
  * @module
  */
-import { access, constants } from 'node:fs/promises'
 import { convert } from '../../conversion/convert.ts'
 import type { Convert } from './seam.ts'
 
-/** Whether hardware virtualization may be tried; libguestfs falls back by itself only where the device is missing. */
-async function hasKvm(): Promise<boolean> {
-  return access('/dev/kvm', constants.R_OK | constants.W_OK).then(
-    () => true,
-    () => false,
-  )
-}
-
-/** The conversion of real guests, working in `workDir`. */
-export function convertGuest(workDir: string, environment: Record<string, string | undefined>): Convert {
+/**
+ * The conversion of real guests, working in `workDir`. `accelerator` tells what machines of this host run with: asked anew each time,
+ * because a machine that KVM lets down changes it.
+ */
+export function convertGuest(
+  workDir: string,
+  environment: Record<string, string | undefined>,
+  accelerator: () => Promise<'kvm' | 'tcg'>,
+): Convert {
   return async ({ disks, target, signal, log }) => {
     const report = await convert({
       disks,
       target,
-      appliance: { workDir, forceTcg: !(await hasKvm()), environment },
+      appliance: { workDir, accelerator: await accelerator(), environment },
       signal,
       log,
       now: () => performance.now(),
