@@ -7,7 +7,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createWriteStream } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { finished } from 'node:stream/promises'
 import { promisify } from 'node:util'
@@ -34,10 +34,20 @@ export interface GuestSpec {
 const dataBytes = 160_000_000
 const dataFileBytes = 8_000_000
 /** Raised when something changes that the files do not show, so that cached guests are built anew. */
-const recipeVersion = 3
+const recipeVersion = 4
+const networkd = '/lib/systemd/system/systemd-networkd.service'
 const maxAgeMs = 86_400_000
 const partitionOffsetBytes = 1024 ** 2
 const sectorBytes = 512
+/**
+ * The initial RAM disk is made quickly rather than small, and once: the kernel's package makes it, and the update that
+ * initramfs-tools asks for at the end of the same installation would make it again.
+ */
+const initramfsSettings = [
+  'mkdir -p "$1/etc/initramfs-tools/conf.d"',
+  'echo COMPRESS=gzip >"$1/etc/initramfs-tools/conf.d/compress"',
+  'echo update_initramfs=no >"$1/etc/initramfs-tools/update-initramfs.conf"',
+].join(' && ')
 /** Parts of GRUB that read this disk before GRUB can load anything. */
 const grubModules = [
   'biosdisk',
@@ -101,13 +111,11 @@ async function bootstrap(spec: GuestSpec, root: string): Promise<void> {
   const sources = await packageSources()
   const args = [
     ...['--variant=apt', '--mode=root', `--include=${guestPackages.join(',')}`],
-    ...[
-      '--aptopt=Acquire::Languages "none"',
-      '--dpkgopt=force-unsafe-io',
-      '--dpkgopt=path-exclude=/usr/share/doc/*',
-    ],
-    // The archive of the initial RAM disk is made quickly rather than small.
-    '--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" && echo COMPRESS=gzip > "$1/etc/initramfs-tools/conf.d/compress"',
+    ...['--aptopt=Acquire::Languages "none"', '--dpkgopt=force-unsafe-io', '--dpkgopt=force-confold'],
+    '--dpkgopt=path-exclude=/usr/share/doc/*',
+    // One /usr from the start: the package that would merge it afterwards brings all of Perl.
+    '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
+    `--essential-hook=${initramfsSettings}`,
     ...['bookworm', root, ...sources],
   ]
   const log = createWriteStream(logFile)
@@ -148,12 +156,17 @@ async function furnish(spec: GuestSpec, root: string): Promise<void> {
     await mkdir(join(root, folder), { recursive: true })
   const wants = join(root, '/etc/systemd/system/multi-user.target.wants')
   await mkdir(wants, { recursive: true })
-  for (const unit of ['demo-status.service', 'demo-writer.service'])
-    await symlink(`../${unit}`, join(wants, unit))
+  for (const unit of [
+    '/etc/systemd/system/demo-status.service',
+    '/etc/systemd/system/demo-writer.service',
+    networkd,
+  ])
+    await symlink(unit, join(wants, basename(unit)))
   await run('chroot', [root, 'useradd', '--create-home', '--shell', '/bin/bash', 'demo'], {
     signal: spec.signal,
   })
   await run('chroot', [root, 'sh', '-c', 'echo demo:demo | chpasswd'], { signal: spec.signal })
+  await writeFile(join(root, '/etc/initramfs-tools/update-initramfs.conf'), 'update_initramfs=yes\n')
   // Every machine of its own: made at the first boot.
   await writeFile(join(root, '/etc/machine-id'), '')
   const manifest: string[] = []

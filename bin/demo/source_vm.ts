@@ -135,7 +135,7 @@ function machineArguments(spec: SourceSpec, paths: Paths): string[] {
       '-cpu',
       cpuModel(spec),
     ],
-    ['-smp', '1', '-m', String(ramMib), '-nodefaults', '-no-user-config', '-display', 'none'],
+    ['-smp', '2', '-m', String(ramMib), '-nodefaults', '-no-user-config', '-display', 'none'],
     ['-chardev', `file,id=serial,path=${paths.serialPath}`, '-serial', 'chardev:serial'],
     ['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,addr=3,romfile='],
     [
