@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { hostAccelerator } from '../cloud/qemu/host_accelerator.ts'
 import { createProvider } from '../cloud/registry.ts'
 import { errorMessage } from '../domain/errors.ts'
 import { platformRandomBytes } from '../domain/ids.ts'
@@ -23,9 +24,13 @@ import { reconcile, wakeUnfinished } from './reconciler.ts'
 import { relayById } from './relay.ts'
 import { steps } from './steps.ts'
 import { TaskRunner } from './task_runner.ts'
+import { watchVolumes } from './volume_watch.ts'
 
 /** Everything is looked at this often, whether or not a notice came. */
 const reconcileIntervalMs = 3000
+
+/** Staging volumes are looked at this often. */
+const volumeWatchIntervalMs = 10_000
 
 /** Longest wait for running steps at the end. */
 const stopTimeoutMs = 6000
@@ -61,7 +66,12 @@ const bench: Bench = {
   }),
   wakeUps,
   changes,
-  convert: convertGuest(join(config.dataDir, 'conversion'), process.env),
+  convert: convertGuest(
+    join(config.dataDir, 'conversion'),
+    process.env,
+    // The disks are converted on this host, whichever cloud they go to.
+    async () => (await hostAccelerator(config.dataDir, config.toolPath)).kind,
+  ),
   artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
   fetch,
   clock: () => new Date(),
@@ -76,6 +86,11 @@ for (const finding of await bench.cloud.preflight()) {
 const pool = new WorkerPool(redis, new TaskRunner(bench, steps, randomUUID()), log)
 await pool.ready()
 await wakeUnfinished(bench)
+const volumeWatch = startLoop(
+  volumeWatchIntervalMs,
+  () => watchVolumes(bench),
+  (error) => log.error({ err: error }, `Cannot look after volumes: ${errorMessage(error)}`),
+)
 const loop = startLoop(
   reconcileIntervalMs,
   async () => {
@@ -104,7 +119,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 /** Steps are told to stop; whatever does not in time is taken up by another worker as after a crash. */
 async function stop(): Promise<void> {
   setTimeout(() => process.exit(0), stopTimeoutMs).unref()
-  await Promise.all([loop.stop(), pool.close()])
+  await Promise.all([loop.stop(), volumeWatch.stop(), pool.close()])
   await wakeUps.close()
   redis.destroy()
   subscriber.destroy()
