@@ -23,6 +23,7 @@ import { takeInventory } from './inventory.ts'
 import { machineFiles } from './inventory/system_files.ts'
 import { readBootId } from './inventory/machine.ts'
 import { isInstalled } from './run_command.ts'
+import { cipherTrial, fasterSuite } from './sync/cipher_choice.ts'
 import { Engine } from './sync/engine.ts'
 import { chooseTracker, prepareTracing } from './tracking/choose.ts'
 import { TraceHub } from './tracking/trace_hub.ts'
@@ -188,6 +189,7 @@ async function makeEngine(
       canFreeze ? planFreeze(machineFiles, await kernelNames(deviceNames)) : undefined,
     memory: await files.openMemory((message) => log.warning(message)),
     onChange: input.onChange,
+    cipherSuite: fasterSuite(cipherTrial(() => clock.monotonicMs())),
   })
 }
 

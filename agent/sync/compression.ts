@@ -1,10 +1,13 @@
 /**
- * Decides extent by extent whether compressing is worth it.
+ * Compresses extents while that makes sending faster, and measures whether it does.
  * @module
  */
 import type { Encoding } from '../../wire/message.ts'
+import type { Clock } from '../clock.ts'
+import type { CompressionChoice, CompressionMode } from './compression_choice.ts'
 import { encodePayload } from '../../wire/encoding.ts'
 import { encodings } from '../../wire/message.ts'
+import { firstChoice, nextChoice } from './compression_choice.ts'
 
 /** Compressed bytes must be fewer than this share of the raw ones, or the far end's work is not worth it. */
 const worthwhileShare = 0.9
@@ -13,14 +16,36 @@ const worthwhileShare = 0.9
 const patience = 4
 const probeEvery = 8
 
-/** Compresses with zstd where that helps, and soon stops trying where it does not. */
+/** An observation takes at least this many bytes and this long. */
+const observedBytes = 4 * 1024 * 1024
+const observedMs = 20
+
+/** The compression of one session. */
 export class Compression {
+  readonly #clock: Clock
+  #choice: CompressionChoice = firstChoice
   #failures = 0
   #skipped = 0
+  /** Extents being dealt with; time counts while there is one. */
+  #underWay = 0
+  #sinceMs = 0
+  #elapsedMs = 0
+  #linkWaitMs = 0
+  #rawBytes = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** The mode in use. */
+  get mode(): CompressionMode {
+    return this.#choice.mode
+  }
 
   /** `bytes` as they go on the wire; the same view when they stay raw. */
   async encode(bytes: Uint8Array): Promise<{ encoding: Encoding; payload: Uint8Array }> {
     const raw = { encoding: encodings.RAW, payload: bytes }
+    if (this.#choice.mode === 'PLAIN') return raw
     if (this.#failures >= patience && this.#skipped < probeEvery) {
       this.#skipped += 1
       return raw
@@ -30,5 +55,33 @@ export class Compression {
     const isWorthwhile = encoded.payload.length < bytes.length * worthwhileShare
     this.#failures = isWorthwhile ? 0 : this.#failures + 1
     return isWorthwhile ? encoded : raw
+  }
+
+  /** Sending an extent begins: from here to {@link end} there is something to do. */
+  begin(): void {
+    if (this.#underWay === 0) this.#sinceMs = this.#clock.monotonicMs()
+    this.#underWay += 1
+  }
+
+  /** Sending an extent is over, well or not. */
+  end(): void {
+    this.#underWay -= 1
+    if (this.#underWay === 0) this.#elapsedMs += this.#clock.monotonicMs() - this.#sinceMs
+  }
+
+  /** A run of `rawBytes` was handed to the connection, after waiting `linkWaitMs` for the link or the throttle. */
+  sent(rawBytes: number, linkWaitMs: number): void {
+    this.#rawBytes += rawBytes
+    this.#linkWaitMs += linkWaitMs
+    if (this.#rawBytes < observedBytes) return
+    const now = this.#clock.monotonicMs()
+    const elapsedMs = this.#elapsedMs + (this.#underWay > 0 ? now - this.#sinceMs : 0)
+    if (elapsedMs < observedMs) return
+    const seen = { elapsedMs, linkWaitMs: this.#linkWaitMs, rawBytes: this.#rawBytes }
+    this.#choice = nextChoice(this.#choice, seen, now)
+    this.#sinceMs = now
+    this.#elapsedMs = 0
+    this.#linkWaitMs = 0
+    this.#rawBytes = 0
   }
 }

@@ -122,6 +122,11 @@ export class Connection {
     return this.#acknowledgedBlocks.get(diskIndex) ?? 0
   }
 
+  /** Whether bytes wait in this process because the link has not taken them yet. */
+  get isLinkBusy(): boolean {
+    return this.#socket.writableLength > 0
+  }
+
   /** Resolves when `bytes` more fit the window and the queue of this process. */
   room(bytes: number): Promise<void> {
     return this.#until(

@@ -13,6 +13,7 @@ import type { BlockSource } from '../disk/block_source.ts'
 import type { LineLog } from '../log.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { Tracker } from '../tracking/tracker.ts'
+import type { CipherSuite } from './cipher_choice.ts'
 import type { SentExtent } from './connection.ts'
 import type { Note } from './note_box.ts'
 import type { EngineReport } from './replication_report.ts'
@@ -68,6 +69,8 @@ export interface EngineContext {
   onChange(): void
   /** Connections to open; default 1. */
   connectionCount?: number
+  /** What to encrypt blocks with; default: the platform's first. */
+  cipherSuite?: CipherSuite
 }
 
 /** What of the gateway's wishes ends a session when it changes. */
@@ -235,10 +238,14 @@ export class Engine {
   async #connectAndWork(desired: AgentDesired, controller: AbortController): Promise<void> {
     const { replicator } = desired
     if (replicator === undefined) return
-    const { clock, sourceServerId, agentVersion, generation } = this.#context
+    const { clock, sourceServerId, agentVersion, generation, cipherSuite } = this.#context
     this.#updateState()
     const sender = await Sender.open({
-      target: { ...replicator, ...this.#context.identity() },
+      target: {
+        ...replicator,
+        ...this.#context.identity(),
+        ...(cipherSuite === undefined ? {} : { cipherSuite }),
+      },
       hello: {
         protocolVersion,
         sourceServerId,

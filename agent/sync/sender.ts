@@ -49,13 +49,14 @@ export interface ExtentToSend extends SentExtent {
 export class Sender {
   readonly #connections: Connection[]
   readonly #context: SenderContext
-  readonly #compression = new Compression()
+  readonly #compression: Compression
   #tail: Promise<void> = Promise.resolve()
   readonly #stopping = new AbortController()
 
   private constructor(connections: Connection[], context: SenderContext) {
     this.#connections = connections
     this.#context = context
+    this.#compression = new Compression(context.clock)
     for (const connection of connections) {
       // One lost connection ends the session: what is unacknowledged anywhere is sent again in the next.
       void connection.closed.then((reason) => this.destroy(reason))
@@ -128,6 +129,15 @@ export class Sender {
    * been handed to the socket and `bytes` is free again. Extents leave in the order of the calls, while hashing and compressing overlap.
    */
   async sendExtent(extent: ExtentToSend): Promise<void> {
+    this.#compression.begin()
+    try {
+      await this.#sendRuns(extent)
+    } finally {
+      this.#compression.end()
+    }
+  }
+
+  async #sendRuns(extent: ExtentToSend): Promise<void> {
     const runs = splitRuns(extent)
     const encoded = Promise.all(
       runs.map((run) => (run.isZero ? Promise.resolve(undefined) : this.#compression.encode(run.bytes))),
@@ -218,8 +228,7 @@ export class Sender {
     }
     const { encoding, payload } = encoded
     const connection = this.#connectionOf(extent)
-    await this.#context.throttle.take(payload.length, this.#stopping.signal)
-    await connection.room(run.bytes.length)
+    const linkWaitMs = await this.#waitForLink(connection, payload.length, run.bytes.length)
     const message = {
       type: 'BLOCKS' as const,
       ...extent,
@@ -233,7 +242,19 @@ export class Sender {
     this.#context.counters.sentBytes += payload.length
     this.#context.counters.firstByteAtMs ??= this.#context.clock.nowMs()
     this.#context.meter.add(run.bytes.length)
+    this.#compression.sent(run.bytes.length, linkWaitMs)
     return { isWritten: written.promise }
+  }
+
+  /** Waits until a run may go; answers for how many milliseconds the throttle or the link was what held it up. */
+  async #waitForLink(connection: Connection, payloadBytes: number, rawBytes: number): Promise<number> {
+    const { clock, throttle } = this.#context
+    const begin = clock.monotonicMs()
+    await throttle.take(payloadBytes, this.#stopping.signal)
+    const throttledMs = clock.monotonicMs() - begin
+    await connection.room(rawBytes)
+    // With nothing left to write it was the far end that was waited for, which compressing does not speed up.
+    return connection.isLinkBusy ? clock.monotonicMs() - begin : throttledMs
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { TLSSocket } from 'node:tls'
 import { checkServerIdentity, connect } from 'node:tls'
+import type { CipherSuite } from './cipher_choice.ts'
 import { replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
 import { alpnProtocol, tlsVersionOptions } from '../../wire/tls.ts'
 
@@ -18,6 +19,8 @@ export interface LinkTarget {
   caPem: string
   certificatePem: string
   keyPem: string
+  /** The only one offered; default: all that the platform has, in its order. */
+  cipherSuite?: CipherSuite
 }
 
 /** The URI names in a certificate, out of `DNS:a, URI:b` as the platform writes it. */
@@ -75,6 +78,7 @@ export function connectLink(target: LinkTarget, signal: AbortSignal): Promise<TL
       ca: target.caPem,
       cert: target.certificatePem,
       key: target.keyPem,
+      ...(target.cipherSuite === undefined ? {} : { ciphers: target.cipherSuite }),
       servername: replicatorServerName,
       rejectUnauthorized: true,
       checkServerIdentity: (name, certificate) =>

@@ -3,13 +3,10 @@ import { backoffMs } from '../../../agent/backoff.ts'
 import { PointKeeper } from '../../../agent/consistency/point_keeper.ts'
 import { LineLog } from '../../../agent/log.ts'
 import { Certainty } from '../../../agent/sync/certainty.ts'
-import { Compression } from '../../../agent/sync/compression.ts'
 import { Meter } from '../../../agent/sync/meter.ts'
 import { forEachAtOnce, pieces } from '../../../agent/sync/scanner.ts'
 import { Throttle } from '../../../agent/sync/throttle.ts'
 import { checkReplicatorUri } from '../../../agent/sync/tls_link.ts'
-import { encodings } from '../../../wire/message.ts'
-import { randomBytesFrom, seededRandom } from '../../fixtures/seed.ts'
 import { FakeClock } from './fake_clock.ts'
 
 describe('backoffMs()', () => {
@@ -84,27 +81,6 @@ describe('Meter', () => {
     expect(meter.perSecond()).toBeLessThan(10_500)
     clock.now += 6000
     expect(meter.perSecond()).toBe(0)
-  })
-})
-
-describe('Compression', () => {
-  const random = seededRandom(1)
-
-  it('compresses what shrinks by a tenth, and nothing else', async () => {
-    const compression = new Compression()
-    expect((await compression.encode(Buffer.alloc(65_536, 'text '))).encoding).toBe(encodings.ZSTD)
-    const noise = randomBytesFrom(random, 65_536)
-    expect(await compression.encode(noise)).toEqual({ encoding: encodings.RAW, payload: noise })
-  })
-
-  it('soon stops trying on noise, and finds text again', async () => {
-    const compression = new Compression()
-    for (let count = 0; count < 4; count++) await compression.encode(randomBytesFrom(random, 4096))
-    const text = Buffer.alloc(4096, 'text ')
-    const results = []
-    for (let count = 0; count < 10; count++) results.push((await compression.encode(text)).encoding)
-    expect(results.filter((encoding) => encoding === encodings.RAW)).toHaveLength(8)
-    expect(results.at(-1)).toBe(encodings.ZSTD)
   })
 })
 
