@@ -60,4 +60,7 @@ export interface JobLogItem {
   targetInstanceId?: MachineId
   message: string
   rawError?: string
+  /** For a try that failed: which one it was, and how many there are. */
+  attemptCount?: number
+  maxAttemptsCount?: number
 }

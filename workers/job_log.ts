@@ -15,8 +15,10 @@ export interface JobLogLine {
   event: JobLogEvent
   sourceServerId: SourceServerId
   message: string
-  /** Tells lines of the same event apart that are not the same line: the attempt. */
-  occurrence?: number
+  /** Tells lines of the same event apart that are not the same line: the step and its attempt. */
+  part?: string
+  attemptCount?: number
+  maxAttemptsCount?: number
   targetInstanceId?: MachineId
   rawError?: string
 }
@@ -29,9 +31,9 @@ export async function writeJobLog(
   bench: Pick<Bench, 'store' | 'clock' | 'changes'>,
   line: JobLogLine,
 ): Promise<void> {
-  const { occurrence = 0, rawError, ...rest } = line
+  const { part, rawError, ...rest } = line
   const at = now(bench)
-  const logId = `${line.sourceServerId}-${line.event}-${occurrence}`
+  const logId = [line.sourceServerId, line.event, ...(part === undefined ? [] : [part])].join('-')
   if (await isWritten(bench, line.jobId, logId)) return
   const item: JobLogItem = {
     ...rest,

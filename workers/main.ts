@@ -105,7 +105,6 @@ changes.listen((notice) => {
     log.warn({ sourceServerId: notice.id }, `Cannot relay events now: ${errorMessage(error)}`),
   )
 })
-log.info({ cloud: config.cloud }, 'Ready')
 
 let isStopping = false
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -115,6 +114,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     void stop()
   })
 }
+log.info({ cloud: config.cloud }, 'Ready')
 
 /** Steps are told to stop; whatever does not in time is taken up by another worker as after a crash. */
 async function stop(): Promise<void> {

@@ -62,9 +62,10 @@ const enrolmentTrouble: Trouble = {
   whatToDo: "See the replication server's log; it must reach the gateway on the agent port",
 }
 
-/** The line of the job log that says where a launch was given up. */
+/** The line of the job log that says where a job failed. */
 export const failureEvents: Partial<Record<StepName, JobLogEvent>> = {
   'terminate-previous': 'CLEANUP_FAIL',
+  'terminate-machine': 'CLEANUP_FAIL',
   'request-consistency-point': 'SNAPSHOT_FAIL',
   'create-snapshots': 'SNAPSHOT_FAIL',
   'create-image': 'CONVERSION_FAIL',

@@ -1,16 +1,15 @@
 /**
- * Telling job and server what becomes of a task: its beginning, where it was given up, its end. Each part is written once however often
- * it is told, and the server last, because the server is what names the task.
+ * Telling job and server of a task's beginning and end. Each part is written once however often it is told, and the server last, because
+ * the server is what names the task.
  * @module
  */
 import type { Task } from '../domain/task.ts'
-import type { StepName } from '../queues/task_steps.ts'
 import type { Bench } from './bench.ts'
 import { NotFoundError } from '../domain/errors.ts'
 import { mutate } from '../store/mutate.ts'
 import { changeServer, now } from './bench.ts'
 import { writeJobLog } from './job_log.ts'
-import { failureEvents, jobAfter, jobBegun, machineOf, serverAfter } from './outcomes.ts'
+import { jobAfter, jobBegun, serverAfter } from './outcomes.ts'
 
 /** The job's first sign of life. */
 export async function startJob(bench: Bench, task: Task): Promise<void> {
@@ -19,22 +18,6 @@ export async function startJob(bench: Bench, task: Task): Promise<void> {
   await writeJobLog(bench, { jobId, event: 'JOB_START', sourceServerId, message: 'Job started' })
   await mutate(bench.store, 'job', { id: jobId }, (job) => jobBegun(job, task))
   await bench.changes.publish({ kind: 'job', id: jobId })
-}
-
-/** The job log's line for a launch that is given up in the step called `name`. */
-export async function logFailure(bench: Bench, task: Task, name: StepName, rawError: string): Promise<void> {
-  const { jobId, sourceServerId } = task
-  const event = failureEvents[name]
-  if (jobId === undefined || event === undefined) return
-  const targetInstanceId = machineOf(task)
-  await writeJobLog(bench, {
-    jobId,
-    event,
-    sourceServerId,
-    message: 'Given up; what was made is taken back',
-    rawError,
-    ...(targetInstanceId === undefined ? {} : { targetInstanceId }),
-  })
 }
 
 /** Tells job and server that the task has ended. */

@@ -8,14 +8,13 @@ import type { QueueName } from '../queues/names.ts'
 import type { StepName } from '../queues/task_steps.ts'
 import type { Bench } from './bench.ts'
 import type { Step, StepContext, StepResult } from './step.ts'
-import { errorMessage, isPermanent } from '../domain/errors.ts'
-import { withEvent } from '../domain/source_server.ts'
+import { errorMessage, PermanentError } from '../domain/errors.ts'
 import { nextQueue } from '../queues/task_steps.ts'
-import { changeServer, now, readServer } from './bench.ts'
+import { now, readServer } from './bench.ts'
 import { HeldTask, LeaseLostError, leaseMs } from './held_task.ts'
 import { writeJobLog } from './job_log.ts'
-import { withStagingTrouble } from './outcomes.ts'
-import { logFailure, settle, startJob } from './settle.ts'
+import { settle, startJob } from './settle.ts'
+import { isLastTry, tellFailure, tellStuckUndo } from './step_failure.ts'
 import {
   beginStep,
   beginUndo,
@@ -27,6 +26,7 @@ import {
   isOver,
   maxStepFailures,
   noteFailure,
+  noteStuckUndo,
   redoFrom,
   stepToUndo,
 } from './task_state.ts'
@@ -137,15 +137,15 @@ export class TaskRunner {
       throw error
     }
     if ('waitMs' in result) return result
-    if ('redoFrom' in result) {
-      this.#bench.log.warn(
-        { taskId: held.task.taskId, step: name },
-        `Back to ${result.redoFrom}: ${result.because}`,
-      )
-      await held.save(redoFrom(held.task, result.redoFrom))
-    } else {
+    if ('done' in result) {
       await held.save(finishStep(held.task, name, result.done, now(this.#bench)))
+      return 'done'
     }
+    const { redoFrom: target, because } = result
+    const before = held.task.steps.find((own) => own.name === target)?.attempts ?? 0
+    if (before + 1 >= maxStepFailures) return this.#failStep(held, name, new PermanentError(because))
+    this.#bench.log.warn({ taskId: held.task.taskId, step: name }, `Back to ${target}: ${because}`)
+    await held.save(redoFrom(held.task, target))
     return 'done'
   }
 
@@ -155,24 +155,9 @@ export class TaskRunner {
     this.#bench.log.error({ taskId: held.task.taskId, step: name, err: error }, message)
     await held.save(noteFailure(held.task, name, message))
     const { task } = held
-    if (task.kind === 'STAGING') {
-      await changeServer(this.#bench, task.sourceServerId, (server) =>
-        withStagingTrouble(server, task, message, now(this.#bench)),
-      )
-    }
-    if (!givesUp(task) && isNews) {
-      // Nobody gives up here, so the operator must be told what stands in the way.
-      await changeServer(this.#bench, task.sourceServerId, (server) =>
-        withEvent(server, now(this.#bench), {
-          type: 'JOB',
-          level: 'ERROR',
-          message: `${message}. Rehost tries again until it succeeds`,
-        }),
-      )
-    }
-    const failures = currentStep(task)?.attempts ?? 0
-    if (givesUp(task) && (isPermanent(error) || failures >= maxStepFailures)) {
-      await logFailure(this.#bench, task, name, message)
+    const failed = { task, name, error, attempts: currentStep(task)?.attempts ?? 0, isNews }
+    await tellFailure(this.#bench, failed)
+    if (isLastTry(failed)) {
       await held.save(beginUndo(task, message))
       return 'done'
     }
@@ -190,10 +175,15 @@ export class TaskRunner {
       const server = await readServer(this.#bench, task.sourceServerId)
       await this.#steps[name].undo?.({ bench: this.#bench, task, server })
     } catch (error) {
+      const message = errorMessage(error)
       this.#bench.log.error(
         { taskId: task.taskId, step: name, err: error },
-        `Cannot take back ${name}: ${errorMessage(error)}`,
+        `Cannot take back ${name}: ${message}`,
       )
+      if (step.error !== message) {
+        await held.save(noteStuckUndo(task, name, message))
+        await tellStuckUndo(this.#bench, task, name, message)
+      }
       await held.release()
       throw error
     }
@@ -224,7 +214,8 @@ export class TaskRunner {
           event,
           sourceServerId,
           message,
-          occurrence: step.attempts,
+          // Work that never gives up may need hundreds of attempts.
+          part: givesUp(task) ? `${name}-${step.attempts}` : name,
           ...(targetInstanceId === undefined ? {} : { targetInstanceId }),
           ...(rawError === undefined ? {} : { rawError }),
         })

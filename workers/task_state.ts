@@ -47,15 +47,22 @@ export function noteFailure(task: Task, name: string, error: string): Task {
   return withStep(task, name, (step) => ({ ...step, status: 'PENDING', attempts: step.attempts + 1, error }))
 }
 
-/** `task` set back to the step called `name`, which and all later ones run again. */
+/** `task` set back to the step called `name`, which and all later ones run again. It counts as a try of that step that failed. */
 export function redoFrom(task: Task, name: StepName): Task {
   const position = task.steps.findIndex((step) => step.name === name)
   return {
     ...task,
-    steps: task.steps.map((step, index) =>
-      index < position ? step : { name: step.name, status: 'PENDING', attempts: step.attempts },
+    steps: task.steps.map(({ name: own, attempts, ...step }, index) =>
+      index < position
+        ? { name: own, attempts, ...step }
+        : { name: own, status: 'PENDING', attempts: index === position ? attempts + 1 : attempts },
     ),
   }
+}
+
+/** `task` with a reason why the step cannot be taken back now. */
+export function noteStuckUndo(task: Task, name: string, error: string): Task {
+  return withStep(task, name, (step) => ({ ...step, error }))
 }
 
 /** `task` about to take back what it did, for `failure`. The step that failed stays marked; what never began has nothing to take back. */
@@ -77,11 +84,11 @@ export function stepToUndo(task: Task): TaskStep | undefined {
 
 /** `task` with the step taken back. The one that failed stays FAILED, so that the operator sees where it went wrong. */
 export function finishUndo(task: Task, name: string, at: string): Task {
-  return withStep(task, name, (step) => ({
-    ...step,
-    status: step.status === 'FAILED' ? 'FAILED' : 'UNDONE',
-    endedAt: at,
-  }))
+  return withStep(task, name, ({ error, ...step }) =>
+    step.status === 'FAILED'
+      ? { ...step, ...(error === undefined ? {} : { error }), endedAt: at }
+      : { ...step, status: 'UNDONE', endedAt: at },
+  )
 }
 
 /** `task` ended. */

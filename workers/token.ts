@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto'
 import type { ConsistencyPointId, ReplicationServerId, TaskId } from '../domain/ids.ts'
 
-function digits(text: string): string {
+/** Seventeen hexadecimal digits that stand for a text. */
+export function digits(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 17)
 }
 
