@@ -51,39 +51,54 @@ export function giveBack(disks: readonly DiskSync[], extents: readonly SentExten
 /**
  * Reads every dirty block, looks again, reads what became dirty meanwhile, until a look finds nothing. The marks of what is held are cleared; if it
  * is not sent after all, {@link giveBack} sets them again. Writes nothing and logs nothing.
+ *
+ * @throws whatever reading or asking the trackers throws; every mark is set again then.
  */
 export async function captureDirty(context: CaptureContext): Promise<Capture> {
-  const { disks, reader, clock } = context
   const held = new Map<string, CapturedExtent>()
-  let heldBytes = 0
-  const refuse = (reason: string): Capture => {
-    giveBack(disks, [...held.values()])
-    return { reason }
+  let capture: Capture | undefined
+  try {
+    capture = await captureInto(held, context)
+    return capture
+  } finally {
+    if (capture === undefined || 'reason' in capture) giveBack(context.disks, [...held.values()])
   }
+}
+
+async function captureInto(held: Map<string, CapturedExtent>, context: CaptureContext): Promise<Capture> {
+  const { disks, clock } = context
   for (let round = 1; round <= maxRounds; round++) {
-    if (!(await context.drain())) return refuse('changes were lost while the file systems were frozen')
+    if (!(await context.drain())) return { reason: 'changes were lost while the file systems were frozen' }
     const bytes = dirtyBytes(disks)
     if (bytes === 0 && round > 1) return { extents: [...held.values()] }
+    const heldBytes = [...held.values()].reduce((sum, extent) => sum + extent.bytes.length, 0)
     if (heldBytes + bytes > maxCaptureBytes) {
-      return refuse(
-        `${Math.ceil((heldBytes + bytes) / 1e6)} MB had changed at the moment of the freeze; at most ${Math.floor(maxCaptureBytes / 1e6)} MB fit`,
-      )
+      return {
+        reason: `${Math.ceil((heldBytes + bytes) / 1e6)} MB had changed at the moment of the freeze; at most ${Math.floor(maxCaptureBytes / 1e6)} MB fit`,
+      }
     }
     for (const disk of disks) {
-      for (const extent of disk.dirty.extents(0, 1)) {
-        await reader.withExtent(disk, extent, (own, read) => {
-          const key = `${disk.diskIndex}/${own.firstBlock}`
-          heldBytes += held.has(key) ? 0 : read.length
-          // The pool's memory is used again: what is kept is copied.
-          held.set(key, { diskIndex: disk.diskIndex, ...own, bytes: Uint8Array.from(read) })
-          return Promise.resolve()
-        })
-      }
-      if (disk.unreadableCount > 0) return refuse(`a sector of ${disk.deviceName} cannot be read`)
+      await hold(held, disk, context.reader)
+      if (disk.unreadableCount > 0) return { reason: `a sector of ${disk.deviceName} cannot be read` }
     }
     await clock.sleep(settleMs)
   }
-  return refuse(
-    `${disks.length} disks still changed after ${maxRounds} looks although their file systems were frozen`,
-  )
+  return {
+    reason: `${disks.length} disks still changed after ${maxRounds} looks although their file systems were frozen`,
+  }
+}
+
+/** Reads what is dirty of one disk. A block read again takes the place of what was read of it before. */
+async function hold(held: Map<string, CapturedExtent>, disk: DiskSync, reader: Reader): Promise<void> {
+  for (const extent of disk.dirty.extents(0, 1)) {
+    await reader.withExtent(disk, extent, (own, read) => {
+      // The pool's memory is used again: what is kept is copied.
+      held.set(`${disk.diskIndex}/${own.firstBlock}`, {
+        diskIndex: disk.diskIndex,
+        ...own,
+        bytes: Uint8Array.from(read),
+      })
+      return Promise.resolve()
+    })
+  }
 }
