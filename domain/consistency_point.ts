@@ -14,6 +14,9 @@ import type { ConsistencyRequest, SourceServer } from './source_server.ts'
 import { ConflictError } from './errors.ts'
 import { withEvent } from './source_server.ts'
 
+/** Clocks of gateways and workers may differ by this much. */
+const clockToleranceMs = 60_000
+
 /** What the replicator says when a barrier is durable and later writes are held back. */
 export interface ReachedPoint {
   consistencyPointId: string
@@ -77,9 +80,12 @@ export function reachConsistencyPoint(server: SourceServer, point: ReachedPoint,
 export function expireConsistencyPoint(server: SourceServer, at: string): SourceServer {
   const request = server.consistencyRequest
   if (request === undefined || (request.state !== 'REQUESTED' && request.state !== 'REACHED')) return server
-  if (Date.parse(request.expiresAt) > Date.parse(at)) return server
-  const missed =
+  // A clock that was set back would hold writes for as long as it was set back.
+  const isOfTheFuture = Date.parse(request.requestedAt) - Date.parse(at) > clockToleranceMs
+  if (!isOfTheFuture && Date.parse(request.expiresAt) > Date.parse(at)) return server
+  const late =
     request.state === 'REQUESTED' ? 'it was not reached in time' : 'its snapshots were not taken in time'
+  const missed = isOfTheFuture ? 'the clock of this service was set back' : late
   return withEvent(withRequest(server, { ...request, state: 'EXPIRED', failure: missed }), at, {
     type: 'CONSISTENCY_POINT',
     level: 'WARNING',

@@ -17,7 +17,7 @@ import { withEvent, withLifecycle, withReplication } from '../domain/source_serv
 import { currentStep } from './task_state.ts'
 
 /** Staging is tried again by itself after this time. */
-const stagingRetryMs = 60_000
+export const stagingRetryMs = 60_000
 
 interface Trouble {
   error: DataReplicationErrorCode

@@ -8,6 +8,7 @@ import { hasStagingArea, withStaging } from '../domain/actions.ts'
 import { advanceDataReplication } from '../domain/replication.ts'
 import { withEvent, withReplication } from '../domain/source_server.ts'
 import { changeServer, now } from './bench.ts'
+import { stagingRetryMs } from './outcomes.ts'
 import { agentSilenceMs } from './silence.ts'
 
 /** `server` after a look: its next staging attempt begun when it is due, stalled when its agent is silent, else as it was. */
@@ -32,7 +33,9 @@ function isStagingDue(server: SourceServer, timeMs: number): boolean {
   const isOver = server.lifecycle.state === 'CUTOVER' || server.lifecycle.state === 'DISCONNECTED'
   if (nextAttemptAt === undefined || isOver || server.activeTask !== undefined || hasStagingArea(server))
     return false
-  return Date.parse(nextAttemptAt) <= timeMs
+  const waitMs = Date.parse(nextAttemptAt) - timeMs
+  // Longer than any wait there is: the clock was set back.
+  return waitMs <= 0 || waitMs > 2 * stagingRetryMs
 }
 
 function withoutNextAttempt(server: SourceServer): SourceServer {

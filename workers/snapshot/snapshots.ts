@@ -14,7 +14,7 @@ import { taskTag } from '../step.ts'
 import { sweepTask } from '../sweep.ts'
 import { findLostVolumes } from '../volume_watch.ts'
 
-/** How long the point is held while its snapshots are made. A cloud that copies needs it: a terabyte at 200 MB/s takes an hour and a half. */
+/** How long the point is held for each snapshot. A cloud that copies needs it: a terabyte at 200 MB/s takes an hour and a half. */
 const lifetimeMs = { instant: 600_000, copied: 7_200_000 } as const
 
 /** A snapshot and the disk it is of. */
@@ -39,13 +39,32 @@ async function requireVolumes({ bench, server }: StepContext): Promise<void> {
   )
 }
 
-async function takeAll(context: StepContext, id: ConsistencyPointId): Promise<SnapshotOfDisk[]> {
+/** The hold as it must last for one more snapshot; false when the point was let go. */
+async function keepHeld({ bench, server }: StepContext, id: ConsistencyPointId): Promise<boolean> {
+  const at = now(bench)
+  const lifetime = bench.cloud.capabilities.instantSnapshots ? lifetimeMs.instant : lifetimeMs.copied
+  const expiresAt = new Date(Date.parse(at) + lifetime).toISOString()
+  const held = await changeServer(bench, server.sourceServerId, (current) => {
+    const fresh = expireConsistencyPoint(current, at)
+    const request = heldRequest(fresh, id)
+    return request === undefined ? fresh : { ...fresh, consistencyRequest: { ...request, expiresAt } }
+  })
+  return heldRequest(held, id) !== undefined
+}
+
+/** Takes the snapshots; undefined when the point was let go before the last one was begun. */
+async function takeAll(
+  context: StepContext,
+  id: ConsistencyPointId,
+  isTaken: boolean,
+): Promise<SnapshotOfDisk[] | undefined> {
   const { bench, server, task } = context
   await requireVolumes(context)
   const snapshots: SnapshotOfDisk[] = []
   for (const { diskIndex, volumeId, isBootDisk, deviceName } of server.disks) {
     if (volumeId === undefined)
       throw new PermanentError(`Disk ${deviceName} of ${server.sourceServerId} has no staging volume`)
+    if (!isTaken && !(await keepHeld(context, id))) return undefined
     const snapshotId = await bench.cloud.createSnapshot({
       clientToken: `${task.taskId}/${id}/${diskIndex}`,
       volumeId,
@@ -66,40 +85,32 @@ async function again(context: StepContext, because: string): Promise<StepResult>
   return { redoFrom: 'request-consistency-point', because }
 }
 
+/** Says that the point's snapshots exist, which lets the replicator go on. False when it was let go before. */
+async function markTaken({ bench, server }: StepContext, id: ConsistencyPointId): Promise<boolean> {
+  let wasHeld = false
+  await changeServer(bench, server.sourceServerId, (current) => {
+    const request = heldRequest(current, id)
+    wasHeld = request !== undefined
+    if (request === undefined) return undefined
+    return {
+      ...current,
+      consistencyRequest: { ...request, state: 'TAKEN' },
+      replication: { ...current.replication, lastSnapshotAt: now(bench) },
+    }
+  })
+  return wasHeld
+}
+
 async function run(context: StepContext): Promise<StepResult> {
-  const { bench, server } = context
+  const { consistencyRequest } = context.server
   const { consistencyPointId: id } = context.output('request-consistency-point') as {
     consistencyPointId: ConsistencyPointId
   }
-  const at = now(bench)
-  const lifetime = bench.cloud.capabilities.instantSnapshots ? lifetimeMs.instant : lifetimeMs.copied
-  const isTaken =
-    server.consistencyRequest?.consistencyPointId === id && server.consistencyRequest.state === 'TAKEN'
-  if (!isTaken) {
-    const held = await changeServer(bench, server.sourceServerId, (current) => {
-      const fresh = expireConsistencyPoint(current, at)
-      const request = heldRequest(fresh, id)
-      const expiresAt = new Date(Date.parse(at) + lifetime).toISOString()
-      return request === undefined ? fresh : { ...fresh, consistencyRequest: { ...request, expiresAt } }
-    })
-    if (heldRequest(held, id) === undefined) return again(context, `${id} was let go`)
-  }
-  const snapshots = await takeAll(context, id)
-  if (!isTaken) {
-    let wasHeld = false
-    await changeServer(bench, server.sourceServerId, (current) => {
-      const request = heldRequest(current, id)
-      wasHeld = request !== undefined
-      if (request === undefined) return undefined
-      const takenAt = now(bench)
-      return {
-        ...current,
-        consistencyRequest: { ...request, state: 'TAKEN' },
-        replication: { ...current.replication, lastSnapshotAt: takenAt },
-      }
-    })
-    if (!wasHeld) return again(context, `${id} was let go while its snapshots were taken`)
-  }
+  const isTaken = consistencyRequest?.consistencyPointId === id && consistencyRequest.state === 'TAKEN'
+  const snapshots = await takeAll(context, id, isTaken)
+  if (snapshots === undefined) return again(context, `${id} was let go`)
+  if (!isTaken && !(await markTaken(context, id)))
+    return again(context, `${id} was let go while its snapshots were taken`)
   await context.logJob('SNAPSHOT_END', `Snapshots of consistency point ${id} taken`)
   return { done: snapshots.map((snapshot) => ({ ...snapshot })) }
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { ConsistencyPointId } from '../../../domain/ids.ts'
 import type { ConsistencyRequest } from '../../../domain/source_server.ts'
 import {
+  dropConsistencyPoint,
   expireConsistencyPoint,
   failConsistencyPoint,
   reachConsistencyPoint,
@@ -61,6 +62,34 @@ describe('expireConsistencyPoint()', () => {
   it.each(['TAKEN', 'EXPIRED', 'FAILED'] as const)('leaves one that is %s alone', (state) => {
     const server = serverWith(state)
     expect(expireConsistencyPoint(server, later(1000))).toBe(server)
+  })
+})
+
+describe('expireConsistencyPoint() after the clock was set back', () => {
+  it.each(['REQUESTED', 'REACHED'] as const)(
+    'ends one that is %s, so that nothing is held for hours',
+    (state) => {
+      const server = serverWith(state)
+      expect(expireConsistencyPoint(server, later(-59))).toBe(server)
+      const { consistencyRequest } = expireConsistencyPoint(server, later(-3600))
+      expect(consistencyRequest).toMatchObject({
+        state: 'EXPIRED',
+        failure: 'the clock of this service was set back',
+      })
+    },
+  )
+})
+
+describe('dropConsistencyPoint()', () => {
+  it.each(['REQUESTED', 'REACHED'] as const)('ends a point that is %s, with an event', (state) => {
+    const dropped = dropConsistencyPoint(serverWith(state), 'the launch was given up', later(50))
+    expect(dropped.consistencyRequest).toMatchObject({ state: 'FAILED', failure: 'the launch was given up' })
+    expect(dropped.outbox.at(-1)?.message).toMatch(/^Consistency point cp-\w+ is given up: the launch/)
+  })
+
+  it.each(['TAKEN', 'EXPIRED', 'FAILED'] as const)('leaves one that is %s', (state) => {
+    const server = serverWith(state)
+    expect(dropConsistencyPoint(server, 'x', later(50))).toBe(server)
   })
 })
 

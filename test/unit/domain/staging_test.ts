@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { ConsistencyPointId, VolumeId } from '../../../domain/ids.ts'
+import type { VolumeId } from '../../../domain/ids.ts'
 import type { ReplicatedDisk, SourceServer } from '../../../domain/source_server.ts'
-import { dropConsistencyPoint } from '../../../domain/consistency_point.ts'
 import type { HeartbeatReport } from '../../../domain/heartbeat.ts'
 import { applyHeartbeat } from '../../../domain/heartbeat.ts'
 import { hasStagingArea, withLostVolumes } from '../../../domain/staging.ts'
@@ -75,25 +74,5 @@ describe('applyHeartbeat() without a staging area', () => {
     const heard = applyHeartbeat(after, report, later(60))
     expect(heard.replication.state).toBe('STALLED')
     expect(heard.replication.error).toEqual(after.replication.error)
-  })
-})
-
-describe('dropConsistencyPoint()', () => {
-  const request = {
-    consistencyPointId: 'cp-00000000000000001' as ConsistencyPointId,
-    requestedAt: later(1),
-    expiresAt: later(100),
-  }
-
-  it.each(['REQUESTED', 'REACHED'] as const)('ends a point that is %s, with an event', (state) => {
-    const server = { ...twoDisks(), consistencyRequest: { ...request, state } }
-    const dropped = dropConsistencyPoint(server, 'the launch was given up', later(50))
-    expect(dropped.consistencyRequest).toMatchObject({ state: 'FAILED', failure: 'the launch was given up' })
-    expect(dropped.outbox.at(-1)?.message).toMatch(/^Consistency point cp-\w+ is given up: the launch/)
-  })
-
-  it.each(['TAKEN', 'EXPIRED', 'FAILED'] as const)('leaves one that is %s', (state) => {
-    const server = { ...twoDisks(), consistencyRequest: { ...request, state } }
-    expect(dropConsistencyPoint(server, 'x', later(50))).toBe(server)
   })
 })

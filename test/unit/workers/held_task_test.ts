@@ -51,6 +51,20 @@ describe('HeldTask', () => {
     expect((await take('two')).task.lease).toMatchObject({ owner: 'two', epoch: 2 })
   })
 
+  it('does not wait for hours when the clock was set back, and the holder of old loses the task', async () => {
+    const first = await take('one')
+    nowMs -= 3_600_000
+    const second = await take('two')
+    expect(second.task.lease).toMatchObject({ owner: 'two', epoch: 2 })
+    await expect(first.renew()).rejects.toBeInstanceOf(LeaseLostError)
+  })
+
+  it('still believes a lease when the clocks of two workers differ a little', async () => {
+    await take('one')
+    nowMs -= 10_000
+    expect(await HeldTask.take(bench, 'two', taskId)).toEqual({ busyUntilMs: nowMs + 10_000 + leaseMs })
+  })
+
   it('refuses every save of a holder whose task was taken', async () => {
     const first = await take('one')
     nowMs += leaseMs

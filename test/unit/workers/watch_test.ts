@@ -55,6 +55,22 @@ describe('an agent', () => {
   })
 })
 
+describe('a staging area that could not be raised', () => {
+  it('is tried again when the clock was set back by an hour meanwhile', async () => {
+    const inAnHour = new Date(world.bench.clock().getTime() + 3_600_000).toISOString()
+    await mutate(world.store, 'server', { id: world.serverId }, ({ disks, ...server }) => ({
+      ...server,
+      disks: disks.map(({ devicePath: _path, ...disk }) => disk),
+      replication: {
+        ...server.replication,
+        initiation: { ...server.replication.initiation, nextAttemptAt: inAnHour },
+      },
+    }))
+    await world.reconcileAfter(0)
+    expect((await world.server()).activeTask?.kind).toBe('STAGING')
+  })
+})
+
 describe('a replication server', () => {
   it('that has died is started again, and its servers are told once', async () => {
     const id = await replicationServerId()
