@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Raised when the service refuses: its own sentence, and the status. */
 export class ApiError extends Error {
@@ -15,6 +16,18 @@ export class ApiError extends Error {
   }
 }
 
+/** Raised when no answer comes. */
+export class UnreachableError extends Error {
+  override name = 'UnreachableError'
+  /** Nothing listened: the request cannot have had any effect. */
+  readonly isRefused: boolean
+  constructor(baseUrl: string, cause: unknown) {
+    super(`Cannot reach Rehost at ${baseUrl}: is rehost up running there?`, { cause })
+    const reason = cause instanceof Error ? cause.cause : undefined
+    this.isRefused = reason instanceof Error && 'code' in reason && reason.code === 'ECONNREFUSED'
+  }
+}
+
 /** Where the service is and how to prove who asks. */
 export interface ApiAccess {
   baseUrl: string
@@ -23,6 +36,7 @@ export interface ApiAccess {
 
 /** Requests that take longer than this have failed. */
 const requestTimeoutMs = 30_000
+const askAgainMs = 500
 
 /**
  * Finds the service: `REHOST_URL` and `REHOST_API_TOKEN`, else the one whose data folder is here.
@@ -46,9 +60,12 @@ export async function findAccess(environment: Record<string, string | undefined>
 /** Calls `/api/v1`. */
 export class ApiClient {
   readonly #access: ApiAccess
+  readonly #patienceMs: number
 
-  constructor(access: ApiAccess) {
+  /** @param patienceMs how long a service that does not answer is asked again, as one that is just being restarted */
+  constructor(access: ApiAccess, patienceMs = 0) {
     this.#access = access
+    this.#patienceMs = patienceMs
   }
 
   /** GET, decoded. @throws ApiError when refused. */
@@ -67,8 +84,22 @@ export class ApiClient {
   }
 
   async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const deadline = Date.now() + this.#patienceMs
+    for (;;) {
+      try {
+        return await this.#callOnce<T>(method, path, body)
+      } catch (error) {
+        const isPast = Date.now() > deadline
+        if (!(error instanceof UnreachableError) || isPast || !mayRepeat(method, error)) throw error
+        await sleep(askAgainMs)
+      }
+    }
+  }
+
+  async #callOnce<T>(method: string, path: string, body?: unknown): Promise<T> {
     const url = `${this.#access.baseUrl}/api/v1${path}`
     let response: Response
+    let text: string
     try {
       response = await fetch(url, {
         method,
@@ -76,12 +107,10 @@ export class ApiClient {
         signal: AbortSignal.timeout(requestTimeoutMs),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
+      text = await response.text()
     } catch (error) {
-      throw new Error(`Cannot reach Rehost at ${this.#access.baseUrl}: is rehost up running there?`, {
-        cause: error,
-      })
+      throw new UnreachableError(this.#access.baseUrl, error)
     }
-    const text = await response.text()
     if (!response.ok)
       throw new ApiError(
         response.status,
@@ -90,6 +119,11 @@ export class ApiClient {
     // The caller names the shape; the service is our own and validated it before sending.
     return (text === '' ? undefined : JSON.parse(text)) as T
   }
+}
+
+/** A request that was refused at the door did nothing; one whose answer was lost may have, and only POST minds being repeated. */
+function mayRepeat(method: string, error: UnreachableError): boolean {
+  return method !== 'POST' || error.isRefused
 }
 
 /** The sentence in a problem+json body. */

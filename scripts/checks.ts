@@ -1,8 +1,8 @@
 /**
  * Everything that judges the source without running it, and the test suites: `npm run ok` and `npm test`.
  *
- * `node scripts/checks.ts ok` runs types, lint, format and the tests that need no service; `all` runs the rest too; `guests` runs the tests
- * that build, convert, boot and migrate whole guests. The last line is `N passed, N failed`.
+ * `node scripts/checks.ts ok` runs types, lint, format and the tests that need no service; `all` runs the rest too; `guests` runs only
+ * those that build, convert, boot and migrate whole guests. The last line is `N passed, N failed`.
  * @module
  */
 import { spawn } from 'node:child_process'
@@ -86,11 +86,11 @@ async function judgeSource(): Promise<Tally[]> {
 
 const tallies: Tally[] = mode === 'guests' ? [] : await judgeSource()
 if (mode === 'ok') tallies.push(await suite(['test/unit']))
-if (mode === 'guests') tallies.push(await suite(['--config', 'vitest.e2e.config.ts']))
 if (mode === 'all') {
   tallies.push(await check(join(bin, 'deno'), ['check', '--node-modules-dir=manual', ...entryPoints]))
   tallies.push(await suite([]))
 }
+if (mode === 'all' || mode === 'guests') tallies.push(await suite(['--config', 'vitest.e2e.config.ts']))
 
 const passed = tallies.reduce((sum, tally) => sum + tally.passed, 0)
 const failed = tallies.reduce((sum, tally) => sum + tally.failed, 0)

@@ -47,6 +47,8 @@ export interface DemoOptions {
 /** Where the guest reaches this machine's loopback in QEMU's user network. */
 export const guestViewOfHost = '10.0.2.2'
 
+/** A gateway that was killed is up again after some seconds. */
+const servicePatienceMs = 60_000
 const guestSizeBytes = 3 * 1024 ** 3
 const minutes = (count: number): number => count * 60_000
 
@@ -109,6 +111,7 @@ export class Demo {
       this.#service = await startSupervisor({ config, root, environment, say })
       this.#api = new ApiClient(
         await findAccess({ REHOST_DATA_DIR: config.dataDir, REHOST_HTTP_PORT: String(config.httpPort) }),
+        servicePatienceMs,
       )
       say(`  dashboard ${this.#service.dashboardUrl}`)
       if (this.#service.firstPassword !== undefined)
