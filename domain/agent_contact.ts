@@ -91,7 +91,7 @@ export function enrolAgain(
     lastConsistentAt: _consistent,
     ...replication
   } = server.replication
-  const { consistencyRequest: _request, launchedInstance: _machine, ...rest } = server
+  const { consistencyRequest: _request, ...rest } = server
   const { firstByteAt: _byte, readyForTestAt: _ready, ...lifecycle } = server.lifecycle
   const fresh: SourceServer = {
     ...rest,

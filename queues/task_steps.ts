@@ -31,8 +31,9 @@ export const taskSteps = {
     { name: 'release-staging', queue: 'cleanup' },
     { name: 'remove-staging', queue: 'cleanup' },
   ],
+  // A launched machine stays, as in MGN: it may be the server that people work on by now.
   DISCONNECT: [
-    { name: 'terminate-machine', queue: 'cleanup' },
+    { name: 'detach-machine', queue: 'cleanup' },
     { name: 'uninstall-agent', queue: 'cleanup' },
     { name: 'release-staging', queue: 'cleanup' },
     { name: 'remove-staging', queue: 'cleanup' },

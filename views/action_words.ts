@@ -97,7 +97,7 @@ export const actionWords: Record<ServerAction, ActionWord> = {
     button: 'Disconnect',
     icon: 'unplug',
     effect:
-      'Replication ends: the agent is uninstalled from the source server, and the replica, its staging area and a launched machine are removed. To migrate the server later, its first copy starts over.',
+      'Replication ends: the agent is uninstalled from the source server, and the replica and its staging area are removed. A launched machine stays. To migrate the server later, its first copy starts over.',
     tone: 'danger',
   },
   ARCHIVE: {

@@ -187,7 +187,8 @@ function afterCleanup(server: SourceServer, task: Task, at: string): SourceServe
   const sentence: Partial<Record<Task['kind'], string>> = {
     TERMINATE: 'The launched machine is gone',
     FINALIZE: 'Cutover complete: the agent is told to uninstall, the staging area is gone',
-    DISCONNECT: 'Disconnected: the agent is told to uninstall, the staging area is gone',
+    DISCONNECT:
+      'Disconnected: the agent is told to uninstall, the staging area is gone; a launched machine stays',
   }
   const message = sentence[task.kind]
   return message === undefined ? server : withEvent(server, at, { type: 'JOB', message })

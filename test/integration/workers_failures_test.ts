@@ -147,7 +147,7 @@ describe('each step', () => {
     await world.act('DISCONNECT')
     await world.work()
     expect(tries).toBeGreaterThan(20)
-    expect(await world.resources()).toEqual(nothing)
+    expect(await world.resources()).toEqual({ ...nothing, machine: 1 })
     const told = (await world.server()).outbox.filter(({ message }) =>
       message.startsWith('The cloud says no'),
     )
@@ -383,7 +383,7 @@ describe('ends', () => {
     }
   })
 
-  it('DISCONNECT takes everything, the test machine too', async () => {
+  it('DISCONNECT takes all but the launched machine, which can be terminated then', async () => {
     await ready()
     await world.act('START_TEST')
     await world.work()
@@ -391,8 +391,45 @@ describe('ends', () => {
     await world.work()
     const server = await world.server()
     expect(server.lifecycle.state).toBe('DISCONNECTED')
-    expect(server.launchedInstance).toBeUndefined()
+    expect(server.launchedInstance?.purpose).toBe('TEST')
     expect(server.replication.replicationServerId).toBeUndefined()
+    expect(await world.resources()).toEqual({ ...nothing, machine: 1 })
+    await world.act('TERMINATE')
+    await world.work()
+    expect((await world.server()).launchedInstance).toBeUndefined()
+    expect(await world.resources()).toEqual(nothing)
+  })
+
+  it('DELETE of a disconnected server takes its test machine, which nobody would find any more', async () => {
+    await ready()
+    await world.act('START_TEST')
+    await world.work()
+    await world.act('DISCONNECT')
+    await world.work()
+    await world.act('DELETE')
+    await world.work()
+    expect(await world.resources()).toEqual(nothing)
+  })
+
+  it('FINALIZE goes on when the cutover machine was taken away behind its back, and says so', async () => {
+    await ready()
+    await world.act('START_TEST')
+    await world.work()
+    await world.act('MARK_READY_FOR_CUTOVER')
+    await world.act('START_CUTOVER')
+    await world.work()
+    const machineId = (await world.server()).launchedInstance?.machineId
+    if (machineId === undefined) throw new Error('No machine was launched')
+    await world.cloud.terminateMachine(machineId)
+    await world.act('FINALIZE')
+    await world.work()
+    const server = await world.server()
+    expect(server.activeTask).toBeUndefined()
+    expect(server.launchedInstance).toBeUndefined()
+    expect(server.outbox.find(({ message }) => message.includes('has vanished'))).toMatchObject({
+      level: 'ERROR',
+      type: 'LAUNCH',
+    })
     expect(await world.resources()).toEqual(nothing)
   })
 

@@ -6,8 +6,9 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { Bench } from '../bench.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { NotFoundError } from '../../domain/errors.ts'
+import { withEvent } from '../../domain/source_server.ts'
 import { mutate } from '../../store/mutate.ts'
-import { changeServer } from '../bench.ts'
+import { changeServer, now } from '../bench.ts'
 import { sweep } from '../sweep.ts'
 
 /** Forgets the machine and says so in the job that launched it, as MGN does. Nothing to do when none is launched. */
@@ -44,12 +45,25 @@ async function terminate(context: StepContext): Promise<StepResult> {
 /** `terminate-machine`: with the image and snapshots it was launched from. */
 export const terminateMachine: Step = { name: 'terminate-machine', run: terminate }
 
-/** `detach-machine`: the cutover machine goes on without image, snapshots and volumes. */
-export const detachMachine: Step = {
-  name: 'detach-machine',
-  run: async ({ bench, server }) => {
-    if (server.launchedInstance !== undefined)
-      await bench.cloud.detachMachineFromImage(server.launchedInstance.machineId)
-    return { done: null }
-  },
+async function detach({ bench, server }: StepContext): Promise<StepResult> {
+  const machine = server.launchedInstance
+  if (machine === undefined) return { done: null }
+  try {
+    await bench.cloud.detachMachineFromImage(machine.machineId)
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error
+    // Somebody took it away. Waiting for it would keep the staging area for ever, and the replica cannot be launched any more.
+    await changeServer(bench, server.sourceServerId, (current) =>
+      withEvent(current, now(bench), {
+        type: 'LAUNCH',
+        level: 'ERROR',
+        message: `Machine ${machine.machineId} has vanished from the ${bench.cloud.name} cloud, with everything written on it; the source server still has its own disks`,
+      }),
+    )
+    await forgetMachine(bench, server)
+  }
+  return { done: null }
 }
+
+/** `detach-machine`: the launched machine goes on without image, snapshots and volumes. */
+export const detachMachine: Step = { name: 'detach-machine', run: detach }

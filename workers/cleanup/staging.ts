@@ -4,6 +4,7 @@
  * @module
  */
 import type { SourceServer } from '../../domain/source_server.ts'
+import type { Task } from '../../domain/task.ts'
 import type { CloudResource } from '../../cloud/provider.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { changeServer } from '../bench.ts'
@@ -51,17 +52,20 @@ async function hasLetGo({ bench, server, step }: StepContext): Promise<boolean> 
   return true
 }
 
-/** Whether a resource goes with the staging area: all but the machine that has taken the source's place. */
-export function goesWithStaging(server: SourceServer): (resource: CloudResource) => boolean {
-  const cutover =
-    server.launchedInstance?.purpose === 'CUTOVER' ? server.launchedInstance.machineId : undefined
-  return ({ kind, id }) => !(kind === 'machine' && id === cutover)
+/**
+ * Whether a resource goes with the staging area: all but the launched machine. With the records of its server a test machine goes too, as
+ * nobody would find it any more; the one that has taken the source's place never does.
+ */
+function goesWithStaging(server: SourceServer, task: Task): (resource: CloudResource) => boolean {
+  const machine = server.launchedInstance
+  const stays = task.kind !== 'DELETE' || machine?.purpose === 'CUTOVER' ? machine?.machineId : undefined
+  return ({ kind, id }) => !(kind === 'machine' && id === stays)
 }
 
 async function remove(context: StepContext): Promise<StepResult> {
-  const { bench, server } = context
+  const { bench, server, task } = context
   if (!(await hasLetGo(context))) return { waitMs: lookAgainMs }
-  await sweep(bench.cloud, server.sourceServerId, goesWithStaging(server))
+  await sweep(bench.cloud, server.sourceServerId, goesWithStaging(server, task))
   const id = server.replication.replicationServerId
   if (id !== undefined) {
     await removeIfUnused(bench, id, server.sourceServerId)
@@ -74,5 +78,5 @@ async function remove(context: StepContext): Promise<StepResult> {
   return { done: null }
 }
 
-/** `remove-staging`: snapshots, images, volumes, and the replication server when nobody needs it. The cutover machine stays. */
+/** `remove-staging`: snapshots, images, volumes, and the replication server when nobody needs it. */
 export const removeStaging: Step = { name: 'remove-staging', run: remove }
