@@ -2,6 +2,7 @@
  * Makes the store from settings that a `config.ts` has read.
  * @module
  */
+import { randomUUID } from 'node:crypto'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import type { Store } from '../store.ts'
 import { DynamoStore } from './store.ts'
@@ -23,5 +24,5 @@ export function createDynamoStore(settings: DynamoSettings): Store {
     ...(settings.region === undefined ? {} : { region: settings.region }),
     ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint }),
   })
-  return new DynamoStore(client, settings.table)
+  return new DynamoStore(client, settings.table, randomUUID)
 }

@@ -2,7 +2,7 @@
  * The store on DynamoDB, or any endpoint that speaks its protocol: conditional writes of single items, nothing else.
  * @module
  */
-import type { AttributeValue, DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import type { AttributeValue, DynamoDBClient, PutItemCommandInput } from '@aws-sdk/client-dynamodb'
 import type { Entities, Key, Kind, ListOptions, Page, Store, Versioned } from '../store.ts'
 import {
   ConditionalCheckFailedException,
@@ -25,16 +25,21 @@ interface StoredItem {
   sk: string
   rev: number
   body: string
+  /** Names the write that made the item what it is; missing in what older versions wrote. */
+  write?: string
 }
 
 /** A store on a table of its own. */
 export class DynamoStore implements Store {
   readonly #client: DynamoDBClient
   readonly #table: string
+  readonly #newWriteId: () => string
 
-  constructor(client: DynamoDBClient, table: string) {
+  /** @param newWriteId a name that no other write has. */
+  constructor(client: DynamoDBClient, table: string, newWriteId: () => string) {
     this.#client = client
     this.#table = table
+    this.#newWriteId = newWriteId
   }
 
   initialise(): Promise<void> {
@@ -49,27 +54,19 @@ export class DynamoStore implements Store {
   }
 
   async create<K extends Kind>(kind: K, key: Key, value: Entities[K]): Promise<number> {
-    const put = {
-      TableName: this.#table,
+    await this.#put(`create ${kind} ${key.id}: it exists`, kind, key, {
       Item: itemOf(kind, key, 1, value),
       ConditionExpression: 'attribute_not_exists(pk)',
-    }
-    await this.#conditional(`create ${kind} ${key.id}: it exists`, () =>
-      this.#client.send(new PutItemCommand(put)),
-    )
+    })
     return 1
   }
 
   async replace<K extends Kind>(kind: K, key: Key, revision: number, value: Entities[K]): Promise<number> {
-    const put = {
-      TableName: this.#table,
+    await this.#put(`write ${kind} ${key.id} at revision ${revision}: it has another`, kind, key, {
       Item: itemOf(kind, key, revision + 1, value),
       ConditionExpression: 'rev = :revision',
       ExpressionAttributeValues: marshall({ ':revision': revision }),
-    }
-    await this.#conditional(`write ${kind} ${key.id} at revision ${revision}: it has another`, () =>
-      this.#client.send(new PutItemCommand(put)),
-    )
+    })
     return revision + 1
   }
 
@@ -82,9 +79,15 @@ export class DynamoStore implements Store {
             ExpressionAttributeValues: marshall({ ':revision': revision }),
           }
     const command = new DeleteItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ...condition })
-    await this.#conditional(`remove ${kind} ${key.id} at revision ${revision}: it has another`, () =>
-      this.#client.send(command),
-    )
+    try {
+      await this.#client.send(command)
+    } catch (error) {
+      if (!(error instanceof ConditionalCheckFailedException)) throw error
+      throw new RevisionConflictError(
+        `Cannot remove ${kind} ${key.id} at revision ${revision}: it has another`,
+        { cause: error },
+      )
+    }
   }
 
   async list<K extends Kind>(kind: K, options: ListOptions = {}): Promise<Page<Entities[K]>> {
@@ -124,14 +127,33 @@ export class DynamoStore implements Store {
     return Promise.resolve()
   }
 
-  async #conditional(what: string, send: () => Promise<unknown>): Promise<void> {
+  /** Writes an item under a condition. A write whose answer was lost is sent again by the client and refused then, though it was done. */
+  async #put(
+    what: string,
+    kind: Kind,
+    key: Key,
+    put: Pick<PutItemCommandInput, 'ConditionExpression' | 'ExpressionAttributeValues'> & {
+      Item: Record<string, AttributeValue>
+    },
+  ): Promise<void> {
+    const write = this.#newWriteId()
+    const Item = { ...put.Item, ...marshall({ write }) }
     try {
-      await send()
+      await this.#client.send(new PutItemCommand({ ...put, TableName: this.#table, Item }))
     } catch (error) {
-      if (error instanceof ConditionalCheckFailedException)
-        throw new RevisionConflictError(`Cannot ${what}`, { cause: error })
-      throw error
+      if (!(error instanceof ConditionalCheckFailedException)) throw error
+      const wasSentAgain = (error.$metadata.attempts ?? 1) > 1
+      if (wasSentAgain && (await this.#isBy(write, kind, key))) return
+      throw new RevisionConflictError(`Cannot ${what}`, { cause: error })
     }
+  }
+
+  /** Whether the item is as `write` made it. */
+  async #isBy(write: string, kind: Kind, key: Key): Promise<boolean> {
+    const { Item } = await this.#client.send(
+      new GetItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ConsistentRead: true }),
+    )
+    return Item !== undefined && (unmarshall(Item) as StoredItem).write === write
   }
 }
 
