@@ -2,6 +2,7 @@
  * Something done again and again, with a pause, until it is stopped.
  * @module
  */
+import { errorMessage } from '../domain/errors.ts'
 
 /** A running loop. */
 export interface Loop {
@@ -10,8 +11,8 @@ export interface Loop {
 }
 
 /**
- * Runs `round` now and then every `intervalMs`, or later when rounds take long: they never fill more than a tenth of the time. `trouble`
- * hears of rounds that fail; the loop goes on.
+ * Runs `round` now and then every `intervalMs`, or later when rounds take long: they never fill more than a tenth of the time. The loop
+ * goes on after a round that fails; `trouble` hears of it once for each reason, not at every round of an outage.
  */
 export function startLoop(
   intervalMs: number,
@@ -27,10 +28,18 @@ export function startLoop(
         resolve()
       }
     })
+  let told: string | undefined
   const running = (async () => {
     while (!state.isStopped) {
       const begunMs = performance.now()
-      await round().catch(trouble)
+      try {
+        await round()
+        told = undefined
+      } catch (error) {
+        const message = errorMessage(error)
+        if (message !== told) trouble(error)
+        told = message
+      }
       if (!state.isStopped) await pause(Math.max(intervalMs, 9 * (performance.now() - begunMs)))
     }
   })()

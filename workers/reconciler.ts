@@ -39,8 +39,12 @@ export async function reconcile(bench: Bench): Promise<void> {
 }
 
 /**
- * Wakes a worker for every task that has not ended, named by a server or not. Once at the start: it reads all tasks there ever were.
+ * Wakes a worker for every task that has not ended, named by a server or not. Once at the start: it reads all tasks there ever were. A
+ * deletion goes with its own record, so one that has ended and is there was cut short by a crash.
  */
 export async function wakeUnfinished(bench: Bench): Promise<void> {
-  for (const task of await listAll(bench.store, 'task')) if (!isOver(task)) await wake(bench, task)
+  for (const task of await listAll(bench.store, 'task')) {
+    const isCutShort = task.kind === 'DELETE' && task.status === 'SUCCEEDED'
+    if (!isOver(task) || isCutShort) await wake(bench, task)
+  }
 }

@@ -8,6 +8,7 @@ import {
   ConditionalCheckFailedException,
   DeleteItemCommand,
   DescribeTableCommand,
+  DynamoDBServiceException,
   GetItemCommand,
   PutItemCommand,
   QueryCommand,
@@ -47,8 +48,10 @@ export class DynamoStore implements Store {
   }
 
   async get<K extends Kind>(kind: K, key: Key): Promise<Versioned<Entities[K]> | undefined> {
-    const { Item } = await this.#client.send(
-      new GetItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ConsistentRead: true }),
+    const { Item } = await this.#reach(() =>
+      this.#client.send(
+        new GetItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ConsistentRead: true }),
+      ),
     )
     return Item === undefined ? undefined : read<K>(Item)
   }
@@ -80,7 +83,7 @@ export class DynamoStore implements Store {
           }
     const command = new DeleteItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ...condition })
     try {
-      await this.#client.send(command)
+      await this.#reach(() => this.#client.send(command))
     } catch (error) {
       if (!(error instanceof ConditionalCheckFailedException)) throw error
       throw new RevisionConflictError(
@@ -97,16 +100,18 @@ export class DynamoStore implements Store {
     let startId = options.cursor === undefined ? undefined : decodeCursor(options.cursor)
     // A query page ends at 1 MB, so a page of ours may take several. One more than asked for tells whether there is a next page.
     for (;;) {
-      const { Items = [], LastEvaluatedKey } = await this.#client.send(
-        new QueryCommand({
-          TableName: this.#table,
-          KeyConditionExpression: 'pk = :pk',
-          ExpressionAttributeValues: marshall({ ':pk': pk }),
-          ConsistentRead: true,
-          ScanIndexForward: options.descending !== true,
-          Limit: limit + 1 - items.length,
-          ...(startId === undefined ? {} : { ExclusiveStartKey: marshall({ pk, sk: startId }) }),
-        }),
+      const { Items = [], LastEvaluatedKey } = await this.#reach(() =>
+        this.#client.send(
+          new QueryCommand({
+            TableName: this.#table,
+            KeyConditionExpression: 'pk = :pk',
+            ExpressionAttributeValues: marshall({ ':pk': pk }),
+            ConsistentRead: true,
+            ScanIndexForward: options.descending !== true,
+            Limit: limit + 1 - items.length,
+            ...(startId === undefined ? {} : { ExclusiveStartKey: marshall({ pk, sk: startId }) }),
+          }),
+        ),
       )
       for (const item of Items) {
         if (items.length === limit)
@@ -119,12 +124,24 @@ export class DynamoStore implements Store {
   }
 
   async ping(): Promise<void> {
-    await this.#client.send(new DescribeTableCommand({ TableName: this.#table }))
+    await this.#reach(() => this.#client.send(new DescribeTableCommand({ TableName: this.#table })))
   }
 
   close(): Promise<void> {
     this.#client.destroy()
     return Promise.resolve()
+  }
+
+  /** The answer of `send`. @throws Error saying that the store cannot be reached where the network is the trouble. */
+  async #reach<T>(send: () => Promise<T>): Promise<T> {
+    try {
+      return await send()
+    } catch (error) {
+      const isNetwork = error instanceof Error && ('code' in error || error.name === 'TimeoutError')
+      if (!isNetwork || error instanceof DynamoDBServiceException) throw error
+      const whatToDo = 'see whether it runs, and where AWS_ENDPOINT_URL_DYNAMODB says'
+      throw new Error(`Cannot reach the store; ${whatToDo}`, { cause: error })
+    }
   }
 
   /** Writes an item under a condition. A write whose answer was lost is sent again by the client and refused then, though it was done. */
@@ -139,7 +156,7 @@ export class DynamoStore implements Store {
     const write = this.#newWriteId()
     const Item = { ...put.Item, ...marshall({ write }) }
     try {
-      await this.#client.send(new PutItemCommand({ ...put, TableName: this.#table, Item }))
+      await this.#reach(() => this.#client.send(new PutItemCommand({ ...put, TableName: this.#table, Item })))
     } catch (error) {
       if (!(error instanceof ConditionalCheckFailedException)) throw error
       const wasSentAgain = (error.$metadata.attempts ?? 1) > 1
@@ -150,8 +167,10 @@ export class DynamoStore implements Store {
 
   /** Whether the item is as `write` made it. */
   async #isBy(write: string, kind: Kind, key: Key): Promise<boolean> {
-    const { Item } = await this.#client.send(
-      new GetItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ConsistentRead: true }),
+    const { Item } = await this.#reach(() =>
+      this.#client.send(
+        new GetItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ConsistentRead: true }),
+      ),
     )
     return Item !== undefined && (unmarshall(Item) as StoredItem).write === write
   }

@@ -497,4 +497,52 @@ describe('a worker that dies', () => {
       await world.close()
     }
   })
+
+  it('at any call of an end leaves no resource and no record', { timeout: 300_000 }, async () => {
+    async function launchedOnce(): Promise<void> {
+      await ready()
+      await world.act('START_TEST')
+      await world.work()
+    }
+    async function endAll(): Promise<number> {
+      await world.act('DISCONNECT')
+      const crashes = await world.work()
+      await world.act('DELETE')
+      return crashes + (await world.work())
+    }
+    await launchedOnce()
+    world.plan.arm(Infinity, false)
+    await endAll()
+    const total = world.plan.calls
+    await world.close()
+    expect(total).toBeGreaterThan(25)
+    for (let call = 1; call <= total; call++) {
+      for (const isAfter of [false, true]) {
+        await launchedOnce()
+        world.plan.arm(call, isAfter)
+        const crashes = await endAll()
+        await world.startAgain()
+        const tasks = (await world.store.list('task')).items.map(({ value }) => value.kind)
+        const found = {
+          call,
+          isAfter,
+          crashes,
+          server: await world.store.get('server', { id: world.serverId }),
+          tasks,
+          replicationServers: (await world.store.list('replicationServer')).items,
+          resources: await world.resources(),
+        }
+        expect(found).toEqual({
+          call,
+          isAfter,
+          crashes: 1,
+          server: undefined,
+          tasks: ['LAUNCH'],
+          replicationServers: [],
+          resources: nothing,
+        })
+        await world.close()
+      }
+    }
+  })
 })
