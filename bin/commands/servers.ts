@@ -4,7 +4,9 @@
  */
 import type { Command } from 'commander'
 import type { SourceServer } from '../../domain/source_server.ts'
+import type { ServerView } from '../demo/service_view.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
 
 /** The actions, each a command with the server's id. */
 const actions = [
@@ -48,6 +50,36 @@ function row(server: SourceServer): string[] {
   ]
 }
 
+/** A service that is being restarted while somebody waits is asked again for this long. */
+const waitPatienceMs = 60_000
+const waitTimeoutMs = 3_600_000
+
+/** Waits for what an action began. Answers why it failed, if it did. */
+async function outcome(api: ApiClient, server: ServerView): Promise<string | undefined> {
+  const { activeTask } = server
+  if (activeTask === undefined) return undefined
+  const limits = { timeoutMs: waitTimeoutMs, signal: AbortSignal.timeout(waitTimeoutMs) }
+  if (activeTask.jobId === undefined) {
+    // Work without a job has no verdict of its own: it is repeated until it succeeds.
+    await pollUntil(`${activeTask.kind} of ${server.sourceServerId} ends`, limits, async () => {
+      const now = await getServer(api, server.sourceServerId)
+      return now.activeTask?.taskId === activeTask.taskId ? undefined : true
+    })
+    return undefined
+  }
+  const job = await waitForJob(api, activeTask.jobId, limits)
+  const own = job.participatingServers.find(({ sourceServerId }) => sourceServerId === server.sourceServerId)
+  return own?.failure
+}
+
+/** The server's state, and where its launched machine answers. */
+function sentence(server: ServerView): string {
+  const places = (server.launchedInstance?.endpoints ?? []).map(
+    ({ guestPort, host, port }) => `, port ${guestPort} of its machine at ${host}:${port}`,
+  )
+  return `${server.sourceServerId}: ${server.lifecycle.state}${places.join('')}`
+}
+
 /** Adds the commands. */
 export function addServerCommands(program: Command): void {
   program
@@ -75,14 +107,16 @@ export function addServerCommands(program: Command): void {
       .description(description)
       .argument('<server>', 'source server id, s-…')
       .option('--json', 'print JSON')
-      .action(async (serverId: string, options: { json?: boolean }) => {
-        const api = new ApiClient(await findAccess(process.env))
-        const server = await api.post<SourceServer>(
-          `/servers/${encodeURIComponent(serverId)}/actions/${action}`,
-        )
-        console.log(
-          options.json === true ? JSON.stringify(server, null, 2) : `${serverId}: ${server.lifecycle.state}`,
-        )
+      .option('--wait', 'return when it is done; exit code 1 when it failed')
+      .action(async (serverId: string, options: { json?: boolean; wait?: boolean }) => {
+        const api = new ApiClient(await findAccess(process.env), options.wait === true ? waitPatienceMs : 0)
+        let server = await api.post<ServerView>(`/servers/${encodeURIComponent(serverId)}/actions/${action}`)
+        const failure = options.wait === true ? await outcome(api, server) : undefined
+        if (options.wait === true) server = await getServer(api, server.sourceServerId)
+        console.log(options.json === true ? JSON.stringify(server, null, 2) : sentence(server))
+        if (failure === undefined) return
+        console.error(`${serverId}: ${command} failed: ${failure}`)
+        process.exitCode = 1
       })
   }
 }

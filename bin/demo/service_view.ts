@@ -21,8 +21,6 @@ export interface Telemetry {
 /** A server as the API shows it. */
 export interface ServerView extends SourceServer {
   telemetry?: Telemetry
-  /** Where the launched machine's ports answer. */
-  endpoints?: { guestPort: number; host: string; port: number }[]
 }
 
 /** The service is asked this often. */
