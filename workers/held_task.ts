@@ -28,6 +28,8 @@ export interface Busy {
 export class HeldTask {
   readonly #bench: Pick<Bench, 'store' | 'clock' | 'changes'>
   readonly #owner: string
+  /** Whoever had it before let its lease run out: it died, or was cut off, in the middle of something. */
+  readonly wasAbandoned: boolean
   #task: Task
   #revision: number
   #saving: Promise<void> = Promise.resolve()
@@ -40,6 +42,7 @@ export class HeldTask {
   ) {
     this.#bench = bench
     this.#owner = owner
+    this.wasAbandoned = task.lease !== undefined
     this.#task = task
     this.#revision = revision
   }

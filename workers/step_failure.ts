@@ -10,7 +10,7 @@ import { withEvent } from '../domain/source_server.ts'
 import { changeServer, now } from './bench.ts'
 import { writeJobLog } from './job_log.ts'
 import { failureEvents, machineOf, withStagingTrouble } from './outcomes.ts'
-import { givesUp, maxStepFailures } from './task_state.ts'
+import { currentStep, givesUp, maxStepFailures } from './task_state.ts'
 import { digits } from './token.ts'
 
 /** A try that failed. */
@@ -57,6 +57,19 @@ export async function tellFailure(bench: Bench, failed: FailedTry): Promise<void
       attempts,
     })
   }
+}
+
+/** Tells that the worker that ran a step ended in the middle of it, which is why it begins again. */
+export async function tellAbandoned(bench: Bench, task: Task): Promise<void> {
+  const step = currentStep(task)
+  if (step?.status !== 'RUNNING' || task.status !== 'RUNNING') return
+  const message = 'The worker that did this ended in the middle of it; it is done again'
+  bench.log.warn({ taskId: task.taskId, step: step.name }, `Step ${step.name}: ${message}`)
+  const { jobId, sourceServerId } = task
+  const event = failureEvents[step.name as StepName]
+  if (jobId === undefined || event === undefined) return
+  const part = `${step.name}-abandoned-${task.leaseEpoch}`
+  await writeJobLog(bench, { jobId, event, sourceServerId, message, part })
 }
 
 /** Tells job and server that something cannot be taken back now. It is tried until it can, so this is told once for each reason. */

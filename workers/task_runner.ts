@@ -14,7 +14,7 @@ import { now, readServer } from './bench.ts'
 import { HeldTask, LeaseLostError, leaseMs } from './held_task.ts'
 import { writeJobLog } from './job_log.ts'
 import { settle, startJob } from './settle.ts'
-import { isLastTry, tellFailure, tellStuckUndo } from './step_failure.ts'
+import { isLastTry, tellAbandoned, tellFailure, tellStuckUndo } from './step_failure.ts'
 import {
   beginStep,
   beginUndo,
@@ -82,6 +82,7 @@ export class TaskRunner {
   }
 
   async #runHeld(held: HeldTask, queue: QueueName, signal: AbortSignal): Promise<RunResult> {
+    if (held.wasAbandoned) await tellAbandoned(this.#bench, held.task)
     if (!isOver(held.task)) await this.#endIfUnwanted(held)
     while (!isOver(held.task)) {
       const own = nextQueue(held.task)

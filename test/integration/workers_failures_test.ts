@@ -242,6 +242,22 @@ describe('what stands in the way', () => {
     ])
   })
 
+  it('of a step whose worker died is in the job log', async () => {
+    await ready()
+    world.bench.convert = async () => {
+      world.bench.convert = async () => ({ firmware: 'BIOS', report: {} })
+      world.plan.arm(1, false)
+      throw new Error('Killed')
+    }
+    const asked = await world.act('START_TEST')
+    expect(await world.work()).toBe(1)
+    const log = await jobLog(asked.activeTask?.jobId)
+    expect(log.filter(({ event }) => event === 'CONVERSION_FAIL').map(({ message }) => message)).toEqual([
+      'The worker that did this ended in the middle of it; it is done again',
+    ])
+    expect((await world.server()).launchedInstance?.firstBoot).toBe('SUCCEEDED')
+  })
+
   it('again and again after steps that seemed to be done ends the task', async () => {
     world = await WorkerWorld.make()
     let rounds = 0

@@ -2,8 +2,11 @@
  * Joins the conversion room to the step: where its appliance works, and what of its report the launch needs.
  * @module
  */
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { convert } from '../../conversion/convert.ts'
 import type { Convert } from './seam.ts'
+import { withRoom } from './room.ts'
 
 /**
  * The conversion of real guests, working in `workDir`. `accelerator` tells what machines of this host run with: asked anew each time,
@@ -15,14 +18,12 @@ export function convertGuest(
   accelerator: () => Promise<'kvm' | 'tcg'>,
 ): Convert {
   return async ({ disks, target, signal, log }) => {
-    const report = await convert({
-      disks,
-      target,
-      appliance: { workDir, accelerator: await accelerator(), environment },
-      signal,
-      log,
-      now: () => performance.now(),
-    })
+    await mkdir(workDir, { recursive: true, mode: 0o700 })
+    const appliance = { workDir, accelerator: await accelerator(), environment }
+    const folders = [...new Set([workDir, ...disks.map(({ path }) => dirname(path))])]
+    const report = await withRoom(folders, () =>
+      convert({ disks, target, appliance, signal, log, now: () => performance.now() }),
+    )
     // The job's page shows each change by its name and one sentence.
     const changes = report.changes.map((change) => ({
       ...change,
