@@ -6,8 +6,9 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { errorMessage } from '../../domain/errors.ts'
-import { Demo, guestViewOfHost } from '../demo/demo.ts'
+import { Demo } from '../demo/demo.ts'
 import { processLeftovers } from '../demo/leftovers.ts'
+import { guestViewOfHost } from '../demo/stage.ts'
 import { formatSummary, isGood } from '../demo/summary.ts'
 import type { DemoSummary } from '../demo/summary.ts'
 import { readSupervisorConfig } from '../supervisor/config.ts'
@@ -82,7 +83,7 @@ async function runDemo(root: string, flags: DemoFlags): Promise<boolean> {
     say(`\n${formatSummary(summary)}`)
     if (flags.once !== true) {
       say(
-        `\nThe dashboard stays up at ${demo.service.dashboardUrl}. Ctrl-C ends it and removes the demonstration.`,
+        `\nThe dashboard stays up at ${demo.stage.service.dashboardUrl}. Ctrl-C ends it and removes the demonstration.`,
       )
       if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(summary, null, 2)}\n`)
       await interrupted

@@ -14,16 +14,14 @@ export class StepTimer {
     this.#say = say
   }
 
-  /** Runs `work`, says what begins and how long it took, and keeps the time. Errors pass through. */
+  /** Runs `work`, says what begins and how long it took, and keeps the time; steps may overlap. Errors pass through. */
   async run<T>(name: string, work: () => Promise<T>): Promise<T> {
     const begun = this.#now()
     this.#say(`▶ ${name}`)
-    try {
-      return await work()
-    } finally {
-      const seconds = (this.#now() - begun) / 1000
-      this.steps.push({ name, seconds: Number(seconds.toFixed(2)) })
-      this.#say(`  ${seconds.toFixed(1)} s`)
-    }
+    const result = await work()
+    const seconds = (this.#now() - begun) / 1000
+    this.steps.push({ name, seconds: Number(seconds.toFixed(2)) })
+    this.#say(`✔ ${name}: ${seconds.toFixed(1)} s`)
+    return result
   }
 }

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Demo, guestViewOfHost } from '../../bin/demo/demo.ts'
+import { Demo } from '../../bin/demo/demo.ts'
 import { processLeftovers, stagingLeftovers } from '../../bin/demo/leftovers.ts'
 import { getServer } from '../../bin/demo/service_view.ts'
+import { guestViewOfHost } from '../../bin/demo/stage.ts'
 import { readSupervisorConfig } from '../../bin/supervisor/config.ts'
 import { processState } from '../../cloud/qemu/processes.ts'
 import { differingPaths, filesOfDisk } from '../fixtures/disk_files.ts'
@@ -61,7 +62,7 @@ afterAll(async () => {
 
 /** Ways to hurt a migration, by name. */
 const hurts: Record<string, () => Promise<unknown>> = {
-  agent: () => demo.source.guestExec('systemctl kill -s KILL rehost-agent'),
+  agent: () => demo.stage.source.guestExec('systemctl kill -s KILL rehost-agent'),
   replicator: async () => {
     const folder = join(dataDir, 'cloud', 'replication-servers')
     for (const id of await readdir(folder)) {
@@ -76,7 +77,7 @@ const hurts: Record<string, () => Promise<unknown>> = {
 }
 
 function killService(name: string): void {
-  const pid = demo.service.pids()[name]
+  const pid = demo.stage.service.pids()[name]
   if (pid !== undefined) killIfAlive(pid)
 }
 
@@ -132,7 +133,7 @@ describe('migration of a booted guest', () => {
 
     expect(await demo.finalize()).toBe(true)
     expect(await stagingLeftovers(dataDir)).toEqual([])
-    const server = await getServer(demo.api, demo.serverId)
+    const server = await getServer(demo.stage.api, demo.stage.serverId)
     expect(server.lifecycle.state).toBe('CUTOVER')
     expect(server.replication.state).toBe('DISCONNECTED')
     hasPassed = true
@@ -141,15 +142,15 @@ describe('migration of a booted guest', () => {
 
 /** The converted disk differs from the snapshot in the files that the conversion report names, and in no other. */
 async function expectOnlyNamedChanges(): Promise<void> {
-  const { launchedInstance } = await getServer(demo.api, demo.serverId)
+  const { launchedInstance } = await getServer(demo.stage.api, demo.stage.serverId)
   const cloud = join(dataDir, 'cloud')
   const before = await filesOfDisk(join(cloud, 'snapshots', `${launchedInstance?.snapshotIds[0]}.raw`), 'raw')
   const after = await filesOfDisk(
     join(cloud, 'images', String(launchedInstance?.imageId), 'disk0.qcow2'),
     'qcow2',
   )
-  const { changes } = await demo.api.get<{ changes: { paths: string[] }[] }>(
-    `/jobs/${launchedInstance?.jobId}/servers/${demo.serverId}/conversion.json`,
+  const { changes } = await demo.stage.api.get<{ changes: { paths: string[] }[] }>(
+    `/jobs/${launchedInstance?.jobId}/servers/${demo.stage.serverId}/conversion.json`,
   )
   const named = changes.flatMap(({ paths }) => paths)
   expect(before.size).toBeGreaterThan(5000)

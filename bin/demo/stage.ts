@@ -1,0 +1,168 @@
+/**
+ * What the demonstration plays on: the service, and a source server that is booted, busy and has the agent.
+ * @module
+ */
+import { join } from 'node:path'
+import type { SourceServerId } from '../../domain/ids.ts'
+import type { NewToken } from '../commands/tokens.ts'
+import type { SupervisorConfig } from '../supervisor/config.ts'
+import type { Supervisor } from '../supervisor/supervisor.ts'
+import type { ServerView } from './service_view.ts'
+import type { SourceVm } from './source_vm.ts'
+import type { StepTimer } from './timing.ts'
+import { ApiClient, findAccess } from '../api_client.ts'
+import { hostAccelerator } from '../../cloud/qemu/host_accelerator.ts'
+import { ensureAgentBuilt } from '../supervisor/agent_build.ts'
+import { startSupervisor } from '../supervisor/supervisor.ts'
+import { buildGuest } from './guest.ts'
+import { pollUntil } from './service_view.ts'
+import { startSourceVm } from './source_vm.ts'
+
+/** What the stage is built of. */
+export interface StageOptions {
+  root: string
+  config: SupervisorConfig
+  environment: Record<string, string | undefined>
+  /** Where finished guests are kept from one run to the next. */
+  cacheDir: string
+  /** Build the guest anew instead of taking the one of earlier today. */
+  isFresh: boolean
+  say: (line: string) => void
+  timer: StepTimer
+  signal: AbortSignal
+}
+
+/** Where the guest reaches this machine's loopback in QEMU's user network. */
+export const guestViewOfHost = '10.0.2.2'
+
+/** A gateway that was killed is up again after some seconds. */
+const servicePatienceMs = 60_000
+const guestSizeBytes = 3 * 1024 ** 3
+const enrolTimeoutMs = 120_000
+
+/** The source server's host name; also the name that its machines keep. */
+export const demoHostname = 'shop-01'
+
+/** Everything it started is in here, so that {@link close} can end it whatever happened. */
+export class Stage {
+  readonly #options: StageOptions
+  #service: Supervisor | undefined
+  #source: SourceVm | undefined
+  #api: ApiClient | undefined
+  #serverId: SourceServerId | undefined
+  #initialImagePath = ''
+
+  constructor(options: StageOptions) {
+    this.#options = options
+  }
+
+  /** The source's disk as it was before its first boot. */
+  get initialImagePath(): string {
+    return this.#initialImagePath
+  }
+
+  /** The running service. @throws Error before it has been started. */
+  get service(): Supervisor {
+    return started(this.#service, 'service')
+  }
+
+  /** The running source server. @throws Error before it has been started. */
+  get source(): SourceVm {
+    return started(this.#source, 'source server')
+  }
+
+  /** The API. @throws Error before the service has been started. */
+  get api(): ApiClient {
+    return started(this.#api, 'service')
+  }
+
+  /** The migrated server's id. @throws Error before its agent has enrolled. */
+  get serverId(): SourceServerId {
+    return started(this.#serverId, 'agent')
+  }
+
+  /** Builds the guest, starts the service, boots the source and installs the agent in it. */
+  async prepare(): Promise<void> {
+    const { config, signal } = this.#options
+    const workDir = join(config.dataDir, 'demo')
+    // Most of the guest's building is one process that installs packages: the second processor is free meanwhile.
+    const results = await Promise.allSettled([this.#buildSource(workDir), this.#startService()])
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+    await this.#options.timer.run('boot the source server', async () => {
+      this.#source = await startSourceVm({
+        initialImagePath: this.#initialImagePath,
+        workDir,
+        accelerator: await hostAccelerator(config.dataDir),
+        signal,
+      })
+    })
+    await this.#options.timer.run('install the agent', () => this.#installAgent())
+  }
+
+  async #buildSource(workDir: string): Promise<void> {
+    const { cacheDir, isFresh, say, signal } = this.#options
+    this.#initialImagePath = await this.#options.timer.run('build the source server', () =>
+      buildGuest({
+        path: join(workDir, 'source.initial.raw'),
+        cacheDir,
+        workDir,
+        sizeBytes: guestSizeBytes,
+        hostname: demoHostname,
+        isFresh,
+        log: say,
+        signal,
+      }),
+    )
+  }
+
+  async #startService(): Promise<void> {
+    const { config, root, environment, say } = this.#options
+    await this.#options.timer.run('build the agent', () => ensureAgentBuilt(root, (line) => say(`  ${line}`)))
+    await this.#options.timer.run('start the service', async () => {
+      this.#service = await startSupervisor({ config, root, environment, say })
+      this.#api = new ApiClient(
+        await findAccess({ REHOST_DATA_DIR: config.dataDir, REHOST_HTTP_PORT: String(config.httpPort) }),
+        servicePatienceMs,
+      )
+      say(`  dashboard ${this.#service.dashboardUrl}`)
+      if (this.#service.firstPassword !== undefined)
+        say(`  sign in as admin, password ${this.#service.firstPassword}`)
+    })
+  }
+
+  /** Ends everything that was started. */
+  async close(): Promise<void> {
+    await this.#source?.stop()
+    this.#source = undefined
+    await this.#service?.stop()
+    this.#service = undefined
+  }
+
+  async #installAgent(): Promise<void> {
+    const { say, signal } = this.#options
+    const { installCommand } = await this.api.post<NewToken>('/tokens', { uses: 1 })
+    say(`  ${installCommand}`)
+    const installed = await this.source.guestExec(installCommand)
+    for (const line of installed.stdout.trimEnd().split('\n')) say(`  ${line}`)
+    // A pipe into sh ends well even if the download before it failed; then there is no word of the agent.
+    if (installed.exitCode !== 0 || installed.stdout === '') {
+      throw new Error(
+        `The install command failed on the source with exit code ${installed.exitCode}:\n${installed.stdout}${installed.stderr}`,
+      )
+    }
+    this.#serverId = await pollUntil(
+      'the agent has enrolled',
+      { timeoutMs: enrolTimeoutMs, signal },
+      async () => {
+        const { items } = await this.api.get<{ items: ServerView[] }>('/servers')
+        return items[0]?.sourceServerId
+      },
+    )
+  }
+}
+
+/** `thing`, which a step before this one must have started. */
+export function started<T>(thing: T | undefined, name: string): T {
+  if (thing === undefined) throw new Error(`The ${name} has not been started`)
+  return thing
+}
