@@ -1,0 +1,167 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ApiClient, findAccess } from '../../bin/api_client.ts'
+import type { NewToken } from '../../bin/commands/tokens.ts'
+import { processLeftovers } from '../../bin/demo/leftovers.ts'
+import type { ServerView } from '../../bin/demo/service_view.ts'
+import { readSupervisorConfig } from '../../bin/supervisor/config.ts'
+import type { SupervisorConfig } from '../../bin/supervisor/config.ts'
+import type { Supervisor } from '../../bin/supervisor/supervisor.ts'
+import { startSupervisor } from '../../bin/supervisor/supervisor.ts'
+import { layoutOf } from '../../cloud/qemu/layout.ts'
+import { processState } from '../../cloud/qemu/processes.ts'
+import type { ReplicationServerId, VolumeId } from '../../domain/ids.ts'
+import { freePorts, until } from '../fixtures/waiting.ts'
+
+/**
+ * The whole service and a real agent that copies an image, while what holds the copy is taken away behind the service's back.
+ */
+const root = join(import.meta.dirname, '../..')
+const sizeBytes = 8 * 2 ** 20
+const waitMs = 90_000
+
+let dataDir: string
+let disk: string
+let config: SupervisorConfig
+let service: Supervisor
+let api: ApiClient
+let agent: ChildProcess
+let agentWords = ''
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'rehost-loss-'))
+  disk = join(dataDir, 'disk.img')
+  await writeFile(disk, randomBytes(sizeBytes))
+  const [http, agentPort, replication, dynamodb] = await freePorts(4)
+  const environment = {
+    ...process.env,
+    REHOST_DATA_DIR: dataDir,
+    REHOST_HTTP_PORT: String(http),
+    REHOST_AGENT_PORT: String(agentPort),
+    REHOST_REPLICATION_PORT: String(replication),
+    REHOST_DYNAMODB_PORT: String(dynamodb),
+    REHOST_LISTEN_HOST: '127.0.0.1',
+    REHOST_PUBLIC_HOST: '127.0.0.1',
+  }
+  config = readSupervisorConfig(environment)
+  service = await startSupervisor({ config, root, environment, say: () => undefined })
+  api = new ApiClient(await findAccess(environment))
+  const { token } = await api.post<NewToken>('/tokens', { uses: 1 })
+  const options = ['--gateway-url', `https://127.0.0.1:${agentPort}`, '--token', token, '--devices', disk]
+  const files = ['--ca-file', join(dataDir, 'ca', 'ca.crt.pem'), '--state-dir', join(dataDir, 'agent')]
+  agent = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(root, 'agent/main.ts'), 'run', ...options, ...files],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  for (const stream of [agent.stdout, agent.stderr])
+    stream?.on('data', (text: Buffer) => (agentWords = (agentWords + text.toString()).slice(-5000)))
+  await inSync()
+})
+
+afterAll(async () => {
+  agent.kill('SIGTERM')
+  if (agent.exitCode === null) await once(agent, 'exit')
+  await service.stop()
+  expect(await processLeftovers(dataDir)).toEqual([])
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+async function server(): Promise<ServerView | undefined> {
+  return (await api.get<{ items: ServerView[] }>('/servers')).items[0]
+}
+
+/** The server once nothing is left to be copied, and its volume holds what the disk holds. */
+async function inSync(): Promise<{ replicationServerId: ReplicationServerId; volumeId: VolumeId }> {
+  let seen: ServerView | undefined
+  try {
+    return await until(
+      'the copy equals the disk',
+      async () => {
+        seen = await server()
+        const { replicationServerId, state } = seen?.replication ?? {}
+        const volumeId = seen?.disks[0]?.volumeId
+        if (state !== 'CONTINUOUS' || replicationServerId === undefined || volumeId === undefined)
+          return undefined
+        const copy = await readFile(layoutOf(dataDir).volume(volumeId).disk).catch(() => Buffer.alloc(0))
+        return copy.equals(await readFile(disk)) ? { replicationServerId, volumeId } : undefined
+      },
+      waitMs,
+      250,
+    )
+  } catch (error) {
+    const found = JSON.stringify(seen?.replication, null, 2)
+    throw new Error(`The server is at ${found}; the agent said last: ${agentWords}`, { cause: error })
+  }
+}
+
+async function messages(): Promise<string[]> {
+  const { sourceServerId } = (await server()) ?? {}
+  const { items } = await api.get<{ items: { message: string }[] }>(`/servers/${sourceServerId}/events`)
+  return items.map(({ message }) => message)
+}
+
+/** A block of the source changes, so that being in sync again means that it was sent. */
+async function writeOnSource(): Promise<void> {
+  const handle = await open(disk, 'r+')
+  await handle.write(randomBytes(4096), 0, 4096, 1_048_576)
+  await handle.close()
+}
+
+async function killReplicationServer(id: ReplicationServerId): Promise<void> {
+  const folder = layoutOf(dataDir).replicationServer(id)
+  const { pid } = await processState(folder)
+  if (pid === undefined) throw new Error(`Cannot kill ${id}: it does not run`)
+  process.kill(pid, 'SIGKILL')
+  await until('it has ended', async () => (await processState(folder)).pid === undefined)
+  await rm(folder, { recursive: true })
+}
+
+describe('behind the back of the service', () => {
+  it('a replication server is killed and its folder removed: it is made anew and replication goes on', async () => {
+    const before = await inSync()
+    await killReplicationServer(before.replicationServerId)
+    await writeOnSource()
+    expect(await inSync()).toEqual(before)
+    const told = await until('the end of it is told', async () => {
+      const all = await messages()
+      return all.includes(`Replication server ${before.replicationServerId} reports again`) && all
+    })
+    expect(told).toContain(
+      `Replication server ${before.replicationServerId} has vanished from the qemu cloud and is made anew; its volumes are attached to it again`,
+    )
+  }, 120_000)
+
+  it.each([
+    ['removed', (file: string) => rm(file), / is missing\./],
+    ['cut', (file: string) => truncate(file, 4096), / has \d+ bytes instead of 8388608\./],
+  ])(
+    'a volume file is %s: another one is made and the disk is copied again',
+    async (_how, hurt, found) => {
+      const before = await inSync()
+      await hurt(layoutOf(dataDir).volume(before.volumeId).disk)
+      await writeOnSource()
+      const after = await inSync()
+      expect(after.volumeId).not.toBe(before.volumeId)
+      expect(after.replicationServerId).toBe(before.replicationServerId)
+      const told = (await messages()).filter((message) => message.includes(before.volumeId))
+      expect(told.find((message) => message.startsWith('The copy of disk'))).toMatch(found)
+    },
+    120_000,
+  )
+
+  it('both are removed at once: both are made anew', async () => {
+    const before = await inSync()
+    await killReplicationServer(before.replicationServerId)
+    await rm(layoutOf(dataDir).volume(before.volumeId).disk)
+    await writeOnSource()
+    const after = await inSync()
+    expect(after.volumeId).not.toBe(before.volumeId)
+  }, 120_000)
+})
