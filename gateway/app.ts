@@ -114,6 +114,7 @@ export function createOperatorApp(
     const signedIn = await currentSession(services, c).catch(() => undefined)
     const viewer = signedIn && { userName: signedIn.user.userName, role: signedIn.user.role }
     const { title, detail } = problemOf(refusal)
+    for (const [name, value] of Object.entries(refusal.headers)) c.header(name, value)
     const page = sendPage(c, errorPage(frameFor(context, viewer), { title, detail }))
     return new Response(page.body, { status: refusal.status, headers: page.headers })
   }

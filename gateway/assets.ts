@@ -7,9 +7,28 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Assets } from '../views/layout.ts'
 
+/** Sheets in the order of their layers' tokens; they are sent as one file. */
+const sheets = [
+  'tokens',
+  'base',
+  'layout',
+  'parts',
+  'tables',
+  'forms',
+  'menus',
+  'list',
+  'server',
+  'activity',
+  'small',
+]
+
 /** The files, with their content types. */
 const sources: Record<keyof Assets, { name: string; paths: readonly string[]; type: string }> = {
-  css: { name: 'app.css', paths: ['views/static/app.css'], type: 'text/css; charset=utf-8' },
+  css: {
+    name: 'app.css',
+    paths: sheets.map((sheet) => `views/static/${sheet}.css`),
+    type: 'text/css; charset=utf-8',
+  },
   js: { name: 'app.js', paths: ['views/static/app.js'], type: 'text/javascript; charset=utf-8' },
   icon: { name: 'icon.svg', paths: ['views/static/icon.svg'], type: 'image/svg+xml' },
   htmx: {

@@ -21,13 +21,16 @@ const parallelReads = 25
 /** The notice of a write made here comes back within this time, or never. */
 const ownNoticeMs = 2000
 
-/** Nobody is given anything older than this, however large the fleet. */
-const maxStaleMs = 60_000
+/** Whoever comes when the listing is older than this waits for the next: nobody has looked for long. */
+const maxStaleMs = 300_000
 
-/** A listing is this old at most; a large fleet is listed less often, because a listing reads it all. */
+/**
+ * A listing is this old at most. It mends only what lost notices left behind, and of a large fleet it costs seconds of processor time, so
+ * a large fleet is listed less often.
+ */
 function maxAgeMs(size: number): number {
   if (size < smallFleet) return 1000
-  return size < 2000 ? 10_000 : 30_000
+  return size < 2000 ? 10_000 : 120_000
 }
 
 /** Order of two ISO times. Comparing by language rules would take a hundred times as long. */

@@ -44,6 +44,8 @@ export class LiveStreams {
 
   /** The stream of `topic` for `signedIn`. @throws Refusal 429 when the session has too many. */
   open(c: Context, signedIn: SignedIn, topic: string, render: () => Promise<LiveView>): Response {
+    // The answer to a HEAD request has a body that nobody reads: its stream would never end.
+    if (c.req.method !== 'GET') return c.body(null, 200, { 'Content-Type': 'text/event-stream' })
     const session = signedIn.sessionSha256
     const count = this.#perSession.get(session) ?? 0
     if (count >= maxStreamsPerSession) {

@@ -19,6 +19,12 @@ export function bytes(count: number): string {
   return `${Number(value.toFixed(digits))} ${byteUnits[unit] ?? ''}`
 }
 
+/** `16 GiB`: memory is made in powers of two. */
+export function memory(count: number): string {
+  const gibibytes = count / 2 ** 30
+  return gibibytes >= 1 ? `${Number(gibibytes.toFixed(1))} GiB` : `${Math.round(count / 2 ** 20)} MiB`
+}
+
 /** `24.3 MB/s`. */
 export function rate(bytesPerSecond: number): string {
   return `${bytes(bytesPerSecond)}/s`
@@ -37,6 +43,11 @@ export function duration(milliseconds: number): string {
   if (minutes < 1440) return pair(Math.floor(minutes / 60), 'h', minutes % 60, 'min')
   const hours = Math.floor(minutes / 60)
   return pair(Math.floor(hours / 24), 'd', hours % 24, 'h')
+}
+
+/** A time to come as it is told: seconds of ten minutes would be false precision. */
+export function estimate(milliseconds: number): string {
+  return duration(milliseconds < 600_000 ? milliseconds : Math.round(milliseconds / 60_000) * 60_000)
 }
 
 /** `43 %`, `99.4 %`: rounded down, so that 100 means all. */

@@ -114,8 +114,7 @@ function header(viewer: Viewer, section: Page['section']): Html {
         ${icon('theme')}
       </button>
       <span class="who-name"
-        >${icon('user')}<span>${viewer.userName}</span
-        ><span class="muted who-role">${viewer.role}</span></span
+        >${icon('user')}<span>${viewer.userName}</span>${viewer.role === viewer.userName ? nothing : html`<span class="muted who-role">${viewer.role}</span>`}</span
       >
       <form method="post" action="/sign-out">
         <button class="icon-button" type="submit" aria-label="Sign out">${icon('signOut')}</button>
@@ -126,14 +125,7 @@ function header(viewer: Viewer, section: Page['section']): Html {
 
 /** The mark: a block on its way. */
 export function logo(): Html {
-  return html`<svg
-    class="logo"
-    viewBox="0 0 32 32"
-    width="26"
-    height="26"
-    aria-hidden="true"
-    focusable="false"
-  >
+  return html`<svg viewBox="0 0 32 32" width="26" height="26" aria-hidden="true" focusable="false">
     <rect class="logo-back" width="32" height="32" rx="8" />
     <path class="logo-from" d="M8 8h7v7H8zM8 17h7v7H8z" />
     <path class="logo-to" d="M17 8h7v7h-7z" />

@@ -134,7 +134,7 @@ export const errorWords: Record<DataReplicationErrorCode, string> = {
   FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT: 'Agent and replication server do not agree',
   FAILED_TO_CONNECT_AGENT_TO_REPLICATION_SERVER: 'The agent cannot reach the replication server',
   FAILED_TO_START_DATA_TRANSFER: 'The first blocks cannot be sent',
-  UNSUPPORTED_VM_CONFIGURATION: 'The disks do not fit their replica',
+  UNSUPPORTED_VM_CONFIGURATION: 'The disks cannot be replicated as they are',
   LAST_SNAPSHOT_JOB_FAILED: 'The last snapshot failed',
 }
 
@@ -170,4 +170,16 @@ export const eventTypeWords: Record<ServerEventType, string> = {
   LAUNCH: 'Launch',
   CONFIGURATION: 'Settings',
   OPERATOR: 'Operator',
+}
+
+const trackerWords: Readonly<Record<string, string>> = { tracefs: 'Kernel events', scan: 'Comparing' }
+
+/** How changes of a disk are found; an unknown way is shown as it is. */
+export function trackerWord(kind: string): string {
+  return trackerWords[kind] ?? kind
+}
+
+/** A change that conversion made: `serial-login` becomes `Serial login`. */
+export function changeWord(name: string): string {
+  return name.slice(0, 1).toUpperCase() + name.slice(1).replaceAll('-', ' ')
 }

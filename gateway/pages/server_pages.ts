@@ -140,11 +140,13 @@ async function serverModel(
   const { sourceServerId, activeTask } = server
   const { replicationServerId } = server.replication
   const { store } = services
-  const [figures, events, task, replicationServer] = await Promise.all([
+  const machine = server.launchedInstance
+  const [figures, events, task, replicationServer, screen] = await Promise.all([
     findFigures(services, [sourceServerId]),
     findEvents(store, server, maxEvents),
     activeTask && store.get('task', { id: activeTask.taskId }),
     replicationServerId && store.get('replicationServer', { id: replicationServerId }),
+    machine && services.artefacts.readEnd(machine.jobId, sourceServerId, 'screenshot.png', 1),
   ])
   return {
     server,
@@ -154,6 +156,7 @@ async function serverModel(
     refused: services.refusals.list().filter((call) => isCallOf(call, server)),
     events,
     task: task?.value,
+    hasScreenshot: screen !== undefined,
     viewer,
     slugOf: (action) => actionSlugs[action],
     now: services.clock(),

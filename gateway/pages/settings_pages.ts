@@ -10,6 +10,7 @@ import { Hono } from 'hono'
 import { NotFoundError } from '../../domain/errors.ts'
 import { isId } from '../../domain/ids.ts'
 import { settingsPage } from '../../views/settings/settings_page.ts'
+import { findHostnames } from '../job_reports.ts'
 import { apiTokenSchema, createApiToken } from '../people/api_tokens.ts'
 import { revokeInstallationToken } from '../people/installation_tokens.ts'
 import { findApiTokens, findInstallationTokens } from '../queries.ts'
@@ -71,6 +72,7 @@ async function settingsModel({ services }: PageContext, viewer: Viewer): Promise
   return {
     viewer,
     installationTokens: (await findInstallationTokens(services.store)).slice(0, maxTokens),
+    hostnames: await findHostnames(services),
     apiTokens: viewer.role === 'admin' ? await findApiTokens(services.store) : [],
     about: { version, agentUrl, pin, agentPort, replicationPort },
     now: services.clock(),

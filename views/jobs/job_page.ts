@@ -12,7 +12,7 @@ import { icon } from '../icons.ts'
 import { layout } from '../layout.ts'
 import { badge, card, emptyState, facts, notice, pageHead } from '../parts.ts'
 import { workTrouble } from '../trouble.ts'
-import { initiatorWords, jobLogWords, launchWords, stepWord } from '../words.ts'
+import { changeWord, initiatorWords, jobLogWords, launchWords, stepWord } from '../words.ts'
 
 /** A change that conversion made, or that it found unneeded. */
 export interface ConversionChange {
@@ -182,7 +182,7 @@ function conversionCard({ server, conversion }: LaunchReport): Html {
             html`<li>
               ${icon('check')}
               <div>
-                <strong>${change.name}</strong>
+                <strong>${changeWord(change.name)}</strong>
                 <p class="muted">${change.detail}</p>
               </div>
             </li>`,
@@ -221,9 +221,11 @@ function logCard({ log, now }: JobModel): Html {
       >
         ${icon('dot')}
         <div>
-          <p><strong title="${item.event}">${jobLogWords[item.event]}</strong>: ${item.message}</p>
+          <p>${item.message}</p>
           ${item.rawError === undefined ? nothing : html`<p class="step-error">${item.rawError}</p>`}
-          <p class="muted">${when(item.at, now)}</p>
+          <p class="muted">
+            ${when(item.at, now)} · <span title="${item.event}">${jobLogWords[item.event]}</span>
+          </p>
         </div>
       </li>`,
   )

@@ -128,7 +128,7 @@ export function contactCard(contact: ContactModel): Html {
           >${contact.arrived.length === 0 ? 'Waiting for first contact' : `Waiting for ${count(contact.usesLeft, 'more server')}`}…</span
         >
       </p>`
-  return html`<section class="card contact" id="contact">
+  return html`<section class="card" id="contact">
     <header class="card-head">
       <h2>${icon('unplug')}First contact</h2>
       <a class="quiet-link" href="/servers/add/${contact.tokenId}">Check now</a>

@@ -33,12 +33,14 @@ export function matchesFilter(
   return filter.query === '' || matchesQuery(server, filter.query)
 }
 
-/** Whether every word of `query` stands somewhere in what is known of the server. */
-function matchesQuery(server: SourceServer, query: string): boolean {
+/** What can be found of each server. A record is never changed, only replaced, so its text stays good as long as it lives. */
+const texts = new WeakMap<SourceServer, string>()
+
+function textOf(server: SourceServer): string {
   const { hostname, fqdn } = server.sourceProperties.identificationHints
   const tags = Object.entries(server.tags).map(([name, value]) => `${name}=${value}`)
   const addresses = server.sourceProperties.networkInterfaces.flatMap(({ ips }) => ips)
-  const text = [
+  return [
     server.sourceServerId,
     hostname,
     fqdn,
@@ -51,6 +53,12 @@ function matchesQuery(server: SourceServer, query: string): boolean {
   ]
     .join(' ')
     .toLowerCase()
+}
+
+/** Whether every word of `query` stands somewhere in what is known of the server. */
+function matchesQuery(server: SourceServer, query: string): boolean {
+  const text = texts.get(server) ?? textOf(server)
+  texts.set(server, text)
   return query
     .toLowerCase()
     .split(/\s+/)

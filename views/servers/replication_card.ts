@@ -8,7 +8,7 @@ import type { Figures } from '../figures.ts'
 import type { Html } from '../html.ts'
 import type { RefusedCallModel } from '../trouble.ts'
 import { backlogBytes, diskProgress, isCopying, lagMs, liveState, serverProgress } from '../figures.ts'
-import { bytes, duration, percent, rate, when } from '../format.ts'
+import { bytes, duration, estimate, percent, rate, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { badge, card, figure, notice, progressBar } from '../parts.ts'
@@ -19,7 +19,7 @@ import {
   replicationError,
   silentAgent,
 } from '../trouble.ts'
-import { initiationWords, replicationWords } from '../words.ts'
+import { initiationWords, replicationWords, trackerWord } from '../words.ts'
 
 /** What the card shows. */
 export interface ReplicationModel {
@@ -44,7 +44,7 @@ export function replicationCard(model: ReplicationModel): Html {
   const left =
     progress.millisecondsLeft === undefined
       ? 'Time left is known once data flows'
-      : `About ${duration(progress.millisecondsLeft)} left`
+      : `About ${estimate(progress.millisecondsLeft)} left`
   const bar = isCopying(state)
     ? html`<div class="copy-progress">
         ${progressBar(progress.share, 'Copied of all disks')}
@@ -55,7 +55,7 @@ export function replicationCard(model: ReplicationModel): Html {
   const numbers = isOver
     ? nothing
     : html`<dl class="figures">
-        ${figure('Lag', lag === null ? '–' : duration(lag), 'behind the source', lag !== null && lag > 60_000 ? 'warn' : 'neutral')}${figure('Backlog', bytes(backlog), 'changed, not yet safe')}${figure('Throughput', figures === undefined ? '–' : rate(figures.bytesPerSecond), figures === undefined ? undefined : `${bytes(figures.wireBytes)} sent`)}
+        ${figure('Lag', lag === null ? '–' : duration(lag), lag === null ? 'once the first copy is done' : 'behind the source', lag !== null && lag > 60_000 ? 'warn' : 'neutral')}${figure('Backlog', bytes(backlog), 'changed, not yet safe')}${figure('Throughput', figures === undefined ? '–' : rate(figures.bytesPerSecond), figures === undefined ? undefined : `${bytes(figures.wireBytes)} sent`)}
       </dl>`
   return card(
     'Replication',
@@ -76,7 +76,7 @@ function diskTable(server: SourceServer, figures: Figures | undefined): Html {
     const tracker =
       disk.tracker === undefined
         ? html`<span class="muted">–</span>`
-        : html`<span title="${disk.tracker.reason}">${disk.tracker.kind}</span>`
+        : html`<span title="${disk.tracker.reason}">${trackerWord(disk.tracker.kind)}</span>`
     const live = figures?.disks.find(({ diskIndex }) => diskIndex === disk.diskIndex)
     return html`<tr>
       <th scope="row" data-label="Disk">
@@ -99,7 +99,7 @@ function diskTable(server: SourceServer, figures: Figures | undefined): Html {
         <tr>
           <th scope="col">Disk</th>
           <th scope="col" class="number">Size</th>
-          <th scope="col">Copied</th>
+          <th scope="col" class="wide">Copied</th>
           <th scope="col" class="number">Backlog</th>
           <th scope="col">Changes seen by</th>
         </tr>
@@ -130,17 +130,18 @@ export function initiationCard(server: SourceServer): Html {
     FAILED: 'failed',
     SKIPPED: 'not needed',
   } as const
-  const items = steps.map(
-    ({ name, status }) =>
-      html`<li class="check ${status.toLowerCase().replace('_', '-')}">
-        ${pictures[status]}<span>${initiationWords[name]}</span
-        ><span class="check-state">${said[status]}</span>
-      </li>`,
-  )
+  const items = steps.map(({ name, status }) => {
+    // Of what is done or to come the icon says enough; the words are for those who do not see it.
+    const isQuiet = status === 'SUCCEEDED' || status === 'NOT_STARTED'
+    return html`<li class="check ${status.toLowerCase().replace('_', '-')}">
+      ${pictures[status]}<span>${initiationWords[name]}</span
+      ><span class="${isQuiet ? 'visually-hidden' : 'check-state'}">${said[status]}</span>
+    </li>`
+  })
   return html`<details class="card fold" id="initiation" ${isDone ? nothing : html` open`}>
     <summary class="card-head">
       <h2>${icon('play')}Start of replication</h2>
-      <span class="muted">${done} of ${steps.length}</span>
+      <span class="fold-mark">${done} of ${steps.length}${icon('chevron')}</span>
     </summary>
     <ol class="checks">
       ${items}
@@ -172,12 +173,12 @@ export function consistencyCard(server: SourceServer, now: Date): Html {
     request.method === undefined
       ? nothing
       : request.method === 'FROZEN'
-        ? html`File systems frozen for ${Math.round(request.frozenMs ?? 0)} ms.`
-        : html`At a moment without writes.`
+        ? html`, file systems frozen for ${Math.round(request.frozenMs ?? 0)} ms`
+        : html`, at a moment without writes`
   const roots = request.roots ?? []
   return card(
     'Consistency point',
-    html`<p>${how} ${when(request.reachedAt ?? request.requestedAt, now)}</p>
+    html`<p>${when(request.reachedAt ?? request.requestedAt, now)}${how}</p>
       ${request.failure === undefined ? nothing : html`<p class="tone-text-bad">${request.failure}</p>`}${
         roots.length === 0
           ? nothing

@@ -8,7 +8,7 @@ import type { Html } from '../html.ts'
 import type { Viewer } from '../layout.ts'
 import { decideAction, nextAction } from '../../domain/actions.ts'
 import { backlogBytes, isCopying, isSilent, lagMs, liveState, serverProgress } from '../figures.ts'
-import { bytes, count, duration, percent, rate, when } from '../format.ts'
+import { bytes, count, duration, estimate, percent, rate, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { mayOperate } from '../layout.ts'
@@ -60,7 +60,7 @@ function replicationCell(server: SourceServer, figures: Figures | undefined, now
   const progress = serverProgress(server, figures)
   const isOver = state === 'DISCONNECTED' || state === 'STOPPED'
   const left =
-    progress.millisecondsLeft === undefined ? nothing : html` · ${duration(progress.millisecondsLeft)} left`
+    progress.millisecondsLeft === undefined ? nothing : html` · ${estimate(progress.millisecondsLeft)} left`
   const problem = server.replication.error
   const detail =
     problem !== undefined

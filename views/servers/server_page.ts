@@ -2,7 +2,7 @@
  * The page of one source server.
  * @module
  */
-import type { ServerEvent } from '../../domain/source_server.ts'
+import type { ServerEvent, SourceServer } from '../../domain/source_server.ts'
 import type { Task } from '../../domain/task.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message, Viewer } from '../layout.ts'
@@ -25,6 +25,8 @@ export interface ServerModel extends ReplicationModel {
   events: ServerEvent[]
   /** The saved steps of the work that goes on. */
   task: Task | undefined
+  /** Whether the launched machine's screen was kept. */
+  hasScreenshot: boolean
   viewer: Viewer
   slugOf: SlugOf
   message?: Message | undefined
@@ -43,7 +45,7 @@ export function serverPage(frame: Frame, model: ServerModel, stream: string): Ht
         ${eventsCard(model.events, model.now)}
       </div>
       <div class="column-side">
-        ${sourceCard(server)} ${agentCard(server, model.now)} ${consistencyCard(server, model.now)}
+        ${sourceCard(server, model.now)} ${agentCard(server, model.now)} ${consistencyCard(server, model.now)}
         ${launchCard(server, model.viewer)}
       </div>
     </div>
@@ -63,7 +65,7 @@ export function serverParts(model: ServerModel): Map<string, Html> {
     ['machine', machineCard(model)],
     ['initiation', initiationCard(server)],
     ['events', eventsCard(model.events, now)],
-    ['source', sourceCard(server)],
+    ['source', sourceCard(server, now)],
     ['agent', agentCard(server, now)],
     ['consistency', consistencyCard(server, now)],
     ['launch', launchCard(server, model.viewer)],
@@ -86,7 +88,7 @@ function serverHead({ server, viewer, slugOf }: ServerModel): Html {
   </div>`
 }
 
-function machineCard({ server, now }: ServerModel): Html {
+function machineCard({ server, hasScreenshot, now }: ServerModel): Html {
   const machine = server.launchedInstance
   if (machine === undefined) return html`<div id="machine"></div>`
   const boots = {
@@ -105,22 +107,37 @@ function machineCard({ server, now }: ServerModel): Html {
   })
   return card(
     machine.purpose === 'TEST' ? 'Test machine' : 'Cutover machine',
-    html`${facts([
-        ['Machine', html`<code>${machine.machineId}</code>`],
-        ['Launched', when(machine.launchedAt, now)],
-        ['Runs on', machine.description],
-        [
-          'Reach it at',
-          endpoints.length === 0
-            ? undefined
-            : html`<ul class="plain">
-                ${endpoints}
-              </ul>`,
-        ],
-      ])}
-      <p><a href="/jobs/${machine.jobId}">Launch report with screenshot and serial log</a></p>`,
+    html`<div class="machine">
+      <div>
+        ${facts([
+          ['Machine', html`<code>${machine.machineId}</code>`],
+          ['Launched', when(machine.launchedAt, now)],
+          ['Runs on', machine.description],
+          [
+            'Reach it at',
+            endpoints.length === 0
+              ? undefined
+              : html`<ul class="plain">
+                  ${endpoints}
+                </ul>`,
+          ],
+        ])}
+        <p><a href="/jobs/${machine.jobId}">Launch report with screenshot and serial log</a></p>
+      </div>
+      ${hasScreenshot ? thumbnail(server, machine.jobId) : nothing}
+    </div>`,
     { id: 'machine', picture: 'server', aside: badge(boots[machine.firstBoot]) },
   )
+}
+
+function thumbnail(server: SourceServer, jobId: string): Html {
+  const { hostname } = server.sourceProperties.identificationHints
+  return html`<a class="thumbnail" href="/jobs/${jobId}"
+    ><img
+      class="screen"
+      src="/jobs/${jobId}/${server.sourceServerId}/screenshot.png"
+      alt="Screen of the machine launched for ${hostname}"
+  /></a>`
 }
 
 function eventsCard(events: readonly ServerEvent[], now: Date): Html {

@@ -5,13 +5,13 @@
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Html } from '../html.ts'
 import type { Viewer } from '../layout.ts'
-import { bytes, count, dateTime, moment, when } from '../format.ts'
+import { count, memory, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { mayOperate } from '../layout.ts'
 import { card, facts } from '../parts.ts'
 
 /** The machine as its agent saw it; a part that live updates replace. */
-export function sourceCard(server: SourceServer): Html {
+export function sourceCard(server: SourceServer, now: Date): Html {
   const { sourceProperties: source } = server
   const cores = source.cpus.reduce((sum, cpu) => sum + cpu.cores, 0)
   const excluded = source.disks.filter((disk) => disk.excludedBecause !== undefined)
@@ -27,7 +27,7 @@ export function sourceCard(server: SourceServer): Html {
         'Processors',
         `${count(cores, 'core')}${source.cpus[0] === undefined ? '' : `, ${source.cpus[0].modelName}`}`,
       ],
-      ['Memory', bytes(source.ramBytes)],
+      ['Memory', memory(source.ramBytes)],
       ['Firmware', source.firmware === 'UNKNOWN' ? undefined : source.firmware],
       [
         'Network',
@@ -39,7 +39,7 @@ export function sourceCard(server: SourceServer): Html {
       ],
       ['Own id', server.userProvidedId],
       ['Tags', tagList(server.tags)],
-      ['Added', moment(server.createdAt)],
+      ['Added', when(server.createdAt, now)],
     ])}${
       excluded.length === 0
         ? nothing
@@ -79,9 +79,9 @@ export function agentCard(server: SourceServer, now: Date): Html {
       ['Uninstalled', isGone ? when(agent.uninstalledAt, now) : undefined],
       [
         'Certificate',
-        isGone ? undefined : html`valid until ${dateTime(agent.certificateNotAfter)}, renewed by itself`,
+        isGone ? undefined : html`expires ${when(agent.certificateNotAfter, now)}; renewed by itself`,
       ],
-      ['Starts', agent.generation === 0 ? undefined : String(agent.generation)],
+      ['Started', agent.generation === 0 ? undefined : count(agent.generation, 'time')],
     ]),
     { id: 'agent', picture: 'shield' },
   )

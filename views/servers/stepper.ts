@@ -46,7 +46,7 @@ export function stepper(server: SourceServer): Html {
     const said = { done: 'done', current: 'now', todo: 'to come' }[state]
     return html`<li class="stage ${state}" ${state === 'current' ? html` aria-current="step"` : nothing}>
       <span class="stage-mark">${state === 'done' ? icon('check') : position + 1}</span
-      ><span class="stage-label">${label}<span class="visually-hidden">, ${said}</span></span>
+      ><span>${label}<span class="visually-hidden">, ${said}</span></span>
     </li>`
   }
   return html`<ol class="stepper" id="stepper" aria-label="Lifecycle">
@@ -79,7 +79,7 @@ function workBody({ task, now }: NextStepModel, work: ActiveTask): Html {
       <p class="next-kicker">Working</p>
       <p class="next-title">${icon('sync')}${workWords[work.kind]}</p>
       ${task === undefined ? nothing : html`<p>${workProgress(task)}</p>`}
-      <p class="muted">Since ${when(work.startedAt, now)}. You can leave this page; it goes on by itself.</p>
+      <p class="muted">Begun ${when(work.startedAt, now)}. You can leave this page; it goes on by itself.</p>
     </div>
     ${work.jobId === undefined ? nothing : html`<a class="button" href="/jobs/${work.jobId}">Watch it</a>`}${task === undefined ? nothing : workTrouble(task, now)}`
 }
@@ -89,11 +89,13 @@ function lastFailure(events: readonly ServerEvent[]): Html {
   const last = events.find(({ type }) => type === 'LAUNCH')
   if (last?.level !== 'ERROR') return nothing
   const job = last.detail['job-id']
+  const [heading = '', ...why] = last.message.split(': ')
   return notice(
     'bad',
-    sentence(last.message),
-    html`Everything that was made is gone again, and replication was not touched. Mend the cause, then launch
-    again. ${typeof job === 'string' ? html`<a href="/jobs/${job}">See the report</a>` : nothing}`,
+    heading,
+    html`${sentence(why.join(': '))} What was made for it is gone again, and replication was not touched. Mend
+    the cause, then launch again.
+    ${typeof job === 'string' ? html`<a href="/jobs/${job}">See the report</a>` : nothing}`,
   )
 }
 
@@ -108,7 +110,7 @@ function nextStepBody({ server, events, viewer, slugOf }: NextStepModel): Html {
   }
   const decision = decideAction(server, action)
   const word = actionWords[action]
-  const why = decision.possible ? readyText(action) : decision.because
+  const why = decision.possible ? readyText(action) : sentence(decision.because)
   return html`<div class="next-text">
       <p class="next-kicker">${decision.possible ? 'Next step' : 'Not yet possible'}</p>
       <p class="next-title">${icon(word.icon)}${word.button}</p>

@@ -15,6 +15,8 @@ import { card, copyable, facts, pageHead, problemStrip } from '../parts.ts'
 export interface SettingsModel {
   viewer: Viewer
   installationTokens: InstallationToken[]
+  /** Host names by server id. */
+  hostnames: ReadonlyMap<string, string>
   /** For administrators. */
   apiTokens: ApiToken[]
   /** A token just made: shown in this answer and never again. */
@@ -38,7 +40,7 @@ export function settingsPage(frame: Frame, model: SettingsModel): Html {
   return layout(frame, { title: 'Settings', section: 'settings', body, message: model.message })
 }
 
-function installationTokensCard({ installationTokens, viewer, now }: SettingsModel): Html {
+function installationTokensCard({ installationTokens, hostnames, viewer, now }: SettingsModel): Html {
   const rows = installationTokens.map((token) => {
     const isExpired = Date.parse(token.expiresAt) <= now.getTime()
     const isOpen = !isExpired && token.usesLeft > 0
@@ -52,8 +54,8 @@ function installationTokensCard({ installationTokens, viewer, now }: SettingsMod
     const revoke =
       isOpen && mayOperate(viewer)
         ? html`<form method="post" action="/settings/installation-tokens/${token.tokenId}/revoke">
-            <button class="button small danger" type="submit">
-              Revoke<span class="visually-hidden"> ${token.tokenId}</span>
+            <button class="button small danger" type="submit" aria-label="Revoke ${token.tokenId}">
+              Revoke
             </button>
           </form>`
         : nothing
@@ -65,7 +67,7 @@ function installationTokensCard({ installationTokens, viewer, now }: SettingsMod
       </td>
       <td data-label="Expires">${when(token.expiresAt, now)}</td>
       <td data-label="Used by">
-        ${token.usedBy.length === 0 ? html`<span class="muted">–</span>` : token.usedBy.map((id) => html`<a href="/servers/${id}">${id}</a> `)}
+        ${token.usedBy.length === 0 ? html`<span class="muted">–</span>` : token.usedBy.map((id) => html`<a href="/servers/${id}">${hostnames.get(id) ?? id}</a> `)}
       </td>
       <td>${revoke}</td>
     </tr>`
@@ -115,8 +117,8 @@ function apiTokensCard({ apiTokens, newApiToken, problem, now }: SettingsModel):
         <td data-label="Made">${when(token.createdAt, now)}</td>
         <td>
           <form method="post" action="/settings/api-tokens/${token.tokenSha256}/revoke">
-            <button class="button small danger" type="submit">
-              Revoke<span class="visually-hidden"> ${token.name}</span>
+            <button class="button small danger" type="submit" aria-label="Revoke ${token.name}">
+              Revoke
             </button>
           </form>
         </td>

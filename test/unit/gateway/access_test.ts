@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TestGateway } from './support.ts'
+import { RevisionConflictError } from '../../../store/store.ts'
 import { enrolServer, getPage, origin, postForm, putServer, serverOf, upToDate } from './callers.ts'
 import { testGateway } from './support.ts'
 
@@ -58,6 +59,18 @@ describe('requests from elsewhere', () => {
       expect(headers.get('x-content-type-options')).toBe('nosniff')
       expect(headers.get('x-frame-options')).toBe('DENY')
     }
+  })
+})
+
+describe('a page that is refused for now', () => {
+  it('says when to come again', async () => {
+    const cookie = await gateway.signIn()
+    const { store } = gateway
+    const list = store.list.bind(store)
+    store.list = () => Promise.reject(new RevisionConflictError('Somebody was faster'))
+    const response = await get('/jobs', cookie)
+    store.list = list
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
   })
 })
 

@@ -146,6 +146,27 @@ describe('live pages', () => {
     expect(gateway.hub.topicCount).toBe(0)
   })
 
+  it('are opened by nobody who only asks for the head', async () => {
+    const headers = { cookie: await gateway.signIn() }
+    const response = await gateway.app.request('/servers/live', { method: 'HEAD', headers })
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
+    expect([gateway.streams.count, gateway.hub.topicCount]).toEqual([0, 0])
+  })
+
+  it('do not send again what only counts on', async () => {
+    const server = await enrolServer(gateway)
+    await putServer(gateway, server.sourceServerId, ({ activeTask: _done, ...known }) => ({
+      ...known,
+      agent: { ...known.agent, lastSeenAt: new Date(Date.now() - 20_000).toISOString() },
+    }))
+    const stream = await Stream.open('/servers/live', await gateway.signIn())
+    await until('the list arrives', async () => stream.text.includes('20 s ago'))
+    stream.text = ''
+    await sleep(2500)
+    expect(stream.text).toBe('')
+    stream.controller.abort()
+  })
+
   it('are for people who are signed in', async () => {
     // Not led to the sign-in page: the stream would take that for an answer.
     expect((await gateway.app.request('/servers/live')).status).toBe(401)

@@ -127,7 +127,7 @@ describe('signing in', () => {
     ['/seite-ж', '/servers'],
     ['', '/servers'],
     ['/jobs?x=1', '/jobs?x=1'],
-  ])('never leads to another site: %s', (next, expected) => {
+  ])('never leads to another site: %j', (next, expected) => {
     expect(safeNext(next)).toBe(expected)
   })
 
