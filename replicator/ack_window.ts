@@ -6,18 +6,18 @@
 /** One frame that waits to be acknowledged. */
 export interface Pending {
   sequence: number
-  payloadBytes: number
+  rawBytes: number
   isDurable: boolean
 }
 
 /** Frames of one connection in the order in which they came; they become durable in any order. */
 export class AckWindow {
   readonly #pending: Pending[] = []
-  #payloadBytes = 0
+  #rawBytes = 0
 
-  /** Payload that is not acknowledged. */
-  get payloadBytes(): number {
-    return this.#payloadBytes
+  /** Raw bytes of blocks that are not acknowledged. */
+  get rawBytes(): number {
+    return this.#rawBytes
   }
 
   /** Frames that are not acknowledged. */
@@ -26,10 +26,10 @@ export class AckWindow {
   }
 
   /** A frame has come. Mark what this answers as durable when it is. */
-  add(sequence: number, payloadBytes: number): Pending {
-    const pending = { sequence, payloadBytes, isDurable: false }
+  add(sequence: number, rawBytes: number): Pending {
+    const pending = { sequence, rawBytes, isDurable: false }
     this.#pending.push(pending)
-    this.#payloadBytes += payloadBytes
+    this.#rawBytes += rawBytes
     return pending
   }
 
@@ -41,7 +41,7 @@ export class AckWindow {
       if (!pending.isDurable) break
       count++
       last = pending.sequence
-      this.#payloadBytes -= pending.payloadBytes
+      this.#rawBytes -= pending.rawBytes
     }
     if (count > 0) this.#pending.splice(0, count)
     return last

@@ -40,13 +40,13 @@ export function requireAssigned(
 
 /**
  * Checks what a HELLO says of version, servers, block size, disks and sizes; the generation is the server's own to check.
- * @returns the assigned volume of each disk, in the order of the HELLO.
+ * @returns the assigned volume of each disk and the disk's size, in the order of the HELLO.
  * @throws WireError with expected and actual.
  */
 export function checkHello(
   hello: Hello,
   own: { replicationServerId: string; assignment: Assignment },
-): AssignedVolume[] {
+): { volume: AssignedVolume; sizeBytes: number }[] {
   requireEqual('VERSION_MISMATCH', 'protocol version', protocolVersion, hello.protocolVersion)
   requireEqual('WRONG_SERVER', 'replication server', own.replicationServerId, hello.replicationServerId)
   requireEqual('WRONG_SERVER', 'source server', own.assignment.sourceServerId, hello.sourceServerId)
@@ -74,8 +74,44 @@ export function checkHello(
         { expected: `at least ${disk.sizeBytes}`, actual: volume.sizeBytes, diskIndex: disk.diskIndex },
       )
     }
-    return volume
+    return { volume, sizeBytes: disk.sizeBytes }
   })
+}
+
+/** Why a connection with the certificate `serial` must end under `assignment`; undefined when it may stay. */
+export function reasonToEnd(
+  { sourceServerId, certificateSerials }: Assignment,
+  serial: string,
+  areVolumesChanged: boolean,
+): WireError | undefined {
+  const end = (why: string): WireError =>
+    new WireError('NOT_ASSIGNED', `Cannot go on serving source server ${sourceServerId}: ${why}`)
+  if (!certificateSerials.some((named) => normalSerial(named) === serial))
+    return end('its certificate was replaced; connect with the new one')
+  return areVolumesChanged ? end('its volumes have changed; connect again') : undefined
+}
+
+/**
+ * A consistency point is one of all disks of the server, or none.
+ * @param own the open volumes of the connection that asks for it, by disk.
+ * @throws WireError UNKNOWN_VOLUME naming a disk that it leaves out.
+ */
+export function requireAllVolumes(
+  { volumes }: Assignment,
+  own: ReadonlyMap<number, { volumeId: string }>,
+): void {
+  const missing = volumes.find((volume) => own.get(volume.diskIndex)?.volumeId !== volume.volumeId)
+  if (missing === undefined) return
+  throw new WireError(
+    'UNKNOWN_VOLUME',
+    `Cannot reach a consistency point without disk ${missing.diskIndex}: the connection that asks for it did not name it; ` +
+      'connect again with all disks',
+    {
+      expected: volumes.map((volume) => volume.diskIndex).join(', '),
+      actual: [...own.keys()].join(', '),
+      diskIndex: missing.diskIndex,
+    },
+  )
 }
 
 function requireEqual(

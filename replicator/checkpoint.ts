@@ -34,6 +34,8 @@ export const volumeCheckpointSchema = z.object({
   activeSegments: z.array(z.int().min(0)),
   /** A flush failed: what reads back in the active segments may be in memory alone. */
   isSuspect: z.boolean(),
+  /** Which data it was, where that can be told: see `openDataDisk`. */
+  identity: z.string().optional(),
 })
 export type VolumeCheckpoint = z.infer<typeof volumeCheckpointSchema>
 
@@ -51,7 +53,7 @@ function isMissing(error: unknown): boolean {
 }
 
 /** Makes changes of names in `folder` durable. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync()
@@ -64,10 +66,13 @@ async function syncFolder(folder: string): Promise<void> {
 export class JsonFile<T> implements DocumentStore<T> {
   readonly #path: string
   readonly #schema: z.ZodType<T>
+  readonly #whatToDo: string
 
-  constructor(path: string, schema: z.ZodType<T>) {
+  /** @param whatToDo when the file can't be understood, as it stands after a semicolon. */
+  constructor(path: string, schema: z.ZodType<T>, whatToDo: string) {
     this.#path = path
     this.#schema = schema
+    this.#whatToDo = whatToDo
   }
 
   async read(): Promise<T | undefined> {
@@ -81,10 +86,7 @@ export class JsonFile<T> implements DocumentStore<T> {
     try {
       return this.#schema.parse(JSON.parse(text))
     } catch (cause) {
-      throw new Error(
-        `Cannot read ${this.#path} as a checkpoint; move it away, and its blocks are compared again from scratch`,
-        { cause },
-      )
+      throw new Error(`Cannot read ${this.#path}: it is damaged; ${this.#whatToDo}`, { cause })
     }
   }
 

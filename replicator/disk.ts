@@ -9,7 +9,7 @@ export interface Disk {
   readonly sizeBytes: number
   read(into: Uint8Array, offsetBytes: number): Promise<number>
   write(from: Uint8Array, offsetBytes: number): Promise<number>
-  /** Everything written before the call is durable when it resolves. */
+  /** Everything written before the call is durable when it resolves, at the place where the disk was opened. */
   flush(): Promise<void>
   close(): Promise<void>
 }
@@ -54,6 +54,14 @@ export function diskError(error: unknown, doing: string, diskIndex?: number): Wi
       'NO_SPACE',
       `Cannot ${doing}: no space is left in the staging area (${code}). Nothing that was acknowledged is lost; ` +
         'free space there, and replication goes on by itself',
+      detail,
+    )
+  }
+  if (code === 'ENOENT') {
+    return new WireError(
+      'VOLUME_IO_ERROR',
+      `Cannot ${doing}: it is not there (ENOENT). Put it back and replication goes on by itself, or disconnect the ` +
+        'server and add it again',
       detail,
     )
   }

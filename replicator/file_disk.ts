@@ -2,11 +2,14 @@
  * A file or block device as a disk.
  * @module
  */
+import type { BigIntStats } from 'node:fs'
 import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { open, readFile } from 'node:fs/promises'
-import type { Disk } from './disk.ts'
+import { open, readFile, stat } from 'node:fs/promises'
 import { sectorSizeBytes } from '../domain/units.ts'
+import { WireError } from '../wire/wire_error.ts'
+import type { Disk } from './disk.ts'
+import type { Lease, TakeLease } from './lease.ts'
 
 class FileDisk implements Disk {
   readonly sizeBytes: number
@@ -36,42 +39,114 @@ class FileDisk implements Disk {
   }
 }
 
-/** Closes `handle` when `use` fails, so that a half-opened disk is not left open. */
-async function orClose<T>(handle: FileHandle, use: () => Promise<T>): Promise<T> {
+/** The disk of a volume. It is alone on it, and notices when what it writes is no longer what stands at its path. */
+class DataDisk extends FileDisk {
+  readonly #path: string
+  readonly #opened: BigIntStats
+  readonly #lease: Lease
+
+  constructor(
+    handle: FileHandle,
+    sizeBytes: number,
+    own: { path: string; opened: BigIntStats; lease: Lease },
+  ) {
+    super(handle, sizeBytes)
+    this.#path = own.path
+    this.#opened = own.opened
+    this.#lease = own.lease
+  }
+
+  /** @throws WireError VOLUME_IO_ERROR also when the file was removed, replaced or cut: durable in it is durable nowhere. */
+  override async flush(): Promise<void> {
+    await super.flush()
+    const change = await this.#change()
+    if (change === undefined) return
+    throw new WireError(
+      'VOLUME_IO_ERROR',
+      `Cannot go on with ${this.#path}: ${change} while it was in use, and blocks that were acknowledged before are gone with it. ` +
+        'Put it back, or disconnect the server and add it again',
+    )
+  }
+
+  override async close(): Promise<void> {
+    try {
+      await super.close()
+    } finally {
+      await this.#lease.release()
+    }
+  }
+
+  async #change(): Promise<string | undefined> {
+    let now: BigIntStats
+    try {
+      now = await stat(this.#path, { bigint: true })
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'it was removed'
+      throw error
+    }
+    const { dev, ino, rdev } = this.#opened
+    if (now.dev !== dev || now.ino !== ino || now.rdev !== rdev) return 'it was replaced by another one'
+    // The size of a device is not in its stats.
+    if (now.isFile() && now.size < this.sizeBytes) return `it was cut to ${now.size} bytes`
+    return undefined
+  }
+}
+
+/** Closes what is half opened when `use` fails. */
+async function orClose<T>(half: { close(): Promise<void> }, use: () => Promise<T>): Promise<T> {
   try {
     return await use()
   } catch (error) {
-    await handle.close()
+    await half.close()
     throw error
   }
 }
 
 /** Size of the block device with number `device`: the kernel tells it in sectors of 512 bytes, whatever the device's own are. */
-async function deviceSizeBytes(device: number): Promise<number> {
+async function deviceSizeBytes(device: bigint): Promise<number> {
   // The number as Linux packs it: 12 bits of major above 8 of minor, the rest of minor above both.
-  const major = Math.floor(device / 256) % 4096
-  const minor = (device % 256) + Math.floor(device / 2 ** 20) * 256
+  const major = (device >> 8n) & 0xfffn
+  const minor = (device & 0xffn) | ((device >> 12n) & 0xfff00n)
   const text = await readFile(`/sys/dev/block/${major}:${minor}/size`, 'utf8')
   return Number(text) * sectorSizeBytes
 }
 
+/** A volume's data. */
+export interface DataParts {
+  disk: Disk
+  /** Tells this file from another one that takes its place later; undefined of a device, whose place is all there is to know. */
+  identity: string | undefined
+  /** Whether nothing was ever written to the file, so that every byte is zero. Never claimed of a device. Ask after a flush. */
+  isZero: () => Promise<boolean>
+}
+
 /**
  * Opens a volume's file or device for reading and writing; it must exist.
- * `isZero`: nothing was ever written to the file, so every byte is zero. Never claimed of a device.
- * @throws Error of the file system, or when it is neither file nor device.
+ * @throws Error of the file system, or when it is neither file nor device, or somebody else on this host writes it.
  */
-export async function openDataDisk(path: string): Promise<{ disk: Disk; isZero: boolean }> {
-  const handle = await open(path, 'r+')
+export async function openDataDisk(path: string, takeLease: TakeLease): Promise<DataParts> {
+  // Of a device the kernel lets one only have it in this way, a mounted file system included.
+  const isDevice = (await stat(path)).isBlockDevice()
+  const handle = await open(path, constants.O_RDWR | (isDevice ? constants.O_EXCL : 0))
   return await orClose(handle, async () => {
-    // What is still in memory has no blocks of its own on some file systems.
-    await handle.datasync()
-    const stats = await handle.stat()
-    if (stats.isBlockDevice()) {
-      return { disk: new FileDisk(handle, await deviceSizeBytes(stats.rdev)), isZero: false }
+    const opened = await handle.stat({ bigint: true })
+    const { dev, ino, rdev } = opened
+    if (opened.isBlockDevice()) {
+      const sizeBytes = await deviceSizeBytes(rdev)
+      const lease = await takeLease(`device ${rdev}`)
+      const disk = new DataDisk(handle, sizeBytes, { path, opened, lease })
+      return { disk, identity: undefined, isZero: () => Promise.resolve(false) }
     }
-    if (!stats.isFile())
+    if (!opened.isFile())
       throw new Error(`Cannot use ${path} as a volume: it is neither a file nor a block device`)
-    return { disk: new FileDisk(handle, stats.size), isZero: stats.blocks === 0 }
+    const lease = await takeLease(`file ${dev} ${ino}`)
+    const disk = new DataDisk(handle, Number(opened.size), { path, opened, lease })
+    // The number of its file system is left out: it may be another after the machine was started again.
+    return {
+      disk,
+      identity: `${ino} ${opened.birthtimeNs}`,
+      isZero: async () => (await handle.stat()).blocks === 0,
+    }
   })
 }
 

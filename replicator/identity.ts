@@ -17,7 +17,11 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 
 /** The identity's file, readable by its owner alone. */
 export function identityFile(path: string): JsonFile<Identity> {
-  return new JsonFile(path, identitySchema)
+  return new JsonFile(
+    path,
+    identitySchema,
+    'move it away, and have the replication server made anew so that it gets a new token',
+  )
 }
 
 /** A new P-256 key and a request to certify it for this replication server. */
@@ -35,6 +39,11 @@ export async function newCertificateRequest(
   })
   const der = await crypto.subtle.exportKey('pkcs8', keys.privateKey)
   return { csrPem: csr.toString('pem'), keyPem: x509.PemConverter.encode(der, 'PRIVATE KEY') }
+}
+
+/** Until when, in milliseconds since 1970, the certificate is good. */
+export function expiryTimeMs(identity: Identity): number {
+  return new X509Certificate(identity.certificatePem).validToDate.getTime()
 }
 
 /** From when on, in milliseconds since 1970, the certificate should be renewed: half of its life. */

@@ -5,15 +5,18 @@
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions, Server, TLSSocket } from 'node:tls'
 import { createServer } from 'node:tls'
+import { constants } from 'node:crypto'
 import type { Logger } from 'pino'
 import { tlsVersionOptions } from '../wire/tls.ts'
 import { asWireError } from '../wire/wire_error.ts'
 import type { WireError } from '../wire/wire_error.ts'
 import { FrameEncoder } from '../wire/frame.ts'
 import { writeFrame } from '../wire/frame_stream.ts'
-import { requireAssigned } from './assignment.ts'
+import { portError } from './listening_port.ts'
 import { PayloadPool } from './payload_pool.ts'
-import { identifyPeer } from './peer.ts'
+import { expiredPeer, identifyPeer } from './peer.ts'
+import type { Peer } from './peer.ts'
+import { RefusalLog } from './refusal_log.ts'
 import type { ServedServer } from './served_server.ts'
 import { Session } from './session.ts'
 
@@ -38,14 +41,29 @@ export const defaultLimits: ListenerLimits = {
   idleMs: 90_000,
 }
 
+/** Key and certificate of the replication server, and the CA of all, as PEM. */
+export interface ListenerCredentials {
+  cert: string
+  key: string
+  ca: string
+}
+
+/** Every connection proves anew who it is: a resumed session would vouch for a certificate that has expired since. */
+function contextOf(credentials: ListenerCredentials): SecureContextOptions {
+  return { ...tlsVersionOptions, ...credentials, secureOptions: constants.SSL_OP_NO_TICKET }
+}
+
 /** What the listener needs. */
 export interface ListenerOptions {
   host: string
   port: number
-  credentials: SecureContextOptions
-  findServer: (sourceServerId: string) => ServedServer | undefined
-  /** An agent came that is not assigned, or not with this certificate: the gateway may know more by now. */
+  credentials: ListenerCredentials
+  /** The server that a peer may speak for. @throws WireError with the reason for a refusal. */
+  serverOf: (peer: Peer) => ServedServer
+  /** An agent came that can't be served: the gateway may know more by now. */
   onUnassigned: () => void
+  /** An agent came whose certificate is genuine and has expired: `refusal` is what it was told. */
+  onExpired: (peer: Peer, refusal: WireError) => void
   log: Logger
   limits?: Partial<ListenerLimits>
 }
@@ -56,16 +74,17 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #limits: ListenerLimits
   readonly #pool = new PayloadPool()
+  readonly #refusals: RefusalLog
   /** Every connection, and whether its agent was admitted. */
   readonly #connections = new Map<Socket, boolean>()
   #unauthenticated = 0
 
   constructor(options: ListenerOptions) {
     this.#options = options
+    this.#refusals = new RefusalLog(options.log)
     this.#limits = { ...defaultLimits, ...options.limits }
     this.#server = createServer({
-      ...tlsVersionOptions,
-      ...options.credentials,
+      ...contextOf(options.credentials),
       requestCert: true,
       // Refused one step later, where the reason can be told: see identifyPeer.
       rejectUnauthorized: false,
@@ -76,7 +95,7 @@ export class Listener {
     })
     this.#server.on('connection', (socket: Socket) => this.#count(socket))
     this.#server.on('tlsClientError', (error, socket) => {
-      this.#logRefusal(socket.remoteAddress, 'TLS', error.message)
+      this.#refusals.add({ remoteAddress: socket.remoteAddress, code: 'TLS', reason: error.message })
       socket.destroy()
     })
     this.#server.on('secureConnection', (socket) => this.#accept(socket))
@@ -90,16 +109,21 @@ export class Listener {
   /** @throws Error when the address can't be listened on. */
   async listen(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const { host, port } = this.#options
     this.#server.once('error', reject)
-    this.#server.listen(this.#options.port, this.#options.host, resolve)
-    await promise
+    this.#server.listen(port, host, resolve)
+    try {
+      await promise
+    } catch (cause) {
+      throw portError(cause, host, port)
+    }
     this.#server.off('error', reject)
     this.#server.on('error', (error) => this.#options.log.error({ err: error }, 'Replication port failed'))
   }
 
   /** Uses new key and certificate for connections to come. */
-  setCredentials(credentials: SecureContextOptions): void {
-    this.#server.setSecureContext({ ...tlsVersionOptions, ...credentials })
+  setCredentials(credentials: ListenerCredentials): void {
+    this.#server.setSecureContext(contextOf(credentials))
   }
 
   /** Accepts no more. Connections there are end by their own. */
@@ -116,8 +140,10 @@ export class Listener {
     const { maxConnections, maxUnauthenticated } = this.#limits
     if (this.#connections.size >= maxConnections || this.#unauthenticated >= maxUnauthenticated) {
       const reason =
-        this.#connections.size >= maxConnections ? 'too many connections' : 'too many before HELLO'
-      this.#logRefusal(socket.remoteAddress, 'LIMIT', reason)
+        this.#connections.size >= maxConnections
+          ? `there are ${maxConnections} connections already`
+          : `${maxUnauthenticated} connections have not been admitted yet`
+      this.#refusals.add({ remoteAddress: socket.remoteAddress, code: 'LIMIT', reason })
       socket.destroy()
       return
     }
@@ -131,27 +157,31 @@ export class Listener {
 
   #accept(socket: TLSSocket): void {
     const { remoteAddress } = socket
+    const { credentials, log, onExpired, onUnassigned, serverOf } = this.#options
     socket.setTimeout(this.#limits.idleMs, () => socket.destroy(new Error('Nothing moved on the connection')))
     try {
       const peer = identifyPeer(socket)
       try {
-        requireAssigned(peer, this.#options.findServer(peer.sourceServerId)?.assignment)
+        serverOf(peer)
       } catch (error) {
-        this.#options.onUnassigned()
+        onUnassigned()
         throw error
       }
       const session = new Session({
         socket,
         peer,
-        findServer: this.#options.findServer,
+        serverOf,
         pool: this.#pool,
-        log: this.#options.log.child({ sourceServerId: peer.sourceServerId, remoteAddress }),
+        log: log.child({ sourceServerId: peer.sourceServerId, remoteAddress }),
         helloDeadlineMs: this.#limits.helloDeadlineMs,
         onOpen: () => this.#authenticated(socket),
       })
-      this.#options.log.debug({ remoteAddress, serial: session.serial }, 'TLS connection accepted')
+      log.debug({ remoteAddress, serial: session.serial }, 'TLS connection accepted')
     } catch (error) {
-      this.#refuse(socket, asWireError(error))
+      const refusal = asWireError(error)
+      const expired = expiredPeer(socket, credentials.ca)
+      if (expired !== undefined) onExpired(expired, refusal)
+      this.#refuse(socket, refusal)
     }
   }
 
@@ -166,20 +196,19 @@ export class Listener {
   }
 
   #refuse(socket: TLSSocket, error: WireError): void {
-    this.#logRefusal(socket.remoteAddress, error.code, error.message, error)
+    const { code, expected, actual } = error
+    this.#refusals.add({
+      remoteAddress: socket.remoteAddress,
+      code,
+      reason: error.message,
+      expected,
+      actual,
+    })
     socket.on('error', (cause) => this.#options.log.debug({ err: cause }, 'Refused connection lost'))
     writeFrame(socket, new FrameEncoder().encode({ type: 'ERROR', body: error.toBody() }))
     socket.end()
     socket.resume()
     socket.setTimeout(this.#limits.helloDeadlineMs, () => socket.destroy())
-  }
-
-  #logRefusal(remoteAddress: string | undefined, code: string, reason: string, error?: WireError): void {
-    const { expected, actual } = error ?? {}
-    this.#options.log.warn(
-      { event: 'connection-refused', remoteAddress, code, expected, actual },
-      `Connection refused: ${reason}`,
-    )
   }
 }
 

@@ -15,6 +15,14 @@ const log = pino({ name: 'replicator' })
 const ending = new AbortController()
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => ending.abort())
 
+async function readCa(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new Error(`Cannot read the CA certificate from ${path}; check REHOST_CA_PEM_FILE`, { cause })
+  }
+}
+
 try {
   const { version } = z
     .object({ version: z.string() })
@@ -23,7 +31,7 @@ try {
   await runReplicator(
     {
       config,
-      caPem: await readFile(config.caPemFile, 'utf8'),
+      caPem: await readCa(config.caPemFile),
       version,
       telemetry: config.redisUrl === undefined ? undefined : redisTelemetry(config.redisUrl, log),
       log,

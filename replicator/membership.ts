@@ -11,7 +11,7 @@ import { backoffMs, pause } from './backoff.ts'
 import type { DocumentStore } from './checkpoint.ts'
 import { GatewayRefusal } from './control_client.ts'
 import type { ControlClient } from './control_client.ts'
-import { newCertificateRequest, renewalTimeMs } from './identity.ts'
+import { expiryTimeMs, newCertificateRequest, renewalTimeMs } from './identity.ts'
 import type { Identity } from './identity.ts'
 import type { Registry } from './registry.ts'
 
@@ -42,6 +42,15 @@ async function readToken(path: string): Promise<string> {
   }
 }
 
+/** What to do where trying again does not help by itself. */
+function adviceOn(error: unknown): string {
+  if (!(error instanceof GatewayRefusal) || error.isPassing) return ''
+  return (
+    '. Agents are served as before, with the assignments there were. If this replication server was removed or its certificate ' +
+    'expired, end this process: a new one is made when it is needed'
+  )
+}
+
 /** The relation to the gateway. */
 export class Membership {
   readonly #options: MembershipOptions
@@ -54,16 +63,22 @@ export class Membership {
   }
 
   /**
-   * The identity kept from an earlier run, or a new one for the token in `tokenFile`; tried until the gateway is there.
+   * The identity kept from an earlier run while it is good, else a new one for the token in `tokenFile`; tried until the gateway is there.
    * @throws Error when the gateway refuses the token, naming what to do; or when `signal` aborts.
    */
   async enrol(tokenFile: string, signal: AbortSignal): Promise<Identity> {
-    const { client, identity: document, replicationServerId, version } = this.#options
+    const { client, identity: document, log, nowMs, replicationServerId, version } = this.#options
     const kept = await document.read()
-    if (kept !== undefined) {
+    if (kept !== undefined && nowMs() < expiryTimeMs(kept)) {
       client.setIdentity(kept)
       this.#identity = kept
       return kept
+    }
+    if (kept !== undefined) {
+      const since = new Date(expiryTimeMs(kept)).toISOString()
+      log.warn(
+        `The certificate of this replication server expired at ${since}, while it was off: enrolling anew`,
+      )
     }
     const token = await readToken(tokenFile)
     const { csrPem, keyPem } = await newCertificateRequest(replicationServerId)
@@ -96,7 +111,8 @@ export class Membership {
         waitMs = desired.heartbeatIntervalMs
       } catch (error) {
         if (signal.aborted) return
-        if (failures === 0) log.warn({ err: error }, `Heartbeat failed: ${errorMessage(error)}`)
+        if (failures === 0)
+          log.warn({ err: error }, `Heartbeat failed: ${errorMessage(error)}${adviceOn(error)}`)
         waitMs = backoffMs(failures++, { firstMs: 500, longestMs: 15_000, random })
       }
       await this.#waitForNextBeat(registry.isHolding ? Math.min(waitMs, holdingIntervalMs) : waitMs, signal)

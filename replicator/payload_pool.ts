@@ -3,6 +3,7 @@
  * @module
  */
 import { maxPayloadBytes } from '../wire/frame.ts'
+import type { Obstacle } from './write_gate.ts'
 
 /** Payloads smaller than this are not worth a buffer of the largest size. */
 const pooledFromBytes = 256 * 1024
@@ -59,8 +60,8 @@ export class PayloadPool {
     for (const wake of woken) wake()
   }
 
-  /** Calls `wake` once, when the pool is no longer exhausted. */
-  onRoom(wake: () => void): void {
-    this.#waiting.add(wake)
+  /** What work must wait for while the pool is exhausted: left word is answered once, when it no longer is. */
+  get obstacle(): Obstacle | undefined {
+    return this.isExhausted ? (wake) => void this.#waiting.add(wake) : undefined
   }
 }

@@ -2,7 +2,6 @@
  * A running replication server: listener, registry and membership put together.
  * @module
  */
-import { createServer } from 'node:net'
 import type { Logger } from 'pino'
 import { errorMessage } from '../domain/errors.ts'
 import { WireError } from '../wire/wire_error.ts'
@@ -11,6 +10,8 @@ import type { ReplicatorConfig } from './config.ts'
 import { ControlClient } from './control_client.ts'
 import { identityFile } from './identity.ts'
 import type { Identity } from './identity.ts'
+import { takeLease } from './lease.ts'
+import { requirePort } from './listening_port.ts'
 import { startListener } from './listener.ts'
 import { Membership } from './membership.ts'
 import { Registry } from './registry.ts'
@@ -32,27 +33,6 @@ export interface ReplicatorOptions {
   random: () => number
 }
 
-/**
- * Fails early where the port can't be had: a token is used up by enrolment, so nothing else may go wrong after it.
- * @throws Error naming the port and the variable that sets it.
- */
-async function requirePort(host: string, port: number): Promise<void> {
-  const probe = createServer()
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  probe.once('error', reject)
-  probe.listen(port, host, resolve)
-  try {
-    await promise
-  } catch (cause) {
-    throw new Error(
-      `Cannot listen on ${host} port ${port}; end what uses it ("ss -ltnp sport = :${port}"), or set ` +
-        'REHOST_REPLICATION_PORT (and REHOST_LISTEN_HOST) to one that is free',
-      { cause },
-    )
-  }
-  await new Promise((closed) => probe.close(closed))
-}
-
 const credentials = (identity: Identity, caPem: string): { cert: string; key: string; ca: string } => ({
   cert: identity.certificatePem,
   key: identity.keyPem,
@@ -72,7 +52,7 @@ export async function runReplicator(
   const { config, caPem, version, telemetry, log, nowMs, random } = options
   const { replicationServerId } = config
   await requirePort(config.host, config.port)
-  const state = new StateDirectory(config.stateDir)
+  const state = new StateDirectory(config.stateDir, takeLease)
   await state.prepare()
   const client = new ControlClient({ gatewayUrl: config.gatewayUrl, caPem, identity: undefined })
   const identity = identityFile(state.identityPath)
@@ -87,8 +67,9 @@ export async function runReplicator(
     host: config.host,
     port: config.port,
     credentials: credentials(await membership.enrol(config.tokenFile, signal), caPem),
-    findServer: (sourceServerId) => registry.find(sourceServerId),
+    serverOf: (peer) => registry.serverOf(peer),
     onUnassigned: () => membership.nudge(),
+    onExpired: (peer, refusal) => registry.noteExpired(peer, refusal),
     log,
   })
   log.info(
@@ -127,5 +108,6 @@ export async function runReplicator(
   listener.destroyAll()
   client.close()
   telemetry?.close()
+  await state.close()
   log.info('Replication server ended')
 }

@@ -3,30 +3,35 @@
  * one generation share it.
  *
  * ```
- * HELLO of a higher generation ─▶ older connections end ─▶ their writes end ─▶ generation durable ─▶ WELCOME
+ * HELLO of a new session ─▶ older connections end ─▶ their writes end ─▶ generation durable ─▶ volumes open ─▶ WELCOME
  * BARRIER ─▶ gate closed ─▶ writes end ─▶ volumes settled ─▶ roots ─▶ hold durable ─▶ BARRIER_REACHED ─▶ told to the gateway
  * heartbeat says TAKEN, EXPIRED, FAILED or another point ─▶ release durable ─▶ gate open
  * ```
  * @module
  */
 import type { Logger } from 'pino'
-import type { ConsistencyReached, ReplicatorHeartbeat } from '../wire/control_api.ts'
+import type { ReplicatorHeartbeat } from '../wire/control_api.ts'
 import type { Barrier, BarrierReached, Hello, Welcome } from '../wire/message.ts'
 import type { ServerTelemetry } from '../wire/telemetry.ts'
-import { asWireError, WireError } from '../wire/wire_error.ts'
-import { checkHello } from './assignment.ts'
+import { asWireError } from '../wire/wire_error.ts'
+import type { WireError } from '../wire/wire_error.ts'
+import { checkHello, reasonToEnd, requireAllVolumes } from './assignment.ts'
 import type { AssignedVolume, Assignment } from './assignment.ts'
-import type { DocumentStore, HeldPoint, ServerCheckpoint } from './checkpoint.ts'
-import { diskError } from './disk.ts'
-import { isReleased, WriteGate } from './hold.ts'
-import { normalSerial } from './peer.ts'
+import type { DocumentStore, ServerCheckpoint } from './checkpoint.ts'
+import { Hold } from './hold.ts'
+import type { Announce } from './hold.ts'
+import { Members, requireCurrent } from './members.ts'
+import type { ServerSession } from './members.ts'
+import { ServerRecord } from './server_record.ts'
 import { ServerStats } from './server_stats.ts'
+import { TurnQueue } from './turn_queue.ts'
 import type { Volume } from './volume.ts'
-import { openVolume } from './volume.ts'
 import type { VolumeParts } from './volume_parts.ts'
+import { isSameVolume, settledRoots, VolumeSet } from './volume_set.ts'
+import { WriteCount } from './write_count.ts'
 
-/** Tells the gateway of a point that was reached, again and again until it accepts or `signal` aborts. Never rejects. */
-export type Announce = (reached: ConsistencyReached, signal: AbortSignal) => Promise<void>
+/** The longest sentence that a heartbeat carries. */
+const maxErrorLength = 2000
 
 /** What a served server needs. */
 export interface ServedServerOptions {
@@ -40,79 +45,42 @@ export interface ServedServerOptions {
   segmentBlocks?: number
 }
 
-/** A connection, as its server sees it. */
-export interface ServerSession {
-  /** Serial of the certificate it came with. */
-  readonly serial: string
-  /** Says why and closes. What is under way ends by itself. */
-  end(error: WireError): void
-}
-
-interface Member {
-  session: ServerSession
-  generation: number
-  connectionIndex: number
-}
-
-/** More active segments than this are cleaned up at once: each may have to be read again after an unclean end. */
-const maxActiveSegments = 64
-
-function isSameVolume(left: AssignedVolume, right: AssignedVolume): boolean {
-  return (
-    left.diskIndex === right.diskIndex &&
-    left.volumeId === right.volumeId &&
-    left.devicePath === right.devicePath
-  )
-}
-
 /** See the module's drawing. */
 export class ServedServer {
   readonly sourceServerId: string
-  readonly gate = new WriteGate()
   readonly stats = new ServerStats()
+  readonly writes = new WriteCount()
+  readonly hold: Hold
   readonly #options: ServedServerOptions
-  readonly #volumes = new Map<number, Volume>()
-  readonly #suspects = new Set<string>()
-  readonly #members = new Set<Member>()
-  #assignment: Assignment
-  /** The checkpoint as it is on the disk. */
-  #saved: ServerCheckpoint = { generation: 0 }
-  #saving: Promise<unknown> = Promise.resolve()
-  #held: HeldPoint | undefined
-  /** The heartbeat that was the last to be sent when the hold began: only later ones can know of it. */
-  #heldAtBeat = 0
-  #beat = 0
-  #endAnnouncing: (() => void) | undefined
-  #error: string | undefined
-  #writesUnderWay = 0
-  #onIdle: (() => void)[] = []
+  readonly #record: ServerRecord
+  readonly #volumes: VolumeSet
+  readonly #members = new Members()
   /** Admissions and barriers, one after the other. */
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turn = new TurnQueue()
+  #assignment: Assignment
+  #error: string | undefined
+  #closedBecause: WireError | undefined
 
-  private constructor(options: ServedServerOptions) {
+  private constructor(options: ServedServerOptions, record: ServerRecord) {
+    const { sourceServerId } = options.assignment
     this.#options = options
     this.#assignment = options.assignment
-    this.sourceServerId = options.assignment.sourceServerId
+    this.sourceServerId = sourceServerId
+    this.#record = record
+    this.hold = new Hold({ sourceServerId, record, announce: options.announce, log: options.log })
+    this.#volumes = new VolumeSet({ ...options, onBroken: (error) => this.#endAll(error) })
   }
 
   /** Takes up a server where its checkpoint left it: a point that was held is held and told of again. @throws Error of the checkpoint. */
   static async open(options: ServedServerOptions): Promise<ServedServer> {
-    const server = new ServedServer(options)
-    server.#saved = (await options.checkpoint.read()) ?? { generation: 0 }
-    if (server.#saved.held !== undefined) {
-      server.gate.close()
-      server.#hold(server.#saved.held)
-    }
-    return server
+    return new ServedServer(
+      options,
+      await ServerRecord.open(options.assignment.sourceServerId, options.checkpoint),
+    )
   }
 
   get assignment(): Assignment {
     return this.#assignment
-  }
-
-  /** The point at which writes are held back. */
-  get heldConsistencyPointId(): string | undefined {
-    return this.#held?.consistencyPointId
   }
 
   get isConnected(): boolean {
@@ -120,25 +88,25 @@ export class ServedServer {
   }
 
   /**
-   * Admits a connection: checks its HELLO, fences older generations, opens the volumes.
+   * Admits a connection: checks its HELLO, ends those that it takes over from, opens the volumes.
    * @throws WireError with the reason for a refusal.
    */
   admit(
     hello: Hello,
     session: ServerSession,
   ): Promise<{ disks: Welcome['disks']; volumes: Map<number, Volume> }> {
-    return this.#inTurn(async () => {
-      const assigned = checkHello(hello, {
-        replicationServerId: this.#options.replicationServerId,
-        assignment: this.#assignment,
-      })
-      await this.#fence(hello)
+    return this.#turn.run(async () => {
+      if (this.#closedBecause !== undefined) throw this.#closedBecause
+      const { replicationServerId } = this.#options
+      const assigned = checkHello(hello, { replicationServerId, assignment: this.#assignment })
+      const isSameRun = hello.generation === this.#record.generation
+      await this.#takeOver(hello)
       const volumes = new Map<number, Volume>()
-      for (const [position, disk] of hello.disks.entries()) {
-        volumes.set(disk.diskIndex, await this.#volume(assigned[position] as AssignedVolume, disk.sizeBytes))
+      for (const { volume, sizeBytes } of assigned) {
+        volumes.set(volume.diskIndex, await this.#obtain(volume, sizeBytes, isSameRun))
       }
       this.#error = undefined
-      this.#members.add({ session, generation: hello.generation, connectionIndex: hello.connectionIndex })
+      this.#members.add(session, hello)
       const disks = [...volumes].map(([diskIndex, volume]) => ({ diskIndex, contents: volume.contents }))
       return { disks, volumes }
     })
@@ -146,19 +114,12 @@ export class ServedServer {
 
   /** A connection is over. */
   leave(session: ServerSession): void {
-    for (const member of this.#members) if (member.session === session) this.#members.delete(member)
+    this.#members.remove(session)
   }
 
-  /** A write begins; the gate must be open. {@link endWrite} must follow, when it is durable or has failed. */
-  beginWrite(): void {
-    this.#writesUnderWay++
-  }
-
-  endWrite(): void {
-    if (--this.#writesUnderWay > 0) return
-    const waiting = this.#onIdle
-    this.#onIdle = []
-    for (const resolve of waiting) resolve()
+  /** Its agent came and can't be served: told in the next heartbeat, unless another connection of it is served well. */
+  refused(error: WireError): void {
+    if (!this.isConnected) this.#error = error.message
   }
 
   /** A write became durable: whatever was wrong is over. */
@@ -167,15 +128,10 @@ export class ServedServer {
     this.stats.addDurable(diskIndex, bytes)
   }
 
-  /** Whether a BARRIER can be handled now: always while the gate is open, else only when it asks again for the point being held. */
-  isBarrierOpen(barrier: Barrier): boolean {
-    return !this.gate.isClosed || this.#held?.consistencyPointId === barrier.consistencyPointId
-  }
-
   /**
-   * Reaches a barrier over `volumes` for `session`. Asked again for the point that is held, it gives the same answer. Call it when
-   * {@link isBarrierOpen}; the gate is closed before it returns.
-   * @throws WireError when a volume fails or the session was ended meanwhile; writes go on then.
+   * Reaches a barrier over `volumes` for `session`. Asked again for the point that is held, it gives the same answer. Call it when the
+   * {@link hold} has no obstacle to it; the gate is closed before it returns.
+   * @throws WireError when a volume fails, one is missing, or the session was ended meanwhile; writes go on then.
    */
   async barrier(
     barrier: Barrier,
@@ -183,28 +139,24 @@ export class ServedServer {
     session: ServerSession,
   ): Promise<BarrierReached> {
     const { consistencyPointId } = barrier
-    if (this.#held?.consistencyPointId === consistencyPointId)
-      return { consistencyPointId, roots: this.#held.roots }
-    this.gate.close()
+    const held = this.hold.point
+    if (held?.consistencyPointId === consistencyPointId) return { consistencyPointId, roots: held.roots }
+    this.hold.gate.close()
     try {
-      return await this.#inTurn(async () => {
-        this.#requireMember(session)
-        await this.#idle()
-        const roots: BarrierReached['roots'] = []
-        for (const [diskIndex, volume] of volumes) {
-          await volume.settle()
-          roots.push({ diskIndex, root: await volume.root() })
-        }
+      return await this.#turn.run(async () => {
+        this.#members.require(session)
+        if (barrier.hold) requireAllVolumes(this.#assignment, volumes)
+        await this.writes.none()
+        const roots = await settledRoots(volumes)
         if (barrier.hold) {
-          this.#requireMember(session)
-          const held = { consistencyPointId, method: barrier.method, frozenMs: barrier.frozenMs, roots }
-          await this.#save((saved) => ({ ...saved, held }))
-          this.#hold(held)
+          this.#members.require(session)
+          const { method, frozenMs } = barrier
+          await this.hold.begin({ consistencyPointId, method, frozenMs, roots })
         }
         return { consistencyPointId, roots }
       })
     } finally {
-      if (this.#held === undefined) this.gate.open()
+      if (this.hold.point === undefined) this.hold.gate.open()
     }
   }
 
@@ -217,258 +169,82 @@ export class ServedServer {
       (old) => !assignment.volumes.some((volume) => isSameVolume(old, volume)),
     )
     this.#assignment = assignment
-    this.#endUnassigned(gone.length > 0)
-    await this.#releaseIfTold(beat)
+    this.#members.end(({ serial }) => reasonToEnd(assignment, serial, gone.length > 0))
+    await this.hold.endIfTold(assignment, beat).catch((error: unknown) => this.#endAll(asWireError(error)))
     if (gone.length === 0) return []
-    await this.#inTurn(async () => {
-      await this.#idle()
-      await this.#closeVolumes(gone.map((volume) => volume.diskIndex))
-    })
     const kept = new Set(assignment.volumes.map((volume) => volume.volumeId))
+    await this.#turn.run(async () => {
+      await this.writes.none()
+      for (const volume of gone) await this.#volumes.close([volume], !kept.has(volume.volumeId))
+    })
     return gone.map((volume) => volume.volumeId).filter((volumeId) => !kept.has(volumeId))
-  }
-
-  /** Notes that heartbeat `beat` is about to be sent. */
-  beatSent(beat: number): void {
-    this.#beat = beat
   }
 
   /** This server's part of a heartbeat. */
   report(): ReplicatorHeartbeat['sessions'][number] {
+    const held = this.hold.point?.consistencyPointId
     return {
       sourceServerId: this.sourceServerId,
-      generation: this.#saved.generation,
+      generation: this.#record.generation,
       isConnected: this.isConnected,
-      openVolumeIds: [...this.#volumes.values()]
+      openVolumeIds: this.#volumes.all
         .filter((volume) => volume.failure === undefined)
         .map((volume) => volume.volumeId),
-      ...(this.#held === undefined ? {} : { heldConsistencyPointId: this.#held.consistencyPointId }),
-      ...(this.#error === undefined ? {} : { error: this.#error }),
+      ...(held === undefined ? {} : { heldConsistencyPointId: held }),
+      ...(this.#error === undefined ? {} : { error: this.#error.slice(0, maxErrorLength) }),
     }
   }
 
   /** Figures for telemetry. */
   telemetry(nowMs: number): ServerTelemetry {
-    return this.stats.sample(this.sourceServerId, [...this.#volumes.values()], nowMs)
+    return this.stats.sample(this.sourceServerId, this.#volumes.all, nowMs)
   }
 
-  /** Clears activity logs: those that have grown long, and with `all` every one. Trouble ends the connections and is reported. */
-  async tidy(all: boolean): Promise<void> {
-    for (const volume of this.#volumes.values()) {
-      if (volume.failure !== undefined || (!all && volume.activeSegmentCount <= maxActiveSegments)) continue
-      try {
-        await volume.settle()
-      } catch (error) {
-        this.#options.log.error({ err: error, volumeId: volume.volumeId }, asWireError(error).message)
-      }
-    }
+  /** Clears activity logs, see {@link VolumeSet.tidy}. */
+  async tidy(isThorough: boolean): Promise<void> {
+    await this.#volumes.tidy(isThorough)
   }
 
-  /** Ends all connections with `reason`, makes everything durable and closes the volumes. */
-  async close(reason: WireError): Promise<void> {
-    this.#endAnnouncing?.()
-    for (const { session } of this.#members) session.end(reason)
-    this.#members.clear()
-    await this.#inTurn(async () => {
-      await this.#idle()
-      await this.#closeVolumes([...this.#volumes.keys()])
+  /**
+   * Ends all connections with `reason`, now and to come, makes everything durable and closes the volumes.
+   * @param isForgotten the state of the volumes is going to be dropped.
+   */
+  async close(reason: WireError, isForgotten = false): Promise<void> {
+    this.#closedBecause = reason
+    this.hold.stopAnnouncing()
+    this.#members.end(() => reason)
+    await this.#turn.run(async () => {
+      this.#members.end(() => reason)
+      await this.writes.none()
+      await this.#volumes.closeAll(isForgotten)
     })
   }
 
-  #endUnassigned(isChanged: boolean): void {
-    const serials = new Set(this.#assignment.certificateSerials.map(normalSerial))
-    const reason = `Cannot go on serving source server ${this.sourceServerId}: `
-    for (const { session } of this.#members) {
-      if (!serials.has(session.serial)) {
-        session.end(
-          new WireError('NOT_ASSIGNED', `${reason}its certificate was replaced; connect with the new one`),
-        )
-      } else if (isChanged) {
-        session.end(new WireError('NOT_ASSIGNED', `${reason}its volumes have changed; connect again`))
-      }
-    }
+  /** Refuses a stale generation; makes those give way that this HELLO takes over from. */
+  async #takeOver(hello: Hello): Promise<void> {
+    const { generation } = this.#record
+    requireCurrent(hello, generation)
+    this.#members.giveWay(hello)
+    // What ended connections still have under way must not land after the writes of this one.
+    if (this.#members.size === 0) await this.writes.none()
+    if (hello.generation > generation) await this.#record.raiseGeneration(hello.generation)
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work, work)
-    this.#turn = result.then(
-      () => undefined,
-      () => undefined,
-    )
-    return result
-  }
-
-  /** Resolves when no write is under way. */
-  #idle(): Promise<void> {
-    if (this.#writesUnderWay === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#onIdle.push(resolve))
-  }
-
-  /** Refuses a stale generation; ends connections that a newer one, or a new one in the same place, takes over from. */
-  async #fence(hello: Hello): Promise<void> {
-    const { generation } = this.#saved
-    if (hello.generation < generation) {
-      throw new WireError(
-        'STALE_GENERATION',
-        'Cannot serve an older run of the agent: a newer one has connected',
-        {
-          expected: `at least ${generation}`,
-          actual: hello.generation,
-        },
-      )
-    }
-    for (const member of this.#members) {
-      if (member.generation < hello.generation) {
-        member.session.end(
-          new WireError(
-            'STALE_GENERATION',
-            'Cannot go on serving this run of the agent: a newer one has connected',
-            {
-              expected: hello.generation,
-              actual: member.generation,
-            },
-          ),
-        )
-      } else if (member.connectionIndex === hello.connectionIndex) {
-        member.session.end(
-          new WireError(
-            'STALE_GENERATION',
-            `Cannot keep connection ${hello.connectionIndex}: it was opened anew`,
-            {
-              retryable: true,
-            },
-          ),
-        )
-      } else continue
-      this.#members.delete(member)
-    }
-    if (hello.generation === generation) return
-    // What the older run still has under way must not land after the newer one's writes.
-    await this.#idle()
-    await this.#save((saved) => ({ ...saved, generation: hello.generation }))
-  }
-
-  #requireMember(session: ServerSession): void {
-    for (const member of this.#members) if (member.session === session) return
-    throw new WireError('STALE_GENERATION', 'Cannot reach the barrier: its connection was ended', {
-      retryable: true,
-    })
-  }
-
-  async #volume(assigned: AssignedVolume, sizeBytes: number): Promise<Volume> {
-    const open = this.#volumes.get(assigned.diskIndex)
-    if (open !== undefined && open.failure === undefined && open.sizeBytes === sizeBytes) return open
-    if (open !== undefined) {
-      if (this.#members.size > 0) {
-        throw new WireError(
-          'OUT_OF_RANGE',
-          `Cannot change the size of disk ${assigned.diskIndex} within a run`,
-          {
-            expected: open.sizeBytes,
-            actual: sizeBytes,
-            diskIndex: assigned.diskIndex,
-          },
-        )
-      }
-      await this.#closeVolumes([assigned.diskIndex])
-    }
+  async #obtain(assigned: AssignedVolume, sizeBytes: number, isSameRun: boolean): Promise<Volume> {
     try {
-      const volume = await openVolume({
-        volumeId: assigned.volumeId,
-        diskIndex: assigned.diskIndex,
-        sizeBytes,
-        parts: await this.#options.openParts(assigned),
-        isSuspect: this.#suspects.has(assigned.volumeId),
-        onBroken: (error) => this.#volumeBroke(error),
-        ...(this.#options.segmentBlocks === undefined ? {} : { segmentBlocks: this.#options.segmentBlocks }),
-      })
-      this.#suspects.delete(assigned.volumeId)
-      this.#volumes.set(assigned.diskIndex, volume)
-      return volume
+      return await this.#volumes.obtain({ assigned, sizeBytes, isSameRun, isInUse: this.isConnected })
     } catch (error) {
-      const failure = diskError(
-        error,
-        `open volume ${assigned.volumeId} at ${assigned.devicePath}`,
-        assigned.diskIndex,
-      )
-      this.#error = failure.message
-      throw failure
-    }
-  }
-
-  async #closeVolumes(diskIndexes: readonly number[]): Promise<void> {
-    for (const diskIndex of diskIndexes) {
-      const volume = this.#volumes.get(diskIndex)
-      if (volume === undefined) continue
-      this.#volumes.delete(diskIndex)
-      if (volume.isSuspect) this.#suspects.add(volume.volumeId)
-      try {
-        await volume.close()
-      } catch (error) {
-        this.#options.log.error({ err: error, volumeId: volume.volumeId }, asWireError(error).message)
-      }
-    }
-  }
-
-  /** A disk failed: everyone reconnects, and the next HELLO opens the volume anew. */
-  #volumeBroke(error: WireError): void {
-    this.#error = error.message
-    this.#options.log.error(
-      { err: error, code: error.code, sourceServerId: this.sourceServerId },
-      error.message,
-    )
-    for (const { session } of this.#members) session.end(error)
-    this.#members.clear()
-  }
-
-  #hold(held: HeldPoint): void {
-    this.#held = held
-    this.#heldAtBeat = this.#beat
-    const { consistencyPointId, method, frozenMs, roots } = held
-    const abort = new AbortController()
-    this.#endAnnouncing = () => abort.abort()
-    const { sourceServerId } = this
-    this.#options.log.info(
-      { sourceServerId, consistencyPointId },
-      'Holding writes back at a consistency point',
-    )
-    void this.#options.announce({ sourceServerId, consistencyPointId, method, frozenMs, roots }, abort.signal)
-    // A connection may be waiting to ask for this very point again.
-    this.gate.wake()
-  }
-
-  async #releaseIfTold(beat: number): Promise<void> {
-    const held = this.#held
-    if (held === undefined || beat <= this.#heldAtBeat || !isReleased(held, this.#assignment)) return
-    try {
-      await this.#save(({ generation }) => ({ generation }))
-    } catch (error) {
-      // Stays held; the next heartbeat's answer tries again.
       this.#error = asWireError(error).message
-      return
+      throw error
     }
-    this.#endAnnouncing?.()
-    this.#held = undefined
-    this.#options.log.info(
-      { sourceServerId: this.sourceServerId, consistencyPointId: held.consistencyPointId },
-      'Applying writes again after a consistency point',
-    )
-    this.gate.open()
   }
 
-  /** Changes the checkpoint, one change after the other. */
-  #save(change: (saved: ServerCheckpoint) => ServerCheckpoint): Promise<void> {
-    const save = async (): Promise<void> => {
-      const next = change(this.#saved)
-      try {
-        await this.#options.checkpoint.write(next)
-      } catch (error) {
-        throw diskError(error, `write the checkpoint of source server ${this.sourceServerId}`)
-      }
-      this.#saved = next
-    }
-    const result = this.#saving.then(save, save)
-    this.#saving = result
-    return result
+  /** Something of the replication server failed: everyone is told and connects again, which tries it anew. */
+  #endAll(error: WireError): void {
+    const { code, cause, message } = error
+    const isNews = this.#error !== message
+    this.#error = message
+    if (isNews) this.#options.log.error({ err: cause, code, sourceServerId: this.sourceServerId }, message)
+    this.#members.end(() => error)
   }
 }

@@ -5,58 +5,39 @@
  * WAITING ── HELLO, admitted ──▶ OPEN ── GOODBYE ──▶ LEAVING ── all durable ──▶ CLOSED
  *    └───── refusal, bad frame, broken volume, end of the stream, shutdown ──────▶ CLOSED
  * ```
- * Frames are handled in order. One that can't be handled yet (a write while the gate is closed) keeps the ones behind it waiting and the
- * socket unread; nothing is dropped.
  * @module
  */
 import type { Logger } from 'pino'
 import type { Duplex } from 'node:stream'
-import { FrameDecoder, FrameEncoder } from '../wire/frame.ts'
 import type { Frame } from '../wire/frame.ts'
-import { writeFrame } from '../wire/frame_stream.ts'
-import type { Message, MessageType } from '../wire/message.ts'
+import type { Message } from '../wire/message.ts'
 import { protocolVersion } from '../wire/version.ts'
 import { asWireError, WireError } from '../wire/wire_error.ts'
-import { AckWindow } from './ack_window.ts'
-import { requireAssigned } from './assignment.ts'
+import type { ServerSession } from './members.ts'
 import type { PayloadPool } from './payload_pool.ts'
 import type { Peer } from './peer.ts'
-import type { ServedServer, ServerSession } from './served_server.ts'
+import type { ServedServer } from './served_server.ts'
+import { SessionInput } from './session_input.ts'
+import { SessionOutput, windowBytes } from './session_output.ts'
+import { requireExpected } from './session_state.ts'
+import type { SessionState } from './session_state.ts'
+import { memoryOfWrite, startWrite } from './session_write.ts'
 import type { Volume } from './volume.ts'
-
-/** Unacknowledged payload that an agent may have on one connection: 16 MiB. */
-export const windowBytes = 16 * 1024 * 1024
-
-/** Unacknowledged frames of a connection after which it is not read further. Small frames would else pile up. */
-const maxPendingFrames = 4096
-
-/** Answers that the agent does not read, above which it is not read either. */
-const maxUnreadBytes = 1024 * 1024
-
-/** Sign of life on a connection whose frames wait, so that its PINGs wait too: agents give up after 10 seconds of silence. */
-const waitingPongIntervalMs = 3000
+import { volumeOf } from './volume_set.ts'
+import type { Obstacle } from './write_gate.ts'
 
 /** How long an ended connection has to take in the ERROR frame. */
 const farewellMs = 2000
-
-type State = 'WAITING' | 'OPEN' | 'LEAVING' | 'CLOSED'
-
-/** Whether a frame of a type is expected in a state; what the table lacks is refused. */
-const expected: Readonly<Record<State, readonly MessageType[]>> = {
-  WAITING: ['HELLO', 'ERROR'],
-  OPEN: ['BLOCKS', 'ZEROS', 'HASHES', 'BARRIER', 'STATUS', 'PING', 'GOODBYE', 'ERROR'],
-  LEAVING: [],
-  CLOSED: [],
-}
 
 /** What a session needs. */
 export interface SessionOptions {
   socket: Duplex
   peer: Peer
   /** The server that `peer` may speak for, looked up again at HELLO. */
-  findServer: (sourceServerId: string) => ServedServer | undefined
+  serverOf: (peer: Peer) => ServedServer
   pool: PayloadPool
   log: Logger
+  /** How long HELLO may take, and after it the volumes. */
   helloDeadlineMs: number
   /** HELLO was accepted. */
   onOpen?: () => void
@@ -69,36 +50,39 @@ export class Session implements ServerSession {
   readonly #options: SessionOptions
   readonly #socket: Duplex
   readonly #log: Logger
-  readonly #decoder: FrameDecoder
-  readonly #encoder = new FrameEncoder()
-  readonly #window = new AckWindow()
-  readonly #helloTimer: NodeJS.Timeout
-  readonly #queue: Frame[] = []
-  #state: State = 'WAITING'
+  readonly #input: SessionInput
+  readonly #output: SessionOutput
+  #deadline: NodeJS.Timeout
+  #state: SessionState = 'WAITING'
   #server: ServedServer | undefined
   #volumes: ReadonlyMap<number, Volume> = new Map()
-  /** A frame is being handled that those behind it wait for. */
-  #isBusy = false
-  /** Someone will call {@link Session.#pump} when what is in the way is gone. */
-  #isWaiting = false
-  #isAckScheduled = false
-  #pongTimer: NodeJS.Timeout | undefined
-  #inputEnded = false
 
   constructor(options: SessionOptions) {
+    const { socket, log, helloDeadlineMs } = options
     this.#options = options
-    this.#socket = options.socket
+    this.#socket = socket
     this.serial = options.peer.serial
-    this.#log = options.log
-    this.#decoder = new FrameDecoder({ allocate: (bytes) => options.pool.allocate(bytes) })
-    this.#helloTimer = setTimeout(() => {
-      this.end(new WireError('BAD_FRAME', `Cannot wait longer for HELLO than ${options.helloDeadlineMs} ms`))
-    }, options.helloDeadlineMs)
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
-    this.#socket.on('end', () => this.#endOfInput())
-    this.#socket.on('drain', () => this.#pump())
-    this.#socket.on('error', (error) => this.#log.info({ err: error }, 'Connection lost'))
-    this.#socket.on('close', () => this.#close())
+    this.#log = log
+    this.#deadline = this.#endIn(
+      helloDeadlineMs,
+      new WireError('BAD_FRAME', `Cannot wait longer for HELLO than ${helloDeadlineMs} ms`),
+    )
+    this.#output = new SessionOutput(socket, () => {
+      this.#leaveIfDone()
+      this.#input.pump()
+    })
+    this.#input = new SessionInput(socket, {
+      allocate: (bytes) => this.#allocate(bytes),
+      onArrived: (wireBytes) => this.#server?.stats.addWire(wireBytes),
+      obstacleOf: (message) => this.#obstacleOf(message),
+      handle: (frame) => this.#handle(frame),
+      isUnread: () => this.#output.isUnread,
+      onStuck: (isStuck) => this.#output.showLife(isStuck && this.#state === 'OPEN'),
+      onEnd: (isMidFrame) => this.#endOfInput(isMidFrame),
+      onError: (error) => this.end(error),
+    })
+    socket.on('error', (error) => log.info({ err: error }, 'Connection lost'))
+    socket.on('close', () => this.#close())
   }
 
   /** Says `error` to the agent and closes. Writes under way end by themselves; their ACKs are not sent any more. */
@@ -108,8 +92,8 @@ export class Session implements ServerSession {
       { code: error.code, expected: error.expected, actual: error.actual, err: error.cause },
       `Connection ended: ${error.message}`,
     )
-    this.#sendAcks()
-    this.#send({ type: 'ERROR', body: error.toBody() })
+    this.#output.sendAcks()
+    this.#output.send({ type: 'ERROR', body: error.toBody() })
     this.#close()
     this.#socket.end()
     // An agent that does not read must not keep the connection.
@@ -117,165 +101,71 @@ export class Session implements ServerSession {
     this.#socket.once('close', () => clearTimeout(timer))
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#state === 'CLOSED') return
-    try {
-      for (const frame of this.#decoder.push(chunk)) {
-        this.#server?.stats.addWire(frame.wireBytes)
-        this.#queue.push(frame)
-      }
-    } catch (error) {
-      this.end(asWireError(error))
-      return
-    }
-    this.#pump()
+  /** Before HELLO was accepted nobody may make this end take memory for a payload. */
+  #allocate(bytes: number): Uint8Array {
+    if (this.#state === 'OPEN') return this.#options.pool.allocate(bytes)
+    throw new WireError('BAD_FRAME', 'Cannot accept blocks before WELCOME', { actual: `${bytes} bytes` })
   }
 
-  #endOfInput(): void {
-    this.#inputEnded = true
-    if (this.#state === 'CLOSED') return
-    if (this.#decoder.isMidFrame) this.#log.info('Connection ended in the middle of a frame')
-    this.#pump()
-  }
-
-  /** Handles what can be handled, and reads on only when nothing is left in the queue. */
-  #pump(): void {
-    while (this.#state !== 'CLOSED' && !this.#isBusy) {
-      const frame = this.#queue[0]
-      if (frame === undefined) break
-      if (this.#isBlocked(frame.message)) break
-      this.#queue.shift()
-      this.#handle(frame)
-    }
-    if (this.#state === 'CLOSED') return
-    const isStuck = this.#isBusy || this.#queue.length > 0 || this.#socket.writableLength > maxUnreadBytes
-    this.#showLife(isStuck && this.#state === 'OPEN')
-    if (isStuck) this.#socket.pause()
-    else if (this.#inputEnded && this.#state !== 'LEAVING') {
-      // The agent went without a word. What is under way still becomes durable, it is only not told so.
-      this.#close()
-      this.#socket.end()
-    } else this.#socket.resume()
-  }
-
-  #showLife(isWanted: boolean): void {
-    if (isWanted) {
-      this.#pongTimer ??= setInterval(() => this.#send({ type: 'PONG' }), waitingPongIntervalMs)
-      return
-    }
-    clearInterval(this.#pongTimer)
-    this.#pongTimer = undefined
-  }
-
-  /** Whether `message` must wait; then someone is told to call back. */
-  #isBlocked(message: Message): boolean {
+  /** What `message` must wait for; undefined when it can be handled now. */
+  #obstacleOf(message: Message): Obstacle | undefined {
     const server = this.#server
-    const isWrite = message.type === 'BLOCKS' || message.type === 'ZEROS'
-    if (server === undefined || (!isWrite && message.type !== 'BARRIER')) return false
-    const isGated = message.type === 'BARRIER' ? !server.isBarrierOpen(message.body) : server.gate.isClosed
-    if (isGated) {
-      this.#waitFor((wake) => server.gate.onChange(wake))
-      return true
-    }
-    if (message.type === 'BLOCKS' && this.#options.pool.isExhausted) {
-      this.#waitFor((wake) => this.#options.pool.onRoom(wake))
-      return true
-    }
-    // Sending the ACKs pumps again.
-    return isWrite && this.#window.frames >= maxPendingFrames
+    if (server === undefined) return undefined
+    const { hold } = server
+    if (message.type === 'BARRIER') return hold.obstacleOf(message.body)
+    if (message.type !== 'BLOCKS' && message.type !== 'ZEROS') return undefined
+    return hold.gate.obstacle ?? this.#options.pool.obstacle ?? this.#output.obstacle
   }
 
-  #waitFor(subscribe: (wake: () => void) => void): void {
-    if (this.#isWaiting) return
-    this.#isWaiting = true
-    subscribe(() => {
-      this.#isWaiting = false
-      this.#pump()
-    })
-  }
-
-  #handle({ message, sequence }: Frame): void {
-    if (!expected[this.#state].includes(message.type)) {
-      const wanted = expected[this.#state].join(', ')
-      this.end(
-        new WireError('BAD_FRAME', `Cannot handle ${message.type} now`, {
-          expected: wanted,
-          actual: message.type,
-        }),
-      )
-      return
-    }
+  /** Handles one frame; those behind it wait for the promise. @throws WireError when it is not expected now. */
+  #handle({ message, sequence }: Frame): Promise<void> | undefined {
+    requireExpected(this.#state, message.type)
     switch (message.type) {
       case 'HELLO':
-        this.#alone(() => this.#greet(message))
-        return
-      case 'BLOCKS': {
-        const { payload, rawBytes } = message
-        this.#options.pool.begin(rawBytes)
-        this.#write(
-          message.diskIndex,
-          sequence,
-          payload.length,
-          rawBytes,
-          (volume) => volume.writeBlocks(message),
-          () => {
-            this.#options.pool.release(payload)
-            this.#options.pool.end(rawBytes)
-          },
-        )
-        return
-      }
+        return this.#greet(message)
+      case 'BLOCKS':
       case 'ZEROS':
-        this.#write(message.diskIndex, sequence, 0, 0, (volume) =>
-          volume.writeZeros(message.firstBlock, message.blockCount),
-        )
-        return
+        this.#write(message, sequence)
+        return undefined
       case 'HASHES':
-        this.#alone(() => this.#compare(message))
-        return
+        return this.#compare(message)
       case 'BARRIER':
-        this.#alone(() => this.#reachBarrier(message))
-        return
+        return this.#reachBarrier(message)
       case 'STATUS':
         this.#server?.stats.setStatus(message.body)
-        return
+        return undefined
       case 'PING':
-        this.#send({ type: 'PONG' })
-        return
+        this.#output.send({ type: 'PONG' })
+        return undefined
       case 'GOODBYE':
         this.#state = 'LEAVING'
         this.#leaveIfDone()
-        return
+        return undefined
       case 'ERROR':
         this.#log.warn({ code: message.body.code }, `The agent ended the connection: ${message.body.message}`)
         this.#close()
         this.#socket.end()
-        return
+        return undefined
       default:
         // Answers of a replicator; the table above expects them nowhere.
-        return
+        return undefined
     }
   }
 
-  /** Handles a frame that those behind it must wait for. */
-  #alone(work: () => Promise<void>): void {
-    this.#isBusy = true
-    work()
-      .catch((error: unknown) => this.end(asWireError(error)))
-      .finally(() => {
-        this.#isBusy = false
-        this.#pump()
-      })
-      // The handlers above do not throw; this tells the checker so.
-      .catch((error: unknown) => this.end(asWireError(error)))
-  }
-
   async #greet({ body: hello }: Extract<Message, { type: 'HELLO' }>): Promise<void> {
-    const server = this.#options.findServer(this.#options.peer.sourceServerId)
-    requireAssigned(this.#options.peer, server?.assignment)
-    if (server === undefined) return
-    clearTimeout(this.#helloTimer)
+    const { peer, serverOf, helloDeadlineMs } = this.#options
+    const server = serverOf(peer)
+    clearTimeout(this.#deadline)
+    this.#deadline = this.#endIn(
+      helloDeadlineMs,
+      new WireError(
+        'VOLUME_IO_ERROR',
+        `Cannot admit source server ${peer.sourceServerId} within ${helloDeadlineMs} ms: its volumes are still being opened, ` +
+          'looked at again after an unclean end, or flushed. The agent connects again; if it stays, check the staging disks',
+      ),
+    )
     const { disks, volumes } = await server.admit(hello, this)
+    clearTimeout(this.#deadline)
     if (this.#state !== 'WAITING') {
       server.leave(this)
       return
@@ -283,128 +173,88 @@ export class Session implements ServerSession {
     this.#server = server
     this.#volumes = volumes
     this.#state = 'OPEN'
-    this.#send({ type: 'WELCOME', body: { protocolVersion, windowBytes, disks } })
-    this.#log.info(
-      {
-        generation: hello.generation,
-        connectionIndex: hello.connectionIndex,
-        agentVersion: hello.agentVersion,
-      },
-      'Agent connected',
-    )
+    this.#output.send({ type: 'WELCOME', body: { protocolVersion, windowBytes, disks } })
+    const { generation, connectionIndex, agentVersion } = hello
+    this.#log.info({ generation, connectionIndex, agentVersion }, 'Agent connected')
     this.#options.onOpen?.()
   }
 
-  /** Starts a write, which ends with its ACK once it is durable. `settled` is called in any case. */
-  #write(
-    diskIndex: number,
-    sequence: number,
-    payloadBytes: number,
-    rawBytes: number,
-    start: (volume: Volume) => Promise<void>,
-    settled: () => void = () => {},
-  ): void {
+  /** Starts a write, which ends with its ACK once it is durable. */
+  #write(message: Extract<Message, { type: 'BLOCKS' | 'ZEROS' }>, sequence: number): void {
     const server = this.#server
-    const volume = this.#volumes.get(diskIndex)
-    if (server === undefined || volume === undefined) {
-      settled()
-      this.end(this.#unknownDisk(diskIndex))
-      return
+    const { pool } = this.#options
+    const release = (): void => {
+      if (message.type === 'BLOCKS') pool.release(message.payload)
     }
-    const pending = this.#window.add(sequence, payloadBytes)
-    if (this.#window.payloadBytes > windowBytes) {
-      settled()
-      this.end(
-        new WireError('WINDOW_EXCEEDED', 'Cannot take more payload before it is acknowledged', {
-          expected: `at most ${windowBytes}`,
-          actual: this.#window.payloadBytes,
-        }),
-      )
-      return
+    try {
+      const volume = volumeOf(this.#volumes, message.diskIndex)
+      if (server === undefined) return
+      const rawBytes = message.type === 'BLOCKS' ? message.rawBytes : 0
+      const pending = this.#output.expect(sequence, rawBytes)
+      const memory = memoryOfWrite(message)
+      pool.begin(memory)
+      startWrite(volume, message, {
+        writes: server.writes,
+        onSettled: () => {
+          release()
+          pool.end(memory)
+        },
+        onDurable: () => {
+          server.wrote(message.diskIndex, rawBytes)
+          this.#output.durable(pending)
+        },
+        onError: (error) => this.end(error),
+      })
+    } catch (error) {
+      release()
+      this.end(asWireError(error))
     }
-    server.beginWrite()
-    const work = async (): Promise<void> => {
-      try {
-        await start(volume)
-      } finally {
-        settled()
-      }
-      await volume.durable()
-      server.wrote(diskIndex, rawBytes)
-      pending.isDurable = true
-      this.#scheduleAcks()
-    }
-    work()
-      .catch((error: unknown) => this.end(asWireError(error)))
-      .finally(() => server.endWrite())
-      .catch((error: unknown) => this.end(asWireError(error)))
   }
 
   async #compare(message: Extract<Message, { type: 'HASHES' }>): Promise<void> {
     const { diskIndex, firstBlock, blockCount, hashes } = message
-    const volume = this.#volumes.get(diskIndex)
-    if (volume === undefined) throw this.#unknownDisk(diskIndex)
-    const bitmap = await volume.compare(firstBlock, blockCount, hashes)
-    this.#send({ type: 'DIFFERENCES', diskIndex, firstBlock, blockCount, bitmap })
+    const bitmap = await volumeOf(this.#volumes, diskIndex).compare(firstBlock, blockCount, hashes)
+    this.#output.send({ type: 'DIFFERENCES', diskIndex, firstBlock, blockCount, bitmap })
   }
 
   async #reachBarrier({ body }: Extract<Message, { type: 'BARRIER' }>): Promise<void> {
     const reached = await this.#server?.barrier(body, this.#volumes, this)
     if (reached === undefined) return
     // Everything before it is durable by now, so its ACKs go first.
-    this.#sendAcks()
-    this.#send({ type: 'BARRIER_REACHED', body: reached })
+    this.#output.sendAcks()
+    this.#output.send({ type: 'BARRIER_REACHED', body: reached })
   }
 
-  #unknownDisk(diskIndex: number): WireError {
-    const known = [...this.#volumes.keys()].join(', ')
-    return new WireError('UNKNOWN_VOLUME', `Cannot serve disk ${diskIndex}: HELLO did not name it`, {
-      expected: known,
-      actual: diskIndex,
-      diskIndex,
-    })
+  #endIn(milliseconds: number, error: WireError): NodeJS.Timeout {
+    return setTimeout(() => this.end(error), milliseconds)
   }
 
-  /** Many writes become durable at once; one ACK tells of all of them. */
-  #scheduleAcks(): void {
-    if (this.#isAckScheduled) return
-    this.#isAckScheduled = true
-    setImmediate(() => {
-      this.#isAckScheduled = false
-      this.#sendAcks()
-      this.#leaveIfDone()
-      this.#pump()
-    })
-  }
-
-  #sendAcks(): void {
-    const upToSequence = this.#window.takeDurable()
-    if (upToSequence !== undefined) this.#send({ type: 'ACK', upToSequence })
+  #endOfInput(isMidFrame: boolean): void {
+    if (this.#state === 'LEAVING') return
+    // The agent went without a word. What is under way still becomes durable, it is only not told so.
+    this.#log.info(
+      isMidFrame ? 'Connection ended in the middle of a frame' : 'Connection ended without GOODBYE',
+    )
+    this.#close()
+    this.#socket.end()
   }
 
   #leaveIfDone(): void {
-    if (this.#state !== 'LEAVING' || this.#window.frames > 0) return
+    if (this.#state !== 'LEAVING' || !this.#output.isAllAcknowledged) return
     this.#log.info('Agent said goodbye')
     this.#close()
     this.#socket.end()
   }
 
-  #send(message: Message): void {
-    if (this.#state === 'CLOSED' || this.#socket.destroyed || !this.#socket.writable) return
-    writeFrame(this.#socket, this.#encoder.encode(message))
-  }
-
   #close(): void {
     if (this.#state === 'CLOSED') return
     this.#state = 'CLOSED'
-    clearTimeout(this.#helloTimer)
-    clearInterval(this.#pongTimer)
-    for (const { message } of this.#queue.splice(0)) {
+    clearTimeout(this.#deadline)
+    this.#output.close()
+    for (const { message } of this.#input.close()) {
       if (message.type === 'BLOCKS') this.#options.pool.release(message.payload)
     }
     this.#server?.leave(this)
     this.#options.onClose?.()
-    // What still comes in is not looked at, but must be taken in for the stream to end.
-    this.#socket.resume()
   }
 }

@@ -8,13 +8,18 @@
  * ```
  * @module
  */
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AssignedVolume } from './assignment.ts'
-import { JsonFile, serverCheckpointSchema, volumeCheckpointSchema } from './checkpoint.ts'
+import { JsonFile, serverCheckpointSchema, syncFolder, volumeCheckpointSchema } from './checkpoint.ts'
 import type { DocumentStore, ServerCheckpoint } from './checkpoint.ts'
 import { openDataDisk, openStateFile } from './file_disk.ts'
+import { errorMessage } from '../domain/errors.ts'
+import type { Lease, TakeLease } from './lease.ts'
 import type { VolumeParts } from './volume_parts.ts'
+
+/** What enrolment and the first checkpoints need at least. */
+const probeBytes = 64 * 1024
 
 const safeName = /^[0-9a-zA-Z][0-9a-zA-Z_-]*$/
 
@@ -27,25 +32,48 @@ function fileName(id: string): string {
 /** Paths and documents below one folder. */
 export class StateDirectory {
   readonly #path: string
+  readonly #takeLease: TakeLease
+  #lease: Lease | undefined
 
-  constructor(path: string) {
+  constructor(path: string, takeLease: TakeLease) {
     this.#path = path
+    this.#takeLease = takeLease
   }
 
   get identityPath(): string {
     return join(this.#path, 'identity.json')
   }
 
-  /** Makes the folders, readable by their owner alone. */
+  /**
+   * Makes the folders, readable by their owner alone, and has them for this process alone until {@link StateDirectory.close}.
+   * @throws Error when they can't be made or written, or another process has them, with what to do.
+   */
   async prepare(): Promise<void> {
-    for (const name of ['servers', 'volumes'])
-      await mkdir(join(this.#path, name), { recursive: true, mode: 0o700 })
+    try {
+      for (const name of ['servers', 'volumes'])
+        await mkdir(join(this.#path, name), { recursive: true, mode: 0o700 })
+      this.#lease = await this.#takeLease(`state ${await realpath(this.#path)}`)
+      await this.#probe()
+    } catch (cause) {
+      throw new Error(
+        `Cannot use ${this.#path} as the state directory: ${errorMessage(cause)}. Free space there, let this user write to it, or ` +
+          'correct REHOST_REPLICATOR_STATE_DIR',
+        { cause },
+      )
+    }
+  }
+
+  /** Others may have it. */
+  async close(): Promise<void> {
+    await this.#lease?.release()
   }
 
   serverCheckpoint(sourceServerId: string): DocumentStore<ServerCheckpoint> {
     return new JsonFile(
       join(this.#path, 'servers', `${fileName(sourceServerId)}.json`),
       serverCheckpointSchema,
+      'restore it, or move it away while no snapshot is being taken: it says which run of the agent is the latest, and which ' +
+        'consistency point is held',
     )
   }
 
@@ -53,12 +81,17 @@ export class StateDirectory {
   async openParts(volume: AssignedVolume): Promise<VolumeParts> {
     const folder = join(this.#path, 'volumes', fileName(volume.volumeId))
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    const { disk, isZero } = await openDataDisk(volume.devicePath)
+    const { disk, identity, isZero } = await openDataDisk(volume.devicePath, this.#takeLease)
     return {
       data: disk,
+      identity,
       isDataZero: isZero,
       openIndex: (sizeBytes, isFresh) => openStateFile(join(folder, 'hashes'), sizeBytes, isFresh),
-      checkpoint: new JsonFile(join(folder, 'checkpoint.json'), volumeCheckpointSchema),
+      checkpoint: new JsonFile(
+        join(folder, 'checkpoint.json'),
+        volumeCheckpointSchema,
+        'move it away, and the blocks of the volume are read again to know what they hold',
+      ),
     }
   }
 
@@ -77,5 +110,22 @@ export class StateDirectory {
     for (const name of await readdir(join(this.#path, 'volumes'))) {
       if (!volumes.has(name)) await rm(join(this.#path, 'volumes', name), { force: true, recursive: true })
     }
+  }
+
+  /** Finds out now what would otherwise fail after the token of enrolment is used up. */
+  async #probe(): Promise<void> {
+    const path = join(this.#path, 'probe')
+    try {
+      const handle = await open(path, 'w', 0o600)
+      try {
+        await handle.writeFile(Buffer.alloc(probeBytes, 1))
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    } finally {
+      await rm(path, { force: true })
+    }
+    await syncFolder(this.#path)
   }
 }

@@ -3,39 +3,21 @@
  * durable only when {@link Volume.durable} says so. The index never claims what the data does not hold: see `activity_log.ts`.
  * @module
  */
-import {
-  blockCountOf,
-  blockLengthBytes,
-  blockSizeBytes,
-  extentBytes,
-  maxExtentBlocks,
-} from '../domain/units.ts'
-import { decodePayload } from '../wire/encoding.ts'
-import {
-  blockHash,
-  equalHashes,
-  hashAt,
-  isAllZero,
-  RootHash,
-  toHex,
-  unknownHash,
-  zeroHash,
-} from '../wire/hash.ts'
+import { blockCountOf, blockSizeBytes, extentBytes, maxExtentBlocks } from '../domain/units.ts'
+import { equalHashes, hashAt, RootHash, zeroHash } from '../wire/hash.ts'
 import { hashBytes } from '../wire/message.ts'
-import type { Message } from '../wire/message.ts'
 import { WireError } from '../wire/wire_error.ts'
-import { ActivityLog, defaultSegmentBlocks } from './activity_log.ts'
-import type { DocumentStore, VolumeCheckpoint } from './checkpoint.ts'
-import { Coalescer } from './coalescer.ts'
-import { diskError, readFully, writeFully } from './disk.ts'
-import type { Disk } from './disk.ts'
+import { allDone } from './all_done.ts'
+import { readHashes, verifiedBytes } from './block_hashes.ts'
+import type { BlocksMessage, HashedDisk } from './block_hashes.ts'
+import { diskError, writeFully } from './disk.ts'
 import type { HashIndex } from './hash_index.ts'
 import { indexChunkBlocks, isHash } from './hash_index.ts'
 import { RangeLock } from './range_lock.ts'
+import { VolumeDurability } from './volume_durability.ts'
+import { VolumeHealth } from './volume_health.ts'
 import type { VolumeOptions } from './volume_parts.ts'
 import { recoverVolume } from './volume_recovery.ts'
-
-type BlocksMessage = Extract<Message, { type: 'BLOCKS' }>
 
 const zeroExtent = Buffer.alloc(maxExtentBlocks * blockSizeBytes)
 
@@ -44,71 +26,41 @@ export class Volume {
   readonly volumeId: string
   readonly diskIndex: number
   readonly sizeBytes: number
-  readonly #data: Disk
-  readonly #index: HashIndex
-  readonly #checkpoint: DocumentStore<VolumeCheckpoint>
+  readonly #disk: HashedDisk
   readonly #blockCount: number
-  readonly #segmentBlocks: number
-  readonly #activity: ActivityLog
   readonly #lock = new RangeLock()
-  readonly #flush: Coalescer
-  readonly #onBroken: (error: WireError) => void
-  #isWritten: boolean
-  #isSuspect = false
-  #failure: WireError | undefined
+  readonly #health: VolumeHealth
+  readonly #durability: VolumeDurability
 
   constructor(options: VolumeOptions, index: HashIndex, isWritten: boolean) {
-    this.volumeId = options.volumeId
-    this.diskIndex = options.diskIndex
-    this.sizeBytes = options.sizeBytes
-    this.#data = options.parts.data
-    this.#checkpoint = options.parts.checkpoint
-    this.#index = index
-    this.#isWritten = isWritten
-    this.#onBroken = options.onBroken ?? (() => {})
-    this.#blockCount = blockCountOf(options.sizeBytes)
-    this.#segmentBlocks = options.segmentBlocks ?? defaultSegmentBlocks
-    this.#activity = new ActivityLog({
-      segmentCount: Math.ceil(this.#blockCount / this.#segmentBlocks),
-      save: (activeSegments) => this.#saveCheckpoint(activeSegments),
-      flush: async () => {
-        await this.durable()
-        await this.#index.flush()
-      },
-    })
-    this.#flush = new Coalescer(async () => {
-      // After a failed flush the next one may well succeed, having forgotten what the first could not write.
-      if (this.#failure !== undefined) throw this.#failure
-      try {
-        await this.#data.flush()
-      } catch (error) {
-        throw await this.#breakAfterFlush(error)
-      }
-    })
+    const { volumeId, diskIndex, sizeBytes, parts } = options
+    this.volumeId = volumeId
+    this.diskIndex = diskIndex
+    this.sizeBytes = sizeBytes
+    this.#disk = { data: parts.data, index, sizeBytes }
+    this.#blockCount = blockCountOf(sizeBytes)
+    const { onBroken = () => {}, onSuspect = () => {} } = options
+    this.#health = new VolumeHealth({ volumeId, diskIndex, onBroken, onSuspect })
+    this.#durability = new VolumeDurability({ options, health: this.#health, index, isWritten })
   }
 
   /** EMPTY while no block was ever written: every byte is zero. */
   get contents(): 'EMPTY' | 'PARTIAL' {
-    return this.#isWritten ? 'PARTIAL' : 'EMPTY'
+    return this.#durability.isWritten ? 'PARTIAL' : 'EMPTY'
   }
 
   /** Why it can't be used any more; undefined while it can. */
   get failure(): WireError | undefined {
-    return this.#failure
-  }
-
-  /** A flush failed, so that the next opening must write again what it reads. */
-  get isSuspect(): boolean {
-    return this.#isSuspect
+    return this.#health.failure
   }
 
   /** Segments that would be looked at again after an unclean end. */
   get activeSegmentCount(): number {
-    return this.#activity.activeCount
+    return this.#durability.activeSegmentCount
   }
 
   /**
-   * Verifies and writes blocks. They are not durable yet.
+   * Verifies and writes blocks. They are not durable yet. When it settles, nothing reads the message any more.
    * @throws WireError OUT_OF_RANGE, HASH_MISMATCH or BAD_FRAME before anything is written; NO_SPACE or VOLUME_IO_ERROR, after which the
    * volume is broken.
    */
@@ -123,16 +75,17 @@ export class Volume {
         message.rawBytes,
       )
     }
+    const { data, index } = this.#disk
     // The place in the order is taken before anything is awaited, so that later calls on the same blocks come later.
     await this.#inTurn(firstBlock, blockCount, async (ready) => {
-      await this.#marked(firstBlock, blockCount, async (marked) => {
-        const [raw] = await Promise.all([this.#verified(message), marked, ready])
-        await this.#guard('write to', async () => {
-          await Promise.all([
-            writeFully(this.#data, raw, offsetBytes),
-            this.#index.write(firstBlock, hashes.subarray(0, blockCount * hashBytes)),
-          ])
-        })
+      await this.#durability.marked(firstBlock, blockCount, async (marked) => {
+        const [raw] = await allDone([verifiedBytes(message, this), marked, ready])
+        await this.#health.guard('write to', () =>
+          allDone([
+            writeFully(data, raw, offsetBytes),
+            index.write(firstBlock, hashes.subarray(0, blockCount * hashBytes)),
+          ]),
+        )
       })
     })
   }
@@ -178,27 +131,30 @@ export class Volume {
 
   /** Resolves when everything written before this call is durable. @throws WireError as {@link writeBlocks}. */
   async durable(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure
-    await this.#flush.run()
+    await this.#durability.durable()
   }
 
   /** Makes data and index durable and clears the activity log of what is not being written. @throws WireError as {@link writeBlocks}. */
   async settle(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure
-    await this.#guard('flush', () => this.#activity.cleanUp())
+    await this.#durability.settle()
   }
 
-  /** Waits for what is under way, settles and closes. A broken volume is closed as it is. */
+  /** Waits for what is under way, settles and closes. A broken volume is closed as it is. @throws WireError as {@link settle}. */
   async close(): Promise<void> {
     await this.#lock.drained()
     try {
-      if (this.#failure === undefined) await this.settle()
+      if (this.failure === undefined && this.activeSegmentCount > 0) await this.settle()
     } finally {
-      // Whoever opens the volume next must be the only one to write its checkpoint.
-      await this.#flush.idle()
-      await this.#activity.idle()
-      await Promise.all([this.#data.close(), this.#index.close()])
+      await this.abandon()
     }
+  }
+
+  /** Waits for what is under way and closes without settling: the next opening looks at its active segments again. */
+  async abandon(): Promise<void> {
+    this.#health.retire()
+    await this.#lock.drained()
+    await this.#durability.idle()
+    await allDone([this.#disk.data.close(), this.#disk.index.close()])
   }
 
   /**
@@ -209,7 +165,7 @@ export class Volume {
     count: number,
     work: (ready: Promise<unknown> | undefined) => Promise<T>,
   ): Promise<T> {
-    if (this.#failure !== undefined) throw this.#failure
+    this.#health.require()
     const grant = this.#lock.acquire(first, count)
     try {
       return await work(grant.ready)
@@ -218,63 +174,30 @@ export class Volume {
     }
   }
 
-  /** Runs `write` with its segments in the activity log: it awaits `marked` before it changes data or index. */
-  async #marked(
-    first: number,
-    count: number,
-    write: (marked: Promise<void> | undefined) => Promise<void>,
-  ): Promise<void> {
-    const firstSegment = Math.floor(first / this.#segmentBlocks)
-    const lastSegment = Math.floor((first + count - 1) / this.#segmentBlocks)
-    this.#isWritten = true
-    const marked = this.#activity.begin(firstSegment, lastSegment)
-    try {
-      await write(marked === undefined ? undefined : this.#guard('mark segments of', () => marked))
-    } finally {
-      this.#activity.end(firstSegment, lastSegment)
-    }
-  }
-
-  /** The raw bytes of `message`, once every block has the hash that it should have. */
-  async #verified(message: BlocksMessage): Promise<Uint8Array> {
-    const raw = await decodePayload(message.payload, message.encoding, message.rawBytes)
-    for (let index = 0; index < message.blockCount; index++) {
-      const start = index * blockSizeBytes
-      const actual = blockHash(raw.subarray(start, start + blockSizeBytes))
-      const expected = hashAt(message.hashes, index)
-      if (equalHashes(actual, expected)) continue
-      throw new WireError(
-        'HASH_MISMATCH',
-        `Cannot write block ${message.firstBlock + index} of volume ${this.volumeId}: its bytes are not those that were hashed`,
-        { expected: toHex(expected), actual: toHex(actual), diskIndex: this.diskIndex },
-      )
-    }
-    return raw
-  }
-
   /** Writes zeros where blocks are not zero. The caller has the blocks' turn. */
   async #zero(first: number, count: number): Promise<void> {
-    const known = await this.#guard('read', () => this.#resolved(first, count))
-    let index = 0
-    while (index < count) {
-      if (isHash(known, index, zeroHash)) {
-        index++
+    const { data, index } = this.#disk
+    const known = await this.#health.guard('read', () => readHashes(this.#disk, first, count))
+    let position = 0
+    while (position < count) {
+      if (isHash(known, position, zeroHash)) {
+        position++
         continue
       }
-      let end = index + 1
-      while (end < count && end - index < maxExtentBlocks && !isHash(known, end, zeroHash)) end++
-      const extent = { firstBlock: first + index, blockCount: end - index }
+      let end = position + 1
+      while (end < count && end - position < maxExtentBlocks && !isHash(known, end, zeroHash)) end++
+      const extent = { firstBlock: first + position, blockCount: end - position }
       const { offsetBytes, lengthBytes } = extentBytes(extent, this.sizeBytes)
-      await this.#marked(extent.firstBlock, extent.blockCount, async (marked) => {
+      await this.#durability.marked(extent.firstBlock, extent.blockCount, async (marked) => {
         await marked
-        await this.#guard('write to', async () => {
-          await Promise.all([
-            writeFully(this.#data, zeroExtent.subarray(0, lengthBytes), offsetBytes),
-            this.#index.zero(extent.firstBlock, extent.blockCount),
-          ])
-        })
+        await this.#health.guard('write to', () =>
+          allDone([
+            writeFully(data, zeroExtent.subarray(0, lengthBytes), offsetBytes),
+            index.zero(extent.firstBlock, extent.blockCount),
+          ]),
+        )
       })
-      index = end
+      position = end
     }
   }
 
@@ -282,87 +205,8 @@ export class Volume {
   async #hashes(first: number, count: number): Promise<Uint8Array> {
     return await this.#inTurn(first, count, async (ready) => {
       await ready
-      return await this.#guard('read', () => this.#resolved(first, count))
+      return await this.#health.guard('read', () => readHashes(this.#disk, first, count))
     })
-  }
-
-  /** Entries of the index, those that were unknown computed from the data and written back. The caller has the blocks' turn. */
-  async #resolved(first: number, count: number): Promise<Uint8Array> {
-    const hashes = await this.#index.read(first, count)
-    let index = 0
-    while (index < count) {
-      if (!isHash(hashes, index, unknownHash)) {
-        index++
-        continue
-      }
-      let end = index + 1
-      while (end < count && end - index < maxExtentBlocks && isHash(hashes, end, unknownHash)) end++
-      await this.#readHashes(first + index, end - index, hashes.subarray(index * hashBytes, end * hashBytes))
-      await this.#index.write(first + index, hashes.subarray(index * hashBytes, end * hashBytes))
-      index = end
-    }
-    return hashes
-  }
-
-  async #readHashes(firstBlock: number, blockCount: number, into: Uint8Array): Promise<void> {
-    const { offsetBytes, lengthBytes } = extentBytes({ firstBlock, blockCount }, this.sizeBytes)
-    const bytes = Buffer.allocUnsafe(lengthBytes)
-    await readFully(this.#data, bytes, offsetBytes)
-    if (isAllZero(bytes)) {
-      into.fill(0)
-      return
-    }
-    for (let index = 0; index < blockCount; index++) {
-      const start = index * blockSizeBytes
-      const length = blockLengthBytes(firstBlock + index, this.sizeBytes)
-      into.set(blockHash(bytes.subarray(start, start + length)), index * hashBytes)
-    }
-  }
-
-  async #saveCheckpoint(activeSegments: number[]): Promise<void> {
-    await this.#checkpoint.write({
-      sizeBytes: this.sizeBytes,
-      segmentBlocks: this.#segmentBlocks,
-      isWritten: this.#isWritten,
-      activeSegments,
-      isSuspect: this.#isSuspect,
-    })
-  }
-
-  /** Runs `work`; trouble with a disk breaks the volume, and comes out as the error for the agent and the operator. */
-  async #guard<T>(doing: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      throw this.#break(error, doing)
-    }
-  }
-
-  #break(error: unknown, doing: string): WireError {
-    const failure = diskError(error, `${doing} volume ${this.volumeId}`, this.diskIndex)
-    if (this.#failure === undefined) {
-      this.#failure = failure
-      this.#onBroken(failure)
-    }
-    return failure
-  }
-
-  /** The kernel may have forgotten which pages are not on the disk: what reads back is no proof any more, also after a restart. */
-  async #breakAfterFlush(error: unknown): Promise<WireError> {
-    this.#isSuspect = true
-    const failure = this.#break(error, 'flush')
-    try {
-      await this.#activity.save()
-    } catch (saveError) {
-      return new WireError(failure.code, failure.message, {
-        cause: new AggregateError(
-          [error, saveError],
-          'Neither the volume nor its checkpoint could be written',
-        ),
-        diskIndex: this.diskIndex,
-      })
-    }
-    return failure
   }
 
   #requireRange(first: number, count: number): void {

@@ -20,88 +20,137 @@ interface Recovered {
 /** Makes index and checkpoint right for {@link VolumeOptions.sizeBytes}. @throws WireError or the disk's own error. */
 export async function recoverVolume(options: VolumeOptions): Promise<Recovered> {
   const { parts, sizeBytes } = options
-  if (parts.data.sizeBytes < sizeBytes) {
-    throw new WireError(
-      'VOLUME_TOO_SMALL',
-      `Cannot use volume ${options.volumeId}: it is smaller than disk ${options.diskIndex}; a larger one must be attached`,
-      { expected: `at least ${sizeBytes}`, actual: parts.data.sizeBytes, diskIndex: options.diskIndex },
-    )
-  }
+  requireRoom(options)
   const before = await parts.checkpoint.read()
   if (before !== undefined) requireNotShrunk(options, before)
+  await flushLeftovers(options, before)
+  // Only now does the file system tell for certain.
+  const isZero = await parts.isDataZero()
+  const isReplaced = before !== undefined && isOtherData(options, before)
+  if (isReplaced && !isZero) requireNewRun(options)
+  const isSuspect = before?.isSuspect === true || options.isSuspect === true
+  if (isSuspect && before !== undefined && !isZero && !isReplaced) await rewriteActive(parts.data, before)
+  const known = before?.isWritten === true && !isZero && !isReplaced ? before : undefined
+  // An index that is dropped must not be taken for a good one, whatever the data are when this is done again.
+  if (before?.isWritten === true && known === undefined)
+    await parts.checkpoint.write({ ...before, isWritten: false })
   const { disk, bytesBefore } = await parts.openIndex(
     indexBytes(blockCountOf(sizeBytes)),
-    before === undefined,
+    known === undefined,
   )
   const index = new HashIndex(disk)
   try {
-    const isWritten = await forgetDoubtful(options, before, index, bytesBefore)
+    // A new index says zero of every block.
+    if (!isZero) await forgetDoubtful(options, known, index, bytesBefore)
     // The index first: while the checkpoint still names the active segments, this can be done again.
     await index.flush()
     await parts.checkpoint.write({
       sizeBytes,
       segmentBlocks: options.segmentBlocks ?? defaultSegmentBlocks,
-      isWritten,
+      isWritten: !isZero,
       activeSegments: [],
       isSuspect: false,
+      ...(parts.identity === undefined ? {} : { identity: parts.identity }),
     })
-    return { index, isWritten }
+    return { index, isWritten: !isZero }
   } catch (error) {
     await index.close()
     throw error
   }
 }
 
-function requireNotShrunk(options: VolumeOptions, before: VolumeCheckpoint): void {
-  if (options.sizeBytes >= before.sizeBytes) return
+function requireRoom({ volumeId, diskIndex, sizeBytes, parts }: VolumeOptions): void {
+  if (parts.data.sizeBytes >= sizeBytes) return
   throw new WireError(
-    'OUT_OF_RANGE',
-    `Cannot go on with volume ${options.volumeId}: disk ${options.diskIndex} is smaller than before; disconnect the ` +
-      'server and add it again to start anew',
-    { expected: `at least ${before.sizeBytes}`, actual: options.sizeBytes, diskIndex: options.diskIndex },
+    'VOLUME_TOO_SMALL',
+    `Cannot use volume ${volumeId}: it has ${parts.data.sizeBytes} bytes and disk ${diskIndex} has ${sizeBytes}; a larger ` +
+      'one must be attached: disconnect the server and add it again',
+    { expected: `at least ${sizeBytes}`, actual: parts.data.sizeBytes, diskIndex },
   )
 }
 
-/** Sets to unknown what can't be believed; answers whether the volume may hold anything but zeros. */
+function requireNotShrunk({ volumeId, diskIndex, sizeBytes }: VolumeOptions, before: VolumeCheckpoint): void {
+  if (sizeBytes >= before.sizeBytes) return
+  throw new WireError(
+    'OUT_OF_RANGE',
+    `Cannot go on with volume ${volumeId}: disk ${diskIndex} is smaller than before, ${sizeBytes} bytes instead of ` +
+      `${before.sizeBytes}; disconnect the server and add it again to start anew`,
+    { expected: `at least ${before.sizeBytes}`, actual: sizeBytes, diskIndex },
+  )
+}
+
+/**
+ * Makes durable what a run that was killed has left in memory: a hash read from there must not outlive it. When that fails, the next
+ * flush may succeed because the kernel has given the pages up, so it is written down that what reads back proves nothing.
+ */
+async function flushLeftovers(options: VolumeOptions, before: VolumeCheckpoint | undefined): Promise<void> {
+  const { data, checkpoint } = options.parts
+  try {
+    await data.flush()
+  } catch (error) {
+    options.onSuspect?.()
+    if (before !== undefined && !before.isSuspect) await checkpoint.write({ ...before, isSuspect: true })
+    throw error
+  }
+}
+
+function isOtherData({ parts }: VolumeOptions, before: VolumeCheckpoint): boolean {
+  return before.isWritten && before.identity !== undefined && before.identity !== parts.identity
+}
+
+/** A run of the agent counts on what was acknowledged to it, and is told of other data only by being refused. The next compares everything. */
+function requireNewRun({ volumeId, diskIndex, isSameRun }: VolumeOptions): void {
+  if (isSameRun !== true) return
+  throw new WireError(
+    'VOLUME_IO_ERROR',
+    `Cannot go on with volume ${volumeId}: another file stands where it was, and what was acknowledged is not in it. Put the ` +
+      'former one back, or restart the agent on the source (systemctl restart rehost-agent): it then compares everything',
+    { diskIndex },
+  )
+}
+
+/** Sets to unknown what can't be believed. `before` is undefined when that is everything. */
 async function forgetDoubtful(
   options: VolumeOptions,
   before: VolumeCheckpoint | undefined,
   index: HashIndex,
   bytesBefore: number,
-): Promise<boolean> {
+): Promise<void> {
   const blockCount = blockCountOf(options.sizeBytes)
-  // The index was made anew, so it says zero of every block; that is right even if the file was replaced behind our back.
-  if (options.parts.isDataZero) return false
-  const isIndexOfBefore =
-    before?.isWritten === true && bytesBefore === indexBytes(blockCountOf(before.sizeBytes))
-  if (before === undefined || !isIndexOfBefore) {
+  if (before === undefined || bytesBefore !== indexBytes(blockCountOf(before.sizeBytes))) {
     await index.forget(0, blockCount)
-    return true
+    return
   }
-  const isSuspect = before.isSuspect || options.isSuspect === true
   for (const segment of before.activeSegments) {
-    const first = segment * before.segmentBlocks
-    const count = Math.min(before.segmentBlocks, blockCountOf(before.sizeBytes) - first)
-    if (isSuspect) await rewrite(options.parts.data, first, count)
+    const { first, count } = blocksOfSegment(segment, before)
     await index.forget(first, count)
   }
-  // What a killed process wrote may still be in memory alone: a hash read from there must not outlive it.
-  if (before.activeSegments.length > 0) await options.parts.data.flush()
   if (options.sizeBytes > before.sizeBytes) {
     // The last block may have been short, and what follows it is whatever the volume held there.
     const first = Math.floor(before.sizeBytes / blockSizeBytes)
     await index.forget(first, blockCount - first)
   }
-  return true
 }
 
-/** Writes blocks back as they read, so that the next flush proves that they are on the disk and not in memory alone. */
-async function rewrite(data: Disk, firstBlock: number, blockCount: number): Promise<void> {
+function blocksOfSegment(
+  segment: number,
+  { segmentBlocks, sizeBytes }: VolumeCheckpoint,
+): { first: number; count: number } {
+  const first = segment * segmentBlocks
+  return { first, count: Math.min(segmentBlocks, blockCountOf(sizeBytes) - first) }
+}
+
+/** Writes active segments back as they read, so that the flush proves that they are on the disk and not in memory alone. */
+async function rewriteActive(data: Disk, before: VolumeCheckpoint): Promise<void> {
   const pieceBytes = maxExtentBlocks * blockSizeBytes
-  const end = Math.min((firstBlock + blockCount) * blockSizeBytes, data.sizeBytes)
-  for (let offset = firstBlock * blockSizeBytes; offset < end; offset += pieceBytes) {
-    const bytes = Buffer.allocUnsafe(Math.min(pieceBytes, end - offset))
-    await readFully(data, bytes, offset)
-    await writeFully(data, bytes, offset)
+  for (const segment of before.activeSegments) {
+    const { first, count } = blocksOfSegment(segment, before)
+    const end = Math.min((first + count) * blockSizeBytes, data.sizeBytes)
+    for (let offset = first * blockSizeBytes; offset < end; offset += pieceBytes) {
+      const bytes = Buffer.allocUnsafe(Math.min(pieceBytes, end - offset))
+      await readFully(data, bytes, offset)
+      await writeFully(data, bytes, offset)
+    }
   }
+  await data.flush()
 }

@@ -64,7 +64,7 @@ describe('a disk that fails', () => {
   ] as const)(
     'with %s on %s ends the connection with %s, and goes on when it is well again',
     async (errno, call, code) => {
-      let isFailing = true
+      let isFailing = false
       replicator.wrap = (disk) =>
         withFaults(disk, {
           [call]: (...args: [Uint8Array, number]) =>
@@ -79,6 +79,7 @@ describe('a disk that fails', () => {
       const source = randomBytes(sizeBytes)
       const agent = await replicator.connect()
       await agent.hello(helloOf(sizeBytes))
+      isFailing = true
       agent.sendBlocks(0, source, 0, 16)
       const error = await agent.closed()
       expect(error).toMatchObject({ code, retryable: true, diskIndex: 0 })

@@ -151,7 +151,7 @@ describe('a hold', () => {
   it('survives the process: writes stay held and the gateway is told again', async () => {
     agent.send(point('cp-1'))
     const { body } = await agent.next('BARRIER_REACHED')
-    replicator.kill()
+    await replicator.kill()
     await replicator.open()
     await replicator.assign(assignment('cp-1', 'REACHED'))
     expect(heldPoint()).toBe('cp-1')

@@ -270,7 +270,9 @@ describe('the replicator process', () => {
     await new Promise<void>((resolve) => holder.listen(port, '127.0.0.1', resolve))
     const run = start()
     expect(await run.exit).toBe(1)
-    expect(String(run.log.at(-1)?.['msg'])).toMatch(new RegExp(`port ${port};.*REHOST_REPLICATION_PORT`))
+    expect(String(run.log.at(-1)?.['msg'])).toMatch(
+      new RegExp(`port ${port}: another program has it;.*REHOST_REPLICATION_PORT`),
+    )
     expect(gateway.enrolments).toBe(0)
     holder.close()
   })

@@ -13,9 +13,10 @@ import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { blockCountOf, blockSizeBytes } from '../../../domain/units.ts'
-import { windowBytes } from '../../../replicator/session.ts'
+import { windowBytes } from '../../../replicator/session_output.ts'
 import { blockHashes } from '../../../wire/hash.ts'
 import { encodings } from '../../../wire/message.ts'
+import type { Welcome } from '../../../wire/message.ts'
 import { randomInt, seededRandom, seedFor, shuffled } from '../../fixtures/seed.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { blocksOf, extentsOf, helloOf, rootOf } from './test_agent.ts'
@@ -72,7 +73,7 @@ describe('replication over TLS', () => {
       sequence: first.sendBlocks(0, source, extent.firstBlock, extent.blockCount),
     }))
     await first.ack(sequences[Math.floor(half / 2)]?.sequence ?? 1)
-    replicator.kill()
+    await replicator.kill()
     await first.closed()
     for (const { extent, sequence } of sequences) if (sequence <= (first.acked ?? 0)) acked.push(extent)
     // The registry of the killed one is left as it is; a new one goes on from the files.
@@ -85,9 +86,9 @@ describe('replication over TLS', () => {
       expect(onDisk.subarray(offset, offset + sent.length).equals(sent)).toBe(true)
     }
     const agents = await Promise.all([0, 1, 2].map(() => replicator.connect()))
-    const welcomes = await Promise.all(
-      agents.map((agent, connectionIndex) => agent.hello(helloOf(sizeBytes, { connectionIndex }))),
-    )
+    const welcomes: Welcome[] = []
+    for (const [connectionIndex, agent] of agents.entries())
+      welcomes.push(await agent.hello(helloOf(sizeBytes, { connectionIndex })))
     expect(welcomes.map((welcome) => welcome.disks[0]?.contents)).toEqual(['PARTIAL', 'PARTIAL', 'PARTIAL'])
     const last = new Map<TestAgent, number>()
     for (const extent of extents) {
@@ -144,7 +145,7 @@ describe('replication over TLS', () => {
     expect(await rootAt(agent)).toBe(rootOf(source))
     source.fill(7, 0, blockSizeBytes)
     await agent.ack(agent.sendBlocks(0, source, 0, 1))
-    replicator.kill()
+    await replicator.kill()
     await replicator.open()
     await replicator.assign(replicator.assignment([sizeBytes]))
     const again = await replicator.connect()
@@ -347,16 +348,21 @@ describe('replication over TLS', () => {
 
   it('bounds what is not acknowledged, and acknowledges nothing before it is durable', async () => {
     const stuck = Promise.withResolvers<void>()
+    let isStuck = false
     replicator.wrap = (disk) => ({
       sizeBytes: disk.sizeBytes,
       read: (into, offset) => disk.read(into, offset),
       write: (from, offset) => disk.write(from, offset),
-      flush: () => stuck.promise.then(() => disk.flush()),
+      flush: async () => {
+        if (isStuck) await stuck.promise
+        await disk.flush()
+      },
       close: () => disk.close(),
     })
     await ready(sizeBytes)
     const agent = await replicator.connect()
     await agent.hello(helloOf(sizeBytes))
+    isStuck = true
     const source = image()
     const frames = windowBytes / (16 * blockSizeBytes)
     for (let sent = 0; sent < frames; sent++) agent.sendBlocks(0, source, 0, 16)

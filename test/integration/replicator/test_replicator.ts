@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import type { Disk } from '../../../replicator/disk.ts'
+import type { Lease } from '../../../replicator/lease.ts'
+import { takeLease } from '../../../replicator/lease.ts'
 import { startListener } from '../../../replicator/listener.ts'
 import type { Listener, ListenerLimits } from '../../../replicator/listener.ts'
 import { Registry } from '../../../replicator/registry.ts'
@@ -54,6 +56,7 @@ export class TestReplicator {
   readonly agentCertificate: TestCertificate
   readonly announced: ConsistencyReached[] = []
   readonly logLines: Record<string, unknown>[] = []
+  readonly #leases = new Set<Lease>()
   nudges = 0
   /** Applied to data disks when they are opened. */
   wrap: DiskWrapper = (disk) => disk
@@ -78,7 +81,11 @@ export class TestReplicator {
 
   /** Starts listening; nobody is assigned yet. */
   async open(limits: Partial<ListenerLimits> = {}): Promise<void> {
-    const state = new WrappedState(join(this.folder, 'state'))
+    const state = new WrappedState(join(this.folder, 'state'), async (name) => {
+      const lease = await takeLease(name)
+      this.#leases.add(lease)
+      return lease
+    })
     state.wrap = (disk, volumeId) => this.wrap(disk, volumeId)
     await state.prepare()
     const write = (line: string): void => void this.logLines.push(JSON.parse(line) as Record<string, unknown>)
@@ -96,24 +103,32 @@ export class TestReplicator {
       host: '127.0.0.1',
       port: 0,
       credentials: { cert: this.#certificate.certPem, key: this.#certificate.keyPem, ca: this.ca.caPem },
-      findServer: (id) => this.registry.find(id),
+      serverOf: (peer) => this.registry.serverOf(peer),
       onUnassigned: () => this.nudges++,
+      onExpired: (peer, refusal) => this.registry.noteExpired(peer, refusal),
       log,
       limits,
     })
   }
 
-  /** As if the process were killed: connections drop, nothing is flushed or saved. */
-  kill(): void {
+  /** As if the process were killed: connections drop, nothing is flushed or saved, the kernel frees what was leased. */
+  async kill(): Promise<void> {
     killed.push(this.registry)
     this.listener.stopAccepting()
     this.listener.destroyAll()
+    await this.#releaseAll()
   }
 
   async close(): Promise<void> {
     this.listener.stopAccepting()
     await this.registry.close(new WireError('SHUTTING_DOWN', 'The test is over'))
     this.listener.destroyAll()
+    await this.#releaseAll()
+  }
+
+  async #releaseAll(): Promise<void> {
+    await Promise.all([...this.#leases].map((lease) => lease.release()))
+    this.#leases.clear()
   }
 
   async end(): Promise<void> {

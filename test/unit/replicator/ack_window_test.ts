@@ -11,10 +11,10 @@ describe('AckWindow', () => {
     const pending = [3, 4, 9].map((sequence) => window.add(sequence, 10))
     for (const later of pending.slice(1)) later.isDurable = true
     expect(window.takeDurable()).toBeUndefined()
-    expect([window.frames, window.payloadBytes]).toEqual([3, 30])
+    expect([window.frames, window.rawBytes]).toEqual([3, 30])
     for (const first of pending.slice(0, 1)) first.isDurable = true
     expect(window.takeDurable()).toBe(9)
-    expect([window.frames, window.payloadBytes]).toEqual([0, 0])
+    expect([window.frames, window.rawBytes]).toEqual([0, 0])
     expect(window.takeDurable()).toBeUndefined()
   })
 
@@ -31,6 +31,6 @@ describe('AckWindow', () => {
       const firstOpen = pending.findIndex((entry) => !entry.isDurable)
       expect(acked).toBe(firstOpen < 0 ? 200 : firstOpen)
     }
-    expect(window.payloadBytes).toBe(0)
+    expect(window.rawBytes).toBe(0)
   })
 })

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { defaultLimits } from '../../../replicator/listener.ts'
-import { windowBytes } from '../../../replicator/session.ts'
+import { windowBytes } from '../../../replicator/session_output.ts'
 
 const text = readFileSync(join(import.meta.dirname, '../../../docs/protocol.md'), 'utf8')
 

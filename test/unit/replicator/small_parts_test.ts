@@ -7,10 +7,11 @@ import { backoffMs, pause } from '../../../replicator/backoff.ts'
 import { JsonFile, serverCheckpointSchema } from '../../../replicator/checkpoint.ts'
 import { readReplicatorConfig } from '../../../replicator/config.ts'
 import { diskError } from '../../../replicator/disk.ts'
-import { isReleased, WriteGate } from '../../../replicator/hold.ts'
+import { isReleased } from '../../../replicator/hold.ts'
 import { PayloadPool } from '../../../replicator/payload_pool.ts'
 import { normalSerial } from '../../../replicator/peer.ts'
 import { ServerStats } from '../../../replicator/server_stats.ts'
+import { WriteGate } from '../../../replicator/write_gate.ts'
 import { maxPayloadBytes } from '../../../wire/frame.ts'
 import { serverTelemetrySchema } from '../../../wire/telemetry.ts'
 import { WireError } from '../../../wire/wire_error.ts'
@@ -42,7 +43,7 @@ describe('JsonFile', () => {
   it('replaces a document as a whole, readable by its owner alone', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'rehost-json-'))
     const path = join(folder, 'server.json')
-    const file = new JsonFile(path, serverCheckpointSchema)
+    const file = new JsonFile(path, serverCheckpointSchema, 'move it away')
     expect(await file.read()).toBeUndefined()
     await file.write({ generation: 3 })
     await file.write({ generation: 4 })
@@ -55,7 +56,7 @@ describe('JsonFile', () => {
     await file.write({ generation: 5 })
     expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ generation: 5 })
     writeFileSync(path, '{"generation":"many"}')
-    await expect(file.read()).rejects.toThrow(/server.json as a checkpoint; move it away/)
+    await expect(file.read()).rejects.toThrow(/server.json: it is damaged; move it away/)
     await file.remove()
     expect(await file.read()).toBeUndefined()
     rmSync(folder, { recursive: true })
@@ -90,11 +91,11 @@ describe('WriteGate', () => {
     const gate = new WriteGate()
     let calls = 0
     gate.close()
-    gate.onChange(() => calls++)
+    gate.obstacle?.(() => calls++)
     expect([gate.isClosed, calls]).toEqual([true, 0])
     gate.open()
     gate.open()
-    expect([gate.isClosed, calls]).toEqual([false, 1])
+    expect([gate.isClosed, gate.obstacle, calls]).toEqual([false, undefined, 1])
   })
 })
 
@@ -118,11 +119,11 @@ describe('PayloadPool', () => {
     expect(pool.isExhausted).toBe(false)
     pool.begin(60)
     expect(pool.isExhausted).toBe(true)
-    pool.onRoom(() => woken++)
+    pool.obstacle?.(() => woken++)
     pool.end(10)
     expect(woken).toBe(0)
     pool.end(60)
-    expect([pool.isExhausted, woken]).toEqual([false, 1])
+    expect([pool.isExhausted, pool.obstacle, woken]).toEqual([false, undefined, 1])
     pool.end(50)
     expect(woken).toBe(1)
   })

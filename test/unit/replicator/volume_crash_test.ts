@@ -78,10 +78,14 @@ class World {
       sizeBytes,
       segmentBlocks,
       isSuspect: this.isSuspect,
+      onSuspect: () => {
+        if (life === this.#life) this.isSuspect = true
+      },
       parts: {
         data: this.data.open(),
+        identity: 'data',
         // As a device would: only a first opening may know that it is empty.
-        isDataZero: this.checkpoint.writes === 0,
+        isDataZero: () => Promise.resolve(this.checkpoint.writes === 0),
         openIndex: (bytes, isFresh) => {
           if (life !== this.#life) return new Promise(() => {})
           const bytesBefore = this.index.sizeBytes
@@ -185,8 +189,18 @@ async function live(world: World, lives: number, faults?: Faults): Promise<void>
       if (faults !== undefined && volume.failure !== undefined && world.random() < 0.5) {
         // The process goes on after a failure of the disk: it closes the volume and opens it anew.
         await volume.close()
-        world.isSuspect = volume.isSuspect
       } else {
+        world.end(isPowerLost)
+        world.isSuspect = false
+      }
+    }
+    if (faults !== undefined && world.random() < 0.3) {
+      // The disk fails while the volume is opened: by the same process, or by one that ends then.
+      world.data.faults = { ...faults, flushError: faults.flushError * 3 }
+      const outcome = await world.open().catch((error: unknown) => error)
+      world.data.faults = { writeError: 0, flushError: 0 }
+      if (outcome instanceof Error) expect(isFault(outcome)).toBe(true)
+      if (world.random() < 0.5 || !(outcome instanceof Error)) {
         world.end(isPowerLost)
         world.isSuspect = false
       }

@@ -1,0 +1,93 @@
+/**
+ * The hashes of a volume's blocks: from its index, and from its data where the index does not know.
+ * @module
+ */
+import { blockLengthBytes, blockSizeBytes, extentBytes, maxExtentBlocks } from '../domain/units.ts'
+import { blockHash, equalHashes, hashAt, isAllZero, toHex, unknownHash } from '../wire/hash.ts'
+import { decodePayload } from '../wire/encoding.ts'
+import { hashBytes } from '../wire/message.ts'
+import type { Message } from '../wire/message.ts'
+import { WireError } from '../wire/wire_error.ts'
+import { readFully } from './disk.ts'
+import type { Disk } from './disk.ts'
+import type { HashIndex } from './hash_index.ts'
+import { isHash } from './hash_index.ts'
+
+/** A BLOCKS message. */
+export type BlocksMessage = Extract<Message, { type: 'BLOCKS' }>
+
+/** Where a volume's blocks and their hashes are. */
+export interface HashedDisk {
+  data: Disk
+  index: HashIndex
+  /** Of the source disk, on which the length of the last block depends. */
+  sizeBytes: number
+}
+
+/**
+ * The hashes of `count` blocks from `first`, those that were unknown computed from the data and written back. Nobody may write the blocks
+ * meanwhile. Ask for `indexChunkBlocks` at most. @throws Error of the disks.
+ */
+export async function readHashes(disk: HashedDisk, first: number, count: number): Promise<Uint8Array> {
+  const { index } = disk
+  const hashes = await index.read(first, count)
+  let position = 0
+  while (position < count) {
+    if (!isHash(hashes, position, unknownHash)) {
+      position++
+      continue
+    }
+    let end = position + 1
+    while (end < count && end - position < maxExtentBlocks && isHash(hashes, end, unknownHash)) end++
+    const unknown = hashes.subarray(position * hashBytes, end * hashBytes)
+    await hashData(disk, first + position, unknown)
+    await index.write(first + position, unknown)
+    position = end
+  }
+  return hashes
+}
+
+/** Fills `into` with the hashes of as many blocks from `firstBlock`, read from the data. */
+async function hashData(
+  { data, sizeBytes }: HashedDisk,
+  firstBlock: number,
+  into: Uint8Array,
+): Promise<void> {
+  const blockCount = into.length / hashBytes
+  const { offsetBytes, lengthBytes } = extentBytes({ firstBlock, blockCount }, sizeBytes)
+  const bytes = Buffer.allocUnsafe(lengthBytes)
+  await readFully(data, bytes, offsetBytes)
+  if (isAllZero(bytes)) {
+    into.fill(0)
+    return
+  }
+  for (let index = 0; index < blockCount; index++) {
+    const start = index * blockSizeBytes
+    const length = blockLengthBytes(firstBlock + index, sizeBytes)
+    into.set(blockHash(bytes.subarray(start, start + length)), index * hashBytes)
+  }
+}
+
+/**
+ * The raw bytes of `message`, once every block has the hash that it should have.
+ * @throws WireError HASH_MISMATCH naming the block of `volume`, or BAD_FRAME.
+ */
+export async function verifiedBytes(
+  message: BlocksMessage,
+  volume: { volumeId: string; diskIndex: number },
+): Promise<Uint8Array> {
+  const raw = await decodePayload(message.payload, message.encoding, message.rawBytes)
+  for (let index = 0; index < message.blockCount; index++) {
+    const start = index * blockSizeBytes
+    const actual = blockHash(raw.subarray(start, start + blockSizeBytes))
+    const expected = hashAt(message.hashes, index)
+    if (equalHashes(actual, expected)) continue
+    throw new WireError(
+      'HASH_MISMATCH',
+      `Cannot write block ${message.firstBlock + index} of volume ${volume.volumeId}: its bytes are not those that were ` +
+        'hashed; they are sent again. If it comes back, test the memory of both machines',
+      { expected: toHex(expected), actual: toHex(actual), diskIndex: volume.diskIndex },
+    )
+  }
+  return raw
+}

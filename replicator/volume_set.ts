@@ -1,0 +1,163 @@
+/**
+ * The open volumes of one source server.
+ * @module
+ */
+import type { Logger } from 'pino'
+import type { BarrierReached } from '../wire/message.ts'
+import { asWireError, WireError } from '../wire/wire_error.ts'
+import type { AssignedVolume } from './assignment.ts'
+import { diskError } from './disk.ts'
+import { openVolume } from './volume.ts'
+import type { Volume } from './volume.ts'
+import type { VolumeParts } from './volume_parts.ts'
+
+/** More active segments than this are cleaned up at once: each may have to be read again after an unclean end. */
+const maxActiveSegments = 64
+
+/** What the set works with. */
+export interface VolumeSetOptions {
+  /** Opens the data and state of a volume. */
+  openParts: (volume: AssignedVolume) => Promise<VolumeParts>
+  onBroken: (error: WireError) => void
+  log: Logger
+  /** For tests. */
+  segmentBlocks?: number
+}
+
+/** How a volume is wanted. */
+export interface WantedVolume {
+  assigned: AssignedVolume
+  /** Size of the source disk. */
+  sizeBytes: number
+  /** See `VolumeOptions`. */
+  isSameRun: boolean
+  /** Connections write to it, so it can't be opened anew. */
+  isInUse: boolean
+}
+
+/** Whether both are the same place for the same disk. */
+export function isSameVolume(left: AssignedVolume, right: AssignedVolume): boolean {
+  return (
+    left.diskIndex === right.diskIndex &&
+    left.volumeId === right.volumeId &&
+    left.devicePath === right.devicePath
+  )
+}
+
+/** The volume of a disk. @throws WireError UNKNOWN_VOLUME when HELLO did not name it. */
+export function volumeOf(volumes: ReadonlyMap<number, Volume>, diskIndex: number): Volume {
+  const volume = volumes.get(diskIndex)
+  if (volume !== undefined) return volume
+  throw new WireError('UNKNOWN_VOLUME', `Cannot serve disk ${diskIndex}: HELLO did not name it`, {
+    expected: [...volumes.keys()].join(', '),
+    actual: diskIndex,
+    diskIndex,
+  })
+}
+
+/** Makes everything in `volumes` durable, then answers the root of each. Nobody writes to them meanwhile. @throws WireError of a volume. */
+export async function settledRoots(volumes: ReadonlyMap<number, Volume>): Promise<BarrierReached['roots']> {
+  const roots: BarrierReached['roots'] = []
+  for (const volume of volumes.values()) await volume.settle()
+  for (const [diskIndex, volume] of volumes) roots.push({ diskIndex, root: await volume.root() })
+  return roots
+}
+
+/** One volume per disk. Its methods must not overlap, but for {@link VolumeSet.tidy}. */
+export class VolumeSet {
+  readonly #options: VolumeSetOptions
+  readonly #open = new Map<number, { assigned: AssignedVolume; volume: Volume }>()
+  /** Volumes whose flush has failed, as long as they have not been opened well again. */
+  readonly #suspects = new Set<string>()
+
+  constructor(options: VolumeSetOptions) {
+    this.#options = options
+  }
+
+  /** All that are open, broken ones too. */
+  get all(): Volume[] {
+    return [...this.#open.values()].map(({ volume }) => volume)
+  }
+
+  /** The volume as it is wanted, opened anew where it must be. @throws WireError with the reason why it can't be used. */
+  async obtain({ assigned, sizeBytes, isSameRun, isInUse }: WantedVolume): Promise<Volume> {
+    const { diskIndex } = assigned
+    const known = this.#open.get(diskIndex)
+    if (known !== undefined) {
+      const { volume } = known
+      const isRightOne = isSameVolume(known.assigned, assigned) && volume.failure === undefined
+      if (isRightOne && volume.sizeBytes === sizeBytes) return volume
+      if (isRightOne && isInUse) {
+        throw new WireError('OUT_OF_RANGE', `Cannot change the size of disk ${diskIndex} within a run`, {
+          expected: volume.sizeBytes,
+          actual: sizeBytes,
+          diskIndex,
+        })
+      }
+      await this.close([known.assigned])
+    }
+    const volume = await this.#openOne(assigned, sizeBytes, isSameRun)
+    this.#open.set(diskIndex, { assigned, volume })
+    return volume
+  }
+
+  /**
+   * Closes volumes once nothing is written to them any more. Trouble goes to the log: nothing that was acknowledged depends on it.
+   * @param isForgotten their state is going to be dropped, so nothing need be settled.
+   */
+  async close(volumes: readonly AssignedVolume[], isForgotten = false): Promise<void> {
+    for (const assigned of volumes) {
+      const known = this.#open.get(assigned.diskIndex)
+      // Another one may have taken its place already.
+      if (known === undefined || !isSameVolume(known.assigned, assigned)) continue
+      const { volume } = known
+      this.#open.delete(assigned.diskIndex)
+      try {
+        await (isForgotten ? volume.abandon() : volume.close())
+      } catch (error) {
+        this.#options.log.error({ err: error, volumeId: volume.volumeId }, asWireError(error).message)
+      }
+    }
+  }
+
+  /** Closes all of them, as {@link close}. */
+  async closeAll(isForgotten: boolean): Promise<void> {
+    const all = [...this.#open.values()].map(({ assigned }) => assigned)
+    await this.close(all, isForgotten)
+  }
+
+  /** Clears activity logs: those that have grown long, and with `isThorough` every one. Trouble breaks the volume, which is told. */
+  async tidy(isThorough: boolean): Promise<void> {
+    for (const volume of this.all) {
+      const isDue = volume.activeSegmentCount > (isThorough ? 0 : maxActiveSegments)
+      if (!isDue || volume.failure !== undefined) continue
+      try {
+        await volume.settle()
+      } catch (error) {
+        this.#options.log.error({ err: error, volumeId: volume.volumeId }, asWireError(error).message)
+      }
+    }
+  }
+
+  async #openOne(assigned: AssignedVolume, sizeBytes: number, isSameRun: boolean): Promise<Volume> {
+    const { volumeId, diskIndex, devicePath } = assigned
+    const { openParts, onBroken, segmentBlocks } = this.#options
+    try {
+      const volume = await openVolume({
+        volumeId,
+        diskIndex,
+        sizeBytes,
+        parts: await openParts(assigned),
+        isSameRun,
+        isSuspect: this.#suspects.has(volumeId),
+        onBroken,
+        onSuspect: () => void this.#suspects.add(volumeId),
+        ...(segmentBlocks === undefined ? {} : { segmentBlocks }),
+      })
+      this.#suspects.delete(volumeId)
+      return volume
+    } catch (error) {
+      throw diskError(error, `open volume ${volumeId} at ${devicePath}`, diskIndex)
+    }
+  }
+}

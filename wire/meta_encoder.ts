@@ -1,0 +1,105 @@
+/**
+ * The meta part of each frame, from message to bytes. Numbers are little endian; what is not binary is JSON that its schema accepts.
+ * @module
+ */
+import { unreachable } from '../domain/errors.ts'
+import { maxExtentBlocks } from '../domain/units.ts'
+import { maxBlocksPerDisk, maxHashesPerFrame, metaBytes } from './limits.ts'
+import { hashBytes } from './message.ts'
+import type { Message } from './message.ts'
+import {
+  bitmapBytes,
+  bodySchemas,
+  checkBlockBytes,
+  requireCount,
+  requireLength,
+  twoTo32,
+} from './meta_checks.ts'
+import type { BodyType } from './meta_checks.ts'
+
+function writeFirstBlock(meta: Buffer, firstBlock: number): void {
+  if (!Number.isInteger(firstBlock) || firstBlock < 0 || firstBlock >= maxBlocksPerDisk) {
+    throw new RangeError(
+      `Cannot send first block ${firstBlock}: it must be from 0 to ${maxBlocksPerDisk - 1}`,
+    )
+  }
+  meta.writeUInt32LE(firstBlock % twoTo32, 0)
+  meta.writeUInt32LE(Math.floor(firstBlock / twoTo32), 4)
+}
+
+function encodeBody(type: BodyType, body: unknown): Buffer {
+  return Buffer.from(JSON.stringify(bodySchemas[type].parse(body)))
+}
+
+/**
+ * The meta bytes of `message`, `reserve` bytes of free room before them for the header.
+ * @throws RangeError, ZodError, WireError when the message is not one that may be sent.
+ */
+export function encodeMeta(message: Message, reserve: number): Buffer {
+  const withRoom = (length: number): [whole: Buffer, meta: Buffer] => {
+    const whole = Buffer.allocUnsafe(reserve + length)
+    return [whole, whole.subarray(reserve)]
+  }
+  switch (message.type) {
+    case 'BLOCKS': {
+      requireCount('BLOCKS', message.blockCount, maxExtentBlocks)
+      requireLength('BLOCKS', 'list of hashes', message.blockCount * hashBytes, message.hashes.length)
+      checkBlockBytes(message.blockCount, message.rawBytes, message.encoding, message.payload.length)
+      const [whole, meta] = withRoom(metaBytes.BLOCKS + message.hashes.length)
+      writeFirstBlock(meta, message.firstBlock)
+      meta.writeUInt32LE(message.rawBytes, 8)
+      meta.writeUInt16LE(message.blockCount, 12)
+      meta.writeUInt8(message.encoding, 14)
+      meta.writeUInt8(0, 15)
+      meta.set(message.hashes, metaBytes.BLOCKS)
+      return whole
+    }
+    case 'ZEROS': {
+      const [whole, meta] = withRoom(metaBytes.ZEROS)
+      requireCount('ZEROS', message.blockCount, twoTo32 - 1)
+      writeFirstBlock(meta, message.firstBlock)
+      meta.writeUInt32LE(message.blockCount, 8)
+      return whole
+    }
+    case 'ACK': {
+      const [whole, meta] = withRoom(metaBytes.ACK)
+      meta.writeUInt32LE(message.upToSequence, 0)
+      return whole
+    }
+    case 'HASHES': {
+      requireCount('HASHES', message.blockCount, maxHashesPerFrame)
+      requireLength('HASHES', 'list of hashes', message.blockCount * hashBytes, message.hashes.length)
+      const [whole, meta] = withRoom(metaBytes.HASHES + message.hashes.length)
+      writeFirstBlock(meta, message.firstBlock)
+      meta.writeUInt32LE(message.blockCount, 8)
+      meta.set(message.hashes, metaBytes.HASHES)
+      return whole
+    }
+    case 'DIFFERENCES': {
+      requireCount('DIFFERENCES', message.blockCount, maxHashesPerFrame)
+      requireLength('DIFFERENCES', 'bitmap', bitmapBytes(message.blockCount), message.bitmap.length)
+      const [whole, meta] = withRoom(metaBytes.DIFFERENCES + message.bitmap.length)
+      writeFirstBlock(meta, message.firstBlock)
+      meta.writeUInt32LE(message.blockCount, 8)
+      meta.set(message.bitmap, metaBytes.DIFFERENCES)
+      return whole
+    }
+    case 'PING':
+    case 'PONG':
+    case 'GOODBYE':
+      return withRoom(0)[0]
+    case 'HELLO':
+    case 'WELCOME':
+    case 'BARRIER':
+    case 'BARRIER_REACHED':
+    case 'STATUS':
+    case 'ERROR': {
+      const body = encodeBody(message.type, message.body)
+      const [whole, meta] = withRoom(body.length)
+      meta.set(body)
+      return whole
+    }
+    default:
+      return unreachable(message)
+  }
+}
