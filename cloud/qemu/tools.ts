@@ -16,6 +16,7 @@ const packages = {
   'qemu-system-x86_64': 'qemu-system-x86',
   'qemu-img': 'qemu-utils',
   cp: 'coreutils',
+  setpriv: 'util-linux',
   sh: 'dash',
 } as const
 
@@ -34,7 +35,7 @@ export function howToInstall(tool: ToolName): string {
 export interface Tools {
   /** Absolute path of a program. @throws PermanentError saying what to install. */
   find(tool: ToolName): Promise<string>
-  /** Runs to the end and returns standard output. @throws Error with the program's own words, or that it took longer than `timeoutMs`. */
+  /** Runs to the end, or to the end of this process, and returns standard output. @throws Error with the program's own words, or that it took longer than `timeoutMs`. */
   run(tool: ToolName, args: readonly string[], timeoutMs: number): Promise<string>
   /** Environment for programs that live on: the path, and a language whose messages can be read by programs. */
   readonly environment: Readonly<Record<string, string>>
@@ -64,9 +65,11 @@ export function toolsOn(toolPath: string): Tools {
     find,
     run: async (tool, args, timeoutMs) => {
       const file = await find(tool)
+      // A copy of hours must not go on for a worker that is no more: another one begins anew.
+      const ownArgs = ['--pdeathsig', 'KILL', '--', file, ...args]
       try {
         const options = { timeout: timeoutMs, env: environment, maxBuffer: 16 * 2 ** 20 }
-        return (await run(file, args, options)).stdout
+        return (await run(await find('setpriv'), ownArgs, options)).stdout
       } catch (error) {
         throw failure(`Cannot run ${tool} ${args.join(' ')}`, error, timeoutMs)
       }

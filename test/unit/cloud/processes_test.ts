@@ -189,3 +189,25 @@ async function startsOf(id: string, count = 1): Promise<Record<string, unknown>[
     return lines.length >= count && lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   })
 }
+
+test('a program that a killed process was running does not go on', async () => {
+  const pidFile = path.join(folder, 'tool.pid')
+  const script = `#!/bin/sh\necho $$ > ${pidFile}.new && mv ${pidFile}.new ${pidFile}\nexec sleep 600\n`
+  await writeFile(path.join(folder, 'qemu-img'), script, { mode: 0o755 })
+  const holder = spawn(process.execPath, [
+    fileURLToPath(new URL('../../fixtures/tool_holder.ts', import.meta.url)),
+    `${folder}:/usr/bin:/bin`,
+  ])
+  const pid = await until('the tool runs', async () =>
+    readFile(pidFile, 'utf8').then(
+      (text) => Number(text),
+      () => undefined,
+    ),
+  )
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
+  await until('the tool has ended', async () => {
+    const state = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+    return state === undefined || / [ZX] /.test(state)
+  })
+})
