@@ -5,7 +5,7 @@ import { PermanentError } from '../../domain/errors.ts'
 import type { TaskKind } from '../../domain/task.ts'
 import { taskSteps } from '../../queues/task_steps.ts'
 import type { StepName } from '../../queues/task_steps.ts'
-import type { Step } from '../../workers/step.ts'
+import type { Step, StepContext } from '../../workers/step.ts'
 import { steps } from '../../workers/steps.ts'
 import { WorkerWorld } from '../fixtures/worker_world.ts'
 
@@ -484,6 +484,37 @@ describe('ends', () => {
     expect((await world.store.list('job')).items).toHaveLength(2)
     expect(await world.resources()).toEqual({ ...nothing, machine: 1 })
   })
+})
+
+describe('a worker that stood still while others took its launch back', () => {
+  it.each(['create-snapshots', 'create-image', 'launch-machine'] as const)(
+    'makes nothing any more when it goes on in %s',
+    async (name) => {
+      await ready()
+      world.memoryCloud.guest = () =>
+        Promise.resolve({ consoleText: 'Kernel panic - not syncing: no init\n' })
+      const step = steps[name]
+      let isFirst = true
+      world.steps = {
+        ...steps,
+        [name]: {
+          ...step,
+          run: async (context: StepContext) => {
+            if (!isFirst) return step.run(context)
+            isFirst = false
+            // Its lease runs out; another worker goes on, sees the panic and takes everything back.
+            await world.work()
+            expect((await world.server()).lifecycle.state).toBe('READY_FOR_TEST')
+            return step.run(context)
+          },
+        },
+      }
+      await world.act('START_TEST')
+      await world.work()
+      expect(await world.resources()).toEqual(staged)
+      expect((await world.server()).activeTask).toBeUndefined()
+    },
+  )
 })
 
 describe('a worker that dies', () => {

@@ -52,7 +52,12 @@ async function findRoom(context: StepContext): Promise<ReplicationServer | undef
   const { bench, server } = context
   if (server.replicationConfiguration.useDedicatedReplicationServer) return undefined
   const servers = await listAll(bench.store, 'server')
-  for (const candidate of await listAll(bench.store, 'replicationServer')) {
+  const records = await listAll(bench.store, 'replicationServer')
+  // One that is in trouble only where there is no other.
+  const wellFirst = records.toSorted(
+    (left, right) => Number(right.state === 'READY') - Number(left.state === 'READY'),
+  )
+  for (const candidate of wellFirst) {
     if (candidate.state === 'REMOVED') continue
     const id = candidate.replicationServerId
     const isDedicated = servers.some(
