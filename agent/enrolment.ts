@@ -103,11 +103,12 @@ async function store(
   return identity
 }
 
-/** When a certificate is to be renewed: at half of its life. */
-export function renewalTimeMs(certificatePem: string): number {
+/** When a certificate is to be renewed, at half of its life, and when it ends. */
+export function lifeOf(certificatePem: string): { renewAtMs: number; endsAtMs: number } {
   const { validFrom, validTo } = new X509Certificate(certificatePem)
-  const from = Date.parse(validFrom)
-  return from + (Date.parse(validTo) - from) / 2
+  const fromMs = Date.parse(validFrom)
+  const endsAtMs = Date.parse(validTo)
+  return { renewAtMs: fromMs + (endsAtMs - fromMs) / 2, endsAtMs }
 }
 
 /** Whether a certificate is past its end. */

@@ -13,6 +13,7 @@ import { errorMessage } from '../domain/errors.ts'
 import { backoffMs } from './backoff.ts'
 import { isoTime } from './clock.ts'
 import { ControlError } from './control_client.ts'
+import { Pause } from './pause.ts'
 
 const retry = { baseMs: 1000, maxMs: 30_000 }
 
@@ -27,6 +28,8 @@ export interface HeartbeatEngine {
   report(): EngineReport
   takeNotes(): Note[]
   giveBackNotes(notes: readonly Note[]): void
+  /** Logs a sentence and tells it with the next heartbeat. */
+  note(level: Note['level'], message: string): void
   apply(desired: AgentDesired): void
 }
 
@@ -38,7 +41,7 @@ export interface HeartbeatContext {
   clock: Clock
   random: Random
   log: Log
-  /** Renews the certificate when the gateway says so, or at half of its life. Throws when it cannot. */
+  /** Renews the certificate when the gateway says so, or at half of its life. Never throws. */
   renewIfDue(isAsked: boolean): Promise<void>
 }
 
@@ -48,18 +51,19 @@ export type HeartbeatEnd = 'STOPPED' | 'UNINSTALL' | 'FENCED'
 /** The heartbeat loop. */
 export class Heartbeat {
   readonly #context: HeartbeatContext
-  #wake: () => void = () => undefined
+  readonly #pause: Pause
   #isPoked = false
   #hasToldSkew = false
 
   constructor(context: HeartbeatContext) {
     this.#context = context
+    this.#pause = new Pause(context.clock)
   }
 
   /** Something has changed: the next heartbeat goes soon. */
   poke(): void {
     this.#isPoked = true
-    this.#wake()
+    this.#pause.end()
   }
 
   /**
@@ -77,7 +81,7 @@ export class Heartbeat {
         failures = 0
         if (desired.mode === 'UNINSTALL') return 'UNINSTALL'
         engine.apply(desired)
-        await this.#renew(desired.renewCertificate)
+        await this.#context.renewIfDue(desired.renewCertificate)
         waitMs = desired.heartbeatIntervalMs
       } catch (error) {
         if (signal.aborted) break
@@ -140,32 +144,20 @@ export class Heartbeat {
     }
   }
 
-  async #renew(isAsked: boolean): Promise<void> {
-    await this.#context.renewIfDue(isAsked).catch((error: unknown) => {
-      this.#context.log.warning(`Cannot renew the certificate, it is tried again: ${errorMessage(error)}`)
-    })
-  }
-
   /** Once a run. */
   #tellSkew(): void {
     const skewMs = this.#context.client.clockSkewMs
     if (skewMs === undefined || Math.abs(skewMs) < skewToTellMs || this.#hasToldSkew) return
     this.#hasToldSkew = true
     const seconds = Math.round(Math.abs(skewMs) / 1000)
-    const message = `The clock of this server is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the gateway's; set it right, or certificates will be refused`
-    this.#context.log.warning(message)
-    this.#context.engine.giveBackNotes([{ level: 'WARNING', message }])
+    const direction = skewMs > 0 ? 'behind' : 'ahead of'
+    const message = `The clock of this server is ${seconds} s ${direction} the gateway's; set it right, or certificates will be refused`
+    this.#context.engine.note('WARNING', message)
   }
 
   async #rest(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
     const begin = clock.monotonicMs()
-    const woken = new AbortController()
-    this.#wake = () => woken.abort(new Error('Poked'))
-    if (this.#isPoked) this.#wake()
-    await clock.sleep(ms, AbortSignal.any([signal, woken.signal])).catch((error: unknown) => {
-      if (!signal.aborted && !woken.signal.aborted) throw error
-    })
-    this.#wake = () => undefined
+    if (!this.#isPoked) await this.#pause.rest(ms, signal)
     // A burst of changes makes one heartbeat, not many.
     const restMs = minIntervalMs - (clock.monotonicMs() - begin)
     if (restMs > 0 && !signal.aborted) await clock.sleep(restMs)

@@ -16,12 +16,13 @@ import { backoffMs } from './backoff.ts'
 import { planFreeze } from './consistency/freeze_plan.ts'
 import { ControlError } from './control_client.ts'
 import { openDevice } from './disk/device_source.ts'
-import { enrol, isExpired, renew, renewalTimeMs } from './enrolment.ts'
+import { enrol, isExpired, lifeOf, renew } from './enrolment.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { uninstall } from './install/uninstall.ts'
 import { takeInventory } from './inventory.ts'
 import { machineFiles } from './inventory/system_files.ts'
 import { readBootId } from './inventory/machine.ts'
+import { Renewal } from './renewal.ts'
 import { isInstalled } from './run_command.ts'
 import { cipherTrial, fasterSuite } from './sync/cipher_choice.ts'
 import { Engine } from './sync/engine.ts'
@@ -129,6 +130,16 @@ export async function runAgent(context: RunContext, signal: AbortSignal): Promis
     identity: () => identity,
     onChange: () => heartbeat.poke(),
   })
+  const renewal = new Renewal({
+    clock,
+    random: context.random,
+    times: () => lifeOf(identity.certificatePem),
+    renew: async () => {
+      identity = await renew(client, files, identity)
+      log.info('The certificate was renewed')
+    },
+    note: (level, message) => engine.note(level, message),
+  })
   const heartbeat = new Heartbeat({
     client,
     engine,
@@ -136,11 +147,7 @@ export async function runAgent(context: RunContext, signal: AbortSignal): Promis
     clock,
     random: context.random,
     log,
-    renewIfDue: async (isAsked) => {
-      if (!isAsked && clock.nowMs() < renewalTimeMs(identity.certificatePem)) return
-      identity = await renew(client, files, identity)
-      log.info('The certificate was renewed')
-    },
+    renewIfDue: (isAsked) => renewal.renewIfDue(isAsked),
   })
   const replicating = engine.run()
   const end = await Promise.race([heartbeat.run(signal), replicating.then(() => 'STOPPED' as const)])

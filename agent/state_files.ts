@@ -5,7 +5,7 @@
 import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
-import type { SyncMemory } from './sync/engine.ts'
+import type { SyncMemory } from './sync/sync_memory.ts'
 import { errorMessage, PermanentError } from '../domain/errors.ts'
 
 const identitySchema = z.object({

@@ -5,7 +5,7 @@
 import type { Clock } from '../clock.ts'
 import type { DiskSync } from '../sync/disk_sync.ts'
 import type { Reader } from '../sync/reader.ts'
-import type { SentExtent } from '../sync/connection.ts'
+import type { SentExtent } from '../sync/outstanding.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 
 /** Bytes held in memory at most. More is not read: the file systems are thawed and the copy goes on converging. */

@@ -37,6 +37,17 @@ export class UnreadableSectorError extends Error {
   }
 }
 
+/** The system does not let this process read the disk. */
+export class DiskRefusedError extends Error {
+  override name = 'DiskRefusedError'
+  readonly deviceName: string
+
+  constructor(deviceName: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.deviceName = deviceName
+  }
+}
+
 /** The disk is not there any more, or ends earlier than it did. */
 export class DiskGoneError extends Error {
   override name = 'DiskGoneError'

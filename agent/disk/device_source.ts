@@ -9,7 +9,7 @@ import { open, stat } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
 import type { BlockSource } from './block_source.ts'
 import { machineFiles } from '../inventory/system_files.ts'
-import { DiskGoneError, UnreadableSectorError } from './block_source.ts'
+import { DiskGoneError, DiskRefusedError, UnreadableSectorError } from './block_source.ts'
 
 /** What O_DIRECT asks of offset and length on any disk, and the piece in which a bad sector is looked for. */
 const alignmentBytes = 4096
@@ -87,11 +87,7 @@ export class DeviceSource implements BlockSource {
       if (done + bytesRead >= lengthBytes) return
       const aligned = Math.floor((done + bytesRead) / alignmentBytes) * alignmentBytes
       if (aligned === done) {
-        throw new DiskGoneError(
-          this.deviceName,
-          `Cannot read ${this.deviceName} at byte ${offsetBytes + done + bytesRead}: it ends there, though it had ${this.sizeBytes} bytes; ` +
-            `if it was made smaller on purpose, remove the server from Rehost and add it again`,
-        )
+        throw this.#shrunk(offsetBytes + done + bytesRead)
       }
       done = aligned
     }
@@ -109,12 +105,28 @@ export class DeviceSource implements BlockSource {
         } catch (error) {
           if (!sectorCodes.has(codeOf(error) ?? '')) throw this.#named(error)
           if (attempt >= readAttempts) {
+            // A disk that was pulled out fails with the code of a bad sector at first.
+            await this.#requireWhole()
             throw new UnreadableSectorError(this.deviceName, offsetBytes + done, { cause: error })
           }
           await this.#clock.sleep(retryWaitMs)
         }
       }
     }
+  }
+
+  /** @throws DiskGoneError when the disk is gone, or smaller than it was. */
+  async #requireWhole(): Promise<void> {
+    const isBytes = await this.currentSizeBytes()
+    if (isBytes < this.sizeBytes) throw this.#shrunk(isBytes)
+  }
+
+  #shrunk(endBytes: number): DiskGoneError {
+    return new DiskGoneError(
+      this.deviceName,
+      `Cannot read ${this.deviceName} at byte ${endBytes}: it ends there, though it had ${this.sizeBytes} bytes; ` +
+        'if it was made smaller on purpose, remove the server from Rehost and add it again',
+    )
   }
 
   #named(error: unknown): unknown {
@@ -144,7 +156,7 @@ async function openForReading(path: string, isDevice: boolean): Promise<FileHand
 /**
  * Opens a block device or a disk image.
  *
- * @throws DiskGoneError when it does not exist; Error when it may not be read.
+ * @throws DiskGoneError when it does not exist; DiskRefusedError when it may not be read.
  */
 export async function openDevice(deviceName: string, clock: Clock): Promise<BlockSource> {
   const facts = await machineFiles.facts(deviceName)
@@ -155,9 +167,7 @@ export async function openDevice(deviceName: string, clock: Clock): Promise<Bloc
     )
   }
   const handle = await openForReading(deviceName, facts.kind === 'block').catch((error: unknown) => {
-    const advice =
-      codeOf(error) === 'EACCES' ? '; run the agent as root, or give it the right to read this file' : ''
-    throw new Error(`Cannot open ${deviceName} for reading${advice}`, { cause: error })
+    throw new DiskRefusedError(deviceName, `Cannot open ${deviceName} for reading`, { cause: error })
   })
   const currentSize = async () => {
     if (facts.kind === 'file') return (await stat(deviceName).catch(() => undefined))?.size

@@ -1,17 +1,21 @@
 /**
- * One connection to a replicator: handshake, a window of unacknowledged bytes, sequence numbers and acknowledgements, questions and their answers,
- * and the pulse that finds a dead far end.
+ * One connection to a replicator: a window of unacknowledged bytes, sequence numbers and acknowledgements, questions and their answers, and the
+ * pulse that finds a dead far end.
  * @module
  */
 import type { TLSSocket } from 'node:tls'
-import type { Extent } from '../../domain/units.ts'
 import type { Barrier, BarrierReached, Hello, Message, Status, Welcome } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
+import type { Greeting } from './handshake.ts'
+import type { SentExtent } from './outstanding.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import type { FrameDecoder, FrameEncoder } from '../../wire/frame.ts'
-import { isUpTo, WireError } from '../../wire/frame.ts'
-import type { Greeting } from './handshake.ts'
+import { WireError } from '../../wire/frame.ts'
 import { greet, writeFrame } from './handshake.ts'
+import { LinkError } from './link_error.ts'
+import { Outstanding } from './outstanding.ts'
+import { Questions } from './questions.ts'
+import { Waiters } from './waiters.ts'
 
 /** Times of the pulse. */
 export const pulse = { pingEveryMs: 5000, deadAfterMs: 15_000 } as const
@@ -22,29 +26,8 @@ const goodbyeTimeoutMs = 5000
 /** Bytes waiting in this process beyond which nothing is added, so that a PING does not stand behind a whole window. */
 const maxQueuedBytes = 4 * 1024 * 1024
 
-/** Blocks that are on their way. */
-export interface SentExtent extends Extent {
-  diskIndex: number
-}
-
-interface Unacknowledged extends SentExtent {
-  sequence: number
-  bytes: number
-}
-
-interface Question {
-  diskIndex: number
-  firstBlock: number
-  blockCount: number
-  resolve(bitmap: Uint8Array): void
-  reject(error: Error): void
-}
-
-interface Waiter {
-  isReady(): boolean
-  resolve(): void
-  reject(error: Error): void
-}
+/** Frames on their way at most. Zeros take nothing of the window, and a disk may have millions of them. */
+const maxOutstandingFrames = 4096
 
 /** One connection, from WELCOME on. */
 export class Connection {
@@ -54,12 +37,9 @@ export class Connection {
   readonly #clock: Clock
   readonly #encoder: FrameEncoder
   readonly #decoder: FrameDecoder
-  readonly #unacknowledged: Unacknowledged[] = []
-  readonly #questions: Question[] = []
-  readonly #barriers = new Map<string, { resolve(body: BarrierReached): void; reject(error: Error): void }>()
-  #waiters: Waiter[] = []
-  #unacknowledgedBytes = 0
-  readonly #acknowledgedBlocks = new Map<number, number>()
+  readonly #outstanding = new Outstanding()
+  readonly #questions = new Questions()
+  readonly #waiters = new Waiters()
   #lastReceivedMs: number
   readonly #timer: NodeJS.Timeout
   #failure: Error | undefined
@@ -80,10 +60,10 @@ export class Connection {
       this.#resolveClosed = resolve
     })
     this.#socket.on('error', (error) =>
-      this.#fail(new Error('The connection to the replication server broke', { cause: error })),
+      this.#fail(new LinkError('The connection to the replication server broke', { cause: error })),
     )
-    this.#socket.on('close', () => this.#fail(new Error('The replication server closed the connection')))
-    this.#socket.on('drain', () => this.#wake())
+    this.#socket.on('close', () => this.#fail(new LinkError('The replication server closed the connection')))
+    this.#socket.on('drain', () => this.#waiters.wake())
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     this.#timer = setInterval(() => this.#beat(), pulse.pingEveryMs)
     this.#timer.unref()
@@ -107,19 +87,14 @@ export class Connection {
     return this.#failure
   }
 
-  /** Raw bytes sent and not acknowledged. */
-  get unacknowledgedBytes(): number {
-    return this.#unacknowledgedBytes
-  }
-
   /** What was sent and not acknowledged, in the order of sending. After a failure it must be sent again. */
   get unacknowledged(): readonly SentExtent[] {
-    return this.#unacknowledged
+    return this.#outstanding.extents
   }
 
   /** Blocks of a disk that became durable through this connection. */
   acknowledgedBlocks(diskIndex: number): number {
-    return this.#acknowledgedBlocks.get(diskIndex) ?? 0
+    return this.#outstanding.acknowledgedBlocks(diskIndex)
   }
 
   /** Whether bytes wait in this process because the link has not taken them yet. */
@@ -133,7 +108,9 @@ export class Connection {
       () =>
         this.#isSayingGoodbye ||
         (this.#socket.writableLength < maxQueuedBytes &&
-          (this.#unacknowledgedBytes === 0 || this.#unacknowledgedBytes + bytes <= this.welcome.windowBytes)),
+          this.#outstanding.extents.length < maxOutstandingFrames &&
+          (this.#outstanding.rawBytes === 0 ||
+            this.#outstanding.rawBytes + bytes <= this.welcome.windowBytes)),
     )
   }
 
@@ -146,10 +123,7 @@ export class Connection {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#isSayingGoodbye) throw new Error('The session is ending')
     const frame = this.#encoder.encode(message)
-    const bytes = message.type === 'BLOCKS' ? message.rawBytes : 0
-    const { diskIndex, firstBlock, blockCount } = message
-    this.#unacknowledged.push({ diskIndex, firstBlock, blockCount, sequence: frame.sequence, bytes })
-    this.#unacknowledgedBytes += bytes
+    this.#outstanding.add(message, frame.sequence, message.type === 'BLOCKS' ? message.rawBytes : 0)
     this.#unwritten.add(onWritten)
     writeFrame(this.#socket, frame, () => {
       if (this.#unwritten.delete(onWritten)) onWritten()
@@ -158,34 +132,22 @@ export class Connection {
 
   /** Resolves when everything sent so far is durable at the replicator. */
   allAcknowledged(): Promise<void> {
-    const last = this.#unacknowledged.at(-1)?.sequence
-    if (last === undefined)
-      return this.#failure === undefined ? Promise.resolve() : Promise.reject(this.#failure)
-    return this.#until(() => {
-      const first = this.#unacknowledged[0]
-      return first === undefined || !isUpTo(first.sequence, last)
-    })
+    const last = this.#outstanding.lastSequence
+    return this.#until(() => last === undefined || this.#outstanding.isAcknowledged(last))
   }
 
   /** Asks which of the blocks with these hashes differ; answers a bitmap, least significant bit first. */
-  queryHashes(query: {
-    diskIndex: number
-    firstBlock: number
-    blockCount: number
-    hashes: Uint8Array
-  }): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      this.#questions.push({ ...query, resolve, reject })
-      this.#send({ type: 'HASHES', ...query })
-    })
+  queryHashes(query: SentExtent & { hashes: Uint8Array }): Promise<Uint8Array> {
+    const answer = this.#questions.differences(query)
+    this.#send({ type: 'HASHES', ...query })
+    return answer
   }
 
   /** Sends BARRIER and waits until the point is reached. */
   barrier(body: Barrier): Promise<BarrierReached> {
-    return new Promise((resolve, reject) => {
-      this.#barriers.set(body.consistencyPointId, { resolve, reject })
-      this.#send({ type: 'BARRIER', body })
-    })
+    const answer = this.#questions.barrier(body)
+    this.#send({ type: 'BARRIER', body })
+    return answer
   }
 
   /** Tells the agent's own figures. */
@@ -199,7 +161,7 @@ export class Connection {
     if (!this.#isSayingGoodbye) {
       this.#isSayingGoodbye = true
       this.#send({ type: 'GOODBYE' })
-      this.#wake()
+      this.#waiters.wake()
     }
     const timer = setTimeout(() => this.#socket.destroy(), goodbyeTimeoutMs)
     await this.#closed
@@ -233,29 +195,15 @@ export class Connection {
   #handle(message: Message): void {
     switch (message.type) {
       case 'ACK':
-        this.#acknowledge(message.upToSequence)
+        this.#outstanding.acknowledge(message.upToSequence)
+        this.#waiters.wake()
         return
-      case 'DIFFERENCES': {
-        const question = this.#questions.shift()
-        const isAnswer =
-          question?.diskIndex === message.diskIndex &&
-          question.firstBlock === message.firstBlock &&
-          question.blockCount === message.blockCount
-        if (!isAnswer || question === undefined) {
-          throw new WireError(
-            'BAD_FRAME',
-            `Cannot match DIFFERENCES from block ${message.firstBlock} with a question`,
-          )
-        }
-        question.resolve(Uint8Array.from(message.bitmap))
+      case 'DIFFERENCES':
+        this.#questions.answerDifferences(message)
         return
-      }
-      case 'BARRIER_REACHED': {
-        const waiting = this.#barriers.get(message.body.consistencyPointId)
-        this.#barriers.delete(message.body.consistencyPointId)
-        waiting?.resolve(message.body)
+      case 'BARRIER_REACHED':
+        this.#questions.answerBarrier(message.body)
         return
-      }
       case 'PONG':
         return
       case 'PING':
@@ -269,47 +217,24 @@ export class Connection {
     }
   }
 
-  #acknowledge(upToSequence: number): void {
-    for (;;) {
-      const first = this.#unacknowledged[0]
-      if (first === undefined || !isUpTo(first.sequence, upToSequence)) break
-      this.#unacknowledged.shift()
-      this.#unacknowledgedBytes -= first.bytes
-      const blocks = this.acknowledgedBlocks(first.diskIndex) + first.blockCount
-      this.#acknowledgedBlocks.set(first.diskIndex, blocks)
-    }
-    this.#wake()
-  }
-
   #beat(): void {
     const silentMs = this.#clock.monotonicMs() - this.#lastReceivedMs
     if (silentMs > pulse.deadAfterMs - pulse.pingEveryMs) {
-      this.#fail(new Error(`The replication server has not answered for ${Math.round(silentMs / 1000)} s`))
+      this.#fail(
+        new LinkError(`The replication server has not answered for ${Math.round(silentMs / 1000)} s`),
+      )
       return
     }
     this.#send({ type: 'PING' })
   }
 
   #until(isReady: () => boolean): Promise<void> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    if (isReady()) return Promise.resolve()
-    return new Promise((resolve, reject) => this.#waiters.push({ isReady, resolve, reject }))
-  }
-
-  #wake(): void {
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const waiter of waiters) {
-      if (waiter.isReady()) waiter.resolve()
-      else this.#waiters.push(waiter)
-    }
+    return this.#failure === undefined ? this.#waiters.until(isReady) : Promise.reject(this.#failure)
   }
 
   #rejectAll(error: Error): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
-    for (const question of this.#questions.splice(0)) question.reject(error)
-    for (const waiting of this.#barriers.values()) waiting.reject(error)
-    this.#barriers.clear()
+    this.#waiters.rejectAll(error)
+    this.#questions.rejectAll(error)
     for (const onWritten of this.#unwritten) onWritten()
     this.#unwritten.clear()
   }

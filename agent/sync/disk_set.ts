@@ -125,8 +125,11 @@ export class DiskSet {
   /** Stops tracking and closes. What was known of it is forgotten. */
   async close(disk: DiskSync): Promise<void> {
     this.#disks.delete(disk.diskIndex)
-    await disk.tracker.stop()
-    await disk.source.close()
+    try {
+      await disk.tracker.stop()
+    } finally {
+      await disk.source.close()
+    }
   }
 
   /** Closes all. */

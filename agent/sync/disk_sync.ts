@@ -3,9 +3,10 @@
  * @module
  */
 import type { Extent } from '../../domain/units.ts'
-import type { BlockSource, UnreadableSectorError } from '../disk/block_source.ts'
+import type { BlockSource } from '../disk/block_source.ts'
 import type { Tracker } from '../tracking/tracker.ts'
 import { blockCountOf, blockLengthBytes, blockSizeBytes } from '../../domain/units.ts'
+import { UnreadableSectorError } from '../disk/block_source.ts'
 import { DirtyMap } from './dirty_map.ts'
 
 /**
@@ -56,7 +57,9 @@ export class DiskSync {
   isKnown = false
   lastScan: FinishedScan | undefined
   #scan: Scan | undefined
-  readonly #unreadable = new Map<number, UnreadableSectorError>()
+  /** Blocks that cannot be read. A dying disk has millions: of each only its number is kept, and the last error. */
+  readonly #unreadable: DirtyMap
+  #unreadableError: { block: number; error: UnreadableSectorError } | undefined
   #retryAtMs = 0
 
   constructor(input: {
@@ -74,6 +77,7 @@ export class DiskSync {
     this.source = input.source
     this.tracker = input.tracker
     this.dirty = new DirtyMap(this.blockCount)
+    this.#unreadable = new DirtyMap(this.blockCount)
   }
 
   /** The scan under way. */
@@ -129,35 +133,40 @@ export class DiskSync {
     return isEmptied
   }
 
-  /** Remembers a block that cannot be read: it stays outstanding, and nothing is claimed of the disk. */
+  /** Remembers a block that cannot be read: it stays outstanding, and nothing is claimed of the disk. True when that is news. */
   markUnreadable(block: number, error: UnreadableSectorError, nowMs: number): boolean {
     const isNew = !this.#unreadable.has(block)
-    if (this.#unreadable.size === 0) this.#retryAtMs = nowMs + retryUnreadableMs
-    this.#unreadable.set(block, error)
+    if (this.#unreadable.count === 0) this.#retryAtMs = nowMs + retryUnreadableMs
+    this.#unreadable.mark(block, 1)
+    this.#unreadableError = { block, error }
     return isNew
   }
 
   /** A block was read: should it have been unreadable, it no longer is. */
   markReadable(extent: Extent): void {
-    if (this.#unreadable.size === 0) return
-    for (let index = 0; index < extent.blockCount; index++) this.#unreadable.delete(extent.firstBlock + index)
+    if (this.#unreadable.count === 0) return
+    this.#unreadable.clear(extent.firstBlock, extent.blockCount)
   }
 
   /** Makes unreadable blocks dirty again from time to time, so that they are tried again. */
   retryUnreadable(nowMs: number): void {
-    if (this.#unreadable.size === 0 || nowMs < this.#retryAtMs) return
+    if (this.#unreadable.count === 0 || nowMs < this.#retryAtMs) return
     this.#retryAtMs = nowMs + retryUnreadableMs
-    for (const block of this.#unreadable.keys()) this.dirty.mark(block, 1)
+    this.dirty.markAll(this.#unreadable)
   }
 
-  /** The first failure to read that still stands. */
+  /** A failure to read that still stands. */
   get unreadable(): UnreadableSectorError | undefined {
-    return this.#unreadable.values().next().value
+    const first = this.#unreadable.firstFrom(0)
+    if (first === undefined) return undefined
+    const last = this.#unreadableError
+    if (last !== undefined && this.#unreadable.has(last.block)) return last.error
+    return new UnreadableSectorError(this.deviceName, first * blockSizeBytes)
   }
 
   /** Blocks that cannot be read. */
   get unreadableCount(): number {
-    return this.#unreadable.size
+    return this.#unreadable.count
   }
 
   /** Bytes of an extent on this disk. */

@@ -3,28 +3,19 @@
  * what is known of the disks.
  * @module
  */
-import type { DataReplicationError, DataReplicationState } from '../../domain/replication.ts'
+import type { DataReplicationError } from '../../domain/replication.ts'
 import type { AgentDesired } from '../../wire/control_api.ts'
-import type { Status } from '../../wire/message.ts'
-import type { Random } from '../backoff.ts'
-import type { Clock } from '../clock.ts'
-import type { FreezePlan } from '../consistency/freeze_plan.ts'
-import type { BlockSource } from '../disk/block_source.ts'
-import type { LineLog } from '../log.ts'
-import type { CommandRunner } from '../run_command.ts'
-import type { Tracker } from '../tracking/tracker.ts'
-import type { CipherSuite } from './cipher_choice.ts'
-import type { SentExtent } from './connection.ts'
+import type { EngineContext } from './engine_context.ts'
 import type { Note } from './note_box.ts'
+import type { SentExtent } from './outstanding.ts'
 import type { EngineReport } from './replication_report.ts'
 import type { SendCounters } from './sender.ts'
-import type { SessionContext } from './session.ts'
+import type { VisitContext } from './visit.ts'
 import { errorMessage } from '../../domain/errors.ts'
-import { blockSizeBytes } from '../../domain/units.ts'
-import { protocolVersion } from '../../wire/version.ts'
 import { PointKeeper } from '../consistency/point_keeper.ts'
 import { AlignedPool } from '../disk/aligned_pool.ts'
 import { DiskGoneError } from '../disk/block_source.ts'
+import { Pause } from '../pause.ts'
 import { Certainty } from './certainty.ts'
 import { DiskSet } from './disk_set.ts'
 import { FaultKeeper, steadyAfterMs } from './fault_keeper.ts'
@@ -34,44 +25,13 @@ import { NoteBox } from './note_box.ts'
 import { Reader } from './reader.ts'
 import { reportDisk } from './replication_report.ts'
 import { Scanner } from './scanner.ts'
-import { Sender } from './sender.ts'
-import { Session } from './session.ts'
-import { nextState } from './state.ts'
+import { StateKeeper } from './state_keeper.ts'
+import { rememberComplete } from './sync_memory.ts'
 import { Throttle } from './throttle.ts'
+import { Visit } from './visit.ts'
 
 /** Extents in memory for reading and sending. */
 const poolSlots = 12
-
-/** Remembers across runs which volumes hold a whole first copy. */
-export interface SyncMemory {
-  isComplete(volumeId: string): boolean
-  setComplete(volumeId: string, isComplete: boolean): Promise<void>
-}
-
-/** What the engine is made with. */
-export interface EngineContext {
-  clock: Clock
-  log: LineLog
-  random: Random
-  run: CommandRunner
-  sourceServerId: string
-  agentVersion: string
-  /** Given by the gateway for this run. */
-  generation: number
-  identity(): { caPem: string; certificatePem: string; keyPem: string }
-  openSource(deviceName: string): Promise<BlockSource>
-  chooseTracker(source: BlockSource): Promise<Tracker>
-  isOffered(deviceName: string): boolean
-  /** The file systems to freeze for these devices; undefined when this machine cannot freeze. */
-  planFreeze(deviceNames: readonly string[]): Promise<FreezePlan | undefined>
-  memory: SyncMemory
-  /** Something worth a heartbeat at once has happened. */
-  onChange(): void
-  /** Connections to open; default 1. */
-  connectionCount?: number
-  /** What to encrypt blocks with; default: the platform's first. */
-  cipherSuite?: CipherSuite
-}
 
 /** What of the gateway's wishes ends a session when it changes. */
 function sessionKey({ mode, replicator, disks }: AgentDesired): string {
@@ -87,50 +47,65 @@ function blocksOf(extents: readonly SentExtent[], diskIndex: number): number {
 export class Engine {
   readonly #context: EngineContext
   readonly #disks: DiskSet
-  readonly #reader: Reader
-  readonly #scanner: Scanner
   readonly #throttle: Throttle
   readonly #meter: Meter
   readonly #certainty: Certainty
-  readonly #counters: SendCounters = { sentBytes: 0 }
-  #desired: AgentDesired | undefined
-  #session: { sender: Sender; controller: AbortController } | undefined
-  #sessionStop: AbortController | undefined
-  #isStopped = false
-  #wake: () => void = () => undefined
-  #state: DataReplicationState = 'STOPPED'
-  #wasConnected = false
-  #disconnectedAtMs: number
-  #connectedAtMs = 0
-  readonly #faults = new FaultKeeper()
-  #rescanEpoch: number | undefined
   readonly #points: PointKeeper
   readonly #notes: NoteBox
+  readonly #counters: SendCounters = { sentBytes: 0 }
+  readonly #faults = new FaultKeeper()
+  readonly #visitContext: VisitContext
+  #desired: AgentDesired | undefined
+  #rescanEpoch: number | undefined
+  /** Aborted when the visit under way is to end. */
+  #leaving: AbortController | undefined
+  #visiting: Visit | undefined
+  #isStopped = false
+  readonly #pause: Pause
+  readonly #state: StateKeeper
 
   constructor(context: EngineContext) {
-    const { clock } = context
-    const pool = new AlignedPool(poolSlots)
+    const { clock, log, run, openSource, chooseTracker, isOffered, planFreeze } = context
     this.#context = context
-    this.#notes = new NoteBox(context.log)
-    this.#disks = new DiskSet({
-      clock,
-      openSource: context.openSource,
-      chooseTracker: context.chooseTracker,
-      isOffered: context.isOffered,
-      note: (level, message) => this.#notes.add(level, message),
-    })
-    this.#reader = new Reader({
-      pool,
-      clock,
-      onUnreadable: (_disk, error) =>
-        this.#notes.add('ERROR', `${error.message}; it is tried again, and nothing stands in for it`),
-    })
-    this.#scanner = new Scanner(this.#reader, pool)
+    this.#notes = new NoteBox(log)
+    const note: NoteBox['add'] = (level, message) => this.#notes.add(level, message)
+    this.#disks = new DiskSet({ clock, openSource, chooseTracker, isOffered, note })
     this.#throttle = new Throttle(clock)
     this.#meter = new Meter(clock)
     this.#certainty = new Certainty(clock)
     this.#points = new PointKeeper(clock)
-    this.#disconnectedAtMs = clock.monotonicMs()
+    this.#pause = new Pause(clock)
+    this.#state = new StateKeeper(clock, log, () => context.onChange())
+    const pool = new AlignedPool(poolSlots)
+    const reader = new Reader({
+      pool,
+      clock,
+      onUnreadable: (disk, error) => {
+        const count = disk.unreadableCount
+        // Told at the first, second, fourth …: a dying disk must not fill log and dashboard.
+        if (!Number.isInteger(Math.log2(count))) return
+        const others = count > 1 ? ` (${count} blocks of this disk by now)` : ''
+        note('ERROR', `${error.message}${others}; it is tried again, and nothing stands in for it`)
+      },
+    })
+    this.#visitContext = {
+      engine: context,
+      clock,
+      log,
+      run,
+      reader,
+      scanner: new Scanner(reader, pool),
+      disks: this.#disks,
+      throttle: this.#throttle,
+      meter: this.#meter,
+      certainty: this.#certainty,
+      points: this.#points,
+      notes: this.#notes,
+      counters: this.#counters,
+      planFreeze: () => planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
+      onChange: () => context.onChange(),
+      onTurn: () => this.#updateState(),
+    }
   }
 
   /** Makes this so and keeps it so. Called with every answer of the gateway, changed or not. */
@@ -144,8 +119,8 @@ export class Engine {
     }
     if (before !== undefined && sessionKey(before) === sessionKey(desired)) return
     this.#faults.forgive()
-    this.#sessionStop?.abort(new Error('The gateway wants something else'))
-    this.#wake()
+    this.#leaving?.abort(new Error('The gateway wants something else'))
+    this.#pause.end()
   }
 
   /** Replicates until {@link stop}. */
@@ -164,8 +139,13 @@ export class Engine {
   /** Ends the session in order and makes {@link run} return. */
   stop(): void {
     this.#isStopped = true
-    this.#sessionStop?.abort(new Error('The agent stops'))
-    this.#wake()
+    this.#leaving?.abort(new Error('The agent stops'))
+    this.#pause.end()
+  }
+
+  /** Logs a sentence and keeps it for the dashboard. */
+  note(level: Note['level'], message: string): void {
+    this.#notes.add(level, message)
   }
 
   /** Sentences not told yet; who takes them must tell them. */
@@ -180,11 +160,11 @@ export class Engine {
 
   /** How it stands now. */
   report(): EngineReport {
-    const onTheWay = this.#session?.sender.unacknowledged() ?? []
+    const onTheWay = this.#visiting?.unacknowledged() ?? []
     const disks = this.#disks.all.map((disk) => reportDisk(disk, blocksOf(onTheWay, disk.diskIndex)))
     return {
-      state: this.#state,
-      isConnected: this.#session !== undefined,
+      state: this.#state.state,
+      isConnected: this.#visiting !== undefined,
       firstByteAtMs: this.#counters.firstByteAtMs,
       lastConsistentAtMs: this.#certainty.lastConsistentAtMs(),
       lagMs: this.#certainty.lagMs(),
@@ -204,159 +184,66 @@ export class Engine {
     if (isForgetting) {
       await this.#disks.closeAll()
       this.#certainty.reset()
-      this.#wasConnected = false
+      this.#state.forget()
       this.#faults.clear()
     }
     this.#updateState()
-    await this.#untilWoken(1000)
+    if (!this.#isStopped) await this.#pause.rest(1000)
   }
 
   /** One session from connecting to its end, and the wait before the next. */
   async #replicate(desired: AgentDesired): Promise<void> {
     const controller = new AbortController()
-    this.#sessionStop = controller
+    this.#leaving = controller
     // A wish that came between reading it and this line has nothing to abort.
-    if (
-      this.#desired !== desired &&
-      this.#desired !== undefined &&
-      sessionKey(this.#desired) !== sessionKey(desired)
-    )
-      return
+    if (this.#desired !== undefined && sessionKey(this.#desired) !== sessionKey(desired)) return
     try {
       await this.#disks.apply(desired.disks)
-      await this.#connectAndWork(desired, controller)
+      await this.#visit(desired, controller.signal)
     } catch (error) {
       if (!controller.signal.aborted) await this.#failed(error)
     } finally {
-      this.#sessionStop = undefined
+      this.#leaving = undefined
       this.#updateState()
     }
     if (controller.signal.aborted || this.#isStopped) return
-    await this.#untilWoken(this.#faults.waitMs(this.#context.random))
+    await this.#pause.rest(this.#faults.waitMs(this.#context.random))
   }
 
-  async #connectAndWork(desired: AgentDesired, controller: AbortController): Promise<void> {
+  async #visit(desired: AgentDesired, signal: AbortSignal): Promise<void> {
     const { replicator } = desired
     if (replicator === undefined) return
-    const { clock, sourceServerId, agentVersion, generation, cipherSuite } = this.#context
     this.#updateState()
-    const sender = await Sender.open({
-      target: {
-        ...replicator,
-        ...this.#context.identity(),
-        ...(cipherSuite === undefined ? {} : { cipherSuite }),
-      },
-      hello: {
-        protocolVersion,
-        sourceServerId,
-        replicationServerId: replicator.replicationServerId,
-        generation,
-        agentVersion,
-        blockSizeBytes,
-        disks: desired.disks.map(({ diskIndex, volumeId, sizeBytes }) => ({
-          diskIndex,
-          volumeId,
-          sizeBytes,
-        })),
-      },
-      connectionCount: this.#context.connectionCount ?? 1,
-      context: { clock, throttle: this.#throttle, meter: this.#meter, counters: this.#counters },
-      signal: controller.signal,
-    })
-    this.#begin(sender, controller)
-    const timer = setInterval(() => this.#everySecond(sender), 1000)
-    // Stopping says goodbye: what waits for room or answers is woken by that.
-    const leave = () => void sender.goodbye()
-    controller.signal.addEventListener('abort', leave, { once: true })
-    if (controller.signal.aborted) leave()
-    try {
-      await this.#learn(sender)
-      await new Session(this.#sessionContext(), sender, controller.signal).run()
-    } finally {
-      clearInterval(timer)
-      controller.signal.removeEventListener('abort', leave)
-      if (controller.signal.aborted) await sender.goodbye()
-      sender.destroy(new Error('The session is over'))
-      this.#end(sender)
-    }
-  }
-
-  #begin(sender: Sender, controller: AbortController): void {
-    this.#session = { sender, controller }
-    this.#wasConnected = true
+    const visit = await Visit.begin(this.#visitContext, { ...desired, replicator }, signal)
+    this.#visiting = visit
+    this.#state.setConnected(true)
     this.#faults.hasDiskFault = false
-    this.#connectedAtMs = this.#context.clock.monotonicMs()
     this.#context.log.info('Connected to the replication server')
     this.#context.onChange()
-  }
-
-  async #learn(sender: Sender): Promise<void> {
-    const { clock, memory } = this.#context
-    for (const disk of this.#disks.all) {
-      const contents = sender.contentsOf(disk.diskIndex) ?? 'PARTIAL'
-      const isEmptied = disk.learnContents(contents, memory.isComplete(disk.volumeId), clock.monotonicMs())
-      if (contents === 'EMPTY' && memory.isComplete(disk.volumeId))
-        await memory.setComplete(disk.volumeId, false)
-      if (!isEmptied) continue
-      this.#points.sentBarrier = undefined
-      this.#notes.add(
-        'WARNING',
-        `The copy of ${disk.deviceName} is empty, though blocks of it were durable; it is copied again`,
-      )
+    const timer = setInterval(() => this.#everySecond(visit), 1000)
+    try {
+      await visit.run()
+    } finally {
+      clearInterval(timer)
+      this.#visiting = undefined
+      this.#state.setConnected(false)
     }
-    if (this.#disks.all.some((disk) => !disk.isInitialSyncDone)) this.#certainty.reset()
-  }
-
-  /** Whatever was on its way is outstanding again. */
-  #end(sender: Sender): void {
-    for (const disk of this.#disks.all) {
-      if (sender.acknowledgedBlocks(disk.diskIndex) > 0) disk.hasDurableBlocks = true
-    }
-    for (const extent of sender.unacknowledged()) {
-      const disk = this.#disks.all.find((candidate) => candidate.diskIndex === extent.diskIndex)
-      disk?.dirty.mark(extent.firstBlock, extent.blockCount)
-    }
-    this.#session = undefined
-    this.#disconnectedAtMs = this.#context.clock.monotonicMs()
   }
 
   async #failed(error: unknown): Promise<void> {
-    this.#faults.add(error, this.#wasConnected)
-    this.#context.log.warning(`Replication is interrupted: ${errorMessage(error)}`)
+    const { whatToDo } = this.#faults.add(error, this.#state.wasConnected)
+    this.#context.log.warning(`Replication is interrupted: ${errorMessage(error)}. What to do: ${whatToDo}`)
     if (error instanceof DiskGoneError) await this.#disks.closeByName(error.deviceName)
     this.#context.onChange()
   }
 
-  #everySecond(sender: Sender): void {
-    if (this.#context.clock.monotonicMs() - this.#connectedAtMs > steadyAfterMs) this.#faults.clear()
+  #everySecond(visit: Visit): void {
+    if (this.#state.connectedMs > steadyAfterMs) this.#faults.clear()
     this.#updateState()
-    const report = this.report()
-    const body: Status = {
-      state: report.state,
-      backlogBytes: report.backlogBytes,
-      lagMs: report.lagMs,
-      disks: report.disks.map(({ diskIndex, scannedBytes, backlogBytes, rescans }) => ({
-        diskIndex,
-        scannedBytes,
-        backlogBytes,
-        rescans,
-      })),
-    }
-    sender.sendStatus(body)
-    void this.#rememberComplete()
-  }
-
-  /** A first copy counts as whole once everything of it was durable at one moment. */
-  async #rememberComplete(): Promise<void> {
+    visit.tell(this.report())
     const { memory, log } = this.#context
-    // Held means that file systems are frozen: a write would wait for them.
-    if (this.#certainty.lagMs() === null || log.isHeld) return
-    for (const disk of this.#disks.all) {
-      if (!disk.isInitialSyncDone || memory.isComplete(disk.volumeId)) continue
-      await memory.setComplete(disk.volumeId, true).catch((error: unknown) => {
-        log.warning(`Cannot remember that ${disk.deviceName} is copied: ${errorMessage(error)}`)
-      })
-    }
+    // A first copy counts as whole once everything of it was durable at one moment.
+    if (this.#certainty.lagMs() !== null) void rememberComplete(memory, this.#disks.all, log)
   }
 
   #applyRescan(epoch: number): void {
@@ -368,25 +255,6 @@ export class Engine {
     for (const disk of this.#disks.all) disk.loseCertainty(this.#context.clock.monotonicMs())
   }
 
-  #sessionContext(): SessionContext {
-    const { clock, log, run } = this.#context
-    return {
-      clock,
-      log,
-      run,
-      disks: this.#disks,
-      reader: this.#reader,
-      scanner: this.#scanner,
-      certainty: this.#certainty,
-      points: this.#points,
-      planFreeze: () => this.#context.planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
-      note: (level, message) => this.#notes.add(level, message),
-      counters: this.#counters,
-      onChange: () => this.#context.onChange(),
-      onTurn: () => this.#updateState(),
-    }
-  }
-
   #currentFault(): DataReplicationError | undefined {
     if (this.#desired?.mode !== 'REPLICATE') return undefined
     const unreadable = this.#disks.all.find((disk) => disk.unreadable !== undefined)?.unreadable
@@ -396,33 +264,15 @@ export class Engine {
 
   #updateState(): void {
     const disks = this.#disks.all
-    const now = this.#context.clock.monotonicMs()
-    const report = this.report()
-    const next = nextState({
+    const { backlogBytes, lagMs } = this.report()
+    this.#state.update({
       mode: this.#desired?.mode ?? 'IDLE',
-      wasConnected: this.#wasConnected,
-      disconnectedMs: this.#session === undefined ? now - this.#disconnectedAtMs : 0,
       hasDiskFault: this.#faults.hasDiskFault,
       isInitialSync: disks.some((disk) => !disk.isInitialSyncDone),
       isRescanning: disks.some((disk) => disk.scan?.purpose === 'RESCAN'),
       isReachingConsistencyPoint: this.#points.pending !== undefined,
-      backlogBytes: report.backlogBytes,
-      lagMs: report.lagMs,
-      current: this.#state,
+      backlogBytes,
+      lagMs,
     })
-    if (next === this.#state) return
-    this.#context.log.info(`Replication ${this.#state} → ${next}`)
-    this.#state = next
-    this.#context.onChange()
-  }
-
-  async #untilWoken(ms: number): Promise<void> {
-    if (this.#isStopped) return
-    const woken = new AbortController()
-    this.#wake = () => woken.abort(new Error('Woken'))
-    await this.#context.clock.sleep(ms, woken.signal).catch((error: unknown) => {
-      if (!woken.signal.aborted) throw error
-    })
-    this.#wake = () => undefined
   }
 }

@@ -6,7 +6,7 @@ import type { DataReplicationError } from '../../domain/replication.ts'
 import type { Random } from '../backoff.ts'
 import { WireError } from '../../wire/wire_error.ts'
 import { backoffMs } from '../backoff.ts'
-import { DiskGoneError } from '../disk/block_source.ts'
+import { DiskGoneError, DiskRefusedError } from '../disk/block_source.ts'
 import { faultOf } from './faults.ts'
 
 /** Waits between attempts to connect. */
@@ -29,17 +29,19 @@ export class FaultKeeper {
   #failures = 0
   #isRefused = false
   #fault: DataReplicationError | undefined
-  /** A disk is gone or smaller than it was. */
+  /** A disk is gone, smaller than it was, or must not be read. */
   hasDiskFault = false
 
-  /** A session failed, or could not begin. */
-  add(error: unknown, wasConnected: boolean): void {
+  /** A session failed, or could not begin; answers what that is for the operator, who is told of it if it stays. */
+  add(error: unknown, wasConnected: boolean): DataReplicationError {
     this.#failures += 1
-    this.#fault = faultOf(error, wasConnected)
-    this.hasDiskFault = error instanceof DiskGoneError
+    const fault = faultOf(error, wasConnected)
+    this.#fault = fault
+    this.hasDiskFault = error instanceof DiskGoneError || error instanceof DiskRefusedError
     this.#isRefused = error instanceof WireError && !error.retryable
     const isTold = this.#isRefused || (error instanceof WireError && toldAtOnce.has(error.code))
     if (isTold) this.#failures = Math.max(this.#failures, failuresToTell)
+    return fault
   }
 
   /** The next attempt is not to wait: something was changed. */

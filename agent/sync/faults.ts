@@ -6,7 +6,8 @@ import type { DataReplicationError, DataReplicationErrorCode } from '../../domai
 import type { WireErrorCode } from '../../wire/message.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { WireError } from '../../wire/wire_error.ts'
-import { DiskGoneError, UnreadableSectorError } from '../disk/block_source.ts'
+import { DiskGoneError, DiskRefusedError, UnreadableSectorError } from '../disk/block_source.ts'
+import { LinkError } from './link_error.ts'
 
 const rawErrorLength = 2000
 
@@ -76,6 +77,13 @@ const wireAdvice: Record<WireErrorCode, { error: DataReplicationErrorCode; whatT
   INTERNAL: { error: 'NOT_CONVERGING', whatToDo: 'Look at the log of the replication server' },
 }
 
+/** Refused for good before a word was exchanged: what is wrong is the certificate, and the reason says so. */
+const refusedCertificate = {
+  error: 'FAILED_TO_PAIR_REPLICATION_SERVER_WITH_AGENT',
+  whatToDo:
+    'Check the clock of this machine; if it is right, install the agent again with a new command from the add-server page',
+} as const
+
 /** The fault that `error` is, as the dashboard shows it. */
 export function faultOf(error: unknown, wasConnected: boolean): DataReplicationError {
   const rawError = errorMessage(error).slice(0, rawErrorLength)
@@ -84,6 +92,13 @@ export function faultOf(error: unknown, wasConnected: boolean): DataReplicationE
       error: 'UNSUPPORTED_VM_CONFIGURATION',
       rawError,
       whatToDo: `Attach ${error.deviceName} again as it was; if it is gone or smaller for good, disconnect the server and add it again`,
+    }
+  }
+  if (error instanceof DiskRefusedError) {
+    return {
+      error: 'UNSUPPORTED_VM_CONFIGURATION',
+      rawError,
+      whatToDo: `Run the agent as root, as the command from the add-server page does, or let its user read ${error.deviceName}`,
     }
   }
   if (error instanceof UnreadableSectorError) {
@@ -95,11 +110,23 @@ export function faultOf(error: unknown, wasConnected: boolean): DataReplicationE
         'everything else is copied, but the server cannot become ready without this block',
     }
   }
-  if (error instanceof WireError) return { rawError, ...wireAdvice[error.code] }
+  if (error instanceof WireError) {
+    const isCertificate = error.code === 'NOT_ASSIGNED' && !error.retryable
+    return { rawError, ...(isCertificate ? refusedCertificate : wireAdvice[error.code]) }
+  }
+  if (error instanceof LinkError) {
+    return {
+      error: wasConnected ? 'UNSTABLE_NETWORK' : 'FAILED_TO_CONNECT_AGENT_TO_REPLICATION_SERVER',
+      rawError,
+      whatToDo:
+        error.whatToDo ??
+        'Check that this machine reaches the replication server on that address and TCP port, and that no firewall or proxy stands between',
+    }
+  }
   return {
-    error: wasConnected ? 'UNSTABLE_NETWORK' : 'FAILED_TO_CONNECT_AGENT_TO_REPLICATION_SERVER',
+    error: 'FAILED_TO_START_DATA_TRANSFER',
     rawError,
     whatToDo:
-      'Check that this machine reaches the replication server on that address and TCP port, and that no firewall or proxy stands between',
+      'Something is wrong on this machine, not on the network: look at the log of the agent, journalctl -u rehost-agent; it is tried again and again',
   }
 }

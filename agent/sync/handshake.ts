@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import type { EncodedFrame } from '../../wire/frame.ts'
 import type { Hello, Message, Welcome } from '../../wire/message.ts'
 import { FrameDecoder, FrameEncoder, WireError } from '../../wire/frame.ts'
+import { LinkError } from './link_error.ts'
 
 /** How long the far end may take to answer HELLO. */
 const welcomeTimeoutMs = 15_000
@@ -29,7 +30,9 @@ function firstMessage(socket: TLSSocket, decoder: FrameDecoder): Promise<Message
       socket.removeListener('close', onClose)
       then()
     }
-    const fail = (reason: string) => finish(() => reject(new Error(reason)))
+    let cause: Error | undefined
+    const fail = (reason: string) =>
+      finish(() => reject(new LinkError(reason, cause === undefined ? {} : { cause })))
     const timer = setTimeout(
       () => fail(`The replication server did not answer HELLO within ${welcomeTimeoutMs / 1000} s`),
       welcomeTimeoutMs,
@@ -46,7 +49,9 @@ function firstMessage(socket: TLSSocket, decoder: FrameDecoder): Promise<Message
       }
     }
     // Every error is followed by a close, which tells it.
-    socket.on('error', () => undefined)
+    socket.on('error', (error) => {
+      cause = error
+    })
     socket.on('data', onData)
     socket.on('close', onClose)
   })

@@ -3,6 +3,7 @@
  * @module
  */
 import type { DataReplicationError, DataReplicationState } from '../../domain/replication.ts'
+import type { Status } from '../../wire/message.ts'
 import type { DiskSync } from './disk_sync.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 
@@ -51,5 +52,20 @@ export function reportDisk(disk: DiskSync, blocksOnTheWay: number): DiskReport {
     backlogBytes,
     rescans: disk.rescans,
     tracker: { kind: disk.tracker.kind, reason: disk.tracker.reason },
+  }
+}
+
+/** The figures that the replicator is told. */
+export function statusOf({ state, backlogBytes, lagMs, disks }: EngineReport): Status {
+  return {
+    state,
+    backlogBytes,
+    lagMs,
+    disks: disks.map(({ diskIndex, scannedBytes, backlogBytes: ownBytes, rescans }) => ({
+      diskIndex,
+      scannedBytes,
+      backlogBytes: ownBytes,
+      rescans,
+    })),
   }
 }

@@ -3,20 +3,18 @@
  * of a block never overtake each other.
  * @module
  */
-import type { Barrier, BarrierReached, Hello, Status } from '../../wire/message.ts'
+import type { Barrier, BarrierReached, Status } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
-import type { SentExtent } from './connection.ts'
+import type { SentExtent } from './outstanding.ts'
 import type { Meter } from './meter.ts'
 import type { Throttle } from './throttle.ts'
-import type { LinkTarget } from './tls_link.ts'
+import type { ConnectInput } from './connect.ts'
+import type { Connection } from './connection.ts'
+import type { Run } from './runs.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
-import { equalHashes, hashAt, blockHashes, zeroHash } from '../../wire/hash.ts'
 import { Compression } from './compression.ts'
-import { Connection } from './connection.ts'
-import { connectLink } from './tls_link.ts'
-
-/** Connections that an agent may open. */
-export const maxConnections = 5
+import { openConnections } from './connect.ts'
+import { splitRuns } from './runs.ts'
 
 /** Blocks of a region: as many as one question may ask about, so that a question and its blocks share a connection. */
 export const regionBlocks = 4096
@@ -64,34 +62,11 @@ export class Sender {
   }
 
   /**
-   * Connects and shakes hands, `connectionCount` times.
-   * @throws WireError as the replicator told it, Error when it cannot be reached.
+   * Connects and shakes hands, as often as `input` says.
+   * @throws WireError as the replicator told it, LinkError when it cannot be reached.
    */
-  static async open(input: {
-    target: LinkTarget
-    hello: Omit<Hello, 'connectionIndex'>
-    connectionCount: number
-    context: SenderContext
-    signal: AbortSignal
-  }): Promise<Sender> {
-    if (input.connectionCount < 1 || input.connectionCount > maxConnections) {
-      throw new RangeError(
-        `Cannot open ${input.connectionCount} connections: 1 to ${maxConnections} are allowed`,
-      )
-    }
-    const connections: Connection[] = []
-    try {
-      for (let connectionIndex = 0; connectionIndex < input.connectionCount; connectionIndex++) {
-        const socket = await connectLink(input.target, input.signal)
-        connections.push(
-          await Connection.open(socket, { ...input.hello, connectionIndex }, input.context.clock),
-        )
-      }
-    } catch (error) {
-      for (const connection of connections) connection.destroy(new Error('Another connection failed'))
-      throw error
-    }
-    return new Sender(connections, input.context)
+  static async open(input: ConnectInput, context: Omit<SenderContext, 'clock'>): Promise<Sender> {
+    return new Sender(await openConnections(input), { clock: input.clock, ...context })
   }
 
   /** What the replicator has of disk `diskIndex`. */
@@ -149,10 +124,16 @@ export class Sender {
       await before
       const payloads = await encoded
       const written: Promise<void>[] = []
-      for (const [index, run] of runs.entries()) {
-        if (run.isZero && extent.isBlank) continue
-        const { isWritten } = await this.#emit(extent.diskIndex, run, payloads[index])
-        written.push(isWritten)
+      try {
+        for (const [index, run] of runs.entries()) {
+          if (run.isZero && extent.isBlank) continue
+          const { isWritten } = await this.#emit(extent.diskIndex, run, payloads[index])
+          written.push(isWritten)
+        }
+      } catch (error) {
+        // The runs before it are still being written from memory that the caller takes back.
+        await Promise.all(written)
+        throw error
       }
       return written
     })()
@@ -162,11 +143,6 @@ export class Sender {
       () => undefined,
     )
     await Promise.all(await own)
-  }
-
-  /** Marks a range as zero without a byte of payload. */
-  sendZeros(extent: SentExtent): void {
-    this.#connectionOf(extent).sendExtent({ type: 'ZEROS', ...extent }, () => undefined)
   }
 
   /** Asks which blocks differ from these hashes. */
@@ -222,12 +198,13 @@ export class Sender {
   ): Promise<{ isWritten: Promise<void> }> {
     const { firstBlock, blockCount } = run
     const extent = { diskIndex, firstBlock, blockCount }
+    const connection = this.#connectionOf(extent)
     if (encoded === undefined) {
-      this.sendZeros(extent)
+      await connection.room(0)
+      connection.sendExtent({ type: 'ZEROS', ...extent }, () => undefined)
       return { isWritten: Promise.resolve() }
     }
     const { encoding, payload } = encoded
-    const connection = this.#connectionOf(extent)
     const linkWaitMs = await this.#waitForLink(connection, payload.length, run.bytes.length)
     const message = {
       type: 'BLOCKS' as const,
@@ -256,33 +233,4 @@ export class Sender {
     // With nothing left to write it was the far end that was waited for, which compressing does not speed up.
     return connection.isLinkBusy ? clock.monotonicMs() - begin : throttledMs
   }
-}
-
-/** Neighbouring blocks that are all zero, or all not. */
-interface Run {
-  firstBlock: number
-  blockCount: number
-  isZero: boolean
-  bytes: Uint8Array
-  hashes: Uint8Array
-}
-
-/** Cuts an extent wherever blocks of zeros begin or end; the hashes are of exactly these bytes. */
-function splitRuns(extent: ExtentToSend): Run[] {
-  const hashes = blockHashes(extent.bytes)
-  const isZero = (index: number) => equalHashes(hashAt(hashes, index), zeroHash)
-  const runs: Run[] = []
-  for (let start = 0; start < extent.blockCount;) {
-    let end = start + 1
-    while (end < extent.blockCount && isZero(end) === isZero(start)) end += 1
-    runs.push({
-      firstBlock: extent.firstBlock + start,
-      blockCount: end - start,
-      isZero: isZero(start),
-      bytes: extent.bytes.subarray(start * blockSizeBytes, end * blockSizeBytes),
-      hashes: hashes.subarray(start * zeroHash.length, end * zeroHash.length),
-    })
-    start = end
-  }
-  return runs
 }

@@ -79,10 +79,11 @@ export class Session {
     const hasScanned = await this.#scanOn()
     const isScanning = disks.all.some((disk) => disk.scan !== undefined && disk.scan.purpose !== 'PASS')
     await this.#reachPoint(isScanning)
-    const covered = coverageOf(disks.all, drainedAtMs)
     // During the copy to an empty volume marks only gather: a block that changes ten times is sent once, at its end.
     const sweepable = disks.all.filter((disk) => disk.scan?.mode !== 'BLANK')
     const sent = await sweep(sweepable, this.#sender, this.#context.reader)
+    // Asked after the sweep: a block that it could not read is not certain, nor is anything once a rescan was asked for meanwhile.
+    const covered = coverageOf(disks.all, drainedAtMs)
     if (covered !== undefined) certainty.expect(covered, this.#sender.allAcknowledged())
     return sent === 0 && !hasScanned
   }
@@ -145,7 +146,11 @@ export class Session {
   async #sendBarrier(barrier: Barrier): Promise<void> {
     this.#context.points.sentBarrier = barrier
     const reached = this.#sender.barrier(barrier).then(() => true)
-    const isReached = await Promise.race([reached, this.#whileWanted(barrier.consistencyPointId)])
+    const answered = new AbortController()
+    const isReached = await Promise.race([
+      reached,
+      this.#whileWanted(barrier.consistencyPointId, answered.signal),
+    ]).finally(() => answered.abort())
     // An answer that comes after all has nobody waiting for it.
     reached.catch(() => undefined)
     this.#context.points.sentBarrier = undefined
@@ -163,9 +168,13 @@ export class Session {
     this.#context.onChange()
   }
 
-  /** Resolves with false once the gateway no longer asks for the point. */
-  async #whileWanted(consistencyPointId: string): Promise<false> {
-    while (!this.#signal.aborted && this.#context.points.pending?.consistencyPointId === consistencyPointId) {
+  /** Resolves with false once the gateway no longer asks for the point, or `ended` is aborted. */
+  async #whileWanted(consistencyPointId: string, ended: AbortSignal): Promise<false> {
+    while (
+      !ended.aborted &&
+      !this.#signal.aborted &&
+      this.#context.points.pending?.consistencyPointId === consistencyPointId
+    ) {
       await this.#context.clock.sleep(200)
     }
     return false

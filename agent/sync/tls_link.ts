@@ -7,6 +7,7 @@ import { checkServerIdentity, connect } from 'node:tls'
 import type { CipherSuite } from './cipher_choice.ts'
 import { replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
 import { alpnProtocol, tlsVersionOptions } from '../../wire/tls.ts'
+import { LinkError } from './link_error.ts'
 
 /** How long connecting and shaking hands may take. */
 const connectTimeoutMs = 10_000
@@ -57,17 +58,15 @@ function explain(target: LinkTarget, error: Error): Error {
     CERT_HAS_EXPIRED: 'its certificate has expired; check the clocks of both machines',
     CERT_NOT_YET_VALID: 'its certificate is not valid yet; check the clock of this machine',
   }
-  return new Error(
+  return new LinkError(
     `Cannot connect to the replication server at ${place}${code in advice ? ` (${advice[code]})` : ''}`,
-    {
-      cause: error,
-    },
+    { cause: error },
   )
 }
 
 /**
  * Connects and verifies the far end: chain to the pinned CA, server name, URI name, protocol name.
- * @throws Error with place and cause.
+ * @throws LinkError with place and cause.
  */
 export function connectLink(target: LinkTarget, signal: AbortSignal): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {

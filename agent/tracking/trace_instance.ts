@@ -59,16 +59,21 @@ export async function removeStaleInstances(root = tracingFolder): Promise<string
   for (const name of await readdir(join(root, 'instances'))) {
     const [, pid, ticks] = /^rehost-(\d+)-(\d+)-\d+$/.exec(name) ?? []
     if (pid === undefined || (await startTicks(Number(pid))) === ticks) continue
-    try {
-      await rmdir(join(root, 'instances', name))
-      removed.push(name)
-    } catch (error) {
-      // Another agent was faster, or somebody looks into it: it does no harm.
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if (code !== 'ENOENT' && code !== 'EBUSY') throw error
-    }
+    if (await removeInstance(join(root, 'instances', name))) removed.push(name)
   }
   return removed
+}
+
+/** Removes an instance; false when another was faster, or somebody looks into it, which does no harm. */
+async function removeInstance(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder)
+    return true
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code !== 'ENOENT' && code !== 'EBUSY') throw error
+    return false
+  }
 }
 
 let instanceCounter = 0
@@ -203,12 +208,11 @@ export class TraceInstance {
     return sum
   }
 
-  /** Stops tracing and gives the kernel's memory back. */
+  /** Gives the kernel's memory back. Somebody may have removed the instance already, or be reading in it: the next start removes what is left. */
   async close(): Promise<void> {
-    await this.#set('tracing_on', '0')
     if (this.#pipe !== undefined) closeSync(this.#pipe)
     this.#pipe = undefined
-    await rmdir(this.folder)
+    await removeInstance(this.folder)
   }
 
   #set(name: string, value: string): Promise<void> {

@@ -128,7 +128,7 @@ describe.runIf(isRoot)('the agent on a bare block device', () => {
     stopWriting = writeBlocks(disk.device, sizeBytes, random)
     for (let count = 0; count < 3; count++) {
       await sleep(randomInt(random, 100, 900))
-      replicator.kill()
+      await replicator.kill()
       await replicator.open()
       await replicator.assign(test.assignment)
       test.apply({

@@ -17,6 +17,7 @@ function makeSource(
   options: {
     shortBytes?: number
     endsAt?: number
+    isGone?: boolean
     failure?: (position: number, length: number) => string | undefined
   } = {},
 ) {
@@ -41,7 +42,8 @@ function makeSource(
     sizeBytes: content.length,
     handle,
     clock: new FakeClock(),
-    currentSize: () => Promise.resolve(options.endsAt),
+    currentSize: () =>
+      Promise.resolve(options.isGone === true ? undefined : (options.endsAt ?? content.length)),
   })
   return { source, reads }
 }
@@ -89,8 +91,17 @@ describe('DeviceSource', () => {
     await expect(read(makeSource({ endsAt: 8192 }).source, 0, 65_536)).rejects.toThrow(
       'it ends there, though it had',
     )
-    await expect(makeSource().source.currentSizeBytes()).rejects.toThrow('is not there any more')
+    await expect(makeSource({ isGone: true }).source.currentSizeBytes()).rejects.toThrow(
+      'is not there any more',
+    )
     expect(await makeSource({ endsAt: 8192 }).source.currentSizeBytes()).toBe(8192)
+  })
+
+  it('takes a disk that was pulled out for gone, though it fails like a bad sector', async () => {
+    const pulledOut = makeSource({ failure: () => 'EIO', isGone: true }).source
+    await expect(read(pulledOut, 0, 4096)).rejects.toThrow(DiskGoneError)
+    const shrunk = makeSource({ failure: () => 'EIO', endsAt: 8192 }).source
+    await expect(read(shrunk, 0, 4096)).rejects.toThrow('at byte 8192: it ends there, though it had')
   })
 
   it('passes on what is neither', async () => {

@@ -56,6 +56,10 @@ async function talk(answers: (AgentDesired | Error)[], options: { skewMs?: numbe
       giveBackNotes: (back) => {
         notes = [...back, ...notes]
       },
+      note: (level, message) => {
+        notes.push({ level, message })
+        lines.push(message)
+      },
       apply: (wish) => applied.push(wish),
     },
     generation: 4,

@@ -1,0 +1,38 @@
+/**
+ * What the engine is made with: the machine it runs on, as it needs to see it.
+ * @module
+ */
+import type { Random } from '../backoff.ts'
+import type { Clock } from '../clock.ts'
+import type { FreezePlan } from '../consistency/freeze_plan.ts'
+import type { BlockSource } from '../disk/block_source.ts'
+import type { LineLog } from '../log.ts'
+import type { CommandRunner } from '../run_command.ts'
+import type { Tracker } from '../tracking/tracker.ts'
+import type { CipherSuite } from './cipher_choice.ts'
+import type { SyncMemory } from './sync_memory.ts'
+
+/** What the engine is made with. */
+export interface EngineContext {
+  clock: Clock
+  log: LineLog
+  random: Random
+  run: CommandRunner
+  sourceServerId: string
+  agentVersion: string
+  /** Given by the gateway for this run. */
+  generation: number
+  identity(): { caPem: string; certificatePem: string; keyPem: string }
+  openSource(deviceName: string): Promise<BlockSource>
+  chooseTracker(source: BlockSource): Promise<Tracker>
+  isOffered(deviceName: string): boolean
+  /** The file systems to freeze for these devices; undefined when this machine cannot freeze. */
+  planFreeze(deviceNames: readonly string[]): Promise<FreezePlan | undefined>
+  memory: SyncMemory
+  /** Something worth a heartbeat at once has happened. */
+  onChange(): void
+  /** Connections to open; default 1. */
+  connectionCount?: number
+  /** What to encrypt blocks with; default: the platform's first. */
+  cipherSuite?: CipherSuite
+}

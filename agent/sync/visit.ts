@@ -1,0 +1,130 @@
+/**
+ * One visit to the replicator: connect, learn what it has, work until told to leave or until something fails, and take back whatever was on its
+ * way and is not durable.
+ * @module
+ */
+import type { AgentDesired } from '../../wire/control_api.ts'
+import type { EngineContext } from './engine_context.ts'
+import type { NoteBox } from './note_box.ts'
+import type { EngineReport } from './replication_report.ts'
+import type { SessionContext } from './session.ts'
+import type { SentExtent } from './outstanding.ts'
+import type { SenderContext } from './sender.ts'
+import { blockSizeBytes } from '../../domain/units.ts'
+import { protocolVersion } from '../../wire/version.ts'
+import { statusOf } from './replication_report.ts'
+import { Sender } from './sender.ts'
+import { Session } from './session.ts'
+import { forgetComplete } from './sync_memory.ts'
+
+/** What outlives a visit. */
+export interface VisitContext extends SenderContext, Omit<SessionContext, 'clock' | 'counters' | 'note'> {
+  engine: EngineContext
+  notes: NoteBox
+}
+
+/** What the gateway wants when it wants replication. */
+export interface ReplicationWish extends Pick<AgentDesired, 'disks'> {
+  replicator: NonNullable<AgentDesired['replicator']>
+}
+
+/** A visit, from the first WELCOME on. */
+export class Visit {
+  readonly #context: VisitContext
+  readonly #sender: Sender
+  readonly #signal: AbortSignal
+
+  private constructor(context: VisitContext, sender: Sender, signal: AbortSignal) {
+    this.#context = context
+    this.#sender = sender
+    this.#signal = signal
+  }
+
+  /**
+   * Connects.
+   * @throws WireError as the replicator told it, LinkError when it cannot be reached.
+   */
+  static async begin(context: VisitContext, desired: ReplicationWish, signal: AbortSignal): Promise<Visit> {
+    const { sourceServerId, agentVersion, generation, cipherSuite, connectionCount = 1 } = context.engine
+    const { replicator } = desired
+    const identity = context.engine.identity()
+    const disks = desired.disks.map(({ diskIndex, volumeId, sizeBytes }) => ({
+      diskIndex,
+      volumeId,
+      sizeBytes,
+    }))
+    const { replicationServerId } = replicator
+    const hello = { protocolVersion, sourceServerId, replicationServerId, generation, agentVersion, disks }
+    const sender = await Sender.open(
+      {
+        target: { ...replicator, ...identity, ...(cipherSuite === undefined ? {} : { cipherSuite }) },
+        hello: { ...hello, blockSizeBytes },
+        connectionCount,
+        clock: context.clock,
+        signal,
+      },
+      context,
+    )
+    return new Visit(context, sender, signal)
+  }
+
+  /** What was sent and is not durable yet. */
+  unacknowledged(): SentExtent[] {
+    return this.#sender.unacknowledged()
+  }
+
+  /** Tells the replicator the agent's own figures. */
+  tell(report: EngineReport): void {
+    this.#sender.sendStatus(statusOf(report))
+  }
+
+  /** Works until the signal says to leave, then says goodbye; throws what ended it otherwise. Nothing of the disks is forgotten. */
+  async run(): Promise<void> {
+    const signal = this.#signal
+    // Leaving says goodbye: what waits for room or answers is woken by that.
+    const leave = () => void this.#sender.goodbye()
+    signal.addEventListener('abort', leave, { once: true })
+    if (signal.aborted) leave()
+    try {
+      await this.#learn()
+      const { notes, ...context } = this.#context
+      const note: SessionContext['note'] = (level, message) => notes.add(level, message)
+      await new Session({ ...context, note }, this.#sender, signal).run()
+    } finally {
+      signal.removeEventListener('abort', leave)
+      if (signal.aborted) await this.#sender.goodbye()
+      this.#sender.destroy(new Error('The session is over'))
+      this.#takeBack()
+    }
+  }
+
+  /** Hears what the volumes hold, and begins accordingly. */
+  async #learn(): Promise<void> {
+    const { clock, engine, disks, points, notes, certainty } = this.#context
+    for (const disk of disks.all) {
+      const contents = this.#sender.contentsOf(disk.diskIndex) ?? 'PARTIAL'
+      const wasComplete = engine.memory.isComplete(disk.volumeId)
+      const isEmptied = disk.learnContents(contents, wasComplete, clock.monotonicMs())
+      if (contents === 'EMPTY') await forgetComplete(engine.memory, disk, engine.log)
+      if (!isEmptied) continue
+      points.sentBarrier = undefined
+      notes.add(
+        'WARNING',
+        `The copy of ${disk.deviceName} is empty, though blocks of it were durable; it is copied again`,
+      )
+    }
+    if (disks.all.some((disk) => !disk.isInitialSyncDone)) certainty.reset()
+  }
+
+  /** Whatever was on its way is outstanding again. */
+  #takeBack(): void {
+    const { all } = this.#context.disks
+    for (const disk of all) {
+      if (this.#sender.acknowledgedBlocks(disk.diskIndex) > 0) disk.hasDurableBlocks = true
+    }
+    for (const extent of this.#sender.unacknowledged()) {
+      const disk = all.find((candidate) => candidate.diskIndex === extent.diskIndex)
+      disk?.dirty.mark(extent.firstBlock, extent.blockCount)
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../../../agent/clock.ts'
+import { Meter } from '../../../agent/sync/meter.ts'
+import type { SendCounters } from '../../../agent/sync/sender.ts'
+import { Sender } from '../../../agent/sync/sender.ts'
+import { Throttle } from '../../../agent/sync/throttle.ts'
+import { blockSizeBytes } from '../../../domain/units.ts'
+import { blockHashes, equalHashes } from '../../../wire/hash.ts'
+import { encodings } from '../../../wire/message.ts'
+import { randomBytesFrom, seededRandom } from '../../fixtures/seed.ts'
+import { until } from '../../fixtures/waiting.ts'
+import { ScriptedReplicator } from './scripted_replicator.ts'
+
+const noise = randomBytesFrom(seededRandom(3), 16 * blockSizeBytes)
+
+describe('Sender', () => {
+  let replicator: ScriptedReplicator
+  let sender: Sender
+  let counters: SendCounters
+
+  beforeEach(async () => {
+    replicator = new ScriptedReplicator()
+    counters = { sentBytes: 0 }
+    const input = await replicator.start()
+    sender = await Sender.open(input, {
+      throttle: new Throttle(systemClock),
+      meter: new Meter(systemClock),
+      counters,
+    })
+  })
+
+  afterEach(() => {
+    sender.destroy(new Error('The test is over'))
+    replicator.stop()
+  })
+
+  /** An extent of noise in which the blocks named are zero. */
+  function extentAt(firstBlock: number, zeroBlocks: readonly number[] = [8]) {
+    const bytes = Uint8Array.from(noise)
+    for (const block of zeroBlocks) bytes.fill(0, block * blockSizeBytes, (block + 1) * blockSizeBytes)
+    return { diskIndex: 0, firstBlock, blockCount: 16, bytes, isBlank: false }
+  }
+
+  it('gives no memory back that is still being written when the session ends in the middle of an extent', async () => {
+    const everySecond = [1, 3, 5, 7, 9, 11, 13]
+    const seen = { good: 0, bad: 0 }
+    replicator.onMessage = ({ message }) => {
+      if (message.type === 'GOODBYE') replicator.hangUp()
+      if (message.type !== 'BLOCKS' || message.encoding !== encodings.RAW) return
+      seen[equalHashes(blockHashes(message.payload), message.hashes) ? 'good' : 'bad'] += 1
+    }
+    replicator.pause()
+    const sending: Promise<unknown>[] = []
+    const sendNext = () => {
+      const extent = extentAt(sending.length * 16, everySecond)
+      // Whatever became of it, the memory is its owner's again, who reads something else into it.
+      const own = sender.sendExtent(extent).finally(() => extent.bytes.fill(0xee))
+      sending.push(own.catch(() => 'given up'))
+      return own.then(() => true)
+    }
+    // First until the network takes no more, then until the queue of this process is full: some extent has been handed over in part.
+    while (await Promise.race([sendNext(), sleep(500, false)]));
+    for (let count = 0; count < 16; count++) sendNext().catch(() => undefined)
+    let before = -1
+    while (counters.sentBytes !== before) {
+      before = counters.sentBytes
+      await sleep(300)
+    }
+    const leaving = sender.goodbye()
+    await sleep(100)
+    replicator.resume()
+    await Promise.all([leaving, ...sending])
+    expect(seen.good).toBeGreaterThan(5)
+    expect(seen.bad).toBe(0)
+  })
+
+  it('has a bounded number of frames of zeros on its way', async () => {
+    const zeros = new Uint8Array(blockSizeBytes)
+    let sent = 0
+    const zero = (firstBlock: number) =>
+      sender
+        .sendExtent({ diskIndex: 0, firstBlock, blockCount: 1, bytes: zeros, isBlank: false })
+        .then(() => (sent += 1))
+    const sending = Array.from({ length: 4200 }, (_, index) => zero(index * 2))
+    await until('as many went as may', () => Promise.resolve(sent === 4096), 10_000, 10)
+    await sleep(50)
+    expect(sent).toBe(4096)
+    // HELLO has number 1.
+    replicator.send({ type: 'ACK', upToSequence: 1 + 4096 })
+    await Promise.all(sending)
+    expect(sender.unacknowledged()).toHaveLength(4200 - 4096)
+    expect(sender.acknowledgedBlocks(0)).toBe(4096)
+  })
+
+  it('ends the session when an answer fits no question, and whoever asked hears of it', async () => {
+    replicator.onMessage = ({ message }) => {
+      if (message.type === 'HASHES')
+        replicator.send({ ...message, type: 'DIFFERENCES', firstBlock: 5, bitmap: new Uint8Array(1) })
+    }
+    const hashes = blockHashes(noise.subarray(0, blockSizeBytes))
+    const asking = sender.queryHashes({ diskIndex: 0, firstBlock: 4, blockCount: 1, hashes })
+    await expect(asking).rejects.toThrow('Cannot match DIFFERENCES from block 5 with a question')
+    expect((await sender.closed).message).toContain('Cannot understand the replication server')
+  })
+
+  it('knows after a broken connection exactly what was not acknowledged', async () => {
+    await sender.sendExtent({ ...extentAt(0), isBlank: true })
+    await sender.sendExtent({ ...extentAt(16), isBlank: true })
+    // The first extent is two frames, because its zeros need not be said.
+    replicator.send({ type: 'ACK', upToSequence: 4 })
+    await until(
+      'the acknowledgement has come',
+      () => Promise.resolve(sender.acknowledgedBlocks(0) === 23),
+      5000,
+      5,
+    )
+    replicator.hangUp()
+    expect((await sender.closed).message).toContain('closed the connection')
+    expect(sender.unacknowledged()).toMatchObject([{ diskIndex: 0, firstBlock: 25, blockCount: 7 }])
+    await expect(sender.allAcknowledged()).rejects.toThrow('closed the connection')
+    await expect(sender.sendExtent(extentAt(32))).rejects.toThrow('closed the connection')
+  })
+})

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest'
+import { PointKeeper } from '../../../agent/consistency/point_keeper.ts'
+import { AlignedPool } from '../../../agent/disk/aligned_pool.ts'
+import { UnreadableSectorError } from '../../../agent/disk/block_source.ts'
+import { LineLog } from '../../../agent/log.ts'
+import { Certainty } from '../../../agent/sync/certainty.ts'
+import type { DiskSet } from '../../../agent/sync/disk_set.ts'
+import { Reader } from '../../../agent/sync/reader.ts'
+import { Scanner } from '../../../agent/sync/scanner.ts'
+import type { ExtentToSend, Sender } from '../../../agent/sync/sender.ts'
+import { Session } from '../../../agent/sync/session.ts'
+import { FakeClock } from './fake_clock.ts'
+import { memoryDisk } from './memory_disk.ts'
+
+/** A session over one disk that is copied already, with a far end that acknowledges at once. */
+function makeSession() {
+  const clock = new FakeClock()
+  const { disk, source } = memoryDisk(0, 32)
+  disk.learnContents('EMPTY', false, clock.now)
+  if (disk.scan !== undefined) disk.scan.cursor = disk.blockCount
+  disk.finishScan(clock.now)
+  const sent: number[] = []
+  const sender = {
+    failure: undefined,
+    maxBlocksPerExtent: 16,
+    sendExtent: (extent: ExtentToSend) => {
+      sent.push(extent.firstBlock)
+      return Promise.resolve()
+    },
+    allAcknowledged: () => Promise.resolve(),
+  } as unknown as Sender
+  const pool = new AlignedPool(4)
+  const reader = new Reader({ pool, clock, onUnreadable: () => undefined })
+  const certainty = new Certainty(clock)
+  const session = new Session(
+    {
+      clock,
+      log: new LineLog({ write: () => undefined }, () => 0),
+      run: () => Promise.resolve(''),
+      disks: { all: [disk], check: () => Promise.resolve() } as unknown as DiskSet,
+      reader,
+      scanner: new Scanner(reader, pool),
+      certainty,
+      points: new PointKeeper(clock),
+      planFreeze: () => Promise.resolve(undefined),
+      note: () => undefined,
+      counters: { sentBytes: 0 },
+      onChange: () => undefined,
+      onTurn: () => undefined,
+    },
+    sender,
+    new AbortController().signal,
+  )
+  return { clock, disk, source, sent, certainty, session }
+}
+
+describe('Session', () => {
+  it('is certain of everything up to the begin of a turn whose blocks are all durable', async () => {
+    const { clock, disk, sent, certainty, session } = makeSession()
+    disk.dirty.mark(3, 2)
+    expect(await session.turn()).toBe(false)
+    expect(sent).toEqual([3])
+    clock.now += 70
+    expect(certainty.lagMs()).toBe(70)
+    expect(await session.turn()).toBe(true)
+  })
+
+  it('claims nothing in the very turn in which a sector turns out to be unreadable', async () => {
+    const { clock, disk, source, sent, certainty, session } = makeSession()
+    const bad = 3 * 65_536
+    source.failure = (offset) => (offset === bad ? new UnreadableSectorError('/dev/disk0', bad) : undefined)
+    disk.dirty.mark(2, 3)
+    await session.turn()
+    expect(sent).toEqual([2, 4])
+    expect(certainty.lagMs()).toBeNull()
+    await session.turn()
+    expect(certainty.lagMs()).toBeNull()
+    source.failure = () => undefined
+    clock.now += 30_000
+    await session.turn()
+    expect(sent).toEqual([2, 4, 3])
+    expect(certainty.lagMs()).toBe(0)
+  })
+
+  it('claims nothing in a turn during which a rescan was asked for', async () => {
+    const { clock, disk, certainty, session } = makeSession()
+    disk.dirty.mark(3, 1)
+    const turn = session.turn()
+    disk.loseCertainty(clock.now)
+    // The rescan itself ends in this turn or a later one; what matters is that the sweep before it vouches for nothing.
+    await turn.catch(() => undefined)
+    expect(certainty.lagMs()).toBeNull()
+  })
+})
