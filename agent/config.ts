@@ -7,7 +7,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { errorMessage, InvalidInputError } from '../domain/errors.ts'
+import type { ProxySettings } from './proxy.ts'
 import { layout } from './install/layout.ts'
+import { proxyOf } from './proxy.ts'
 
 /** The agent's commands. */
 export const commands = ['run', 'install', 'uninstall', 'inventory', 'version', 'help'] as const
@@ -26,7 +28,8 @@ export interface AgentConfig {
   stateDirectory: string
   isJson: boolean
   isRoot: boolean
-  proxyEnvironment: { HTTPS_PROXY?: string; NO_PROXY?: string }
+  /** Between this machine and the gateway. */
+  proxy: ProxySettings
 }
 
 /** Help, for people. */
@@ -57,6 +60,7 @@ const fileSchema = z.strictObject({
   tags: z.record(z.string(), z.string()).optional(),
   userProvidedId: z.string().optional(),
   stateDir: z.string().optional(),
+  proxy: z.object({ HTTPS_PROXY: z.string().optional(), NO_PROXY: z.string().optional() }).optional(),
 })
 
 /** What reading the configuration needs of the process. */
@@ -194,9 +198,7 @@ export function readConfig(input: ConfigInput): AgentConfig {
   })
   const needsNoFile = command === 'help' || command === 'version'
   const file = needsNoFile ? {} : readConfigFile(values.config)
-  const { environment } = input
-  const HTTPS_PROXY = environment['HTTPS_PROXY'] ?? environment['https_proxy']
-  const NO_PROXY = environment['NO_PROXY'] ?? environment['no_proxy']
+  const fromEnvironment = proxyOf(input.environment)
   return {
     command,
     gatewayUrl: parseGatewayUrl(values['gateway-url'] ?? file.gatewayUrl),
@@ -208,9 +210,6 @@ export function readConfig(input: ConfigInput): AgentConfig {
     stateDirectory: values['state-dir'] ?? file.stateDir ?? defaultStateDirectory(input),
     isJson: values.json ?? false,
     isRoot: input.isRoot,
-    proxyEnvironment: {
-      ...(HTTPS_PROXY === undefined ? {} : { HTTPS_PROXY }),
-      ...(NO_PROXY === undefined ? {} : { NO_PROXY }),
-    },
+    proxy: fromEnvironment.HTTPS_PROXY === undefined ? proxyOf(file.proxy ?? {}) : fromEnvironment,
   }
 }

@@ -21,6 +21,8 @@ import {
   gatewayServerName,
   problemSchema,
 } from '../wire/control_api.ts'
+import type { ProxySettings } from './proxy.ts'
+import { proxyName } from './proxy.ts'
 
 /** What the agent asks of the gateway. */
 export interface ControlClient {
@@ -62,8 +64,7 @@ export interface ControlClientOptions {
   caPem: string
   /** Asked before each call, because certificates are renewed; undefined before enrolment. */
   identity?: () => { certificatePem: string; keyPem: string } | undefined
-  /** `HTTPS_PROXY` and `NO_PROXY`. */
-  proxyEnvironment?: { HTTPS_PROXY?: string; https_proxy?: string; NO_PROXY?: string; no_proxy?: string }
+  proxy?: ProxySettings
   nowMs: () => number
   signal?: AbortSignal
   /** Default: 20 seconds. */
@@ -197,7 +198,7 @@ export class HttpsControlClient implements ControlClient {
 
   /** Connections are kept open; a renewed certificate gets new ones. */
   #connections(): Agent {
-    const { caPem, identity, proxyEnvironment } = this.#options
+    const { caPem, identity, proxy } = this.#options
     const own = identity?.()
     if (this.#agent !== undefined && this.#agent.certificatePem === own?.certificatePem)
       return this.#agent.agent
@@ -209,7 +210,7 @@ export class HttpsControlClient implements ControlClient {
       minVersion: 'TLSv1.3',
       servername: gatewayServerName,
       ...(own === undefined ? {} : { cert: own.certificatePem, key: own.keyPem }),
-      ...(proxyEnvironment === undefined ? {} : { proxyEnv: proxyEnvironment }),
+      ...(proxy === undefined ? {} : { proxyEnv: { ...proxy } }),
     })
     this.#agent = { agent, certificatePem: own?.certificatePem }
     return agent
@@ -221,12 +222,15 @@ export class HttpsControlClient implements ControlClient {
   }
 
   #explain(error: Error): ControlError {
-    const { hostname, port } = new URL(this.#options.gatewayUrl)
+    const { gatewayUrl, proxy = {} } = this.#options
+    const { hostname, port } = new URL(gatewayUrl)
+    const name = proxyName(proxy)
     const code = 'code' in error ? String(error.code) : ''
     const advice = connectionAdvice[code]
     const place = `${hostname} port ${port || '443'}`
+    const way = name === undefined ? '' : ` (by way of the proxy ${name}, unless NO_PROXY names the gateway)`
     return new ControlError(
-      `Cannot reach the gateway at ${place}${advice === undefined ? '' : `: ${advice}`}`,
+      `Cannot reach the gateway at ${place}${way}${advice === undefined ? '' : `: ${advice}`}`,
       undefined,
       {
         cause: error,

@@ -12,6 +12,7 @@ import { systemClock } from './clock.ts'
 import { helpText, readConfig } from './config.ts'
 import { HttpsControlClient } from './control_client.ts'
 import { install } from './install/install.ts'
+import { layout } from './install/layout.ts'
 import { uninstall } from './install/uninstall.ts'
 import { takeInventory } from './inventory.ts'
 import { machineFiles } from './inventory/system_files.ts'
@@ -64,7 +65,7 @@ async function runCommandRun(config: AgentConfig): Promise<number> {
     newClient: (input: Pick<ControlClientOptions, 'gatewayUrl' | 'caPem' | 'identity' | 'signal'>) =>
       new HttpsControlClient({
         ...input,
-        proxyEnvironment: config.proxyEnvironment,
+        proxy: config.proxy,
         nowMs: () => systemClock.nowMs(),
       }),
     readText: readNamed,
@@ -89,7 +90,7 @@ async function runCommandInstall(config: AgentConfig): Promise<number> {
   const client = new HttpsControlClient({
     gatewayUrl,
     caPem,
-    proxyEnvironment: config.proxyEnvironment,
+    proxy: config.proxy,
     nowMs: () => systemClock.nowMs(),
   })
   await install({
@@ -104,8 +105,11 @@ async function runCommandInstall(config: AgentConfig): Promise<number> {
     files: new StateFiles(config.stateDirectory),
     run: runCommand,
     nowMs: () => systemClock.nowMs(),
+    proxy: config.proxy,
     isRoot: config.isRoot,
-    program: isSingleExecutable() ? process.execPath : `${process.execPath} ${process.argv[1] ?? ''}`,
+    ...(isSingleExecutable()
+      ? { program: layout.program, executable: process.execPath }
+      : { program: `${process.execPath} ${process.argv[1] ?? ''}` }),
     say,
   })
   client.close()
@@ -126,7 +130,7 @@ async function runCommandUninstall(config: AgentConfig): Promise<number> {
     gatewayUrl: identity.gatewayUrl,
     caPem: identity.caPem,
     identity: () => identity,
-    proxyEnvironment: config.proxyEnvironment,
+    proxy: config.proxy,
     nowMs: () => systemClock.nowMs(),
   })
   await client.uninstalled().catch((error: unknown) => {

@@ -86,6 +86,7 @@ check_machine() {
   need curl curl
   need gzip gzip
   need sha256sum coreutils
+  need mkfifo coreutils
   [ -d /run/systemd/system ] || fail 'systemd does not run here' 'the agent runs as a systemd service; on other systems run it yourself: rehost-agent run'
 }
 
@@ -94,16 +95,31 @@ check_space() {
   [ "$free_kib" -ge ${agentDiskMiB * 1024} ] || fail "there are only $((free_kib / 1024)) MiB free under $folder; ${agentDiskMiB} are needed" "free some space and run the command again"
 }
 
+# Unpacked and summed up while it arrives: a packed copy would only be written to be thrown away.
+fetch_once() {
+  rm -f "$download/packed"
+  mkfifo "$download/packed"
+  sha256sum <"$download/packed" >"$download/sum" &
+  curl -fsSk --pinnedpubkey "sha256//$pin" --retry 3 --connect-timeout 20 "$agent_url/agent/${agentDownloadName}" |
+    tee "$download/packed" | gzip -dc >"$download/rehost-agent"
+}
+
 fetch_agent() {
   say "Downloading the agent from $agent_url"
-  curl -fsSk --pinnedpubkey "sha256//$pin" --retry 3 --connect-timeout 20 -o "$download/agent.gz" "$agent_url/agent/${agentDownloadName}" ||
-    fail "the agent cannot be downloaded from $agent_url" 'see the message above; check that this server reaches that address and port, and that no proxy replaces its certificate'
-  printf '%s  %s\\n' "$agent_sha256" "$download/agent.gz" | sha256sum -c - >/dev/null 2>&1 ||
+  attempt=1
+  until fetch_once; do
+    wait
+    # What was cut short is worth another attempt; what never began is not.
+    { [ -s "$download/rehost-agent" ] && [ $attempt -lt 3 ]; } ||
+      fail "the agent cannot be downloaded from $agent_url" 'see the message above; check that this server reaches that address and port, and that no proxy replaces its certificate'
+    attempt=$((attempt + 1))
+    sleep 1
+  done
+  wait
+  read -r sum rest <"$download/sum"
+  [ "$sum" = "$agent_sha256" ] ||
     fail 'the downloaded agent has the wrong checksum' 'run the command again; should it fail again, make a new command on the add-server page'
-  gzip -dc "$download/agent.gz" >"$download/rehost-agent"
   chmod 0755 "$download/rehost-agent"
-  "$download/rehost-agent" version >/dev/null ||
-    fail 'the downloaded agent does not run here' 'see the message above'
 }
 
 write_ca() {
@@ -121,12 +137,11 @@ main() {
   check_space
   write_ca
   fetch_agent
-  # Renaming replaces the file of an agent that runs already without disturbing it.
-  mv -f "$download/rehost-agent" "$folder/rehost-agent"
-  if ! "$folder/rehost-agent" install --gateway-url "$agent_url" --ca-file "$download/ca.pem" "$@"; then
-    [ -e /etc/systemd/system/rehost-agent.service ] || rm -f "$folder/rehost-agent"
-    fail 'see the message above' 'mend what it says and run the command again'
-  fi
+  # The agent puts itself into the folder once it is enrolled: until then nothing of an agent that runs already is touched.
+  code=0
+  "$download/rehost-agent" install --gateway-url "$agent_url" --ca-file "$download/ca.pem" "$@" || code=$?
+  [ $code -lt 126 ] || fail "the downloaded agent does not run here (exit code $code)" 'see the message above'
+  [ $code -eq 0 ] || fail 'see the message above' 'mend what it says and run the command again'
 }
 
 main "$@"

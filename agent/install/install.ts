@@ -12,7 +12,10 @@ import { errorMessage, PermanentError } from '../../domain/errors.ts'
 import { ControlError } from '../control_client.ts'
 import { enrol, isExpired } from '../enrolment.ts'
 import { writeAtomically } from '../state_files.ts'
+import type { ProxySettings } from '../proxy.ts'
+import { proxyName } from '../proxy.ts'
 import { layout, serviceName, unitText } from './layout.ts'
+import { placeProgram } from './place_program.ts'
 
 /** What an installation is made of. */
 export interface InstallInput {
@@ -27,8 +30,13 @@ export interface InstallInput {
   files: StateFiles
   run: CommandRunner
   nowMs: () => number
+  /** What the service is to use, too. */
+  proxy?: ProxySettings
   isRoot: boolean
+  /** What the service runs. */
   program: string
+  /** The program that runs now, to be put where the service runs it; undefined when it stays where it is. */
+  executable?: string
   /** A line for the person who installs. */
   say(line: string): void
   /** Files other than the state; default: the layout of an installed agent. */
@@ -84,7 +92,10 @@ export async function install(input: InstallInput): Promise<Identity> {
   const paths = input.paths ?? layout
   input.say('Disks of this server:')
   describeDisks(input)
-  input.say(`Enrolling with ${input.gatewayUrl}`)
+  const proxy = proxyName(input.proxy ?? {})
+  const way =
+    proxy === undefined ? '' : ` by way of the proxy ${proxy}; blocks go straight to the replication server`
+  input.say(`Enrolling with ${input.gatewayUrl}${way}`)
   await input.files.prepare()
   const identity = await enrolOrKeep(input)
   await mkdir(dirname(paths.configFile), { recursive: true, mode: 0o755 })
@@ -93,9 +104,15 @@ export async function install(input: InstallInput): Promise<Identity> {
     ...(input.devices === undefined ? {} : { devices: input.devices }),
     ...(input.tags === undefined ? {} : { tags: input.tags }),
     ...(input.userProvidedId === undefined ? {} : { userProvidedId: input.userProvidedId }),
+    ...(proxy === undefined ? {} : { proxy: input.proxy }),
     stateDir: input.files.directory,
   }
-  await writeAtomically(paths.configFile, `${JSON.stringify(config, null, 2)}\n`, 0o644)
+  await writeAtomically(
+    paths.configFile,
+    `${JSON.stringify(config, null, 2)}\n`,
+    proxy === undefined ? 0o644 : 0o600,
+  )
+  if (input.executable !== undefined) await placeProgram(input.executable, input.program)
   await writeFile(paths.unitFile, unitText(input.program), { mode: 0o644 })
   await startService(input)
   input.say(
@@ -109,7 +126,7 @@ export async function install(input: InstallInput): Promise<Identity> {
 
 async function startService({ run }: InstallInput): Promise<void> {
   try {
-    await run('systemctl', ['daemon-reload'])
+    // Reads the unit anew, too.
     await run('systemctl', ['enable', serviceName])
     await run('systemctl', ['restart', serviceName])
   } catch (error) {

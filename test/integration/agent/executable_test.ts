@@ -175,7 +175,7 @@ describe('the agent as one executable file', () => {
       })
       expect(gateway.enrolments[0]?.tags).toEqual({ a: 'b' })
       expect(readFileSync(join(folder, 'systemctl.log'), 'utf8')).toBe(
-        'systemctl daemon-reload\nsystemctl enable rehost-agent.service\nsystemctl restart rehost-agent.service\n',
+        'systemctl enable rehost-agent.service\nsystemctl restart rehost-agent.service\n',
       )
       expect(JSON.parse(readFileSync(join(folder, 'etc-rehost/agent.json'), 'utf8'))).toMatchObject({
         gatewayUrl: url,

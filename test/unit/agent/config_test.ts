@@ -64,14 +64,26 @@ describe('readConfig()', () => {
     ).toBe('/x/rehost')
   })
 
-  it('takes the proxy of the environment', () => {
-    expect(
-      read(['run', '--config', empty], { https_proxy: 'http://p:3128', NO_PROXY: 'localhost' })
-        .proxyEnvironment,
-    ).toEqual({
+  it('takes the proxy of the environment, and else that of the file', () => {
+    const environment = { https_proxy: 'http://p:3128', NO_PROXY: 'localhost' }
+    const proxy = { HTTPS_PROXY: 'http://p:3128', NO_PROXY: 'localhost' }
+    expect(read(['run', '--config', empty], environment).proxy).toEqual(proxy)
+    expect(read(['run', '--config', empty], { HTTPS_PROXY: 'p:3128' }).proxy).toEqual({
       HTTPS_PROXY: 'http://p:3128',
-      NO_PROXY: 'localhost',
     })
+    const path = file(JSON.stringify({ proxy }))
+    expect(read(['run', '--config', path]).proxy).toEqual(proxy)
+    expect(read(['run', '--config', path], { HTTPS_PROXY: 'http://q:1' }).proxy).toEqual({
+      HTTPS_PROXY: 'http://q:1',
+    })
+    expect(read(['run', '--config', empty], { HTTPS_PROXY: '', NO_PROXY: '' }).proxy).toEqual({})
+  })
+
+  it('refuses a proxy that is none without repeating what may hold a password', () => {
+    const environment = { HTTPS_PROXY: 'socks5://me:secret@p:1080' }
+    expect(() => read(['run', '--config', empty], environment)).toThrow(
+      /^Cannot use HTTPS_PROXY: write http:\/\/HOST:PORT$/,
+    )
   })
 
   it.each([

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { X509Certificate } from 'node:crypto'
 import { HttpsControlClient } from '../../../agent/control_client.ts'
-import { enrol, isExpired, renew, renewalTimeMs } from '../../../agent/enrolment.ts'
+import { enrol, isExpired, renew, lifeOf } from '../../../agent/enrolment.ts'
 import type { Identity } from '../../../agent/state_files.ts'
 import { StateFiles } from '../../../agent/state_files.ts'
 import type { SourceProperties } from '../../../domain/source_server.ts'
@@ -179,12 +179,12 @@ describe('HttpsControlClient and enrolment', () => {
     await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
     const HTTPS_PROXY = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
     try {
-      client = makeClient({ proxyEnvironment: { HTTPS_PROXY } })
+      client = makeClient({ proxy: { HTTPS_PROXY } })
       identity = await enrol(input(gateway.token))
       await client.start({ version: '1', bootId: 'b', sourceProperties })
       expect(asked).toContain(url.slice('https://'.length))
       const count = asked.length
-      client = makeClient({ proxyEnvironment: { HTTPS_PROXY, NO_PROXY: '127.0.0.1' } })
+      client = makeClient({ proxy: { HTTPS_PROXY, NO_PROXY: '127.0.0.1' } })
       await client.start({ version: '1', bootId: 'b', sourceProperties })
       expect(asked).toHaveLength(count)
     } finally {
@@ -194,12 +194,19 @@ describe('HttpsControlClient and enrolment', () => {
     }
   })
 
+  it('names the proxy when that is what cannot be reached, without its password', async () => {
+    client = makeClient({ proxy: { HTTPS_PROXY: 'http://me:secret@127.0.0.1:9' } })
+    const failing = client.uninstalled()
+    await expect(failing).rejects.toThrow(/by way of the proxy 127.0.0.1:9.*nothing listens there/)
+    await expect(failing).rejects.not.toThrow('secret')
+  })
+
   it('knows when a certificate is to be renewed and when it is over', async () => {
     const { certPem } = await ca.issue({
       notBefore: new Date('2026-01-01T00:00:00Z'),
       notAfter: new Date('2026-01-03T00:00:00Z'),
     })
-    expect(renewalTimeMs(certPem)).toBe(Date.parse('2026-01-02T00:00:00Z'))
+    expect(lifeOf(certPem).renewAtMs).toBe(Date.parse('2026-01-02T00:00:00Z'))
     expect(isExpired(certPem, Date.parse('2026-01-02T23:59:59Z'))).toBe(false)
     expect(isExpired(certPem, Date.parse('2026-01-03T00:00:00Z'))).toBe(true)
   })
