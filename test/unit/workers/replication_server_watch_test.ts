@@ -1,22 +1,15 @@
-import { rm, truncate } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { PlannedFailure } from '../../../cloud/wrappers/failing.ts'
-import type { ConsistencyPointId, ReplicationServerId, VolumeId } from '../../../domain/ids.ts'
+import type { ConsistencyPointId, ReplicationServerId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import { failing } from '../../../cloud/wrappers/failing.ts'
-import { PermanentError } from '../../../domain/errors.ts'
-import { withStaging } from '../../../domain/staging.ts'
 import { mutate } from '../../../store/mutate.ts'
 import { removeIfUnused } from '../../../workers/cleanup/replication_servers.ts'
-import { steps } from '../../../workers/steps.ts'
-import { watchVolumes } from '../../../workers/volume_watch.ts'
 import { WorkerWorld } from '../../fixtures/worker_world.ts'
 
 let world: WorkerWorld
 beforeEach(async () => {
-  world = await WorkerWorld.make()
-  await world.work()
-  await world.makeReady()
+  world = await WorkerWorld.ready()
 })
 afterEach(() => world.close())
 
@@ -34,42 +27,6 @@ async function replicationServerId(): Promise<ReplicationServerId> {
 async function stateOf(id: ReplicationServerId): Promise<string | undefined> {
   return (await world.store.get('replicationServer', { id }))?.value.state
 }
-
-describe('an agent', () => {
-  it('that falls silent stalls replication, and that is said once with what to do', async () => {
-    world.silenceAgent()
-    await world.reconcileAfter(0)
-    await world.reconcileAfter(3000)
-    await world.reconcileAfter(3000)
-    const { replication } = await world.server()
-    expect(replication.state).toBe('STALLED')
-    expect(replication.error).toMatchObject({ error: 'AGENT_NOT_SEEN' })
-    expect(replication.error?.rawError).toMatch(/^The agent was last seen at 20/)
-    expect(replication.error?.whatToDo).toMatch(/shop is up.*rehost-agent/)
-    expect((await events()).filter((message) => message.startsWith('AGENT_NOT_SEEN'))).toHaveLength(1)
-  })
-
-  it('that reports is left alone', async () => {
-    await world.reconcileAfter(30_000)
-    expect((await world.server()).replication.state).toBe('CONTINUOUS')
-  })
-})
-
-describe('a staging area that could not be raised', () => {
-  it('is tried again when the clock was set back by an hour meanwhile', async () => {
-    const inAnHour = new Date(world.bench.clock().getTime() + 3_600_000).toISOString()
-    await mutate(world.store, 'server', { id: world.serverId }, ({ disks, ...server }) => ({
-      ...server,
-      disks: disks.map(({ devicePath: _path, ...disk }) => disk),
-      replication: {
-        ...server.replication,
-        initiation: { ...server.replication.initiation, nextAttemptAt: inAnHour },
-      },
-    }))
-    await world.reconcileAfter(0)
-    expect((await world.server()).activeTask?.kind).toBe('STAGING')
-  })
-})
 
 describe('a replication server', () => {
   it('that has died is started again, and its servers are told once', async () => {
@@ -246,125 +203,5 @@ describe('a replication server', () => {
     world.bench.store = store
     expect(await stateOf(id)).toBe('LAUNCHING')
     expect((await world.cloud.describeReplicationServer(id))?.state).toBe('RUNNING')
-  })
-})
-
-describe('a volume', () => {
-  async function device(): Promise<{ volumeId: string; devicePath: string }> {
-    const [disk] = (await world.server()).disks
-    return { volumeId: String(disk?.volumeId), devicePath: String(disk?.devicePath) }
-  }
-
-  it.each([
-    ['removed', (file: string) => rm(file), /is damaged, its file \S+ is missing/],
-    [
-      'cut',
-      (file: string) => truncate(file, 512),
-      /is damaged, its file \S+ has 512 bytes instead of 1048576/,
-    ],
-  ])('that was %s is replaced, the disk is copied again, and that is said', async (_how, hurt, found) => {
-    const before = await device()
-    await hurt(before.devicePath)
-    await watchVolumes(world.bench)
-    const server = await world.server()
-    expect(server.replication.state).toBe('STALLED')
-    expect(server.replication.error).toMatchObject({ error: 'FAILED_TO_ATTACH_STAGING_DISKS' })
-    expect(server.replication.error?.rawError).toMatch(found)
-    expect(server.replication.error?.whatToDo).toMatch(/makes a new volume and copies the disk again/)
-    expect(server.replication.lastConsistentAt).toBeUndefined()
-    expect(server.activeTask?.kind).toBe('STAGING')
-    await world.work()
-    const after = await device()
-    expect(after.volumeId).not.toBe(before.volumeId)
-    const healed = await world.server()
-    expect(healed.replication).toMatchObject({
-      state: 'INITIATING',
-      replicationServerId: await replicationServerId(),
-    })
-    expect(healed.replication.error).toBeUndefined()
-    expect(healed.lifecycle.state).toBe('READY_FOR_TEST')
-    expect(await world.resources()).toMatchObject({ volume: 1, replicationServer: 1 })
-    await world.reconcileAfter(0)
-    expect(
-      (await events()).filter((message) => message.startsWith('The copy of disk /dev/vda is lost')),
-    ).toHaveLength(1)
-    await watchVolumes(world.bench)
-    expect((await world.server()).activeTask).toBeUndefined()
-  })
-
-  it('that the cloud no longer knows is replaced together with a replication server that has vanished', async () => {
-    const before = await device()
-    const id = await replicationServerId()
-    world.areReplicationServersSilent = true
-    await world.cloud.deleteVolume(before.volumeId as VolumeId)
-    world.memoryCloud.loseReplicationServer(id)
-    await watchVolumes(world.bench)
-    world.areReplicationServersSilent = false
-    await world.work()
-    expect((await device()).volumeId).not.toBe(before.volumeId)
-    expect(await world.resources()).toMatchObject({ volume: 1, replicationServer: 1 })
-    await world.reconcileAfter(20_000)
-    expect((await world.store.list('replicationServer')).items).toHaveLength(1)
-  })
-
-  it('that is lost when a launch needs it fails the launch with what happens, and is replaced after it', async () => {
-    const before = await device()
-    await rm(before.devicePath)
-    const asked = await world.act('START_TEST')
-    await watchVolumes(world.bench)
-    expect((await world.server()).activeTask?.kind).toBe('LAUNCH')
-    await world.work()
-    const job = (await world.store.get('job', { id: String(asked.activeTask?.jobId) }))?.value
-    expect(job?.participatingServers[0]?.failure).toMatch(
-      /^The copy of disk \/dev\/vda is lost: volume vol-\w+ is damaged, its file \S+ is missing. Rehost copies the disk again; launch again when that is done$/,
-    )
-    expect((await world.server()).lifecycle.state).toBe('READY_FOR_TEST')
-    expect((await world.server()).consistencyRequest?.state).not.toBe('REACHED')
-    await watchVolumes(world.bench)
-    await world.work()
-    expect((await device()).volumeId).not.toBe(before.volumeId)
-  })
-
-  it('that is kept stays when its staging area cannot be raised again', async () => {
-    const before = await device()
-    await mutate(world.store, 'server', { id: world.serverId }, (server) =>
-      withStaging(server, world.bench.clock().toISOString()),
-    )
-    world.steps = {
-      ...steps,
-      'pair-with-agent': {
-        ...steps['pair-with-agent'],
-        run: () => Promise.reject(new PermanentError('Not now')),
-      },
-    }
-    await world.work()
-    expect((await world.server()).disks[0]).toMatchObject({ volumeId: before.volumeId })
-    expect((await world.server()).disks[0]?.devicePath).toBeUndefined()
-    world.steps = steps
-    await world.reconcileAfter(61_000)
-    await world.work()
-    expect(await device()).toEqual(before)
-  })
-})
-
-describe('the relay', () => {
-  it('lists events in order, each once, and empties the outbox', async () => {
-    const before = await world.server()
-    expect(before.outbox.length).toBeGreaterThan(1)
-    // A relay that died after writing the first event.
-    const [first] = before.outbox
-    if (first === undefined) throw new Error('No event waits')
-    await world.store.create(
-      'serverEvent',
-      { parent: world.serverId, id: String(first.sequence).padStart(12, '0') },
-      first,
-    )
-    await world.reconcileAfter(0)
-    const server = await world.server()
-    expect(server.outbox).toEqual([])
-    const { items } = await world.store.list('serverEvent', { parent: world.serverId })
-    expect(items.map(({ value }) => value.sequence)).toEqual(
-      Array.from({ length: server.eventSequence }, (_, index) => index + 1),
-    )
   })
 })

@@ -1,0 +1,117 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { nothing, staged, WorkerWorld } from '../fixtures/worker_world.ts'
+
+let world: WorkerWorld
+afterEach(() => world.close())
+
+/** From enrolment to READY_FOR_TEST. */
+async function ready(): Promise<void> {
+  world = await WorkerWorld.ready()
+}
+
+describe('ends', () => {
+  it('TERMINATE takes machine, image and snapshots and marks the launching job', async () => {
+    await ready()
+    const asked = await world.act('START_TEST')
+    await world.work()
+    const reverted = await world.act('REVERT_TO_READY_FOR_TEST')
+    await world.work()
+    const server = await world.server()
+    expect(server.lifecycle.state).toBe('READY_FOR_TEST')
+    expect(server.launchedInstance).toBeUndefined()
+    expect(await world.resources()).toEqual(staged)
+    for (const id of [asked.activeTask?.jobId, reverted.activeTask?.jobId]) {
+      const job = (await world.store.get('job', { id: String(id) }))?.value
+      expect(job).toMatchObject({
+        status: 'COMPLETED',
+        participatingServers: [{ launchStatus: 'TERMINATED' }],
+      })
+    }
+  })
+
+  it('DISCONNECT takes all but the launched machine, which can be terminated then', async () => {
+    await ready()
+    await world.act('START_TEST')
+    await world.work()
+    await world.act('DISCONNECT')
+    await world.work()
+    const server = await world.server()
+    expect(server.lifecycle.state).toBe('DISCONNECTED')
+    expect(server.launchedInstance?.purpose).toBe('TEST')
+    expect(server.replication.replicationServerId).toBeUndefined()
+    expect(await world.resources()).toEqual({ ...nothing, machine: 1 })
+    await world.act('TERMINATE')
+    await world.work()
+    expect((await world.server()).launchedInstance).toBeUndefined()
+    expect(await world.resources()).toEqual(nothing)
+  })
+
+  it('DELETE of a disconnected server takes its test machine, which nobody would find any more', async () => {
+    await ready()
+    await world.act('START_TEST')
+    await world.work()
+    await world.act('DISCONNECT')
+    await world.work()
+    await world.act('DELETE')
+    await world.work()
+    expect(await world.resources()).toEqual(nothing)
+  })
+
+  it('FINALIZE goes on when the cutover machine was taken away behind its back, and says so', async () => {
+    await ready()
+    await world.act('START_TEST')
+    await world.work()
+    await world.act('MARK_READY_FOR_CUTOVER')
+    await world.act('START_CUTOVER')
+    await world.work()
+    const machineId = (await world.server()).launchedInstance?.machineId
+    if (machineId === undefined) throw new Error('No machine was launched')
+    await world.cloud.terminateMachine(machineId)
+    await world.act('FINALIZE')
+    await world.work()
+    const server = await world.server()
+    expect(server.activeTask).toBeUndefined()
+    expect(server.launchedInstance).toBeUndefined()
+    expect(server.outbox.find(({ message }) => message.includes('has vanished'))).toMatchObject({
+      level: 'ERROR',
+      type: 'LAUNCH',
+    })
+    expect(await world.resources()).toEqual(nothing)
+  })
+
+  it('goes on without an agent that never says that it is uninstalled, with a warning', async () => {
+    await ready()
+    world.silenceAgent()
+    await world.act('DISCONNECT')
+    await world.work()
+    const server = await world.server()
+    expect(server.activeTask).toBeUndefined()
+    expect(
+      server.outbox
+        .filter(({ level, type }) => level === 'WARNING' && type === 'AGENT')
+        .map(({ message }) => message),
+    ).toEqual([expect.stringMatching(/did not say that it uninstalled itself.*on shop/)])
+    expect(await world.resources()).toEqual(nothing)
+  })
+
+  it('DELETE removes the records and spares the cutover machine', async () => {
+    await ready()
+    await world.act('START_TEST')
+    await world.work()
+    await world.act('MARK_READY_FOR_CUTOVER')
+    await world.act('START_CUTOVER')
+    await world.work()
+    await world.act('FINALIZE')
+    await world.work()
+    await world.act('DELETE')
+    await world.work()
+    expect(await world.store.get('server', { id: world.serverId })).toBeUndefined()
+    expect((await world.store.list('serverEvent', { parent: world.serverId })).items).toEqual([])
+    expect((await world.store.list('task')).items.map(({ value }) => value.kind)).toEqual([
+      'LAUNCH',
+      'LAUNCH',
+    ])
+    expect((await world.store.list('job')).items).toHaveLength(2)
+    expect(await world.resources()).toEqual({ ...nothing, machine: 1 })
+  })
+})

@@ -1,0 +1,50 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mutate } from '../../../store/mutate.ts'
+import { WorkerWorld } from '../../fixtures/worker_world.ts'
+
+let world: WorkerWorld
+beforeEach(async () => {
+  world = await WorkerWorld.ready()
+})
+afterEach(() => world.close())
+
+async function events(): Promise<string[]> {
+  const { items } = await world.store.list('serverEvent', { parent: world.serverId, limit: 1000 })
+  return items.map(({ value }) => value.message)
+}
+
+describe('an agent', () => {
+  it('that falls silent stalls replication, and that is said once with what to do', async () => {
+    world.silenceAgent()
+    await world.reconcileAfter(0)
+    await world.reconcileAfter(3000)
+    await world.reconcileAfter(3000)
+    const { replication } = await world.server()
+    expect(replication.state).toBe('STALLED')
+    expect(replication.error).toMatchObject({ error: 'AGENT_NOT_SEEN' })
+    expect(replication.error?.rawError).toMatch(/^The agent was last seen at 20/)
+    expect(replication.error?.whatToDo).toMatch(/shop is up.*rehost-agent/)
+    expect((await events()).filter((message) => message.startsWith('AGENT_NOT_SEEN'))).toHaveLength(1)
+  })
+
+  it('that reports is left alone', async () => {
+    await world.reconcileAfter(30_000)
+    expect((await world.server()).replication.state).toBe('CONTINUOUS')
+  })
+})
+
+describe('a staging area that could not be raised', () => {
+  it('is tried again when the clock was set back by an hour meanwhile', async () => {
+    const inAnHour = new Date(world.bench.clock().getTime() + 3_600_000).toISOString()
+    await mutate(world.store, 'server', { id: world.serverId }, ({ disks, ...server }) => ({
+      ...server,
+      disks: disks.map(({ devicePath: _path, ...disk }) => disk),
+      replication: {
+        ...server.replication,
+        initiation: { ...server.replication.initiation, nextAttemptAt: inAnHour },
+      },
+    }))
+    await world.reconcileAfter(0)
+    expect((await world.server()).activeTask?.kind).toBe('STAGING')
+  })
+})
