@@ -5,14 +5,15 @@
 import type { VolumeId } from './ids.ts'
 import type { ReplicatedDisk, SourceServer } from './source_server.ts'
 import { dropConsistencyPoint } from './consistency_point.ts'
-import { advanceDataReplication } from './replication.ts'
+import { advanceDataReplication, newInitiationSteps } from './replication.ts'
 import { withEvent, withReplication } from './source_server.ts'
 import { withWork } from './work.ts'
 
 /** A newly enrolled server with the work that raises its staging area; also what a retry begins. */
 export function withStaging(server: SourceServer, at: string): SourceServer {
   const { error: _over, ...replication } = server.replication
-  const started = { ...replication, initiation: { ...replication.initiation, startedAt: at } }
+  const initiation = { ...replication.initiation, startedAt: at, steps: newInitiationSteps() }
+  const started = { ...replication, initiation }
   return withWork({ ...server, replication: started }, 'STAGING', at, server.lifecycle.state)
 }
 

@@ -3,6 +3,7 @@ import type { VolumeId } from '../../../domain/ids.ts'
 import type { ReplicatedDisk, SourceServer } from '../../../domain/source_server.ts'
 import type { HeartbeatReport } from '../../../domain/heartbeat.ts'
 import { applyHeartbeat } from '../../../domain/heartbeat.ts'
+import { newInitiationSteps } from '../../../domain/replication.ts'
 import { hasStagingArea, withLostVolumes } from '../../../domain/staging.ts'
 import { later, testServer } from '../../fixtures/source_server.ts'
 
@@ -39,6 +40,7 @@ describe('withLostVolumes()', () => {
     expect(after.disks[1]).toEqual(twoDisks().disks[1])
     expect(hasStagingArea(after)).toBe(false)
     expect(after.activeTask?.kind).toBe('STAGING')
+    expect(after.replication.initiation).toEqual({ startedAt: later(20), steps: newInitiationSteps() })
     expect(after.lifecycle.state).toBe('READY_FOR_TEST')
     expect(after.replication.state).toBe('STALLED')
     expect(after.replication.lastConsistentAt).toBeUndefined()
