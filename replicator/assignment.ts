@@ -27,13 +27,15 @@ export function requireAssigned(
   if (assignment === undefined) {
     throw new WireError(
       'NOT_ASSIGNED',
-      `Cannot serve source server ${peer.sourceServerId}: it is not assigned to this replication server`,
+      `Cannot serve source server ${peer.sourceServerId}: it is not assigned to this replication server. A server that was just ` +
+        'added is within seconds; if it stays, disconnect it and add it again',
     )
   }
   if (assignment.certificateSerials.some((serial) => normalSerial(serial) === peer.serial)) return
   throw new WireError(
     'NOT_ASSIGNED',
-    `Cannot serve source server ${peer.sourceServerId}: its certificate is not the one that the gateway named`,
+    `Cannot serve source server ${peer.sourceServerId}: its certificate is not the one that the gateway named. A renewed one is ` +
+      'known within seconds; if it stays, another agent was installed under this name: uninstall this one, or install it again',
     { expected: assignment.certificateSerials.join(' or '), actual: peer.serial },
   )
 }

@@ -36,8 +36,12 @@ export class FakeGateway {
   enrolments = 0
   /** Refuses this many calls with 503 first. */
   refusals = 0
+  /** Takes no certificate for good any more. */
+  isRefusing = false
   /** How long certificates are good for. */
   validityMs = 3_600_000
+  /** When the last one that was issued ends. */
+  expiresAtMs = 0
   readonly #ca: TestCa
   #server: Server | undefined
 
@@ -98,7 +102,7 @@ export class FakeGateway {
       return
     }
     const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
-    if (certificate?.subjectAltName?.includes(replicatorUri('i-1')) !== true) {
+    if (this.isRefusing || certificate?.subjectAltName?.includes(replicatorUri('i-1')) !== true) {
       problem(401, 'No certificate')
       return
     }
@@ -122,11 +126,12 @@ export class FakeGateway {
   }
 
   async #certificate(csrPem: string, replicationServerId: string): Promise<object> {
+    this.expiresAtMs = Date.now() + this.validityMs
     const { certPem } = await this.#ca.sign(csrPem, {
       uri: replicatorUri(replicationServerId),
       dns: [replicatorServerName],
       notBefore: new Date(Date.now() - 1000),
-      notAfter: new Date(Date.now() + this.validityMs),
+      notAfter: new Date(this.expiresAtMs),
     })
     return { subjectId: replicationServerId, certificatePem: certPem, caPem: this.#ca.caPem }
   }

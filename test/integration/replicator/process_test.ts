@@ -1,112 +1,33 @@
-import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from 'redis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { blockSizeBytes } from '../../../domain/units.ts'
-import { agentUri } from '../../../wire/control_api.ts'
 import { serverTelemetrySchema, telemetryKey } from '../../../wire/telemetry.ts'
 import { randomInt, seededRandom, seedFor, shuffled } from '../../fixtures/seed.ts'
-import type { TestCa, TestCertificate } from '../../fixtures/test_ca.ts'
 import { makeTestCa } from '../../fixtures/test_ca.ts'
-import { freePorts, until } from '../../fixtures/waiting.ts'
-import { FakeGateway } from './fake_gateway.ts'
-import { extentsOf, helloOf, rootOf, TestAgent } from './test_agent.ts'
-import { makeSparseFile } from './test_replicator.ts'
+import { until } from '../../fixtures/waiting.ts'
+import type { FakeGateway } from './fake_gateway.ts'
+import { ReplicatorProcess } from './replicator_process.ts'
+import { extentsOf, helloOf, rootOf } from './test_agent.ts'
 
 const seed = seedFor('replicator process')
 const sizeBytes = 96 * blockSizeBytes
-const main = join(import.meta.dirname, '../../../replicator/main.ts')
 
+let replicator: ReplicatorProcess
 let folder: string
-let ca: TestCa
-let certificate: TestCertificate
 let gateway: FakeGateway
-let gatewayPort: number
-let port: number
-const children: ChildProcess[] = []
-
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'rehost-replicator-process-'))
-  ca = await makeTestCa()
-  certificate = await ca.issue({ uri: agentUri('s-1') })
-  gateway = new FakeGateway(ca)
-  gatewayPort = await gateway.start()
-  port = (await freePorts(1))[0] ?? 0
-  writeFileSync(join(folder, 'ca.pem'), ca.caPem)
-  writeFileSync(join(folder, 'token'), `${gateway.token}\n`)
-  makeSparseFile(join(folder, 'disk.raw'), sizeBytes)
-  assign()
+  replicator = await ReplicatorProcess.prepare(sizeBytes)
+  folder = replicator.folder
+  gateway = replicator.gateway
 })
 afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    }
-  }
-  await gateway.stop()
-  rmSync(folder, { recursive: true, force: true })
+  await replicator.end()
 })
-
-function assign(changes: Partial<FakeGateway['desired']['assignments'][number]> = {}): void {
-  const volumes = [{ diskIndex: 0, volumeId: 'vol-0', devicePath: join(folder, 'disk.raw'), sizeBytes }]
-  const own = { sourceServerId: 's-1', certificateSerials: [certificate.serial], volumes }
-  gateway.desired = { ...gateway.desired, assignments: [{ ...own, ...changes }] }
-}
-
-interface Run {
-  child: ChildProcess
-  log: Record<string, unknown>[]
-  stderr: string[]
-  exit: Promise<number | null>
-}
-
-function start(changes: Record<string, string> = {}): Run {
-  const child = spawn(process.execPath, [main], {
-    env: {
-      PATH: process.env['PATH'],
-      REHOST_REPLICATION_PORT: String(port),
-      REHOST_LISTEN_HOST: '127.0.0.1',
-      REHOST_GATEWAY_URL: `https://127.0.0.1:${gatewayPort}`,
-      REHOST_CA_PEM_FILE: join(folder, 'ca.pem'),
-      REHOST_REPLICATOR_TOKEN_FILE: join(folder, 'token'),
-      REHOST_REPLICATION_SERVER_ID: 'i-1',
-      REHOST_REPLICATOR_STATE_DIR: join(folder, 'state'),
-      ...changes,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  children.push(child)
-  const run: Run = {
-    child,
-    log: [],
-    stderr: [],
-    exit: once(child, 'exit').then(([code]) => code as number | null),
-  }
-  let rest = ''
-  child.stdout?.on('data', (chunk: Buffer) => {
-    const lines = (rest + chunk.toString()).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) run.log.push(JSON.parse(line) as Record<string, unknown>)
-  })
-  child.stderr?.on('data', (chunk: Buffer) => run.stderr.push(chunk.toString()))
-  return run
-}
-
-const hasLine = (run: Run, text: string | RegExp): Promise<true> =>
-  until(`the log says ${text}`, () =>
-    Promise.resolve(run.log.some((line) => new RegExp(text).test(String(line['msg'])))),
-  )
-
-async function connect(): Promise<TestAgent> {
-  return await TestAgent.connect({ port, caPem: ca.caPem, certificate })
-}
 
 const barrier = (consistencyPointId: string, hold: boolean) =>
   ({ type: 'BARRIER', body: { consistencyPointId, hold, method: 'QUIET', frozenMs: 0 } }) as const
@@ -115,13 +36,13 @@ describe('the replicator process', () => {
   it('enrols once, serves, is killed again and again, and ends with identical bytes and root', async () => {
     const random = seededRandom(seed)
     gateway.refusals = 2
-    let run = start()
-    await hasLine(run, 'listens')
+    let run = replicator.start()
+    await run.line('listens')
     const source = randomBytes(sizeBytes)
     let left = shuffled(random, extentsOf(source, 3))
     for (let life = 0; left.length > 0; life++) {
-      await hasLine(run, 'Source server assigned')
-      const agent = await connect()
+      await run.line('Source server assigned')
+      const agent = await replicator.connect()
       await agent.hello(helloOf(sizeBytes, { generation: life + 1 }))
       const sent = left.map((extent) => ({
         extent,
@@ -135,12 +56,12 @@ describe('the replicator process', () => {
       left = sent.filter(({ sequence }) => sequence > (agent.acked ?? 0)).map(({ extent }) => extent)
       if (life < 3) {
         await run.exit
-        run = start()
-        if (left.length === 0) await hasLine(run, 'Source server assigned')
+        run = replicator.start()
+        if (left.length === 0) await run.line('Source server assigned')
       }
       agent.destroy()
     }
-    const agent = await connect()
+    const agent = await replicator.connect()
     await agent.hello(helloOf(sizeBytes, { generation: 100 }))
     agent.send(barrier('cp-1', false))
     expect((await agent.next('BARRIER_REACHED')).body.roots).toEqual([{ diskIndex: 0, root: rootOf(source) }])
@@ -158,17 +79,17 @@ describe('the replicator process', () => {
   })
 
   it('holds at a consistency point until the gateway lets it go, through an outage of the gateway', async () => {
-    const run = start()
-    await hasLine(run, 'Source server assigned')
-    const agent = await connect()
+    const run = replicator.start()
+    await run.line('Source server assigned')
+    const agent = await replicator.connect()
     await agent.hello(helloOf(sizeBytes))
     await gateway.stop()
     agent.send(barrier('cp-1', true))
     const { body } = await agent.next('BARRIER_REACHED')
     const sequence = agent.sendBlocks(0, Buffer.alloc(sizeBytes, 1), 0, 1)
-    await hasLine(run, 'Cannot tell the gateway')
-    assign({ consistencyPoint: { consistencyPointId: 'cp-1', state: 'REQUESTED' } })
-    await gateway.start(gatewayPort)
+    await run.line('Cannot tell the gateway')
+    replicator.assign({ consistencyPoint: { consistencyPointId: 'cp-1', state: 'REQUESTED' } })
+    await gateway.start(replicator.gatewayPort)
     await until('the gateway is told', () => Promise.resolve(gateway.announced.length > 0))
     expect(gateway.announced[0]).toEqual({
       sourceServerId: 's-1',
@@ -181,33 +102,33 @@ describe('the replicator process', () => {
       Promise.resolve(gateway.heartbeats.at(-1)?.sessions[0]?.heldConsistencyPointId === 'cp-1'),
     )
     expect(agent.acked).toBeUndefined()
-    assign({ consistencyPoint: { consistencyPointId: 'cp-1', state: 'TAKEN' } })
+    replicator.assign({ consistencyPoint: { consistencyPointId: 'cp-1', state: 'TAKEN' } })
     await agent.ack(sequence)
     await until('a heartbeat says so', () =>
       Promise.resolve(gateway.heartbeats.at(-1)?.sessions[0]?.heldConsistencyPointId === undefined),
     )
     expect(gateway.heartbeats.at(-1)).toMatchObject({
-      port,
+      port: replicator.port,
       sessions: [{ sourceServerId: 's-1', generation: 1, isConnected: true, openVolumeIds: ['vol-0'] }],
     })
     agent.destroy()
   })
 
   it('renews its certificate when told, and serves agents with the new one', async () => {
-    const run = start()
+    const run = replicator.start()
     await until('the gateway is asked', () => Promise.resolve(gateway.lastSerial !== undefined))
     const first = gateway.lastSerial
     gateway.desired = { ...gateway.desired, renewCertificate: true }
-    await hasLine(run, 'Certificate renewed')
+    await run.line('Certificate renewed')
     await until('the new certificate is used', () => Promise.resolve(gateway.lastSerial !== first))
-    const agent = await connect()
+    const agent = await replicator.connect()
     expect(agent.socket.getPeerX509Certificate()?.serialNumber).toBe(gateway.lastSerial)
     agent.destroy()
     run.child.kill('SIGTERM')
     expect(await run.exit).toBe(0)
-    const again = start()
+    const again = replicator.start()
     const kept = gateway.lastSerial
-    await hasLine(again, 'Source server assigned')
+    await again.line('Source server assigned')
     expect(gateway.lastSerial).toBe(kept)
     expect(gateway.enrolments).toBe(1)
   })
@@ -215,16 +136,16 @@ describe('the replicator process', () => {
   it('renews at half life by itself', async () => {
     // Half of it is over half a second after enrolment.
     gateway.validityMs = 3000
-    const run = start()
-    await hasLine(run, 'Certificate renewed')
+    const run = replicator.start()
+    await run.line('Certificate renewed')
   })
 
   it('reports telemetry to Redis whether Redis was there first or comes later', async () => {
     const socket = join(folder, 'redis.sock')
-    const run = start({ REDIS_URL: `unix://${socket}` })
-    await hasLine(run, 'Redis is away')
-    await hasLine(run, 'Source server assigned')
-    const agent = await connect()
+    const run = replicator.start({ REDIS_URL: `unix://${socket}` })
+    await run.line('Redis is away')
+    await run.line('Source server assigned')
+    const agent = await replicator.connect()
     await agent.hello(helloOf(sizeBytes))
     agent.send({
       type: 'STATUS',
@@ -243,8 +164,8 @@ describe('the replicator process', () => {
         stdio: 'ignore',
       },
     )
-    children.push(redis)
-    await hasLine(run, 'Redis is back')
+    replicator.own(redis)
+    await run.line('Redis is back')
     const client = createClient({ url: `unix://${socket}` })
     client.on('error', () => {})
     await client.connect()
@@ -267,11 +188,11 @@ describe('the replicator process', () => {
 
   it('names the port and the variable when the port is taken, before it uses up its token', async () => {
     const holder = createServer()
-    await new Promise<void>((resolve) => holder.listen(port, '127.0.0.1', resolve))
-    const run = start()
+    await new Promise<void>((resolve) => holder.listen(replicator.port, '127.0.0.1', resolve))
+    const run = replicator.start()
     expect(await run.exit).toBe(1)
-    expect(String(run.log.at(-1)?.['msg'])).toMatch(
-      new RegExp(`port ${port}: another program has it;.*REHOST_REPLICATION_PORT`),
+    expect(run.lastMessage).toMatch(
+      new RegExp(`port ${replicator.port}: another program has it;.*REHOST_REPLICATION_PORT`),
     )
     expect(gateway.enrolments).toBe(0)
     holder.close()
@@ -284,23 +205,23 @@ describe('the replicator process', () => {
     ['a wrong Redis', { REDIS_URL: 'http://x' }, /REDIS_URL/],
     ['no token', { REHOST_REPLICATOR_TOKEN_FILE: '/nowhere/token' }, /REHOST_REPLICATOR_TOKEN_FILE/],
   ])('refuses %s by name', async (_name, changes, message) => {
-    const run = start(changes)
+    const run = replicator.start(changes)
     expect(await run.exit).toBe(1)
-    expect(String(run.log.at(-1)?.['msg'])).toMatch(message)
+    expect(run.lastMessage).toMatch(message)
   })
 
   it('says what to do when its token is refused', async () => {
     writeFileSync(join(folder, 'token'), 'tok-another-one')
-    const run = start()
+    const run = replicator.start()
     expect(await run.exit).toBe(1)
-    expect(String(run.log.at(-1)?.['msg'])).toMatch(/403: Refused: The token is unknown or used up/)
+    expect(run.lastMessage).toMatch(/403: Refused: The token is unknown or used up/)
     expect(JSON.stringify(run.log)).not.toContain('tok-another-one')
   })
 
   it('does not trust a gateway of another authority', async () => {
     writeFileSync(join(folder, 'ca.pem'), (await makeTestCa('Another CA')).caPem)
-    const run = start()
-    await hasLine(run, 'Cannot enrol yet')
+    const run = replicator.start()
+    await run.line('Cannot enrol yet')
     expect(gateway.enrolments).toBe(0)
     run.child.kill('SIGTERM')
     expect(await run.exit).toBe(0)
@@ -310,8 +231,8 @@ describe('the replicator process', () => {
     mkdirSync(join(folder, 'state', 'volumes', 'vol-old'), { recursive: true })
     mkdirSync(join(folder, 'state', 'servers'))
     writeFileSync(join(folder, 'state', 'servers', 's-old.json'), '{"generation":1}')
-    const run = start()
-    await hasLine(run, 'Source server assigned')
+    const run = replicator.start()
+    await run.line('Source server assigned')
     expect(() => statSync(join(folder, 'state', 'volumes', 'vol-old'))).toThrow(/ENOENT/)
     expect(() => statSync(join(folder, 'state', 'servers', 's-old.json'))).toThrow(/ENOENT/)
   })

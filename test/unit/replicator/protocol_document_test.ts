@@ -14,7 +14,9 @@ describe('docs/protocol.md', () => {
       `| ${maxConnections.toLocaleString('en-US')}, of which ${maxUnauthenticated} before HELLO |`,
     )
     expect(handshakeDeadlineMs).toBe(helloDeadlineMs)
-    expect(text).toContain(`| TLS handshake, and HELLO after it | ${helloDeadlineMs / 1000} s each |`)
+    expect(text).toContain(
+      `| TLS handshake, HELLO after it, and WELCOME after that | ${helloDeadlineMs / 1000} s each |`,
+    )
     expect(text).toContain(`drops a connection | ${idleMs / 1000} s |`)
   })
 })
