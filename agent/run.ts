@@ -152,7 +152,11 @@ export async function runAgent(context: RunContext, signal: AbortSignal): Promis
   const replicating = engine.run()
   const end = await Promise.race([heartbeat.run(signal), replicating.then(() => 'STOPPED' as const)])
   engine.stop()
-  await replicating
+  await replicating.catch((error: unknown) => {
+    // What goes wrong on the way out must not keep the agent on a machine that it is to leave.
+    if (end !== 'UNINSTALL') throw error
+    log.warning(`Replication ended badly: ${errorMessage(error)}`)
+  })
   if (end === 'UNINSTALL') await leave(context, client, run)
   return end === 'FENCED' ? 1 : 0
 }

@@ -18,8 +18,8 @@ export interface InstallScriptFacts {
 /** Name of the gzipped agent under `/agent/` on the agent port. */
 export const agentDownloadName = 'rehost-agent-linux-x64.gz'
 
-/** Free space that the agent needs, MiB: the download and the unpacked file. */
-export const agentDiskMiB = 250
+/** Free space that the agent needs, MiB: one file, beside the one of an agent that is there already. */
+export const agentDiskMiB = 150
 
 /** The oldest C library that the agent runs on: that of RHEL 8 and Debian 10. */
 const oldestGlibc = { major: 2, minor: 28 }

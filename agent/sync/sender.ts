@@ -104,16 +104,18 @@ export class Sender {
    * been handed to the socket and `bytes` is free again. Extents leave in the order of the calls, while hashing and compressing overlap.
    */
   async sendExtent(extent: ExtentToSend): Promise<void> {
+    const runs = splitRuns(extent)
+    // Zeros take time to read and nothing to send: they say nothing of the link.
+    if (runs.every((run) => run.isZero)) return this.#sendRuns(extent, runs)
     this.#compression.begin()
     try {
-      await this.#sendRuns(extent)
+      await this.#sendRuns(extent, runs)
     } finally {
       this.#compression.end()
     }
   }
 
-  async #sendRuns(extent: ExtentToSend): Promise<void> {
-    const runs = splitRuns(extent)
+  async #sendRuns(extent: ExtentToSend, runs: readonly Run[]): Promise<void> {
     const encoded = Promise.all(
       runs.map((run) => (run.isZero ? Promise.resolve(undefined) : this.#compression.encode(run.bytes))),
     )

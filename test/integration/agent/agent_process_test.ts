@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { chmod, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -152,6 +152,24 @@ describe('the agent as a process', () => {
     gateway.refuseWith = undefined
     const heard = gateway.heartbeats.length
     await until('it talks again', () => Promise.resolve(gateway.heartbeats.length > heard), 30_000, 20)
+  })
+
+  it.runIf(isRoot)('says in log and dashboard what to do when it may not read the disk', async () => {
+    await chmod(folder, 0o777)
+    await chmod(image, 0o600)
+    const asNobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--', process.execPath]
+    const program = join(import.meta.dirname, '../../../agent/main.ts')
+    const options = ['--ca-file', join(folder, 'ca.pem'), '--state-dir', state(), '--devices', image]
+    agent = new AgentProcess(
+      [...asNobody, program, 'run', '--gateway-url', url, ...options, ...withToken()],
+      {},
+      'setpriv',
+    )
+    await replicate(image)
+    const error = await until('the dashboard is told', () => Promise.resolve(gateway.last?.error), 30_000, 20)
+    expect(error.rawError).toContain(`Cannot open ${image} for reading: EACCES`)
+    expect(error.whatToDo).toContain('Run the agent as root')
+    expect(agent.output).toMatch(/Cannot open .*EACCES.*What to do: Run the agent as root/)
   })
 
   describe('refuses in a sentence', () => {

@@ -197,12 +197,21 @@ describe('the agent as one executable file', () => {
       expect(existsSync(join(folder, 'units/rehost-agent.service'))).toBe(false)
     })
 
-    it('refuses a download with another checksum, and a gateway with another key', async () => {
+    it('refuses a download with another checksum or cut short, and a gateway with another key', async () => {
       const wrongSum = await installWith(scriptWith({ agentSha256: '0'.repeat(64) }), [
         '--token',
         gateway.token,
       ])
       expect(wrongSum).toMatchObject({ code: 1, output: expect.stringContaining('has the wrong checksum') })
+      const whole = scriptWith()
+      gateway.files.set(
+        '/agent/rehost-agent-linux-x64.gz',
+        readFileSync(`${program}.gz`).subarray(0, 1_000_000),
+      )
+      expect(await installWith(whole, ['--token', gateway.token])).toMatchObject({
+        code: 1,
+        output: expect.stringContaining('the agent cannot be downloaded'),
+      })
       const wrongKey = await installWith(scriptWith({ pin: `${'A'.repeat(43)}=` }), [
         '--token',
         gateway.token,
