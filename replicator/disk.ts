@@ -36,7 +36,8 @@ export async function writeFully(disk: Disk, from: Uint8Array, offsetBytes: numb
 
 const noSpaceCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
 
-function codeOf(error: unknown): string | undefined {
+/** The system's code of a failure: ENOENT, EIO. */
+export function codeOf(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' ? code : undefined
 }
@@ -54,14 +55,6 @@ export function diskError(error: unknown, doing: string, diskIndex?: number): Wi
       'NO_SPACE',
       `Cannot ${doing}: no space is left in the staging area (${code}). Nothing that was acknowledged is lost; ` +
         'free space there, and replication goes on by itself',
-      detail,
-    )
-  }
-  if (code === 'ENOENT') {
-    return new WireError(
-      'VOLUME_IO_ERROR',
-      `Cannot ${doing}: it is not there (ENOENT). Put it back and replication goes on by itself, or disconnect the ` +
-        'server and add it again',
       detail,
     )
   }

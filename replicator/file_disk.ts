@@ -8,6 +8,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { open, readFile, stat } from 'node:fs/promises'
 import { sectorSizeBytes } from '../domain/units.ts'
 import { WireError } from '../wire/wire_error.ts'
+import { codeOf } from './disk.ts'
 import type { Disk } from './disk.ts'
 import type { Lease, TakeLease } from './lease.ts'
 
@@ -39,6 +40,13 @@ class FileDisk implements Disk {
   }
 }
 
+const madeAnew =
+  'Put it back, or wait: another volume is made in its place and the disk is copied again; if that does not come within minutes, ' +
+  'disconnect the server and add it again'
+
+const comparedAnew =
+  'Put the former one back, or restart the agent on the source (systemctl restart rehost-agent): it then compares everything'
+
 /** The disk of a volume. It is alone on it, and notices when what it writes is no longer what stands at its path. */
 class DataDisk extends FileDisk {
   readonly #path: string
@@ -56,16 +64,16 @@ class DataDisk extends FileDisk {
     this.#lease = own.lease
   }
 
+  override async write(from: Uint8Array, offsetBytes: number): Promise<number> {
+    // Only a write up to the end would make a file that was cut look whole again.
+    if (offsetBytes + from.length >= this.sizeBytes) await this.#requireInPlace()
+    return await super.write(from, offsetBytes)
+  }
+
   /** @throws WireError VOLUME_IO_ERROR also when the file was removed, replaced or cut: durable in it is durable nowhere. */
   override async flush(): Promise<void> {
     await super.flush()
-    const change = await this.#change()
-    if (change === undefined) return
-    throw new WireError(
-      'VOLUME_IO_ERROR',
-      `Cannot go on with ${this.#path}: ${change} while it was in use, and blocks that were acknowledged before are gone with it. ` +
-        'Put it back, or disconnect the server and add it again',
-    )
+    await this.#requireInPlace()
   }
 
   override async close(): Promise<void> {
@@ -76,19 +84,27 @@ class DataDisk extends FileDisk {
     }
   }
 
-  async #change(): Promise<string | undefined> {
+  async #requireInPlace(): Promise<void> {
+    const { dev, ino, rdev } = this.#opened
     let now: BigIntStats
     try {
       now = await stat(this.#path, { bigint: true })
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'it was removed'
-      throw error
+      if (codeOf(error) !== 'ENOENT') throw error
+      throw this.#lost('it was removed', madeAnew)
     }
-    const { dev, ino, rdev } = this.#opened
-    if (now.dev !== dev || now.ino !== ino || now.rdev !== rdev) return 'it was replaced by another one'
+    if (now.dev !== dev || now.ino !== ino || now.rdev !== rdev)
+      throw this.#lost('it was replaced by another one', comparedAnew)
     // The size of a device is not in its stats.
-    if (now.isFile() && now.size < this.sizeBytes) return `it was cut to ${now.size} bytes`
-    return undefined
+    if (now.isFile() && now.size < this.sizeBytes)
+      throw this.#lost(`it was cut to ${now.size} bytes`, madeAnew)
+  }
+
+  #lost(what: string, whatToDo: string): WireError {
+    return new WireError(
+      'VOLUME_IO_ERROR',
+      `Cannot go on with ${this.#path}: ${what} while it was in use, and blocks that were acknowledged before are gone with it. ${whatToDo}`,
+    )
   }
 }
 

@@ -12,6 +12,7 @@ import { asWireError } from '../wire/wire_error.ts'
 import type { WireError } from '../wire/wire_error.ts'
 import { FrameEncoder } from '../wire/frame.ts'
 import { writeFrame } from '../wire/frame_stream.ts'
+import { bidFarewell } from './farewell.ts'
 import { portError } from './listening_port.ts'
 import { PayloadPool } from './payload_pool.ts'
 import { expiredPeer, identifyPeer } from './peer.ts'
@@ -206,9 +207,7 @@ export class Listener {
     })
     socket.on('error', (cause) => this.#options.log.debug({ err: cause }, 'Refused connection lost'))
     writeFrame(socket, new FrameEncoder().encode({ type: 'ERROR', body: error.toBody() }))
-    socket.end()
-    socket.resume()
-    socket.setTimeout(this.#limits.helloDeadlineMs, () => socket.destroy())
+    bidFarewell(socket)
   }
 }
 

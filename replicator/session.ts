@@ -22,12 +22,10 @@ import { SessionOutput, windowBytes } from './session_output.ts'
 import { requireExpected } from './session_state.ts'
 import type { SessionState } from './session_state.ts'
 import { memoryOfWrite, startWrite } from './session_write.ts'
+import { bidFarewell } from './farewell.ts'
 import type { Volume } from './volume.ts'
 import { volumeOf } from './volume_set.ts'
 import type { Obstacle } from './write_gate.ts'
-
-/** How long an ended connection has to take in the ERROR frame. */
-const farewellMs = 2000
 
 /** What a session needs. */
 export interface SessionOptions {
@@ -41,7 +39,6 @@ export interface SessionOptions {
   helloDeadlineMs: number
   /** HELLO was accepted. */
   onOpen?: () => void
-  onClose?: () => void
 }
 
 /** See the module's drawing. */
@@ -95,10 +92,6 @@ export class Session implements ServerSession {
     this.#output.sendAcks()
     this.#output.send({ type: 'ERROR', body: error.toBody() })
     this.#close()
-    this.#socket.end()
-    // An agent that does not read must not keep the connection.
-    const timer = setTimeout(() => this.#socket.destroy(), farewellMs)
-    this.#socket.once('close', () => clearTimeout(timer))
   }
 
   /** Before HELLO was accepted nobody may make this end take memory for a payload. */
@@ -144,7 +137,6 @@ export class Session implements ServerSession {
       case 'ERROR':
         this.#log.warn({ code: message.body.code }, `The agent ended the connection: ${message.body.message}`)
         this.#close()
-        this.#socket.end()
         return undefined
       default:
         // Answers of a replicator; the table above expects them nowhere.
@@ -236,14 +228,12 @@ export class Session implements ServerSession {
       isMidFrame ? 'Connection ended in the middle of a frame' : 'Connection ended without GOODBYE',
     )
     this.#close()
-    this.#socket.end()
   }
 
   #leaveIfDone(): void {
     if (this.#state !== 'LEAVING' || !this.#output.isAllAcknowledged) return
     this.#log.info('Agent said goodbye')
     this.#close()
-    this.#socket.end()
   }
 
   #close(): void {
@@ -255,6 +245,6 @@ export class Session implements ServerSession {
       if (message.type === 'BLOCKS') this.#options.pool.release(message.payload)
     }
     this.#server?.leave(this)
-    this.#options.onClose?.()
+    bidFarewell(this.#socket)
   }
 }

@@ -75,8 +75,6 @@ export class SessionInput {
   /** Handles nothing any more. Answers the frames that were waiting. */
   close(): Frame[] {
     this.#isClosed = true
-    // What still comes in is not looked at, but must be taken in for the stream to end.
-    this.#socket.resume()
     return this.#queue.splice(0)
   }
 

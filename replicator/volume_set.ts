@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import type { BarrierReached } from '../wire/message.ts'
 import { asWireError, WireError } from '../wire/wire_error.ts'
 import type { AssignedVolume } from './assignment.ts'
-import { diskError } from './disk.ts'
+import { codeOf, diskError } from './disk.ts'
 import { openVolume } from './volume.ts'
 import type { Volume } from './volume.ts'
 import type { VolumeParts } from './volume_parts.ts'
@@ -157,7 +157,14 @@ export class VolumeSet {
       this.#suspects.delete(volumeId)
       return volume
     } catch (error) {
-      throw diskError(error, `open volume ${volumeId} at ${devicePath}`, diskIndex)
+      if (codeOf(error) !== 'ENOENT')
+        throw diskError(error, `open volume ${volumeId} at ${devicePath}`, diskIndex)
+      throw new WireError(
+        'VOLUME_IO_ERROR',
+        `Cannot open volume ${volumeId}: nothing is at ${devicePath} (ENOENT). Put it back, or wait: another volume is made in its ` +
+          'place and the disk is copied again; if that does not come within minutes, disconnect the server and add it again',
+        { cause: error, diskIndex },
+      )
     }
   }
 }

@@ -162,7 +162,7 @@ describe('trouble with the staging area', () => {
     agent.send({ type: 'HELLO', body: helloOf(sizeBytes) })
     await checkTold(run, agent, {
       code: 'VOLUME_IO_ERROR',
-      message: /Cannot open volume vol-0 at .*disk\.raw: it is not there \(ENOENT\)\. Put it back/,
+      message: /Cannot open volume vol-0: nothing is at .*disk\.raw \(ENOENT\)\. Put it back.*copied again/,
       isReported: true,
     })
     makeSparseFile(replicator.diskPath, sizeBytes)

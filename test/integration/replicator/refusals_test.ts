@@ -181,4 +181,26 @@ describe('a connection is refused', () => {
       }
     })
   })
+
+  it('for good: whoever goes on sending keeps no place that others need', async () => {
+    const others = await Promise.all([0, 1, 2].map(() => replicator.ca.issue({ uri: agentUri('s-9') })))
+    const timers: NodeJS.Timeout[] = []
+    for (const certificate of others) {
+      const hostile = await replicator.connect({ certificate, tls: { allowHalfOpen: true } })
+      timers.push(setInterval(() => hostile.socket.write('more'), 50))
+    }
+    const good = await until(
+      'there is room again',
+      async () => {
+        const agent = await replicator.connect()
+        return await agent.hello(helloOf(sizeBytes)).then(
+          () => agent,
+          () => false as const,
+        )
+      },
+      10_000,
+    )
+    for (const timer of timers) clearInterval(timer)
+    good.destroy()
+  })
 })

@@ -59,7 +59,7 @@ async function restarted(meanwhile: () => void): Promise<void> {
 
 describe('a volume that is changed behind the back of the replication server', () => {
   it.each([
-    ['removed', /was removed while it was in use.*add it again/, () => rmSync(path)],
+    ['removed', /was removed while it was in use.*copied again/, () => rmSync(path)],
     [
       'replaced',
       /was replaced by another one while/,
@@ -79,6 +79,15 @@ describe('a volume that is changed behind the back of the replication server', (
     expect(error?.message).toMatch(message)
     expect(agent.acked).toBe(before)
     expect(reportedError()).toBe(error?.message)
+  })
+
+  it('being cut: a write up to its end does not make it look whole', async () => {
+    const agent = await copied()
+    truncateSync(path, 1000)
+    const before = agent.acked
+    agent.sendBlocks(0, source, blockCount - 1, 1)
+    expect((await agent.closed())?.message).toMatch(/was cut to 1000 bytes while/)
+    expect(agent.acked).toBe(before)
   })
 
   it('reaches no consistency point, even though nothing was written since', async () => {
