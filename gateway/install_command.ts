@@ -11,7 +11,10 @@ export function installCommand(
   { agentUrl, pin }: Pick<Installation, 'agentUrl' | 'pin'>,
   token: string,
 ): string {
-  return `curl -fsSk --pinnedpubkey 'sha256//${pin}' ${agentUrl}/install.sh | sh -s -- --token ${token}`
+  const address = `${agentUrl}/install.sh`
+  // The brackets of an IPv6 address are a pattern to some shells.
+  const quoted = address.includes('[') ? `'${address}'` : address
+  return `curl -fsSk --pinnedpubkey 'sha256//${pin}' ${quoted} | sh -s -- --token ${token}`
 }
 
 /** The script. @throws Refusal 503 when the agent was not built. */

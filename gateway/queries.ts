@@ -42,6 +42,9 @@ export async function findServer(store: Store, id: string): Promise<SourceServer
   return found.value
 }
 
+/** A Redis that is down refuses at once; this is for one that hangs, and must not raise an alarm on a busy machine. */
+const figuresDeadlineMs = 1500
+
 /** Live figures by server id, and whether they could not be had at all. */
 export interface FoundFigures {
   byServer: ReadonlyMap<string, ServerTelemetry>
@@ -54,7 +57,7 @@ export async function findFigures(
   ids: readonly SourceServerId[],
 ): Promise<FoundFigures> {
   try {
-    return { byServer: await withDeadline(telemetry.read(ids), 500, 'Redis'), areMissing: false }
+    return { byServer: await withDeadline(telemetry.read(ids), figuresDeadlineMs, 'Redis'), areMissing: false }
   } catch (error) {
     // Pages ask every second; the connection has told of the outage itself.
     if (!(error instanceof TelemetryAwayError))

@@ -81,10 +81,8 @@ export async function finishedLaunch(
       ],
     },
   )
-  const lines =
-    failure === undefined
-      ? log
-      : [...log, ['LAUNCH_FAILED', 0.1, 'Given up; what was made is taken back'] as const]
+  const givenUp = ['LAUNCH_FAILED', 0.1, 'Given up; what was made is taken back'] as const
+  const lines = failure === undefined ? log : [...log.slice(0, -1), givenUp, ...log.slice(-1)]
   for (const [number, [event, minutes, message]] of lines.entries()) {
     const logId = String(number).padStart(3, '0')
     await gateway.store.create(

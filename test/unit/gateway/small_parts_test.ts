@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { readGatewayConfig, urlHost } from '../../../gateway/config.ts'
 import { withDeadline } from '../../../gateway/deadline.ts'
+import { installCommand } from '../../../gateway/install_command.ts'
 import { plainText } from '../../../gateway/job_reports.ts'
 import { launchConfigurationOfForm } from '../../../gateway/launch_settings.ts'
 import { Outlet } from '../../../gateway/outlet.ts'
@@ -44,6 +45,16 @@ describe('limitKey()', () => {
     ['unknown', 'unknown'],
   ])('counts %s as %s', (address, key) => {
     expect(limitKey(address)).toBe(key)
+  })
+})
+
+describe('installCommand()', () => {
+  it('quotes an IPv6 address for the shell', () => {
+    const command = (agentUrl: string) => installCommand({ agentUrl, pin: 'PIN=' }, 'tok-1.s')
+    expect(command('https://192.0.2.1:8443')).toBe(
+      "curl -fsSk --pinnedpubkey 'sha256//PIN=' https://192.0.2.1:8443/install.sh | sh -s -- --token tok-1.s",
+    )
+    expect(command('https://[2001:db8::1]:8443')).toContain(" 'https://[2001:db8::1]:8443/install.sh' | sh")
   })
 })
 
