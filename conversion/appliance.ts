@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorMessage, PermanentError } from '../domain/errors.ts'
-import { ApplianceError, Guestfish } from './guestfish.ts'
+import { ApplianceError, Guestfish, isAboutGuest } from './guestfish.ts'
 import { nameOfDisk } from './linux/devices.ts'
 import { shortStart } from './short_start.ts'
 import type { DiskToConvert } from './types.ts'
@@ -25,15 +25,20 @@ const commandTimeoutMs = 180_000
 const launchTimeoutMs = 240_000
 /** Most of a text file that is read. libguestfs passes no more than 4 MB in one message. */
 const maxTextBytes = 2 * 1024 * 1024
+/** The extended attribute that holds a SELinux label. */
+const labelAttribute = 'security.selinux'
 /** Texts longer than this go through a file rather than through a command line. */
 const maxInlineBytes = 32 * 1024
 
 /** A running appliance. Text files are read and written as Latin-1, so that every byte that is not changed on purpose stays. */
 export class Appliance {
+  /** Its names of the disks, in the order given. */
+  readonly disks: readonly string[]
   readonly #guestfish: Guestfish
   readonly #folder: string
 
-  private constructor(guestfish: Guestfish, folder: string) {
+  private constructor(disks: readonly string[], guestfish: Guestfish, folder: string) {
+    this.disks = disks
     this.#guestfish = guestfish
     this.#folder = folder
   }
@@ -67,7 +72,8 @@ export class Appliance {
     await mkdir(cacheDir, { recursive: true, mode: 0o700 })
     const folder = await mkdtemp(join(settings.workDir, 'appliance-'))
     const guestfish = new Guestfish(environmentOf(settings, start, folder), signal)
-    const appliance = new Appliance(guestfish, folder)
+    const names = disks.map((_disk, index) => nameOfDisk(index))
+    const appliance = new Appliance(names, guestfish, folder)
     try {
       const usual = (await appliance.run('get-path')).trimEnd()
       const own = start.isShort ? await shortStart(usual, cacheDir) : undefined
@@ -76,7 +82,7 @@ export class Appliance {
       for (const { path, format } of disks)
         await appliance.run('add-drive', hostPath(path), `format:${format}`)
       await guestfish.launch(launchTimeoutMs)
-      await appliance.#checkDisks(disks)
+      await appliance.#checkDisks()
       return appliance
     } catch (error) {
       await appliance.stop()
@@ -87,12 +93,11 @@ export class Appliance {
   }
 
   /** Everything depends on which disk is which. */
-  async #checkDisks(disks: readonly DiskToConvert[]): Promise<void> {
+  async #checkDisks(): Promise<void> {
     const devices = await this.lines('list-devices')
-    const expected = disks.map((_disk, index) => nameOfDisk(index))
-    if (devices.join() !== expected.join())
+    if (devices.join() !== this.disks.join())
       throw new ApplianceError(
-        `The appliance calls the disks ${devices.join(', ')}, not ${expected.join(', ')}`,
+        `The appliance calls the disks ${devices.join(', ')}, not ${this.disks.join(', ')}`,
       )
   }
 
@@ -162,12 +167,39 @@ export class Appliance {
     if (bytes.length <= maxInlineBytes && !bytes.includes(0)) {
       await this.run('write', path, bytes.toString('latin1'))
     } else {
-      const local = join(this.#folder, 'upload')
-      await writeFile(local, bytes)
-      await this.run('upload', hostPath(local), path)
-      await rm(local)
+      await this.#upload(bytes, 'upload', path)
     }
     if (mode !== undefined) await this.run('chmod', `0${mode.toString(8)}`, path)
+  }
+
+  /** Writes into a file at an offset and leaves what is before it. */
+  async writeAt(path: string, offsetBytes: number, content: Buffer): Promise<void> {
+    await this.#upload(content, 'upload-offset', path, String(offsetBytes))
+  }
+
+  async #upload(content: Buffer, command: string, ...args: string[]): Promise<void> {
+    const local = join(this.#folder, 'upload')
+    await writeFile(local, content)
+    await this.run(command, hostPath(local), ...args)
+    await rm(local)
+  }
+
+  /** The SELinux label of what is at `path`, a link itself included; undefined where there is none. */
+  async #labelOf(path: string): Promise<string | undefined> {
+    try {
+      return (await this.run('lgetxattr', path, labelAttribute)).replace(/\0$/, '')
+    } catch (error) {
+      // Not labelled, or on a file system that has no labels.
+      if (isAboutGuest(error)) return undefined
+      throw error
+    }
+  }
+
+  /** Gives what is at `path` the SELinux label of its folder, if it has none and its folder has one. */
+  async inheritLabel(path: string): Promise<void> {
+    if ((await this.#labelOf(path)) !== undefined) return
+    const label = await this.#labelOf(dirname(path))
+    if (label !== undefined) await this.run('lsetxattr', labelAttribute, label, String(label.length), path)
   }
 
   /** Flushes everything to the disks and ends the appliance. @throws ApplianceError when flushing fails. */

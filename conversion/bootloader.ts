@@ -21,9 +21,12 @@ export function loaderOfBootCode(
   bootSector: Buffer,
   partitionSectors: readonly Buffer[],
 ): BootLoader | undefined {
-  if (bootSector.subarray(0, 440).includes('GRUB')) return 'grub2'
+  const isGrub = (sector: Buffer): boolean => sector.subarray(0, 440).includes('GRUB')
   const isSyslinux = (sector: Buffer): boolean => /^(?:EXT|SYS)LINUX/.test(sector.toString('latin1', 3, 11))
-  return partitionSectors.some(isSyslinux) ? 'extlinux' : undefined
+  if (isGrub(bootSector)) return 'grub2'
+  if (partitionSectors.some(isSyslinux)) return 'extlinux'
+  // Behind a boot sector that starts the active partition, whatever is on it.
+  return partitionSectors.some(isGrub) ? 'grub2' : undefined
 }
 
 /** How the machine must start: as the disk itself can, where it can do both as the target does. */

@@ -14,6 +14,8 @@ const appendedMark = '.rehost-drivers'
 const lengthDigits = 12
 /** The kernel looks for a further archive at multiples of this. */
 const alignmentBytes = 512
+/** Zeros that lie at least between two archives: by them an LZ4 archive is known to have ended. */
+const minimumGapBytes = 4
 
 /** Thrown when the archive is packed in a way that can't be unpacked here, or is broken. */
 export class UnreadableInitramfsError extends Error {
@@ -104,6 +106,11 @@ export function initramfsPaths(bytes: Buffer): string[] {
   return [...early.names, ...main.names, ...appended.names]
 }
 
+/** Paths in what conversion appended, which can be read however the rest is packed; none when nothing was. */
+export function appendedPaths(bytes: Buffer): string[] {
+  return readArchives(bytes.subarray(findAppended(bytes).start)).names
+}
+
 /** An entry to put into an archive; without content it is a folder. */
 export interface ArchiveEntry {
   path: string
@@ -121,15 +128,17 @@ function entryBytes(path: string, mode: number, content: Buffer, inode: number):
   return Buffer.concat([header, name, padded(header.length + name.length), content, padded(content.length)])
 }
 
-/** `initramfs` with a further archive behind it, whose files replace those of the same name. */
-export function withAppended(initramfs: Buffer, entries: readonly ArchiveEntry[]): Buffer {
+/**
+ * What to put behind an initial RAM disk of `lengthBytes` for a further archive, whose files replace those of the same name.
+ */
+export function appendix(lengthBytes: number, entries: readonly ArchiveEntry[]): Buffer {
   const folder = 0o040755
   const file = 0o100644
   const parts = [
     {
       path: appendedMark,
       mode: file,
-      content: Buffer.from(String(initramfs.length).padStart(lengthDigits, '0')),
+      content: Buffer.from(String(lengthBytes).padStart(lengthDigits, '0')),
     },
     ...entries.map(({ path, content }) => ({
       path,
@@ -138,6 +147,6 @@ export function withAppended(initramfs: Buffer, entries: readonly ArchiveEntry[]
     })),
     { path: trailer, mode: 0, content: Buffer.alloc(0) },
   ].map(({ path, mode, content }, index) => entryBytes(path, mode, content, path === trailer ? 0 : index + 1))
-  const padding = Buffer.alloc(alignTo(initramfs.length, alignmentBytes) - initramfs.length)
-  return Buffer.concat([initramfs, padding, ...parts])
+  const start = alignTo(lengthBytes + minimumGapBytes, alignmentBytes)
+  return Buffer.concat([Buffer.alloc(start - lengthBytes), ...parts])
 }

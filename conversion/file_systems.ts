@@ -5,9 +5,8 @@
  */
 import { PermanentError } from '../domain/errors.ts'
 import type { Appliance } from './appliance.ts'
-import { ApplianceError } from './guestfish.ts'
-import { parseFstab } from './linux/fstab.ts'
-import { resolveSource } from './linux/devices.ts'
+import { isAboutGuest } from './guestfish.ts'
+import { parseFstab, resolveEntry } from './linux/fstab.ts'
 import type { FileSystem, Guest } from './types.ts'
 
 const encryptedTypes = ['crypto_LUKS', 'BitLocker']
@@ -24,8 +23,12 @@ const containerTypes = [
 const windowsFolders = ['/Windows/System32', '/WINDOWS/system32', '/windows/system32']
 /** Subvolumes that distributions keep their root in, when it is not the default one. */
 const rootSubvolumes = ['@', '@rootfs', 'root', '@/.snapshots/1/snapshot']
+/** Where EFI system partitions are mounted, but for those that are `/boot` as well. */
+const efiMountPoints = ['/boot/efi', '/efi']
 /** Folders whose own file systems conversion needs; others stay unmounted. */
-const neededFolders = ['/boot', '/boot/efi', '/efi', '/usr', '/var', '/var/lib', '/opt', '/etc']
+const neededFolders = ['/boot', ...efiMountPoints, '/usr', '/var', '/var/lib', '/opt', '/etc']
+/** Types of an EFI system partition, in a GPT and in an MBR. */
+const efiPartitionTypes = ['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']
 
 /** What was found on the disks. */
 export interface FoundFileSystems {
@@ -38,8 +41,9 @@ export interface FoundFileSystems {
 /** All file systems, by looking at every disk, partition, logical volume and RAID array. */
 export async function findFileSystems(appliance: Appliance): Promise<FoundFileSystems> {
   const partitions = await appliance.lines('list-partitions')
-  const disks = await appliance.lines('list-devices')
-  const bareDisks = disks.filter((disk) => !partitions.some((name) => name.replace(/\d+$/, '') === disk))
+  const bareDisks = appliance.disks.filter(
+    (disk) => !partitions.some((name) => name.replace(/\d+$/, '') === disk),
+  )
   const fileSystems: FileSystem[] = []
   const identifyAll = async (devices: readonly string[]): Promise<void> => {
     for (const device of devices) {
@@ -62,16 +66,23 @@ async function identify(appliance: Appliance, device: string): Promise<FileSyste
   try {
     lines = await appliance.lines('blkid', device)
   } catch (error) {
-    // An empty partition is no failure, and a broken appliance fails at the next command.
-    if (error instanceof ApplianceError) return undefined
+    // An empty partition is no failure.
+    if (isAboutGuest(error)) return undefined
     throw error
   }
   const value = (name: string): string =>
     lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? ''
   const type = value('TYPE')
   if (type === '') return undefined
-  const names = { uuid: value('UUID'), label: value('LABEL') }
-  return { device, type, ...names, partUuid: value('PART_ENTRY_UUID'), partLabel: value('PART_ENTRY_NAME') }
+  return {
+    device,
+    type,
+    uuid: value('UUID'),
+    label: value('LABEL'),
+    partUuid: value('PART_ENTRY_UUID'),
+    partLabel: value('PART_ENTRY_NAME'),
+    partType: value('PART_ENTRY_TYPE'),
+  }
 }
 
 /** A root file system: what to mount and how. */
@@ -134,7 +145,7 @@ async function lookAt(appliance: Appliance, device: string, type: string): Promi
     try {
       await mount(appliance, { device, ...(subvolume === undefined ? {} : { subvolume }) }, '/', ['ro'])
     } catch (error) {
-      if (!(error instanceof ApplianceError)) throw error
+      if (!isAboutGuest(error)) throw error
       // A subvolume that is not there is what most disks are like; the file system itself must be readable.
       if (subvolume !== undefined) continue
       return { found: 'trouble', words: error.message }
@@ -182,7 +193,7 @@ export async function mountGuest(
   try {
     await mount(appliance, root, '/', [])
   } catch (error) {
-    if (!(error instanceof ApplianceError)) throw error
+    if (!isAboutGuest(error)) throw error
     throw new PermanentError(
       `Cannot mount the guest's root file system ${root.device}: ${error.message}. Check the file system on the source and replicate again`,
       { cause: error },
@@ -190,27 +201,31 @@ export async function mountGuest(
   }
   const mounted = new Map([[root.device, '/']])
   const warnings: string[] = []
-  const entries = parseFstab((await appliance.text('/etc/fstab')) ?? '').filter(({ mountPoint }) =>
-    neededFolders.includes(mountPoint),
-  )
-  entries.sort((left, right) => left.mountPoint.length - right.mountPoint.length)
-  for (const { source, mountPoint, type, options } of entries) {
-    const found = resolveSource(names, source, type)
-    if (found === undefined) continue
-    const subvolume = /(?:^|,)subvol=([^,]+)/.exec(options)?.[1]
+  const mountAt = async (device: string, mountPoint: string, subvolume?: string): Promise<void> => {
     try {
-      await mount(
-        appliance,
-        { device: found.device, ...(subvolume === undefined ? {} : { subvolume }) },
-        mountPoint,
-        [],
-      )
-      if (!mounted.has(found.device)) mounted.set(found.device, mountPoint)
+      await mount(appliance, { device, ...(subvolume === undefined ? {} : { subvolume }) }, mountPoint, [])
+      if (!mounted.has(device)) mounted.set(device, mountPoint)
     } catch (error) {
-      if (!(error instanceof ApplianceError)) throw error
-      warnings.push(
-        `Cannot mount ${found.device} at ${mountPoint}, what is on it stays as it is: ${error.message}`,
-      )
+      if (!isAboutGuest(error)) throw error
+      warnings.push(`Cannot mount ${device} at ${mountPoint}, what is on it stays as it is: ${error.message}`)
+    }
+  }
+  const all = parseFstab((await appliance.text('/etc/fstab')) ?? '')
+  const needed = all
+    .map((entry) => ({ entry, mountPoint: entry.mountPoint.replace(/(?<=.)\/+$/, '') }))
+    .filter(({ mountPoint }) => neededFolders.includes(mountPoint))
+    .sort((left, right) => left.mountPoint.length - right.mountPoint.length)
+  for (const { entry, mountPoint } of needed) {
+    const found = resolveEntry({ ...names, rootDevice: root.device }, entry, all)
+    const subvolume = /(?:^|,)subvol=([^,]+)/.exec(entry.options)?.[1]
+    if (found !== undefined) await mountAt(found.device, mountPoint, subvolume)
+  }
+  // An EFI system partition may do without an entry: systemd finds it by its type.
+  const efi = names.fileSystems.find(({ partType }) => efiPartitionTypes.includes(partType))
+  if (efi !== undefined && !mounted.has(efi.device)) {
+    for (const mountPoint of efiMountPoints) {
+      if (mounted.has(efi.device) || !(await appliance.isFolder(mountPoint))) continue
+      await mountAt(efi.device, mountPoint)
     }
   }
   const withMountPoint = (own: FileSystem): FileSystem => {

@@ -13,10 +13,22 @@ export class ApplianceError extends Error {
   override name = 'ApplianceError'
 }
 
+/** The appliance is no more, so that nothing can be said of the guest. */
+export class ApplianceGoneError extends ApplianceError {
+  override name = 'ApplianceGoneError'
+}
+
+/** Whether a failure tells something of the guest, rather than of the appliance or of this program. */
+export function isAboutGuest(error: unknown): error is ApplianceError {
+  return error instanceof ApplianceError && !(error instanceof ApplianceGoneError)
+}
+
 /** Most that one command may answer; what is larger is downloaded into a file. */
 const maxAnswerBytes = 16 * 1024 * 1024
 /** A guestfish that was told to end and has not within this time is killed. */
 const endTimeoutMs = 10_000
+/** What guestfish says to every command after the appliance has died under it. */
+const diedWords = /appliance closed the connection|child process died|call launch before using this function/
 /** What guestfish says on its error output without meaning that the command failed. */
 const warning = /^(?:\*stdin\*:\d+: )?libguestfs: warning: /
 
@@ -66,7 +78,7 @@ export class Guestfish {
     })
     // Writing to a program that has just ended fails here; that it ended is reported below.
     this.#child.stdin.on('error', (error) =>
-      this.#finish(new ApplianceError('guestfish has ended', { cause: error })),
+      this.#finish(new ApplianceGoneError('guestfish has ended', { cause: error })),
     )
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error: NodeJS.ErrnoException) => {
@@ -77,7 +89,7 @@ export class Guestfish {
       this.#child.once('close', (code, killedBy) => {
         const words = this.#words.trim()
         this.#finish(
-          new ApplianceError(
+          new ApplianceGoneError(
             `guestfish ended with ${killedBy ?? `code ${code}`}${words === '' ? '' : `: ${words}`}`,
           ),
         )
@@ -95,8 +107,9 @@ export class Guestfish {
 
   /**
    * Runs one command and answers with what it prints. One at a time.
-   * @throws ApplianceError with libguestfs's own words when the command fails, when it takes longer than `timeoutMs` (the appliance is
-   *   ended then), or when the appliance has died; the signal's reason when aborted; PermanentError when guestfish is not installed.
+   * @throws ApplianceError with libguestfs's own words when the command fails; ApplianceGoneError when it takes longer than `timeoutMs` (the
+   *   appliance is ended then), or when the appliance has died; the signal's reason when aborted; PermanentError when guestfish is not
+   *   installed.
    */
   async run(timeoutMs: number, command: string, ...args: string[]): Promise<Buffer> {
     if (this.#over !== undefined) throw this.#over
@@ -105,15 +118,18 @@ export class Guestfish {
     // The end of a command is seen by two marks that no guest can guess: printed, and as the name of a command that there is not.
     this.#marker = `end_${randomBytes(16).toString('hex')}`
     this.#waiting = {
-      settle: (answer, words) =>
-        words === ''
-          ? resolve(answer)
-          : reject(new ApplianceError(`${command} ${args.join(' ').slice(0, 200)}: ${words}`)),
+      settle: (answer, words) => {
+        if (words === '') return resolve(answer)
+        const Failure = diedWords.test(words) ? ApplianceGoneError : ApplianceError
+        reject(new Failure(`${command} ${args.join(' ').slice(0, 200)}: ${words}`))
+      },
       fail: reject,
     }
     const timer = setTimeout(() => {
       this.#giveUp(
-        new ApplianceError(`${command} ${args.join(' ').slice(0, 200)}: no answer in ${timeoutMs / 1000} s`),
+        new ApplianceGoneError(
+          `${command} ${args.join(' ').slice(0, 200)}: no answer in ${timeoutMs / 1000} s`,
+        ),
       )
     }, timeoutMs)
     try {
@@ -129,7 +145,7 @@ export class Guestfish {
   /** Ends guestfish and with it the appliance, whatever they are doing, and waits until both are gone. */
   async end(): Promise<void> {
     this.#signal.removeEventListener('abort', this.#onAbort)
-    this.#giveUp(new ApplianceError('The appliance has been ended'))
+    this.#giveUp(new ApplianceGoneError('The appliance has been ended'))
     await this.#ended
   }
 
@@ -157,7 +173,7 @@ export class Guestfish {
     this.#answerBytes += bytes.length
     if (this.#answerBytes > maxAnswerBytes) {
       this.#giveUp(
-        new ApplianceError(`A command inside the appliance answered more than ${maxAnswerBytes} bytes`),
+        new ApplianceGoneError(`A command inside the appliance answered more than ${maxAnswerBytes} bytes`),
       )
       return
     }

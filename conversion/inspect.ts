@@ -5,36 +5,33 @@
  */
 import { PermanentError } from '../domain/errors.ts'
 import type { Appliance } from './appliance.ts'
-import { bootLoaderFiles, chooseFirmware, loaderOfBootCode } from './bootloader.ts'
+import { findBootLoader, readBootCode, readEfi } from './boot_files.ts'
+import { bootLoaderFiles, chooseFirmware } from './bootloader.ts'
 import { findFileSystems, findRoot, mountGuest } from './file_systems.ts'
 import { agentPaths } from './linux/agent.ts'
-import { nameOfDisk } from './linux/devices.ts'
 import { readKernels } from './kernels.ts'
-import type {
-  BootLoader,
-  DiskToConvert,
-  EfiPartition,
-  Guest,
-  GuestFile,
-  InitSystem,
-  NetworkStack,
-  TargetHardware,
-} from './types.ts'
+import type { DiskToConvert, Guest, GuestFile, InitSystem, NetworkStack, TargetHardware } from './types.ts'
 
 /** Files whose text changes look into; patterns with `*` are expanded. */
 const filesOfInterest = [
   '/etc/fstab',
+  '/etc/crypttab',
   '/etc/inittab',
   '/etc/default/grub',
   '/etc/kernel/cmdline',
   '/boot/loader/entries/*.conf',
+  '/boot/grub2/grubenv',
   '/boot/efi/EFI/*/grub.cfg',
+  '/efi/EFI/*/grub.cfg',
   '/etc/network/interfaces',
   '/etc/network/interfaces.d/*',
   '/etc/netplan/*.yaml',
   '/etc/systemd/network/*.network',
   '/etc/NetworkManager/system-connections/*',
+  '/etc/sysconfig/network',
   '/etc/sysconfig/network-scripts/ifcfg-*',
+  '/etc/sysconfig/network-scripts/route*-*',
+  '/etc/sysconfig/network-scripts/rule*-*',
   '/etc/cloud/cloud.cfg',
   '/etc/cloud/cloud.cfg.d/99-rehost-network.cfg',
   '/etc/udev/rules.d/70-persistent-net.rules',
@@ -50,9 +47,7 @@ const dhcpClients = [
   '/usr/sbin/dhcpcd',
   '/usr/bin/udhcpc',
 ]
-const efiMountPoints = ['/boot/efi', '/efi', '/boot']
 const elfMachineX86 = 62
-const sectorBytes = 512
 
 async function readFiles(appliance: Appliance): Promise<GuestFile[]> {
   const files: GuestFile[] = []
@@ -84,8 +79,8 @@ async function readRelease(appliance: Appliance): Promise<Release> {
   }
 }
 
-/** The architecture of the guest's programs, by the first of them that is there. */
-async function readArchitecture(appliance: Appliance): Promise<string> {
+/** The architecture of the guest's programs, by the first of them that is there; undefined when none is. */
+async function readArchitecture(appliance: Appliance): Promise<string | undefined> {
   for (const path of ['/bin/sh', '/usr/bin/sh', '/bin/bash', '/sbin/init']) {
     if (!(await appliance.isFile(path))) continue
     const header = await appliance.start(path, 20)
@@ -94,7 +89,7 @@ async function readArchitecture(appliance: Appliance): Promise<string> {
     const machine = header.readUInt16LE(18)
     return machine === elfMachineX86 && bits === 64 ? 'x86_64' : `ELF machine ${machine}, ${bits} bits`
   }
-  return 'unknown'
+  return undefined
 }
 
 async function readHostname(appliance: Appliance): Promise<string> {
@@ -115,48 +110,6 @@ async function findNetworkStack(appliance: Appliance, files: readonly GuestFile[
   if (hasNetworkManager) return 'NetworkManager'
   if (has(/^\/etc\/systemd\/network\//)) return 'systemd-networkd'
   return hasIfupdown ? 'ifupdown' : 'unknown'
-}
-
-async function readEfi(appliance: Appliance): Promise<EfiPartition | undefined> {
-  for (const mountPoint of efiMountPoints) {
-    const folder = `${mountPoint}/EFI`
-    if (!(await appliance.isFolder(folder))) continue
-    const paths = (await appliance.lines('find', folder)).map(
-      (path) => `${folder}/${path.replace(/^\//, '')}`,
-    )
-    return { mountPoint, loaders: paths.filter((path) => path.toLowerCase().endsWith('.efi')) }
-  }
-  return undefined
-}
-
-async function readBootCode(
-  appliance: Appliance,
-  disks: readonly DiskToConvert[],
-  allPartitions: readonly string[],
-): Promise<BootLoader | undefined> {
-  const bootDisk = nameOfDisk(
-    Math.max(
-      0,
-      disks.findIndex(({ isBootDisk }) => isBootDisk),
-    ),
-  )
-  const partitions = allPartitions.filter((name) => name.replace(/\d+$/, '') === bootDisk)
-  const sectors: Buffer[] = []
-  for (const partition of partitions) sectors.push(await appliance.startOfDevice(partition, sectorBytes))
-  return loaderOfBootCode(await appliance.startOfDevice(bootDisk, sectorBytes), sectors)
-}
-
-/** The boot loader: known only when it has configuration that can be changed. */
-function findBootLoader(
-  firmware: 'BIOS' | 'UEFI',
-  bootCode: BootLoader | undefined,
-  files: readonly GuestFile[],
-): BootLoader {
-  const has = (loader: BootLoader): boolean =>
-    files.some(({ path }) => bootLoaderFiles.some((own) => own.loader === loader && own.path === path)) ||
-    (loader === 'grub2' && files.some(({ path }) => path.endsWith('/grub.cfg')))
-  const expected = firmware === 'UEFI' ? 'grub2' : bootCode
-  return expected !== undefined && has(expected) ? expected : 'unknown'
 }
 
 async function findInitSystem(appliance: Appliance, files: readonly GuestFile[]): Promise<InitSystem> {
@@ -200,6 +153,11 @@ export async function inspect(
   })
   const release = await readRelease(appliance)
   const architecture = await readArchitecture(appliance)
+  if (architecture === undefined) {
+    throw new PermanentError(
+      `Found ${release.productName} but none of its programs: is /usr on a disk that was not replicated?`,
+    )
+  }
   if (architecture !== 'x86_64') {
     throw new PermanentError(
       `The programs of ${release.productName} are for ${architecture}: the target runs x86_64 only`,

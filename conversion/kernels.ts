@@ -3,7 +3,7 @@
  * @module
  */
 import type { Appliance } from './appliance.ts'
-import { initramfsPaths, UnreadableInitramfsError } from './cpio.ts'
+import { appendedPaths, initramfsPaths, UnreadableInitramfsError } from './cpio.ts'
 import { isInModulesDep } from './linux/initramfs_archive.ts'
 import type { Kernel, TargetHardware } from './types.ts'
 
@@ -13,19 +13,13 @@ function hasModule(paths: readonly string[], driver: string): boolean {
   return paths.some((path) => pattern.test(path))
 }
 
-/** Drivers that are not in the initial RAM disk; undefined when that can't be read. */
-async function missingIn(
-  appliance: Appliance,
-  path: string | undefined,
-  wanted: readonly string[],
-): Promise<string[] | undefined> {
-  if (path === undefined || wanted.length === 0) return [...wanted]
+/** Paths in an initial RAM disk; of one packed in a way that can't be read here, only what conversion itself appended. */
+function readPaths(bytes: Buffer): { paths: string[]; isReadable: boolean } {
   try {
-    const paths = initramfsPaths(await appliance.download(path))
-    return wanted.filter((driver) => !hasModule(paths, driver))
+    return { paths: initramfsPaths(bytes), isReadable: true }
   } catch (error) {
-    if (error instanceof UnreadableInitramfsError) return undefined
-    throw error
+    if (!(error instanceof UnreadableInitramfsError)) throw error
+    return { paths: appendedPaths(bytes), isReadable: false }
   }
 }
 
@@ -44,13 +38,18 @@ export async function readKernels(appliance: Appliance, target: TargetHardware):
     const modulesDep = (await appliance.text(`/lib/modules/${version}/modules.dep`)) ?? ''
     const asModules = (drivers: readonly string[]): string[] =>
       drivers.filter((driver) => !hasModule(builtIn, driver))
-    const missing = await missingIn(appliance, initramfsPath, asModules(target.diskDrivers))
-    const wanted = [...target.diskDrivers, ...target.networkDrivers]
+    const forDisks = asModules(target.diskDrivers)
+    const { paths, isReadable } =
+      initramfsPath === undefined || forDisks.length === 0
+        ? { paths: [], isReadable: true }
+        : readPaths(await appliance.download(initramfsPath))
+    const wanted = [...forDisks, ...asModules(target.networkDrivers)]
     kernels.push({
       version,
-      absentDrivers: asModules(wanted).filter((driver) => !isInModulesDep(modulesDep, driver)),
+      isInitramfsReadable: isReadable,
+      missingDrivers: forDisks.filter((driver) => !hasModule(paths, driver)),
+      absentDrivers: wanted.filter((driver) => !isInModulesDep(modulesDep, driver)),
       ...(initramfsPath === undefined ? {} : { initramfsPath }),
-      ...(missing === undefined ? {} : { missingDrivers: missing }),
     })
   }
   return kernels

@@ -6,10 +6,11 @@ import { PermanentError } from '../domain/errors.ts'
 import { planEfiFallback } from './bootloader.ts'
 import { planAgentRemoval } from './linux/agent.ts'
 import { planBootConfig } from './linux/boot_config.ts'
+import { planCrypttab } from './linux/crypttab.ts'
 import { planFstab } from './linux/fstab.ts'
 import { planInitramfs } from './linux/initramfs.ts'
 import { planNetwork, planPersistentNames } from './linux/network.ts'
-import { planRelabel } from './linux/selinux.ts'
+import { planLabels } from './linux/selinux.ts'
 import { planSerialLogin } from './linux/serial_login.ts'
 import type { Guest, Kernel, Plan, TargetHardware } from './types.ts'
 
@@ -18,15 +19,16 @@ export const kept = ['machine-id', 'host name', 'SSH host keys', 'users and pass
 
 /** Whether a kernel can be given all drivers that it needs to find its root file system. */
 function canFindDisks({ initramfsPath, missingDrivers, absentDrivers }: Kernel): boolean {
-  if (missingDrivers === undefined || missingDrivers.length === 0) return true
+  if (missingDrivers.length === 0) return true
   return initramfsPath !== undefined && missingDrivers.every((driver) => !absentDrivers.includes(driver))
 }
 
 /** Guests that no change makes boot. @throws PermanentError with the verdict. */
 function refuseHopeless(guest: Guest, target: TargetHardware): void {
   if (guest.bootLoader === 'unknown') {
+    const why = guest.warnings.map((warning) => `. ${warning}`).join('')
     throw new PermanentError(
-      `Found ${guest.productName} but no boot loader that Rehost knows (GRUB 2 or extlinux): is /boot on one of the replicated disks?`,
+      `Found ${guest.productName} but no boot loader that Rehost knows (GRUB 2 or extlinux): is /boot on one of the replicated disks?${why}`,
     )
   }
   if (!target.firmwares.includes(guest.firmware)) {
@@ -55,6 +57,7 @@ export function plan(guest: Guest, target: TargetHardware): Plan {
   const warnings = [...guest.warnings]
   const changes = [
     planFstab(guest, warnings),
+    planCrypttab(guest, warnings),
     planBootConfig(guest, target),
     planEfiFallback(guest),
     planInitramfs(guest, warnings),
@@ -63,6 +66,6 @@ export function plan(guest: Guest, target: TargetHardware): Plan {
     planSerialLogin(guest, target, warnings),
     planAgentRemoval(guest),
   ].filter((change) => change !== undefined)
-  const relabel = planRelabel(guest, changes)
-  return { changes: relabel === undefined ? changes : [...changes, relabel], warnings }
+  const labels = planLabels(guest, changes)
+  return { changes: labels === undefined ? changes : [...changes, labels], warnings }
 }

@@ -9,7 +9,7 @@ export interface DiskToConvert {
   format: 'raw' | 'qcow2'
   isBootDisk: boolean
   /** What the source calls it, e.g. `/dev/vdb`. Without it, names are taken to follow the order of the disks. */
-  sourceDeviceName?: string
+  sourceDeviceName?: string | undefined
 }
 
 /** The hardware the guest will find; the same words as the cloud seam's. */
@@ -37,6 +37,8 @@ export interface FileSystem {
   label: string
   partUuid: string
   partLabel: string
+  /** A GUID in a GPT, a number such as `0x83` in an MBR. */
+  partType: string
   /** Where conversion has it mounted. */
   mountPoint?: string
 }
@@ -45,8 +47,10 @@ export interface FileSystem {
 export interface Kernel {
   version: string
   initramfsPath?: string
-  /** Disk drivers found neither built in nor in the initial RAM disk. Undefined when that could not be read. */
-  missingDrivers?: string[]
+  /** False when it is packed in a way that cannot be read here; all drivers are missing then, as far as is known. */
+  isInitramfsReadable: boolean
+  /** Disk drivers found neither built in nor in the initial RAM disk. */
+  missingDrivers: string[]
   /** Of the target's disk and network drivers, those that this kernel does not have at all. */
   absentDrivers: string[]
 }
@@ -108,6 +112,8 @@ export type Operation =
   | { kind: 'remove'; path: string }
   | { kind: 'copy'; path: string; to: string }
   | { kind: 'link'; path: string; target: string }
+  /** Gives a path without SELinux label the one of its folder. */
+  | { kind: 'label'; path: string }
   /** Appends kernel modules, and those that they need, to an initial RAM disk. */
   | { kind: 'extendInitramfs'; path: string; kernelVersion: string; drivers: string[] }
 

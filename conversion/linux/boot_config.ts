@@ -13,9 +13,15 @@ const commandLines = {
   syslinux: /^([ \t]*append)((?:[ \t][^\n]*)?)$/gim,
 }
 const grubDefaults = '/etc/default/grub'
-/** The variable from which GRUB's configuration is made again at the next kernel upgrade. */
-const grubVariable = /^(GRUB_CMDLINE_LINUX=)(["']?)(.*)\2[ \t]*$/m
+/** The variable from which GRUB's configuration is made again at the next kernel upgrade, where its value can be taken apart. */
+const grubVariable =
+  /^([ \t]*GRUB_CMDLINE_LINUX=)(?:"([^"$`\\\n]*)"|'([^'\n]*)'|([^\s"'$`\\#]*))(?=[ \t]*(?:#.*)?$)/m
 const kernelInstallCommandLine = '/etc/kernel/cmdline'
+const grubEnvironment = '/boot/grub2/grubenv'
+/** GRUB writes into this file and not into its file system, so its size is fixed. */
+const grubEnvironmentBytes = 1024
+/** The command line that boot entries share by naming this variable, as RHEL 8 has it. */
+const sharedCommandLine = /^(kernelopts=)(.*)$/m
 
 /** The pattern for a file that a boot loader reads; undefined for other files. */
 function commandLinesOf({ path }: GuestFile): RegExp | undefined {
@@ -53,16 +59,38 @@ function withParameters(commandLine: string, serialConsole: string, others: read
   return [commandLine.trimEnd(), ...missing].join(' ')
 }
 
+/** GRUB's own settings, which are a shell script. */
+function withParametersInDefaults(text: string, complete: (commandLine: string) => string): string {
+  const assignments = text.split('\n').filter((line) => /^[ \t]*GRUB_CMDLINE_LINUX=/.test(line))
+  const match = grubVariable.exec(text)
+  if (match === null || assignments.length > 1) {
+    const all = assignments.join(' ').replaceAll(/["']/g, ' ')
+    const added = complete(all).slice(all.trimEnd().length).trim()
+    const value = assignments.length === 0 ? added : `$GRUB_CMDLINE_LINUX ${added}`
+    return added === '' ? text : `${text.trimEnd()}\nGRUB_CMDLINE_LINUX="${value}"\n`
+  }
+  const [, head = '', double, single, bare = ''] = match
+  const mark = single === undefined ? '"' : "'"
+  return text.replace(grubVariable, () => `${head}${mark}${complete(double ?? single ?? bare).trim()}${mark}`)
+}
+
 function withParametersIn(file: GuestFile, text: string, complete: (commandLine: string) => string): string {
   const pattern = commandLinesOf(file)
   if (pattern !== undefined)
     return text.replaceAll(pattern, (_line, head: string, rest: string) => head + complete(rest))
   if (file.path === kernelInstallCommandLine) return `${complete(text.trim())}\n`
-  if (!grubVariable.test(text)) return `${text.trimEnd()}\nGRUB_CMDLINE_LINUX="${complete('').trim()}"\n`
-  return text.replace(grubVariable, (_line, head: string, quote: string, rest: string) => {
-    const mark = quote === '' ? '"' : quote
-    return `${head}${mark}${complete(rest).trim()}${mark}`
-  })
+  if (file.path === grubEnvironment)
+    return withFixedSize(
+      text.replace(sharedCommandLine, (_line, head: string, rest: string) => head + complete(rest)),
+      file.text,
+    )
+  return withParametersInDefaults(text, complete)
+}
+
+/** GRUB's environment filled up as it was; unchanged where the new text has no room. */
+function withFixedSize(text: string, before: string): string {
+  const content = text.replace(/#*$/, '')
+  return content.length > grubEnvironmentBytes ? before : content.padEnd(grubEnvironmentBytes, '#')
 }
 
 function withStableDevicesIn(guest: Guest, file: GuestFile): string {
@@ -75,17 +103,17 @@ function withStableDevicesIn(guest: Guest, file: GuestFile): string {
 
 /** Both changes in one, since both are about the same lines; undefined when the files are good as they are. */
 export function planBootConfig(guest: Guest, { serialConsole }: TargetHardware): Change | undefined {
-  const files = guest.files.filter(
-    (file) =>
-      commandLinesOf(file) !== undefined ||
-      file.path === grubDefaults ||
-      file.path === kernelInstallCommandLine,
-  )
+  const environment = guest.files.find(({ path }) => path === grubEnvironment)?.text ?? ''
+  const isShared = sharedCommandLine.test(environment)
+  const others = [grubDefaults, kernelInstallCommandLine, ...(isShared ? [grubEnvironment] : [])]
+  const files = guest.files.filter((file) => commandLinesOf(file) !== undefined || others.includes(file.path))
   const parameters = interfaceNameParameters(guest)
   const rewritten = files.map((file) => {
     const stable = withStableDevicesIn(guest, file)
     const text = withParametersIn(file, stable, (commandLine) =>
-      withParameters(commandLine, serialConsole, parameters),
+      isShared && /\$kernelopts\b/.test(commandLine)
+        ? commandLine
+        : withParameters(commandLine, serialConsole, parameters),
     )
     return { file, text, isStabilized: stable !== file.text, isCompleted: text !== stable }
   })

@@ -5,17 +5,17 @@
 import type { FileSystem, Guest } from '../types.ts'
 
 /**
- * `/dev/sda1`, `/dev/vdb`, `/dev/xvda2`, `/dev/hda1`, `/dev/nvme0n1p3`, `/dev/disk/by-path/…`, `/dev/disk/by-id/…`: names that follow the
- * hardware and change with it.
+ * `/dev/sda1`, `/dev/vdb`, `/dev/xvda2`, `/dev/hda1`, `/dev/nvme0n1p3`, `/dev/mmcblk0p1`, `/dev/cciss/c0d0p1`, `/dev/disk/by-path/…`,
+ * `/dev/disk/by-id/…`: names that follow the hardware and change with it. Those of logical volumes and RAID arrays do not.
  */
 export const unstableDevice =
-  /^\/dev\/(?:(?:[sv]|xv|h)d[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|disk\/by-(?:path|id)\/.+)$/
+  /^\/dev\/(?:(?:[sv]|xv|h)d[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|mmcblk\d+(?:p\d+)?|cciss\/c\d+d\d+(?:p\d+)?|disk\/by-(?:path|id)\/(?!dm-|md-|lvm-).+)$/
 
 const lettered = /^\/dev\/(?:[sv]|xv|h)d([a-z])(\d*)$/
 const nvme = /^\/dev\/nvme(\d+)n\d+(?:p(\d+))?$/
 
 /** What names a file system is given. */
-type Names = Pick<Guest, 'fileSystems' | 'sourceDeviceNames'>
+export type Names = Pick<Guest, 'fileSystems' | 'sourceDeviceNames'>
 
 /** The partition number in `device` when it is on the disk `disk`: `''` for the whole disk, undefined when it is on another. */
 function partitionOn(device: string, disk: string): string | undefined {
@@ -50,9 +50,28 @@ export function nameOfDisk(index: number): string {
 
 /** `/dev/mapper/vg-lv` as `/dev/vg/lv`, the name that the appliance gives a logical volume. */
 function volumeName(device: string): string {
-  const mapped = /^\/dev\/mapper\/((?:[^-]|--)+)-((?:[^-]|--)+)$/.exec(device)
+  const mapped = /^\/dev\/(?:mapper\/|disk\/by-id\/dm-name-)((?:[^-]|--)+)-((?:[^-]|--)+)$/.exec(device)
   const plain = (name: string | undefined): string => (name ?? '').replaceAll('--', '-')
   return mapped === null ? device : `/dev/${plain(mapped[1])}/${plain(mapped[2])}`
+}
+
+/** Spaces and the like as fstab writes them (`\040`) and as udev does in names of links (`\x20`). */
+function unescaped(text: string): string {
+  return text.replaceAll(/\\(?:([0-7]{3})|x([\da-f]{2}))/g, (_all, octal?: string, hex?: string) =>
+    String.fromCodePoint(octal === undefined ? Number.parseInt(hex ?? '', 16) : Number.parseInt(octal, 8)),
+  )
+}
+
+const tags = ['UUID', 'LABEL', 'PARTUUID', 'PARTLABEL'] as const
+
+/** What a tag (`UUID=…`) or a link named after one (`/dev/disk/by-uuid/…`) says; undefined for other sources. */
+function tagOf(source: string): { tag: (typeof tags)[number]; value: string } | undefined {
+  for (const tag of tags) {
+    const prefix = [`${tag}=`, `/dev/disk/by-${tag.toLowerCase()}/`].find((own) => source.startsWith(own))
+    if (prefix !== undefined)
+      return { tag, value: unescaped(source.slice(prefix.length).replaceAll(/^["']|["']$/g, '')) }
+  }
+  return undefined
 }
 
 /**
@@ -61,21 +80,24 @@ function volumeName(device: string): string {
  */
 export function resolveSource(names: Names, source: string, type = 'auto'): FileSystem | undefined {
   const { fileSystems } = names
-  const value = source.slice(source.indexOf('=') + 1).replaceAll(/^"|"$/g, '')
-  const same = (left: string): boolean => left !== '' && left.toLowerCase() === value.toLowerCase()
-  if (source.startsWith('UUID=')) return fileSystems.find(({ uuid }) => same(uuid))
-  if (source.startsWith('LABEL=')) return fileSystems.find(({ label }) => label !== '' && label === value)
-  if (source.startsWith('PARTUUID=')) return fileSystems.find(({ partUuid }) => same(partUuid))
-  if (source.startsWith('PARTLABEL='))
-    return fileSystems.find(({ partLabel }) => partLabel !== '' && partLabel === value)
-  const byUuid = '/dev/disk/by-uuid/'
-  if (source.startsWith(byUuid)) return resolveSource(names, `UUID=${source.slice(byUuid.length)}`)
+  const tagged = tagOf(source)
+  if (tagged !== undefined) {
+    const { tag, value } = tagged
+    const same = (own: string): boolean => own !== '' && own.toLowerCase() === value.toLowerCase()
+    if (tag === 'UUID') return fileSystems.find(({ uuid }) => same(uuid))
+    if (tag === 'PARTUUID') return fileSystems.find(({ partUuid }) => same(partUuid))
+    return fileSystems.find(({ label, partLabel }) => value === (tag === 'LABEL' ? label : partLabel))
+  }
   const name = unstableDevice.test(source) ? applianceName(names, source) : volumeName(source)
-  const found = fileSystems.find(({ device }) => device === name)
-  return found === undefined || type === 'auto' || sameType(found.type, type) ? found : undefined
+  return fileSystems.find((own) => own.device === name && isOfType(own, type))
 }
 
-function sameType(found: string, wanted: string): boolean {
-  const family = (type: string): string => (/^ext[234]$/.test(type) ? 'ext' : type)
-  return wanted.split(',').some((one) => family(one) === family(found))
+/** Whether a file system can be mounted as `type`, or as one of several with commas between them. */
+export function isOfType({ type: found }: FileSystem, type: string): boolean {
+  const family = (one: string): string => {
+    if (/^ext[234]$/.test(one)) return 'ext'
+    if (one.startsWith('ntfs')) return 'ntfs'
+    return one === 'msdos' ? 'vfat' : one
+  }
+  return type === 'auto' || type.split(',').some((one) => family(one) === family(found))
 }

@@ -3,11 +3,14 @@
  * come along.
  * @module
  */
-import type { Change, Guest } from '../types.ts'
-import { resolveSource, unstableDevice } from './devices.ts'
+import type { Change, FileSystem, Guest } from '../types.ts'
+import { isOfType, resolveSource, unstableDevice } from './devices.ts'
+import type { Names } from './devices.ts'
 
 const path = '/etc/fstab'
 const blockSource = /^(?:\/dev\/|UUID=|LABEL=|PARTUUID=|PARTLABEL=)/
+/** A partition by a name made from its disk's place or serial number, which says nothing here; disks reached otherwise are left out. */
+const partitionLink = /^\/dev\/disk\/by-(?:path|id)\/(?!ip-|usb-|.*-(?:iscsi|usb|fc)-).+-part(\d+)$/
 
 /** A line of fstab and what stands between its fields. */
 export interface FstabEntry {
@@ -21,7 +24,7 @@ export interface FstabEntry {
 
 /** The line as an entry; undefined for comments and what is none. */
 export function parseFstabLine(line: string): FstabEntry | undefined {
-  const match = /^(\s*)(\S+)(\s+)(\S+)(\s+)(\S+)(?:(\s+)(\S+))?(.*)$/.exec(line)
+  const match = /^(\s*)(\S+)(\s+)(\S+)(\s+)(\S+)(?:(\s+)(\S+))?(.*\r?)$/.exec(line)
   if (match === null || line.trimStart().startsWith('#')) return undefined
   const [
     ,
@@ -53,14 +56,38 @@ export function parseFstab(text: string): FstabEntry[] {
     .filter((entry) => entry !== undefined)
 }
 
+/**
+ * The file system that an entry means, as {@link resolveSource}; the root is known whatever it is called. A partition named by its disk's
+ * place or serial number is the only one with that number and type that no other entry means.
+ */
+export function resolveEntry(
+  names: Names & Pick<Guest, 'rootDevice'>,
+  entry: FstabEntry,
+  entries: readonly FstabEntry[],
+): FileSystem | undefined {
+  if (entry.mountPoint === '/') return names.fileSystems.find(({ device }) => device === names.rootDevice)
+  const found = resolveSource(names, entry.source, entry.type)
+  const number = partitionLink.exec(entry.source)?.[1]
+  if (found !== undefined || number === undefined) return found
+  const others = entries.filter(({ source }) => source !== entry.source)
+  const taken = [
+    names.rootDevice,
+    ...others.map(({ source, type }) => resolveSource(names, source, type)?.device),
+  ]
+  const candidates = names.fileSystems.filter(
+    (own) =>
+      /^\/dev\/sd[a-z]+(\d+)$/.exec(own.device)?.[1] === number &&
+      isOfType(own, entry.type) &&
+      !taken.includes(own.device),
+  )
+  return candidates.length === 1 ? candidates[0] : undefined
+}
+
 /** One line changed; the same line when there is nothing to change. */
-function rewriteLine(guest: Guest, line: string, warnings: string[]): string {
+function rewriteLine(guest: Guest, line: string, entries: readonly FstabEntry[], warnings: string[]): string {
   const entry = parseFstabLine(line)
   if (entry === undefined || !blockSource.test(entry.source)) return line
-  const isRoot = entry.mountPoint === '/'
-  const found =
-    resolveSource(guest, entry.source, entry.type) ??
-    (isRoot ? guest.fileSystems.find(({ device }) => device === guest.rootDevice) : undefined)
+  const found = resolveEntry(guest, entry, entries)
   if (found !== undefined) {
     return unstableDevice.test(entry.source) && found.uuid !== ''
       ? entry.with({ source: `UUID=${found.uuid}` })
@@ -68,9 +95,10 @@ function rewriteLine(guest: Guest, line: string, warnings: string[]): string {
   }
   const options = entry.options.split(',')
   // CD drives and the like are mounted by hand.
-  if (isRoot || options.includes('noauto') || options.includes('nofail')) return line
+  if (options.includes('noauto') || options.includes('nofail')) return line
+  // What is on an encrypted disk is not seen here either: it is still mounted when it is there in time.
   warnings.push(
-    `${path} names ${entry.source} for ${entry.mountPoint}, which was not found on the replicated disks: the guest starts without it`,
+    `${path} names ${entry.source} for ${entry.mountPoint}, which was not found on the replicated disks: the guest starts without waiting for it`,
   )
   return entry.with({ options: `${entry.options},nofail` })
 }
@@ -79,9 +107,10 @@ function rewriteLine(guest: Guest, line: string, warnings: string[]): string {
 export function planFstab(guest: Guest, warnings: string[]): Change | undefined {
   const file = guest.files.find((own) => own.path === path)
   if (file === undefined) return undefined
+  const entries = parseFstab(file.text)
   const text = file.text
     .split('\n')
-    .map((line) => rewriteLine(guest, line, warnings))
+    .map((line) => rewriteLine(guest, line, entries, warnings))
     .join('\n')
   if (text === file.text) return undefined
   return {

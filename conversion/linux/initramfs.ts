@@ -3,7 +3,7 @@
  * takes a second; making the initial RAM disk anew would run the guest's own programs, and take minutes without hardware virtualization.
  * @module
  */
-import type { Change, Guest, Kernel, Operation } from '../types.ts'
+import type { Change, Guest, Operation } from '../types.ts'
 
 const initramfsToolsModules = '/etc/initramfs-tools/modules'
 const dracutConfig = '/etc/dracut.conf.d/90-rehost.conf'
@@ -23,42 +23,39 @@ function lasting(guest: Guest, drivers: readonly string[]): Operation {
   }
 }
 
-function isToExtend(kernel: Kernel): kernel is Kernel & { initramfsPath: string; missingDrivers: string[] } {
-  return (
-    kernel.initramfsPath !== undefined &&
-    kernel.missingDrivers !== undefined &&
-    kernel.missingDrivers.length > 0
-  )
-}
-
 /** The change: undefined where all drivers are there, which is the rule for distributions made for any hardware. */
 export function planInitramfs(guest: Guest, warnings: string[]): Change | undefined {
-  for (const { version, missingDrivers, absentDrivers } of guest.kernels) {
-    if (missingDrivers === undefined) {
-      warnings.push(
-        `Cannot read the initial RAM disk of kernel ${version}: whether it has the target's disk drivers is not known`,
-      )
+  const extended: { version: string; path: string; drivers: string[] }[] = []
+  for (const {
+    version,
+    initramfsPath,
+    isInitramfsReadable,
+    missingDrivers,
+    absentDrivers,
+  } of guest.kernels) {
+    const drivers = missingDrivers.filter((driver) => !absentDrivers.includes(driver))
+    if (initramfsPath !== undefined && drivers.length > 0) {
+      extended.push({ version, path: initramfsPath, drivers })
+      if (!isInitramfsReadable)
+        warnings.push(
+          `Cannot read the initial RAM disk of kernel ${version}: it gets the drivers in any case`,
+        )
     }
     if (absentDrivers.length > 0)
       warnings.push(`Kernel ${version} was made without ${absentDrivers.join(', ')}`)
   }
-  const kernels = guest.kernels.filter(isToExtend).map((kernel) => ({
-    ...kernel,
-    drivers: kernel.missingDrivers.filter((driver) => !kernel.absentDrivers.includes(driver)),
-  }))
-  const extended = kernels.filter(({ drivers }) => drivers.length > 0)
   if (extended.length === 0) return undefined
-  const drivers = [...new Set(extended.flatMap((kernel) => kernel.drivers))]
+  const drivers = [...new Set(extended.flatMap(({ drivers: own }) => own))]
   return {
     name: 'initramfs-drivers',
     what: `Adds ${drivers.join(', ')} to the initial RAM disk of ${extended.map(({ version }) => version).join(', ')}`,
     because: 'Without them the kernel cannot find its root file system on the target',
     operations: [
-      ...extended.map((kernel) => ({
+      ...extended.map(({ version, path, drivers: own }) => ({
         kind: 'extendInitramfs' as const,
-        path: kernel.initramfsPath,
-        kernelVersion: kernel.version,
-        drivers: kernel.drivers,
+        path,
+        kernelVersion: version,
+        drivers: own,
       })),
       lasting(guest, drivers),
     ],

@@ -5,19 +5,20 @@
 import { basename, dirname } from 'node:path'
 import type { Appliance } from '../appliance.ts'
 import type { ArchiveEntry } from '../cpio.ts'
-import { initramfsPaths, withAppended } from '../cpio.ts'
+import { appendix } from '../cpio.ts'
 import { ApplianceError } from '../guestfish.ts'
 
-/** Indexes by which modules are found: those of the whole system, since the initial RAM disk's own do not know the added ones. */
+/**
+ * Indexes by which modules are found: those of the whole system, since the initial RAM disk's own do not know the added ones. Of each line
+ * the first that is there; programs that read the later ones prefer it.
+ */
 const indexFiles = [
-  'modules.dep',
-  'modules.dep.bin',
-  'modules.alias',
-  'modules.alias.bin',
-  'modules.softdep',
-  'modules.symbols',
-  'modules.symbols.bin',
-  'modules.builtin.bin',
+  ['modules.dep'],
+  ['modules.dep.bin'],
+  ['modules.alias.bin', 'modules.alias'],
+  ['modules.symbols.bin', 'modules.symbols'],
+  ['modules.softdep'],
+  ['modules.builtin.bin'],
 ]
 
 /** A driver's name as modules.dep and file names may write it. */
@@ -47,17 +48,6 @@ export function isInModulesDep(modulesDep: string, driver: string): boolean {
   return modulesDep.split('\n').some((line) => sameName(line.slice(0, line.indexOf(':')), driver))
 }
 
-/** Where an initial RAM disk keeps the modules of a kernel: below `/lib`, which may be a link to `/usr/lib`. */
-function moduleFolderIn(paths: readonly string[], kernelVersion: string): string {
-  const known = paths
-    .map((path) => path.replace(/^\.?\//, ''))
-    .find((path) => path.includes(`lib/modules/${kernelVersion}/`))
-  const usual = paths.some((path) => /^\.?\/?usr\/lib$/.test(path)) ? 'usr/lib/modules' : 'lib/modules'
-  return known === undefined
-    ? `${usual}/${kernelVersion}`
-    : known.slice(0, known.indexOf(kernelVersion) + kernelVersion.length)
-}
-
 /** The folders above `path` up to and with `top`, outermost first. */
 function foldersOf(path: string, top: string): string[] {
   const folders: string[] = []
@@ -74,15 +64,19 @@ export async function extendInitramfs(
   const source = `/lib/modules/${operation.kernelVersion}`
   const modulesDep = await appliance.text(`${source}/modules.dep`)
   if (modulesDep === undefined) throw new ApplianceError(`Cannot find ${source}/modules.dep`)
-  const initramfs = await appliance.download(operation.path)
-  const target = moduleFolderIn(initramfsPaths(initramfs), operation.kernelVersion)
+  // Where `lib` is a link to `usr/lib`, the kernel follows it when it unpacks.
+  const target = `lib/modules/${operation.kernelVersion}`
   const files: ArchiveEntry[] = []
-  for (const path of [...withDependencies(modulesDep, operation.drivers), ...indexFiles]) {
-    if (await appliance.isFile(`${source}/${path}`)) {
+  const modules = withDependencies(modulesDep, operation.drivers).map((path) => [path])
+  for (const names of [...modules, ...indexFiles]) {
+    for (const path of names) {
+      if (!(await appliance.isFile(`${source}/${path}`))) continue
       files.push({ path: `${target}/${path}`, content: await appliance.download(`${source}/${path}`) })
+      break
     }
   }
   const folders = [...new Set([dirname(target), ...files.flatMap(({ path }) => foldersOf(path, target))])]
   const entries = [...folders.map((path) => ({ path })), ...files]
-  await appliance.write(operation.path, withAppended(initramfs, entries))
+  const lengthBytes = Number(await appliance.run('filesize', operation.path))
+  await appliance.writeAt(operation.path, lengthBytes, appendix(lengthBytes, entries))
 }

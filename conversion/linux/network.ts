@@ -121,10 +121,30 @@ function isWiredProfile({ text }: GuestFile): boolean {
   return /^type=(?:ethernet|802-3-ethernet|bond|bridge|team|vlan)\s*$/m.test(text)
 }
 
+/** Without the gateway of the old network, which would win over the one that DHCP tells. */
+function gatewayOperations(guest: Guest): Operation[] {
+  const path = '/etc/sysconfig/network'
+  const old = guest.files.find((file) => file.path === path)?.text
+  const text = old?.replaceAll(/^(?=GATEWAY(?:DEV)?=|IPV6_DEFAULTGW=)/gm, '#')
+  return text === undefined || text === old ? [] : [write(path, text)]
+}
+
+/** Tunnels, containers and wireless are no cards of the old hardware. */
+function isForOtherLinks({ text }: GuestFile): boolean {
+  const names = [...text.matchAll(/^\s*Name=(.*)$/gm)].flatMap((match) =>
+    (match[1] ?? '').trim().split(/\s+/),
+  )
+  return names.length > 0 && names.every((name) => /^(?:lo$|wg|tun|tap|veth|docker|dummy|wl|ww)/.test(name))
+}
+
 /** What to do for each stack. */
 function operationsFor(guest: Guest): Operation[] {
+  // Interfaces, and the routes and rules that belong to their names.
   const scripts = guest.files.filter(
-    ({ path }) => path.startsWith('/etc/sysconfig/network-scripts/ifcfg-') && !path.endsWith('/ifcfg-lo'),
+    ({ path, text }) =>
+      path.startsWith('/etc/sysconfig/network-scripts/') &&
+      !path.endsWith('/ifcfg-lo') &&
+      !(path === paths.networkScript && text === networkScript),
   )
   switch (guest.networkStack) {
     case 'ifupdown':
@@ -134,25 +154,37 @@ function operationsFor(guest: Guest): Operation[] {
         ...aside(under(guest, '/etc/netplan', paths.netplan)),
         write(paths.netplan, netplanText(guest), 0o600),
       ]
-    case 'systemd-networkd':
-      return [...aside(under(guest, '/etc/systemd/network', paths.networkd)), write(paths.networkd, networkd)]
+    case 'systemd-networkd': {
+      const configured = under(guest, '/etc/systemd/network', paths.networkd)
+      return [...aside(configured.filter((file) => !isForOtherLinks(file))), write(paths.networkd, networkd)]
+    }
     case 'NetworkManager': {
       const profiles = under(guest, '/etc/NetworkManager/system-connections', paths.networkManager).filter(
         isWiredProfile,
       )
-      return [...aside([...scripts, ...profiles]), write(paths.networkManager, networkManager, 0o600)]
+      return [
+        ...aside([...scripts, ...profiles]),
+        write(paths.networkManager, networkManager, 0o600),
+        ...gatewayOperations(guest),
+      ]
     }
     case 'network-scripts':
-      return [...aside(scripts), write(paths.networkScript, networkScript)]
+      return [...aside(scripts), write(paths.networkScript, networkScript), ...gatewayOperations(guest)]
     case 'unknown':
       return []
   }
 }
 
-/** cloud-init would write its own network configuration at the next start. */
+/** cloud-init takes the target for a new machine: it would write its own network configuration, new SSH host keys and a new host name. */
+const cloudInit = `# Written when this server was migrated: it stays the machine that it was.
+network: {config: disabled}
+ssh_deletekeys: false
+preserve_hostname: true
+`
+
 function cloudInitOperations(guest: Guest): Operation[] {
   const hasCloudInit = guest.files.some(({ path }) => path === '/etc/cloud/cloud.cfg')
-  return hasCloudInit ? [write(paths.cloudInit, 'network: {config: disabled}\n')] : []
+  return hasCloudInit ? [write(paths.cloudInit, cloudInit)] : []
 }
 
 /** Whether every file is there with the text that would be written. */

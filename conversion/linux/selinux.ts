@@ -1,19 +1,36 @@
 /**
- * SELinux labels of files that conversion wrote.
+ * SELinux labels of files that conversion made.
  * @module
  */
-import type { Change, Guest } from '../types.ts'
+import { dirname } from 'node:path'
+import type { Change, Guest, Operation } from '../types.ts'
 
-/** New files have no labels; SELinux would refuse them, so it is told to label everything at the first start. */
-export function planRelabel(guest: Guest, changes: readonly Change[]): Change | undefined {
-  const writes = changes.some(({ operations }) =>
-    operations.some(({ kind }) => kind !== 'remove' && kind !== 'extendInitramfs'),
-  )
-  if (!guest.hasSelinux || !writes) return undefined
+/** The path that an operation may have made. */
+function madeBy(operation: Operation): string[] {
+  switch (operation.kind) {
+    case 'write':
+    case 'link':
+      return [operation.path]
+    case 'rename':
+    case 'copy':
+      return [operation.to]
+    default:
+      return []
+  }
+}
+
+/**
+ * Made without SELinux, files have no labels, and SELinux would refuse them. They get those of the folders they are in, as if the guest
+ * itself had made them; labelling everything at the first start would take minutes and another start.
+ */
+export function planLabels(guest: Guest, changes: readonly Change[]): Change | undefined {
+  const made = changes.flatMap(({ operations }) => operations.flatMap(madeBy))
+  if (!guest.hasSelinux || made.length === 0) return undefined
+  const paths = new Set(made.flatMap((path) => [dirname(path), path]))
   return {
-    name: 'selinux-relabel',
-    what: 'Labels all files at the first start, which takes longer than usual',
-    because: 'Files written here have no SELinux labels',
-    operations: [{ kind: 'write', path: '/.autorelabel', text: '' }],
+    name: 'selinux-labels',
+    what: 'Gives new files the SELinux labels of their folders',
+    because: 'The guest would not be let at files without labels',
+    operations: [...paths].map((path) => ({ kind: 'label', path })),
   }
 }

@@ -7,12 +7,13 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Appliance } from '../../conversion/appliance.ts'
 import { convert } from '../../conversion/convert.ts'
-import { findFileSystems, findRoot } from '../../conversion/file_systems.ts'
+import { findFileSystems, findRoot, mountGuest } from '../../conversion/file_systems.ts'
 import { ApplianceError } from '../../conversion/guestfish.ts'
 import { inspect } from '../../conversion/inspect.ts'
 import type { FileSystem } from '../../conversion/types.ts'
 import { PermanentError } from '../../domain/errors.ts'
-import { virtioTarget } from '../fixtures/guests_described.ts'
+import { partition, place } from '../fixtures/guests.ts'
+import { fileSystem, virtioTarget } from '../fixtures/guests_described.ts'
 import { randomBytesFrom, seededRandom, seedFor } from '../fixtures/seed.ts'
 import { until } from '../fixtures/waiting.ts'
 
@@ -49,6 +50,17 @@ async function imageOf(name: string, files: Record<string, string | Buffer>): Pr
     await writeFile(join(root, file), content)
   }
   await run('mke2fs', ['-q', '-F', '-t', 'ext4', '-d', root, path])
+  return path
+}
+
+/** An EFI system partition and a root whose fstab does not name it. */
+async function unlistedEfi(release: string): Promise<string> {
+  const path = join(folder, 'efi')
+  await partition(path, 18, 'label: dos\nstart=1MiB, size=1MiB, type=ef\nstart=2MiB, size=16MiB, type=83\n')
+  const efi = join(folder, 'efi.vfat')
+  await run('mkfs.vfat', ['-C', efi, '1024'])
+  await place(efi, path, 1)
+  await place(await imageOf('efi.root', { '/etc/os-release': release, '/boot/efi/.keep': '' }), path, 2)
   return path
 }
 
@@ -106,6 +118,8 @@ describe('an appliance with many disks', () => {
       await imageOf('first', { '/etc/os-release': release, '/bin/sh': program(62) }),
       await imageOf('second', { '/etc/os-release': release, '/bin/sh': program(183) }),
       broken,
+      await unlistedEfi(release),
+      await emptyImage('btrfs', 128 * mebibyte),
     ]
     const disks = paths.map((path) => ({ path, format: 'raw' as const, isBootDisk: path === paths[0] }))
     appliance = await Appliance.start(disks, settings(), new AbortController().signal, console.log)
@@ -129,6 +143,42 @@ describe('an appliance with many disks', () => {
   it('finds one system, and refuses two', async () => {
     expect(await verdictOn(0, 1, 3)).toBe('root on /dev/sdd')
     expect(await verdictOn(3, 4)).toContain('Found 2 operating systems (on /dev/sdd, /dev/sde)')
+  })
+
+  it('finds an EFI system partition that fstab does not name', async () => {
+    const fileSystems = found.filter(({ device }) => device.startsWith('/dev/sdg'))
+    const mounted = await mountGuest(
+      appliance,
+      { device: '/dev/sdg2' },
+      { fileSystems, sourceDeviceNames: [] },
+    )
+    expect(mounted.warnings).toEqual([])
+    expect(mounted.fileSystems).toMatchObject([
+      { device: '/dev/sdg1', type: 'vfat', mountPoint: '/boot/efi' },
+      { device: '/dev/sdg2', type: 'ext4', mountPoint: '/' },
+    ])
+    await appliance.run('umount-all')
+  })
+
+  it('finds a root in a subvolume, and mounts another one below it', async () => {
+    await appliance.run('mkfs', 'btrfs', '/dev/sdh')
+    await appliance.run('mount', '/dev/sdh', '/')
+    for (const subvolume of ['/@', '/@boot']) await appliance.run('btrfs-subvolume-create', subvolume)
+    await appliance.write('/@/etc/os-release', release)
+    await appliance.write(
+      '/@/etc/fstab',
+      'UUID=4711 / btrfs subvol=@ 0 0\n/dev/vdh /boot/ btrfs subvol=@boot 0 0\n',
+    )
+    await appliance.run('mkdir', '/@/boot')
+    await appliance.write('/@boot/vmlinuz', 'kernel')
+    await appliance.run('umount', '/')
+    const fileSystems = [fileSystem({ device: '/dev/sdh', type: 'btrfs' })]
+    const root = await findRoot(appliance, { fileSystems })
+    expect(root).toEqual({ device: '/dev/sdh', subvolume: '@' })
+    const { warnings } = await mountGuest(appliance, root, { fileSystems, sourceDeviceNames: [] })
+    expect(warnings).toEqual([])
+    expect(await appliance.text('/boot/vmlinuz')).toBe('kernel')
+    await appliance.run('umount-all')
   })
 
   it('passes names and contents as they are, whatever they hold', async () => {
@@ -173,7 +223,7 @@ describe('an appliance with many disks', () => {
 
   it('refuses a guest for another processor', async () => {
     // Of all disks only the one with the foreign program is to be seen.
-    for (const device of ['/dev/sda', '/dev/sdb', '/dev/sdc', '/dev/sdd', '/dev/sdf'])
+    for (const device of ['a', 'b', 'c', 'd', 'f', 'g2', 'h'].map((name) => `/dev/sd${name}`))
       await appliance.run('wipefs', device)
     await expect(inspect(appliance, [], virtioTarget)).rejects.toThrow(
       'The programs of Test Linux are for ELF machine 183, 64 bits',

@@ -1,210 +1,274 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, open, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { convert } from '../../conversion/convert.ts'
-import type { ConversionReport } from '../../conversion/types.ts'
-import { readStatusPage } from '../../bin/demo/status_page.ts'
-import type { StatusPage } from '../../bin/demo/status_page.ts'
+import type { ConversionReport, TargetHardware } from '../../conversion/types.ts'
+import { bootConverted } from '../fixtures/converted_machine.ts'
 import { differingPaths, filesOfDisk } from '../fixtures/disk_files.ts'
 import type { DiskFiles } from '../fixtures/disk_files.ts'
-import { bootConverted, grubGuest, neglectGuest } from '../fixtures/guests.ts'
+import { guestTree, identity } from '../fixtures/guest_tree.ts'
+import { grubServer, neglectedServer, uefiServer } from '../fixtures/guests.ts'
 import { virtioTarget } from '../fixtures/guests_described.ts'
-import { freePorts, until } from '../fixtures/waiting.ts'
 
 /**
  * Real guests through the real appliance, and then through QEMU on hardware that the source did not have.
  */
 const run = promisify(execFile)
-const manyMinutes = 20 * 60_000
+const manyMinutes = 15 * 60_000
 const { signal } = new AbortController()
 let folder: string
-let base: string
-
-interface Converted {
-  overlay: string
-  reports: ConversionReport[]
-  before: DiskFiles
-  after: DiskFiles
-}
-
-/** Converts a view of `image` twice, as a step that is run again may. */
-async function converted(image: string): Promise<Converted> {
-  const overlay = `${image}.qcow2`
-  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', image, overlay])
-  const reports: ConversionReport[] = []
-  for (let round = 0; round < 2; round++) {
-    const report = await convert({
-      disks: [
-        {
-          path: overlay,
-          format: 'qcow2',
-          isBootDisk: true,
-          sourceDeviceName: image.includes('grub') ? '/dev/vda' : '/dev/sda',
-        },
-      ],
-      target: virtioTarget,
-      appliance: { workDir: join(folder, 'work'), accelerator: 'tcg', environment: process.env },
-      signal,
-      log: (line) => console.log(`  ${line}`),
-      now: () => performance.now(),
-    })
-    console.log(`  ${JSON.stringify(report.seconds)}`)
-    reports.push(report)
-  }
-  return {
-    overlay,
-    reports,
-    before: await filesOfDisk(image, 'raw'),
-    after: await filesOfDisk(overlay, 'qcow2'),
-  }
-}
-
-/** Boots it, waits for the login prompt and the web page, and answers with console and status page. */
-async function booted(overlay: string): Promise<{ serial: string; page: StatusPage }> {
-  const [port = 0] = await freePorts(1)
-  const guest = bootConverted(overlay, port)
-  try {
-    const serial = await until(
-      'there is a login prompt',
-      async () => {
-        const text = await guest.serial()
-        return /^\S+ login: $/m.test(text) ? text : undefined
-      },
-      manyMinutes,
-      500,
-    )
-    const page = await until(
-      'the web page answers',
-      () => readStatusPage([{ guestPort: 80, host: '127.0.0.1', port }], signal).catch(() => undefined),
-      manyMinutes,
-      500,
-    )
-    return { serial, page }
-  } finally {
-    await guest.stop()
-  }
-}
-
-/** Files that differ, without folders and what differs because something in it does. */
-const changedPaths = ({ before, after }: Converted): string[] => differingPaths(before, after)
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rehost-conversion-'))
-  base = await grubGuest(folder, signal)
+  await guestTree()
 }, manyMinutes)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-describe('a Debian with GRUB', () => {
-  let guest: Converted
+/** A throw-away view of `image`, as conversion is given. */
+async function viewOf(image: string): Promise<string> {
+  const overlay = `${image}.qcow2`
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', image, overlay])
+  return overlay
+}
+
+async function converted(
+  path: string,
+  sourceDeviceName: string,
+  target: TargetHardware,
+): Promise<ConversionReport> {
+  const report = await convert({
+    disks: [{ path, format: 'qcow2', isBootDisk: true, sourceDeviceName }],
+    target,
+    appliance: { workDir: join(folder, 'work'), accelerator: 'tcg', environment: process.env },
+    signal,
+    log: (line) => console.log(`  ${line}`),
+    now: () => performance.now(),
+  })
+  console.log(`  ${JSON.stringify(report.seconds)}`)
+  return report
+}
+
+const changeNames = ({ changes }: ConversionReport): string[] => changes.map(({ name }) => name)
+const agentFiles = (files: DiskFiles): string[] =>
+  [...files.keys()].filter((path) => /\/rehost($|\/)|rehost-agent/.test(path))
+
+/** Whether the ext4 file system of the first partition was not cleanly left. */
+async function hasOpenJournal(image: string): Promise<boolean> {
+  const file = await open(image)
+  const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 1024 ** 2 + 1024 + 0x60)
+  await file.close()
+  return (buffer.readUInt32LE(0) & 4) !== 0
+}
+
+describe('a Debian with GRUB, as a running server leaves it', () => {
+  const target = {
+    ...virtioTarget,
+    diskDrivers: ['virtio_pci', 'virtio_scsi', 'sd_mod'],
+    networkDrivers: ['vmxnet3'],
+  }
+  let view: string
+  let report: ConversionReport
+  let before: DiskFiles
+  let after: DiskFiles
   beforeAll(async () => {
-    guest = await converted(base)
+    const image = join(folder, 'grub.raw')
+    await grubServer(image)
+    expect(await hasOpenJournal(image)).toBe(true)
+    const { mtimeMs } = await stat(image)
+    before = await filesOfDisk(image, 'raw')
+    view = await viewOf(image)
+    report = await converted(view, '/dev/vda', target)
+    after = await filesOfDisk(view, 'qcow2')
+    expect((await stat(image)).mtimeMs).toBe(mtimeMs)
   }, manyMinutes)
 
   it('is recognized', () => {
-    expect(guest.reports[0]?.guest).toMatchObject({
+    expect(report.guest).toMatchObject({
       distribution: 'debian',
       version: '12',
-      hostname: 'shop-01',
+      hostname: identity.hostname,
       architecture: 'x86_64',
       firmware: 'BIOS',
       bootLoader: 'grub2',
       initSystem: 'systemd',
       networkStack: 'ifupdown',
       rootDevice: '/dev/sda1',
+      kernels: [{ missingDrivers: [], absentDrivers: [] }],
     })
-    expect(guest.reports[0]?.guest.kernels[0]?.missingDrivers).toEqual([])
+    expect(report.warnings).toEqual([])
   })
 
-  it('changes what it says and nothing else', () => {
-    const names = guest.reports[0]?.changes.map(({ name }) => name)
-    expect(names).toEqual(['fstab', 'kernel-command-line', 'network-by-dhcp', 'serial-login'])
-    expect(changedPaths(guest)).toEqual([
+  it('changes what it says and nothing else, and keeps what it had', () => {
+    expect(changeNames(report)).toEqual(['fstab', 'kernel-command-line', 'network-by-dhcp', 'serial-login'])
+    expect(differingPaths(before, after)).toEqual([
       '/boot/grub/grub.cfg',
       '/etc/fstab',
       '/etc/network/interfaces',
       '/etc/network/interfaces.before-rehost',
       '/etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service',
     ])
-    expect(guest.after.get('/etc/network/interfaces.before-rehost')).toBe(
-      guest.before.get('/etc/network/interfaces'),
-    )
-  })
-
-  it('has nothing to be done when it is converted again', () => {
-    expect(guest.reports[1]?.changes).toEqual([])
+    expect(after.get('/etc/network/interfaces.before-rehost')).toBe(before.get('/etc/network/interfaces'))
+    expect(after.has('/srv/last')).toBe(true)
+    expect(after.get(identity.hostKey)).toMatch(/^100600 0:0 /)
   })
 
   it(
-    'boots on other hardware, with the network up',
+    'starts from another kind of disk, with an address on another kind of network card',
     async () => {
-      const { serial, page } = await booted(guest.overlay)
-      expect(serial).toContain('shop-01 login:')
-      expect(serial).toMatch(/Command line: .*root=UUID=/)
-      expect(page).toMatchObject({ hostname: 'shop-01', agent: [] })
+      const hardware = {
+        firmware: 'BIOS' as const,
+        disk: ['virtio-scsi-pci,addr=6', 'scsi-hd'],
+        networkCard: 'vmxnet3',
+      }
+      const guest = await bootConverted(view, hardware, manyMinutes)
+      expect(guest.console).toContain(`${identity.hostname} login: `)
+      expect(Object.fromEntries(guest.report)).toMatchObject({
+        hostname: identity.hostname,
+        'machine-id': identity.machineId,
+        address: expect.stringMatching(/^10\.0\.2\.\d+\/24$/),
+        'network-driver': 'vmxnet3',
+        root: '/dev/sda1',
+        agent: '',
+        'command-line': expect.stringMatching(/ root=UUID=[\da-f-]{36} .*console=ttyS0/),
+      })
     },
     manyMinutes,
   )
 })
 
-describe('a neglected Debian with extlinux', () => {
-  let guest: Converted
+describe('a neglected Debian with extlinux and an agent', () => {
+  let view: string
+  let reports: ConversionReport[]
+  let before: DiskFiles
+  let after: DiskFiles
   beforeAll(async () => {
     const image = join(folder, 'neglected.raw')
-    await cp(base, image)
-    await neglectGuest(image)
-    guest = await converted(image)
+    await neglectedServer(image)
+    before = await filesOfDisk(image, 'raw')
+    view = await viewOf(image)
+    // Twice, as a step that is run again may.
+    reports = [
+      await converted(view, '/dev/sda', virtioTarget),
+      await converted(view, '/dev/sda', virtioTarget),
+    ]
+    after = await filesOfDisk(view, 'qcow2')
   }, manyMinutes)
 
   it('is recognized, and so is what it lacks', () => {
-    expect(guest.reports[0]?.guest).toMatchObject({
+    expect(reports[0]?.guest).toMatchObject({
       bootLoader: 'extlinux',
       networkStack: 'ifupdown',
       hasDhcpClient: false,
+      kernels: [{ missingDrivers: ['virtio_pci', 'virtio_blk'] }],
     })
-    expect(guest.reports[0]?.guest.kernels[0]?.missingDrivers).toEqual(['virtio_pci', 'virtio_blk'])
-    expect(guest.reports[0]?.warnings).toEqual([
-      '/etc/fstab names /dev/sdb1 for /srv/old, which was not found on the replicated disks: the guest starts without it',
+    expect(reports[0]?.warnings).toEqual([
+      '/etc/fstab names /dev/sdb1 for /srv/old, which was not found on the replicated disks: the guest starts without waiting for it',
       'The source has fixed addresses (192.0.2.7); the launched machine gets its address by DHCP',
     ])
   })
 
-  it('gets every change that it needs', () => {
-    expect(guest.reports[0]?.changes.map(({ name }) => name)).toEqual([
-      'fstab',
-      'kernel-command-line',
-      'initramfs-drivers',
-      'network-by-dhcp',
-      'no-persistent-network-names',
-      'serial-login',
-      'agent-removed',
+  it('gets every change that it needs, and none a second time', () => {
+    expect(reports.map(changeNames)).toEqual([
+      [
+        'fstab',
+        'kernel-command-line',
+        'initramfs-drivers',
+        'network-by-dhcp',
+        'no-persistent-network-names',
+        'serial-login',
+        'agent-removed',
+      ],
+      [],
     ])
   })
 
   it('keeps what identifies it and loses the agent', () => {
-    for (const path of ['/etc/machine-id', '/etc/hostname', '/etc/shadow', '/etc/passwd']) {
-      expect(guest.after.get(path)).toBe(guest.before.get(path))
-    }
-    const isAgent = (path: string): boolean => /\/rehost($|\/)|rehost-agent/.test(path)
-    expect([...guest.before.keys()].filter(isAgent).length).toBeGreaterThan(6)
-    expect([...guest.after.keys()].filter(isAgent)).toEqual([])
-  })
-
-  it('has nothing to be done when it is converted again', () => {
-    expect(guest.reports[1]?.changes).toEqual([])
+    for (const path of ['/etc/machine-id', '/etc/hostname', '/etc/shadow', '/etc/passwd', identity.hostKey])
+      expect(after.get(path)).toBe(before.get(path))
+    expect(agentFiles(before).length).toBeGreaterThan(6)
+    expect(agentFiles(after)).toEqual([])
+    expect(after.get('/opt')).toBe(before.get('/opt'))
   })
 
   it(
-    'boots from a disk that its own initial RAM disk did not know, with an address by DHCP',
+    'starts from a disk that its own initial RAM disk did not know, with an address by DHCP',
     async () => {
-      const { serial, page } = await booted(guest.overlay)
-      expect(serial).toContain('shop-01 login:')
-      expect(page).toMatchObject({
-        hostname: 'shop-01',
-        machineId: '0123456789abcdef0123456789abcdef',
-        agent: [],
+      const hardware = {
+        firmware: 'BIOS' as const,
+        disk: ['virtio-blk-pci,addr=7'],
+        networkCard: 'virtio-net-pci',
+      }
+      const guest = await bootConverted(view, hardware, manyMinutes)
+      expect(guest.console).toContain(`${identity.hostname} login: `)
+      expect(Object.fromEntries(guest.report)).toMatchObject({
+        hostname: identity.hostname,
+        'machine-id': identity.machineId,
+        address: expect.stringMatching(/^10\.0\.2\.\d+\/24$/),
+        root: '/dev/vda1',
+        agent: '',
+      })
+    },
+    manyMinutes,
+  )
+})
+
+describe('a Debian that starts by UEFI, on LVM', () => {
+  const target = { ...virtioTarget, diskDrivers: ['nvme'] }
+  let view: string
+  let report: ConversionReport
+  beforeAll(async () => {
+    const image = join(folder, 'uefi.raw')
+    await uefiServer(image)
+    view = await viewOf(image)
+    report = await converted(view, '/dev/sda', target)
+  }, manyMinutes)
+
+  it('is recognized, with all its partitions', () => {
+    expect(report.guest).toMatchObject({
+      firmware: 'UEFI',
+      bootLoader: 'grub2',
+      networkStack: 'systemd-networkd',
+      rootDevice: '/dev/shop/root',
+      usesLvm: true,
+      efi: { mountPoint: '/boot/efi', loaders: ['/boot/efi/EFI/debian/grubx64.efi'] },
+      fileSystems: [
+        { device: '/dev/sda1', type: 'vfat', mountPoint: '/boot/efi' },
+        { device: '/dev/sda2', type: 'ext4', mountPoint: '/boot' },
+        { device: '/dev/sda3', type: 'LVM2_member' },
+        { device: '/dev/shop/root', type: 'ext4', mountPoint: '/' },
+        { device: '/dev/shop/swap', type: 'swap' },
+      ],
+    })
+    expect(changeNames(report)).toEqual([
+      'fstab',
+      'kernel-command-line',
+      'efi-fallback-loader',
+      'network-by-dhcp',
+      'serial-login',
+    ])
+    expect(report.warnings).toEqual([
+      'The source has fixed addresses (198.51.100.7); the launched machine gets its address by DHCP',
+    ])
+  })
+
+  it(
+    'starts from NVMe with firmware that has never seen it',
+    async () => {
+      const hardware = {
+        firmware: 'UEFI' as const,
+        disk: ['nvme,serial=test,addr=6'],
+        networkCard: 'virtio-net-pci',
+      }
+      const guest = await bootConverted(view, hardware, manyMinutes)
+      expect(guest.console).toContain(`${identity.hostname} login: `)
+      expect(Object.fromEntries(guest.report)).toMatchObject({
+        address: expect.stringMatching(/^10\.0\.2\.\d+\/24$/),
+        root: '/dev/mapper/shop-root',
+        mounts: expect.stringMatching(/^\/ \/boot \/boot\/efi\b/),
+        agent: '',
       })
     },
     manyMinutes,

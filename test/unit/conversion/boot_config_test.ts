@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { planBootConfig } from '../../../conversion/linux/boot_config.ts'
 import type { Guest } from '../../../conversion/types.ts'
-import { debianGuest, fileSystem, uuids, virtioTarget } from '../../fixtures/guests_described.ts'
+import { debianGuest, fileSystem, kernel, uuids, virtioTarget } from '../../fixtures/guests_described.ts'
 
 /** What becomes of a file. */
 function rewritten(path: string, text: string, own: Partial<Guest> = {}): string {
@@ -84,6 +84,30 @@ describe('planBootConfig()', () => {
       `GRUB_CMDLINE_LINUX="${consoles}"`,
     ],
     [
+      'a variable with a comment behind it',
+      '/etc/default/grub',
+      "GRUB_CMDLINE_LINUX='quiet' # mine",
+      `GRUB_CMDLINE_LINUX='quiet ${consoles}' # mine`,
+    ],
+    [
+      'a variable whose value only a shell can tell',
+      '/etc/default/grub',
+      'GRUB_CMDLINE_LINUX="quiet $MORE"',
+      `GRUB_CMDLINE_LINUX="quiet $MORE"\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ${consoles}"`,
+    ],
+    [
+      'a variable that is set twice',
+      '/etc/default/grub',
+      'GRUB_CMDLINE_LINUX=""\nGRUB_CMDLINE_LINUX="quiet"',
+      `GRUB_CMDLINE_LINUX=""\nGRUB_CMDLINE_LINUX="quiet"\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ${consoles}"`,
+    ],
+    [
+      'boot entries whose shared command line is nowhere',
+      '/boot/loader/entries/a.conf',
+      'options $kernelopts',
+      `options $kernelopts ${consoles}`,
+    ],
+    [
       'variables that lack the one',
       '/etc/default/grub',
       'GRUB_TIMEOUT=5',
@@ -100,9 +124,28 @@ describe('planBootConfig()', () => {
     ['/boot/grub/grub.cfg', 'set root=(hd0,msdos1)'],
     ['/boot/extlinux/extlinux.conf', 'LINUX /vmlinuz\nINITRD /initrd.img'],
     ['/boot/loader/entries/a.conf', 'linux /vmlinuz\ninitrd /initrd.img'],
+    [
+      '/etc/default/grub',
+      'GRUB_CMDLINE_LINUX="$MORE"\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console=ttyS0"',
+    ],
+    ['/boot/grub2/grubenv', '# GRUB Environment Block\nsaved_entry=0\n####'],
     ['/etc/fstab', '/dev/vda1 / ext4 defaults 0 1'],
   ])('leaves %s with %j as it is', (path, text) => {
     expect(rewritten(path, `${text}\n`)).toBe(`${text}\n`)
+  })
+
+  it('changes the command line that boot entries share, and keeps the size of its file', () => {
+    const environment = (commandLine: string): string =>
+      `# GRUB Environment Block\nkernelopts=${commandLine}\n`.padEnd(1024, '#')
+    const files = [
+      { path: '/boot/grub2/grubenv', text: environment('root=/dev/vda1 ro') },
+      { path: '/boot/loader/entries/a.conf', text: 'options $kernelopts $tuned_params\n' },
+    ]
+    expect(planBootConfig(debianGuest({ files }), virtioTarget)?.operations).toEqual([
+      { kind: 'write', path: '/boot/grub2/grubenv', text: environment(`${root} ro ${consoles}`) },
+    ])
+    const full = environment(`console=ttyS0 root=/dev/vda1 ${'x'.repeat(950)}`)
+    expect(rewritten('/boot/grub2/grubenv', full)).toBe(full)
   })
 
   it('keeps every line that is no command line, byte for byte', () => {
@@ -114,7 +157,7 @@ describe('planBootConfig()', () => {
   })
 
   it('names the partition where there is no initial RAM disk to look for the file system', () => {
-    const kernels = [{ version: '5.0', missingDrivers: [], absentDrivers: [] }]
+    const kernels = [kernel()]
     expect(rewritten('/boot/grub/grub.cfg', 'linux /v root=/dev/vda1 console=ttyS0\n', { kernels })).toBe(
       'linux /v root=PARTUUID=8dbf5ab7-01 console=ttyS0\n',
     )

@@ -17,6 +17,7 @@ describe('loaderOfBootCode()', () => {
       [sector('', 0), sector('EXTLINUX', 3)],
       'extlinux',
     ],
+    ['GRUB in a partition', sector('Missing operating system.', 200), [sector('GRUB ', 0x180)], 'grub2'],
     ['nothing', Buffer.alloc(512), [Buffer.alloc(512)], undefined],
     ['a name in the partition table', sector('GRUB', 446), [], undefined],
   ])('finds %s', (_name, bootSector, partitions, loader) => {

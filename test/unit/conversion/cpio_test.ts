@@ -1,6 +1,12 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { initramfsPaths, UnreadableInitramfsError, withAppended } from '../../../conversion/cpio.ts'
+import {
+  appendedPaths,
+  appendix,
+  initramfsPaths,
+  UnreadableInitramfsError,
+} from '../../../conversion/cpio.ts'
+import type { ArchiveEntry } from '../../../conversion/cpio.ts'
 import { withDependencies } from '../../../conversion/linux/initramfs_archive.ts'
 import { randomBytesFrom, randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 
@@ -15,6 +21,9 @@ function archive(...names: string[]): Buffer {
   }
   return Buffer.concat([...names, 'TRAILER!!!'].map(entry))
 }
+
+const withAppended = (bytes: Buffer, entries: readonly ArchiveEntry[]): Buffer =>
+  Buffer.concat([bytes, appendix(bytes.length, entries)])
 
 const modules = 'usr/lib/modules/6.1/kernel/virtio_blk.ko'
 
@@ -60,6 +69,16 @@ describe('initramfsPaths()', () => {
     expect(extended.subarray(0, bytes.length).equals(bytes)).toBe(true)
     expect(extended.indexOf('070701', bytes.length) % 512).toBe(0)
     expect(extended.includes('module')).toBe(true)
+  })
+
+  it('reads what was appended to what it cannot read, behind zeros', () => {
+    for (const length of [1000, 1020, 1024]) {
+      const bytes = withAppended(Buffer.alloc(length, 0xfd), [{ path: modules, content: Buffer.from('x') }])
+      expect(() => initramfsPaths(bytes)).toThrow(UnreadableInitramfsError)
+      expect(appendedPaths(bytes)).toEqual(['.rehost-drivers', modules])
+      expect(bytes.readUInt32LE(length)).toBe(0)
+    }
+    expect(appendedPaths(Buffer.alloc(1000, 0xfd))).toEqual([])
   })
 
   it.each([

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { planCrypttab } from '../../../conversion/linux/crypttab.ts'
 import { planFstab } from '../../../conversion/linux/fstab.ts'
 import type { Guest } from '../../../conversion/types.ts'
 import { debianGuest, fileSystem, uuids } from '../../fixtures/guests_described.ts'
@@ -27,6 +28,26 @@ describe('planFstab()', () => {
       '/dev/disk/by-path/pci-1-part1 / ext4 ro 0 1',
       `UUID=${uuids.root} / ext4 ro 0 1`,
     ],
+    [
+      'a root whose name is that of another disk here',
+      '/dev/vdb1 / ext4 defaults 0 1',
+      `UUID=${uuids.root} / ext4 defaults 0 1`,
+    ],
+    [
+      'a partition by its disk, where only one can be meant',
+      '/dev/disk/by-id/scsi-360a98000-part1 /srv xfs defaults 0 2',
+      `UUID=${uuids.data} /srv xfs defaults 0 2`,
+    ],
+    [
+      'a partition of a disk on the network',
+      '/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.x-lun-1-part1 /srv xfs _netdev 0 0',
+      '/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.x-lun-1-part1 /srv xfs _netdev,nofail 0 0',
+    ],
+    [
+      'a line that ends as on Windows',
+      '/dev/vdb1 /srv xfs defaults 0 2\r',
+      `UUID=${uuids.data} /srv xfs defaults 0 2\r`,
+    ],
     ['an unknown disk', '/dev/vdc1 /old ext4 defaults 0 2', '/dev/vdc1 /old ext4 defaults,nofail 0 2'],
     ['an unknown UUID', 'UUID=4711 /old ext4 defaults 0 2', 'UUID=4711 /old ext4 defaults,nofail 0 2'],
     ['an unknown swap area', '/dev/vdc2 none swap sw 0 0', '/dev/vdc2 none swap sw,nofail 0 0'],
@@ -43,6 +64,12 @@ describe('planFstab()', () => {
     `UUID=${uuids.root} / ext4 defaults 0 1`,
     `UUID=${uuids.data.toUpperCase()} /srv xfs defaults 0 2`,
     'LABEL=data /srv xfs defaults 0 2',
+    'LABEL="data" /srv xfs defaults 0 2',
+    `UUID='${uuids.data}' /srv xfs defaults 0 2`,
+    '/dev/disk/by-label/data /srv xfs defaults 0 2',
+    `/dev/disk/by-uuid/${uuids.data} /srv xfs defaults 0 2`,
+    '/dev/disk/by-partuuid/8dbf5ab7-01 / ext4 defaults 0 1',
+    '/dev/root / ext4 defaults 0 1',
     '# /dev/vda1 / ext4 defaults 0 1',
     '/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0',
     '/dev/vdc1 /old ext4 defaults,nofail 0 2',
@@ -57,7 +84,7 @@ describe('planFstab()', () => {
 
   it('names what it could not find', () => {
     expect(rewritten('/dev/vdc1 /old ext4 defaults 0 2').warnings).toEqual([
-      '/etc/fstab names /dev/vdc1 for /old, which was not found on the replicated disks: the guest starts without it',
+      '/etc/fstab names /dev/vdc1 for /old, which was not found on the replicated disks: the guest starts without waiting for it',
     ])
   })
 
@@ -76,9 +103,41 @@ describe('planFstab()', () => {
     expect(rewritten('/dev/nvme0n1p1 / ext4 defaults 0 1', { sourceDeviceNames }).line).toContain(uuids.root)
   })
 
+  it('reads what labels and partition names escape', () => {
+    const fileSystems = [
+      fileSystem({ device: '/dev/sdb1', type: 'ntfs', uuid: 'd', label: 'my data', partLabel: 'a/b' }),
+    ]
+    for (const source of [
+      String.raw`LABEL=my\040data`,
+      String.raw`/dev/disk/by-label/my\x20data`,
+      String.raw`/dev/disk/by-partlabel/a\x2fb`,
+    ]) {
+      const line = `${source} /srv ntfs-3g defaults 0 0`
+      expect(rewritten(line, { fileSystems })).toEqual({ line, warnings: [] })
+    }
+  })
+
+  it('does not guess between two partitions that could be meant', () => {
+    const fileSystems = ['/dev/sdb1', '/dev/sdc1'].map((device) =>
+      fileSystem({ device, type: 'xfs', uuid: device }),
+    )
+    const line = '/dev/disk/by-path/pci-0000:00:05.0-part1 /srv xfs defaults 0 2'
+    expect(rewritten(line, { fileSystems }).line).toContain('defaults,nofail')
+    // The other one is meant by another line.
+    const text = `/dev/sdb1 /a xfs defaults 0 2\n${line}`
+    const sourceDeviceNames = ['/dev/sda', '/dev/sdb', '/dev/sdc']
+    expect(rewritten(text, { fileSystems, sourceDeviceNames }).line).toBe(
+      'UUID=/dev/sdb1 /a xfs defaults 0 2\nUUID=/dev/sdc1 /srv xfs defaults 0 2',
+    )
+  })
+
   it('finds logical volumes by both of their names', () => {
     const fileSystems = [fileSystem({ device: '/dev/my-vg/home', type: 'ext4', uuid: 'h' })]
-    for (const name of ['/dev/mapper/my--vg-home', '/dev/my-vg/home']) {
+    for (const name of [
+      '/dev/mapper/my--vg-home',
+      '/dev/my-vg/home',
+      '/dev/disk/by-id/dm-name-my--vg-home',
+    ]) {
       expect(rewritten(`${name} /home ext4 defaults 0 2`, { fileSystems }).line).toBe(
         `${name} /home ext4 defaults 0 2`,
       )
@@ -86,5 +145,37 @@ describe('planFstab()', () => {
     expect(rewritten('/dev/mapper/my--vg-var /var ext4 defaults 0 2', { fileSystems }).line).toContain(
       'nofail',
     )
+  })
+})
+
+describe('planCrypttab()', () => {
+  const planned = (line: string): { line: string; warnings: string[] } => {
+    const warnings: string[] = []
+    const fileSystems = [fileSystem({ device: '/dev/sdb1', type: 'crypto_LUKS', uuid: uuids.data })]
+    const guest = debianGuest({ fileSystems, files: [{ path: '/etc/crypttab', text: `${line}\n` }] })
+    const operation = planCrypttab(guest, warnings)?.operations[0]
+    return { line: operation?.kind === 'write' ? operation.text.trimEnd() : line, warnings }
+  }
+
+  it('names encrypted disks by UUID', () => {
+    expect(planned('data\t/dev/vdb1 /root/key luks').line).toBe(`data\tUUID=${uuids.data} /root/key luks`)
+  })
+
+  it.each([
+    `data UUID=${uuids.data} none luks`,
+    '# data /dev/vdb1 none',
+    'data /dev/mapper/vg-data none',
+    '',
+  ])('leaves %j as it is', (line) => {
+    expect(planned(line)).toEqual({ line, warnings: [] })
+  })
+
+  it('tells of what it cannot name', () => {
+    expect(planned('swap /dev/vda3 /dev/urandom swap')).toEqual({
+      line: 'swap /dev/vda3 /dev/urandom swap',
+      warnings: [
+        '/etc/crypttab names /dev/vda3 for swap, which has no UUID: it is left as it is and may not be there',
+      ],
+    })
   })
 })

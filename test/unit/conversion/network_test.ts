@@ -83,14 +83,14 @@ describe('planNetwork()', () => {
     expect(plan.warnings.join()).toContain('(10.0.0.7)')
   })
 
-  it('keeps cloud-init from configuring the network again', () => {
+  it('keeps cloud-init from configuring the network again, and from making another machine of it', () => {
     const plan = planned('netplan', [
       { path: '/etc/netplan/50-cloud-init.yaml', text: 'network: {}\n' },
       { path: '/etc/cloud/cloud.cfg', text: 'users: []\n' },
     ])
-    expect(written(plan).get('/etc/cloud/cloud.cfg.d/99-rehost-network.cfg')).toBe(
-      'network: {config: disabled}\n',
-    )
+    const settings = written(plan).get('/etc/cloud/cloud.cfg.d/99-rehost-network.cfg')
+    expect(settings).toContain('\nnetwork: {config: disabled}\n')
+    expect(settings).toContain('\nssh_deletekeys: false\npreserve_hostname: true\n')
   })
 
   it('systemd-networkd: one file for all', () => {
@@ -133,6 +133,29 @@ describe('planNetwork()', () => {
     expect(written(plan).get('/etc/sysconfig/network-scripts/ifcfg-eth0')).toContain(
       'DEVICE=eth0\nTYPE=Ethernet\nBOOTPROTO=dhcp\n',
     )
+  })
+
+  it('network scripts: puts routes of the old interfaces aside, and the gateway out of force', () => {
+    const folder = '/etc/sysconfig/network-scripts'
+    const plan = planned('network-scripts', [
+      { path: '/etc/sysconfig/network', text: 'NETWORKING=yes\nGATEWAY=10.0.0.1\nGATEWAYDEV=eth0\n' },
+      { path: `${folder}/ifcfg-eth0`, text: 'DEVICE=eth0\nIPADDR=10.0.0.7\n' },
+      { path: `${folder}/route-eth0`, text: '10.1.0.0/16 via 10.0.0.254\n' },
+    ])
+    expect(moves(plan).map(([from]) => from)).toEqual([`${folder}/ifcfg-eth0`, `${folder}/route-eth0`])
+    expect(written(plan).get('/etc/sysconfig/network')).toBe(
+      'NETWORKING=yes\n#GATEWAY=10.0.0.1\n#GATEWAYDEV=eth0\n',
+    )
+  })
+
+  it('systemd-networkd: leaves tunnels and the like as they are', () => {
+    const folder = '/etc/systemd/network'
+    const plan = planned('systemd-networkd', [
+      { path: `${folder}/lan.network`, text: '[Match]\nMACAddress=52:54:00:00:00:01\n' },
+      { path: `${folder}/any.network`, text: '[Match]\nName=en* eth*\n' },
+      { path: `${folder}/vpn.network`, text: '[Match]\nName=wg0\n\n[Network]\nAddress=10.8.0.2/24\n' },
+    ])
+    expect(moves(plan).map(([from]) => from)).toEqual([`${folder}/lan.network`, `${folder}/any.network`])
   })
 
   it('leaves an unknown network alone and says so', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { PermanentError } from '../../../domain/errors.ts'
 import { plan } from '../../../conversion/plan.ts'
 import type { Change, Guest, TargetHardware } from '../../../conversion/types.ts'
-import { debianGuest, fileSystem, uuids, virtioTarget } from '../../fixtures/guests_described.ts'
+import { debianGuest, fileSystem, kernel, uuids, virtioTarget } from '../../fixtures/guests_described.ts'
 
 /** The guest as inspection would find it after its changes. */
 function afterwards(guest: Guest, changes: readonly Change[]): Guest {
@@ -31,14 +31,7 @@ const neglected = debianGuest({
   firmware: 'UEFI',
   efi: { mountPoint: '/boot/efi', loaders: ['/boot/efi/EFI/debian/grubx64.efi'] },
   agentPaths: ['/etc/systemd/system/rehost-agent.service', '/opt/rehost'],
-  kernels: [
-    {
-      version: '6.1.0-1-amd64',
-      initramfsPath: '/boot/initrd.img-6.1.0-1-amd64',
-      missingDrivers: ['virtio_blk'],
-      absentDrivers: [],
-    },
-  ],
+  kernels: [kernel({ initramfsPath: '/boot/initrd.img-6.1.0-1-amd64', missingDrivers: ['virtio_blk'] })],
   files: [
     { path: '/etc/fstab', text: '/dev/vda1 / ext4 defaults 0 1\n/dev/vdc1 /old ext4 defaults 0 2\n' },
     { path: '/boot/grub/grub.cfg', text: 'menuentry x {\n\tlinux\t/vmlinuz root=/dev/vda1 ro\n}\n' },
@@ -61,7 +54,7 @@ describe('plan()', () => {
       'no-persistent-network-names',
       'serial-login',
       'agent-removed',
-      'selinux-relabel',
+      'selinux-labels',
     ])
     for (const { what, because, operations } of changes) {
       expect(what).not.toBe('')
@@ -99,7 +92,12 @@ describe('plan()', () => {
   })
 
   it.each<[string, Partial<Guest>, Partial<TargetHardware>, RegExp]>([
-    ['an unknown boot loader', { bootLoader: 'unknown' }, {}, /no boot loader that Rehost knows.*\/boot/],
+    [
+      'an unknown boot loader',
+      { bootLoader: 'unknown', warnings: ['Cannot mount /dev/sda2'] },
+      {},
+      /no boot loader that Rehost knows.*\/boot .*\. Cannot mount \/dev\/sda2$/,
+    ],
     ['no kernel', { kernels: [] }, {}, /no kernel in \/boot/],
     [
       'firmware that the target lacks',
@@ -109,7 +107,7 @@ describe('plan()', () => {
     ],
     [
       'a kernel without the drivers and without an initial RAM disk',
-      { kernels: [{ version: '5.0', missingDrivers: ['virtio_blk'], absentDrivers: [] }] },
+      { kernels: [kernel({ version: '5.0', missingDrivers: ['virtio_blk'] })] },
       {},
       /No kernel .*5\.0.*virtio_blk/,
     ],
@@ -117,12 +115,12 @@ describe('plan()', () => {
       'a kernel that was made without the drivers',
       {
         kernels: [
-          {
+          kernel({
             version: '5.0',
             initramfsPath: '/boot/i',
             missingDrivers: ['virtio_blk'],
             absentDrivers: ['virtio_blk'],
-          },
+          }),
         ],
       },
       {},
@@ -134,18 +132,28 @@ describe('plan()', () => {
     expect(attempt).toThrow(verdict)
   })
 
-  it('warns of an initial RAM disk that it cannot read, and goes on', () => {
-    const guest = debianGuest({ kernels: [{ version: '5.0', initramfsPath: '/boot/i', absentDrivers: [] }] })
-    expect(plan(guest, virtioTarget).warnings.join()).toContain(
-      'Cannot read the initial RAM disk of kernel 5.0',
+  it('gives all drivers to an initial RAM disk that it cannot read, and says so', () => {
+    const missingDrivers = ['virtio_pci', 'virtio_blk']
+    const guest = debianGuest({
+      kernels: [
+        kernel({ version: '5.0', initramfsPath: '/boot/i', isInitramfsReadable: false, missingDrivers }),
+      ],
+    })
+    const { changes, warnings } = plan(guest, virtioTarget)
+    expect(changes.find(({ name }) => name === 'initramfs-drivers')?.operations[0]).toEqual({
+      kind: 'extendInitramfs',
+      path: '/boot/i',
+      kernelVersion: '5.0',
+      drivers: missingDrivers,
+    })
+    expect(warnings).toContain(
+      'Cannot read the initial RAM disk of kernel 5.0: it gets the drivers in any case',
     )
   })
 
   it('warns of a kernel without the network driver', () => {
     const guest = debianGuest({
-      kernels: [
-        { version: '5.0', initramfsPath: '/boot/i', missingDrivers: [], absentDrivers: ['virtio_net'] },
-      ],
+      kernels: [kernel({ version: '5.0', initramfsPath: '/boot/i', absentDrivers: ['virtio_net'] })],
     })
     expect(plan(guest, virtioTarget).warnings).toContain('Kernel 5.0 was made without virtio_net')
   })
@@ -153,13 +161,12 @@ describe('plan()', () => {
   it('extends only the initial RAM disks that lack drivers, and makes that last', () => {
     const guest = debianGuest({
       kernels: [
-        { version: '5.0', initramfsPath: '/boot/initrd.img-5.0', missingDrivers: [], absentDrivers: [] },
-        {
+        kernel({ version: '5.0', initramfsPath: '/boot/initrd.img-5.0' }),
+        kernel({
           version: '6.0',
           initramfsPath: '/boot/initrd.img-6.0',
           missingDrivers: ['virtio_pci', 'virtio_blk'],
-          absentDrivers: [],
-        },
+        }),
       ],
       files: [{ path: '/etc/initramfs-tools/modules', text: '# mine\nvirtio_pci\n' }],
       networkStack: 'unknown',
@@ -179,12 +186,11 @@ describe('plan()', () => {
   it('writes a dracut setting where there is no initramfs-tools', () => {
     const guest = debianGuest({
       kernels: [
-        {
+        kernel({
           version: '6.0',
           initramfsPath: '/boot/initramfs-6.0.img',
           missingDrivers: ['virtio_blk'],
-          absentDrivers: [],
-        },
+        }),
       ],
       networkStack: 'unknown',
     })
