@@ -10,13 +10,17 @@ import { keepReport } from '../evidence.ts'
 import { taskTag } from '../step.ts'
 import { sweepTask } from '../sweep.ts'
 
+/** The order in which images have the disks: the boot disk first. */
+function bootFirst(context: StepContext): SnapshotOfDisk[] {
+  const snapshots = context.output('create-snapshots') as unknown as SnapshotOfDisk[]
+  return snapshots.toSorted((left, right) => Number(right.isBootDisk) - Number(left.isBootDisk))
+}
+
 function makeImage(context: StepContext): Promise<ImageId> {
   const { bench, server, task } = context
-  const snapshots = context.output('create-snapshots') as unknown as SnapshotOfDisk[]
-  const bootFirst = snapshots.toSorted((left, right) => Number(right.isBootDisk) - Number(left.isBootDisk))
   return bench.cloud.createImage({
     clientToken: `${task.taskId}/image`,
-    disks: bootFirst.map(({ snapshotId, isBootDisk }) => ({ snapshotId, isBootDisk })),
+    disks: bootFirst(context).map(({ snapshotId, isBootDisk }) => ({ snapshotId, isBootDisk })),
     tags: { [sourceServerTag]: server.sourceServerId, [taskTag]: task.taskId },
   })
 }
@@ -37,8 +41,13 @@ async function runConversion(context: StepContext): Promise<StepResult> {
     imageId = await makeImage(context)
   }
   await context.logJob('CONVERSION_START', 'Converting the disks for the target')
+  const opened = await bench.cloud.openImage(imageId)
+  // The guest's own files name its disks as the source does.
+  const names = bootFirst(context).map(
+    (snapshot) => server.disks.find(({ diskIndex }) => diskIndex === snapshot.diskIndex)?.deviceName,
+  )
   const result = await bench.convert({
-    disks: await bench.cloud.openImage(imageId),
+    disks: opened.map((disk, index) => ({ ...disk, sourceDeviceName: names[index] })),
     target: bench.cloud.capabilities.hardware,
     signal,
     log: (line) => bench.log.info({ taskId: task.taskId, sourceServerId: server.sourceServerId }, line),

@@ -12,9 +12,12 @@ export interface ConversionResult {
   report: unknown
 }
 
+/** A disk to convert and what the source calls it, e.g. `/dev/sdb`. */
+export type DiskToConvert = ConversionDisk & { sourceDeviceName?: string | undefined }
+
 /** Converts the disks in place. @throws PermanentError with a verdict when the guest can't be converted. */
 export type Convert = (input: {
-  disks: readonly ConversionDisk[]
+  disks: readonly DiskToConvert[]
   target: GuestHardware
   signal: AbortSignal
   log: (line: string) => void
