@@ -9,8 +9,10 @@ export interface Disk {
   readonly sizeBytes: number
   read(into: Uint8Array, offsetBytes: number): Promise<number>
   write(from: Uint8Array, offsetBytes: number): Promise<number>
-  /** Everything written before the call is durable when it resolves, at the place where the disk was opened. */
+  /** Everything written before the call is durable when it resolves. */
   flush(): Promise<void>
+  /** @throws Error when the disk is no longer what stands where it was opened: durable in it is durable nowhere. */
+  check(): Promise<void>
   close(): Promise<void>
 }
 

@@ -67,12 +67,16 @@ export class VolumeDurability {
     await this.#flush.run()
   }
 
-  /** Makes data and index durable and clears the activity log of what is not being written. @throws WireError as {@link durable}. */
+  /**
+   * Makes data and index durable and clears the activity log of what is not being written; all of it is where the volume was opened.
+   * @throws WireError as {@link durable}.
+   */
   async settle(): Promise<void> {
     this.#health.require()
-    // With nothing to clean up, the flush still tells whether the data are where they were.
-    if (this.#activity.activeCount === 0) await this.durable()
-    else await this.#health.guard('flush', () => this.#activity.cleanUp())
+    await this.#health.guard('flush', async () => {
+      await this.#activity.cleanUp()
+      await this.#options.parts.data.check()
+    })
   }
 
   /** Resolves when no flush and no save is under way: whoever opens the volume next must be the only one to write its checkpoint. */

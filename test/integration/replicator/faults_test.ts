@@ -31,6 +31,7 @@ function withFaults(disk: Disk, faults: Partial<Disk>): Disk {
     read: (into, offset) => disk.read(into, offset),
     write: (from, offset) => disk.write(from, offset),
     flush: () => disk.flush(),
+    check: () => disk.check(),
     close: () => disk.close(),
     ...faults,
   }

@@ -357,6 +357,7 @@ describe('replication over TLS', () => {
         if (isStuck) await stuck.promise
         await disk.flush()
       },
+      check: () => disk.check(),
       close: () => disk.close(),
     })
     await ready(sizeBytes)

@@ -31,6 +31,7 @@ beforeEach(async () => {
       await stuck?.promise
       await disk.flush()
     },
+    check: () => disk.check(),
     close: () => disk.close(),
   })
   for (const diskIndex of [0, 1, 9]) makeSparseFile(replicator.volumePath(diskIndex), sizeBytes)

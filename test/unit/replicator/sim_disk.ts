@@ -160,6 +160,7 @@ export class SimMedium {
           for (const { sector, bytes } of this.#cache.splice(0, flushed))
             bytes.copy(this.#durable, sector * this.#sectorBytes)
         }),
+      check: () => Promise.resolve(),
       close: async () => {
         while (epoch === this.#epoch && this.#underWay > 0) await Promise.resolve()
       },

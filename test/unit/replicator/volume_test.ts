@@ -21,6 +21,7 @@ function memoryDisk(bytes: Buffer, faults: Partial<Disk> = {}): Disk {
       return Promise.resolve(from.length)
     },
     flush: () => Promise.resolve(),
+    check: () => Promise.resolve(),
     close: () => Promise.resolve(),
     ...faults,
   }
