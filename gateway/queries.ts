@@ -57,7 +57,10 @@ export async function findFigures(
   ids: readonly SourceServerId[],
 ): Promise<FoundFigures> {
   try {
-    return { byServer: await withDeadline(telemetry.read(ids), figuresDeadlineMs, 'Redis'), areMissing: false }
+    return {
+      byServer: await withDeadline(telemetry.read(ids), figuresDeadlineMs, 'Redis'),
+      areMissing: false,
+    }
   } catch (error) {
     // Pages ask every second; the connection has told of the outage itself.
     if (!(error instanceof TelemetryAwayError))
