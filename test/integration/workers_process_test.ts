@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withStaging } from '../../domain/actions.ts'
+import { newId } from '../../domain/ids.ts'
+import type { ReplicationServerId, SourceServerId } from '../../domain/ids.ts'
 import { newSourceServer } from '../../domain/source_server.ts'
+import type { SourceServer } from '../../domain/source_server.ts'
 import { mutate } from '../../store/mutate.ts'
 import type { Store } from '../../store/store.ts'
 import { TestDynamoDb } from '../fixtures/dynamodb.ts'
@@ -27,6 +30,8 @@ beforeAll(async () => {
   store = dynamodb.store()
   await store.initialise()
   folder = await mkdtemp(join(tmpdir(), 'rehost-workers-'))
+  await store.create('setting', { id: 'agent-url' }, { name: 'agent-url', value: 'https://127.0.0.1:8443' })
+  await store.create('setting', { id: 'ca-certificate' }, { name: 'ca-certificate', value: 'pem' })
 })
 
 afterAll(async () => {
@@ -68,6 +73,48 @@ async function exitOf({ child }: Running): Promise<number | null> {
   return child.exitCode
 }
 
+/** A server that has just enrolled, as the gateway would have made it. */
+async function enrol(): Promise<SourceServerId> {
+  const { sourceProperties, disks, agent } = testServer()
+  const sourceServerId = newId('sourceServer')
+  const at = new Date().toISOString()
+  const bare = disks.map(({ volumeId: _volume, devicePath: _path, ...disk }) => ({
+    ...disk,
+    sizeBytes: 1024 ** 2,
+  }))
+  const server = newSourceServer({
+    sourceServerId,
+    at,
+    sourceProperties,
+    disks: bare,
+    agent: { ...agent, lastSeenAt: at },
+  })
+  await store.create('server', { id: sourceServerId }, withStaging(server, at))
+  return sourceServerId
+}
+
+/** What the gateway does at the first heartbeat of a replication server. */
+async function answerForReplicationServer(): Promise<ReplicationServerId> {
+  const id = await until('a replication server is launched', async () => {
+    const { items } = await store.list('replicationServer')
+    return items.find(({ value }) => value.address !== undefined && value.state === 'LAUNCHING')?.value
+      .replicationServerId
+  })
+  await mutate(store, 'replicationServer', { id }, (own) => ({
+    ...own,
+    state: 'READY',
+    lastSeenAt: new Date().toISOString(),
+  }))
+  return id
+}
+
+function untilStaged(id: SourceServerId): Promise<SourceServer> {
+  return until('the staging area stands', async () => {
+    const found = await store.get('server', { id })
+    return found?.value.activeTask === undefined && found?.value
+  })
+}
+
 describe('the worker process', () => {
   it('refuses a bad setting by its name', async () => {
     const running = start({ REHOST_REPLICATION_PORT: '70000' })
@@ -76,39 +123,11 @@ describe('the worker process', () => {
   })
 
   it('raises a staging area for a server that nobody has woken it for, and ends at SIGTERM', async () => {
-    const { sourceServerId, sourceProperties, disks, agent } = testServer()
-    const at = new Date().toISOString()
-    await store.create('setting', { id: 'agent-url' }, { name: 'agent-url', value: 'https://127.0.0.1:8443' })
-    await store.create('setting', { id: 'ca-certificate' }, { name: 'ca-certificate', value: 'pem' })
-    const bare = disks.map(({ volumeId: _volume, devicePath: _path, ...disk }) => ({
-      ...disk,
-      sizeBytes: 1024 ** 2,
-    }))
-    const server = newSourceServer({
-      sourceServerId,
-      at,
-      sourceProperties,
-      disks: bare,
-      agent: { ...agent, lastSeenAt: at },
-    })
-    await store.create('server', { id: sourceServerId }, withStaging(server, at))
-
+    const sourceServerId = await enrol()
     const running = start()
     try {
-      const id = await until('a replication server is launched', async () => {
-        const { items } = await store.list('replicationServer')
-        return items.find(({ value }) => value.address !== undefined)?.value.replicationServerId
-      })
-      // What the gateway does at its first heartbeat.
-      await mutate(store, 'replicationServer', { id }, (own) => ({
-        ...own,
-        state: 'READY',
-        lastSeenAt: new Date().toISOString(),
-      }))
-      const staged = await until('the staging area stands', async () => {
-        const found = await store.get('server', { id: sourceServerId })
-        return found?.value.activeTask === undefined && found?.value
-      })
+      const id = await answerForReplicationServer()
+      const staged = await untilStaged(sourceServerId)
       expect(staged.replication).toMatchObject({ state: 'INITIATING', replicationServerId: id })
       expect(staged.disks[0]?.volumeId).toMatch(/^vol-/)
       await until('the events are listed', async () => {
@@ -120,6 +139,24 @@ describe('the worker process', () => {
     }
     expect(await exitOf(running), running.output()).toBe(0)
     expect(running.output()).not.toContain('"level":50')
+  })
+
+  it('goes on when the store is killed in the middle and comes back, and says so by name', async () => {
+    const running = start()
+    try {
+      await until('it is ready', async () => running.output().includes('Ready'))
+      await dynamodb.kill()
+      await until('it has noticed', async () => running.output().includes('Cannot reach the store'))
+      await dynamodb.begin()
+      const sourceServerId = await enrol()
+      await answerForReplicationServer()
+      expect((await untilStaged(sourceServerId)).disks[0]?.volumeId).toMatch(/^vol-/)
+    } finally {
+      running.child.kill('SIGTERM')
+    }
+    expect(await exitOf(running)).toBe(0)
+    const told = running.output().match(/Cannot reconcile: Cannot reach the store/g) ?? []
+    expect(told.length).toBeLessThanOrEqual(2)
   })
 
   it('ends at SIGTERM while Redis is away', async () => {
