@@ -22,7 +22,7 @@ import {
   problemSchema,
 } from '../wire/control_api.ts'
 import type { ProxySettings } from './proxy.ts'
-import { proxyName } from './proxy.ts'
+import { ControlError, timedOut, unreachableGateway } from './control_error.ts'
 
 /** What the agent asks of the gateway. */
 export interface ControlClient {
@@ -33,28 +33,6 @@ export interface ControlClient {
   uninstalled(): Promise<void>
   /** Milliseconds by which the gateway's clock is ahead of this one, as its last answer told; undefined before the first. */
   readonly clockSkewMs: number | undefined
-}
-
-/** A call failed. `status` is the gateway's answer, undefined when there was none. */
-export class ControlError extends Error {
-  override name = 'ControlError'
-  readonly status: number | undefined
-
-  constructor(message: string, status: number | undefined, options?: ErrorOptions) {
-    super(message, options)
-    this.status = status
-  }
-
-  /** The gateway has understood and refused: the same call again is refused again. */
-  get isRefusal(): boolean {
-    return (
-      this.status !== undefined &&
-      this.status >= 400 &&
-      this.status < 500 &&
-      this.status !== 408 &&
-      this.status !== 429
-    )
-  }
 }
 
 /** How a client is made. */
@@ -73,36 +51,6 @@ export interface ControlClientOptions {
 
 /** Longest answer that is read. */
 const maxAnswerBytes = 1024 * 1024
-
-/** What error codes of the connection mean, and what to do. */
-const connectionAdvice: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nothing listens there; check that Rehost runs and that the address and port are right',
-  ECONNRESET: 'the connection was cut; check proxies and firewalls in between',
-  ETIMEDOUT: 'there is no answer; check that firewalls let TCP through to this port',
-  EHOSTUNREACH: 'there is no route to it; check the network',
-  ENETUNREACH: 'there is no route to it; check the network',
-  ENOTFOUND: 'its name cannot be resolved; check DNS',
-  EAI_AGAIN: 'its name cannot be resolved now; check DNS',
-  CERT_HAS_EXPIRED: 'its certificate has expired; check the clock of this machine and of the Rehost server',
-  CERT_NOT_YET_VALID:
-    'its certificate is not valid yet; the clock of this machine is behind: set it right, for example with chrony',
-  DEPTH_ZERO_SELF_SIGNED_CERT:
-    'its certificate is not from the CA that this agent trusts; something else answers there',
-  SELF_SIGNED_CERT_IN_CHAIN:
-    'its certificate is not from the CA that this agent trusts; something else answers there',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    'its certificate is not from the CA that this agent trusts; something else answers there',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    'its certificate is not from the CA that this agent trusts; something else answers there',
-  CERT_SIGNATURE_FAILURE:
-    'its certificate is not from the CA that this agent trusts; something else answers there',
-  EPROTO: 'what answers there does not speak TLS 1.3; check the address and the port',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is not a gateway of Rehost',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-    'the certificate of this agent has expired; install it again with a new command from the add-server page',
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA:
-    'the certificate of this agent is from another Rehost; install it again with a new command from the add-server page',
-}
 
 /** A {@link ControlClient} over HTTPS. */
 export class HttpsControlClient implements ControlClient {
@@ -168,15 +116,15 @@ export class HttpsControlClient implements ControlClient {
   }
 
   #exchange(path: string, body: string): Promise<{ status: number; text: string }> {
-    const { gatewayUrl, signal, timeoutMs = 20_000 } = this.#options
+    const { gatewayUrl, proxy, signal, timeoutMs = 20_000 } = this.#options
     const url = new URL(path, gatewayUrl)
     const limit = AbortSignal.timeout(timeoutMs)
     return new Promise((resolve, reject) => {
       const fail = (error: Error) =>
         reject(
           limit.aborted && signal?.aborted !== true
-            ? this.#explain(timedOut(timeoutMs))
-            : this.#explain(error),
+            ? unreachableGateway(gatewayUrl, proxy, timedOut(timeoutMs))
+            : unreachableGateway(gatewayUrl, proxy, error),
         )
       const outgoing = request(
         url,
@@ -220,27 +168,6 @@ export class HttpsControlClient implements ControlClient {
     const theirs = Date.parse(incoming.headers.date ?? '')
     if (Number.isFinite(theirs)) this.#clockSkewMs = theirs - this.#options.nowMs()
   }
-
-  #explain(error: Error): ControlError {
-    const { gatewayUrl, proxy = {} } = this.#options
-    const { hostname, port } = new URL(gatewayUrl)
-    const name = proxyName(proxy)
-    const code = 'code' in error ? String(error.code) : ''
-    const advice = connectionAdvice[code]
-    const place = `${hostname} port ${port || '443'}`
-    const way = name === undefined ? '' : ` (by way of the proxy ${name}, unless NO_PROXY names the gateway)`
-    return new ControlError(
-      `Cannot reach the gateway at ${place}${way}${advice === undefined ? '' : `: ${advice}`}`,
-      undefined,
-      {
-        cause: error,
-      },
-    )
-  }
-}
-
-function timedOut(timeoutMs: number): Error {
-  return Object.assign(new Error(`No answer within ${timeoutMs / 1000} s`), { code: 'ETIMEDOUT' })
 }
 
 /** The whole answer; longer ones are refused. */

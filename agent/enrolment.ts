@@ -11,7 +11,7 @@ import { agentUri } from '../wire/control_api.ts'
 import { PermanentError } from '../domain/errors.ts'
 import { newKeyAndRequest } from './certificate_request.ts'
 import { uriNames } from './sync/tls_link.ts'
-import { ControlError } from './control_client.ts'
+import { ControlError } from './control_error.ts'
 import { agentVersion } from './version.ts'
 
 /** What an enrolment is made of. */

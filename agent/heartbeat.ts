@@ -12,7 +12,7 @@ import type { EngineReport } from './sync/replication_report.ts'
 import { errorMessage } from '../domain/errors.ts'
 import { backoffMs } from './backoff.ts'
 import { isoTime } from './clock.ts'
-import { ControlError } from './control_client.ts'
+import { ControlError } from './control_error.ts'
 import { Pause } from './pause.ts'
 
 const retry = { baseMs: 1000, maxMs: 30_000 }

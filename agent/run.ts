@@ -14,7 +14,7 @@ import type { Identity, StateFiles } from './state_files.ts'
 import { errorMessage, PermanentError } from '../domain/errors.ts'
 import { backoffMs } from './backoff.ts'
 import { planFreeze } from './consistency/freeze_plan.ts'
-import { ControlError } from './control_client.ts'
+import { ControlError } from './control_error.ts'
 import { openDevice } from './disk/device_source.ts'
 import { enrol, isExpired, lifeOf, renew } from './enrolment.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -130,12 +130,15 @@ export async function runAgent(context: RunContext, signal: AbortSignal): Promis
     identity: () => identity,
     onChange: () => heartbeat.poke(),
   })
+  // Read once for each certificate, not at each heartbeat.
+  let life = lifeOf(identity.certificatePem)
   const renewal = new Renewal({
     clock,
     random: context.random,
-    times: () => lifeOf(identity.certificatePem),
+    times: () => life,
     renew: async () => {
       identity = await renew(client, files, identity)
+      life = lifeOf(identity.certificatePem)
       log.info('The certificate was renewed')
     },
     note: (level, message) => engine.note(level, message),

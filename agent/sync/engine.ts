@@ -80,13 +80,11 @@ export class Engine {
     const reader = new Reader({
       pool,
       clock,
-      onUnreadable: (disk, error) => {
-        const count = disk.unreadableCount
-        // Told at the first, second, fourth …: a dying disk must not fill log and dashboard.
-        if (!Number.isInteger(Math.log2(count))) return
-        const others = count > 1 ? ` (${count} blocks of this disk by now)` : ''
-        note('ERROR', `${error.message}${others}; it is tried again, and nothing stands in for it`)
-      },
+      onUnreadable: ({ unreadableCount }, { message }) =>
+        note(
+          'ERROR',
+          `${message}; it is tried again, and nothing stands in for it. Blocks of this disk that cannot be read: ${unreadableCount}`,
+        ),
     })
     this.#visitContext = {
       engine: context,

@@ -13,6 +13,7 @@ import { UnreadableSectorError } from '../disk/block_source.ts'
 export interface ReaderContext {
   pool: AlignedPool
   clock: Clock
+  /** Told each time the number of a disk's unreadable blocks has doubled. */
   onUnreadable(disk: DiskSync, error: UnreadableSectorError): void
 }
 
@@ -75,7 +76,8 @@ export class Reader {
   ): Promise<void> {
     if (extent.blockCount === 1) {
       const isNew = disk.markUnreadable(extent.firstBlock, error, this.#context.clock.monotonicMs())
-      if (isNew) this.#context.onUnreadable(disk, error)
+      // Told at the first, second, fourth …: a dying disk must not fill log and dashboard.
+      if (isNew && Number.isInteger(Math.log2(disk.unreadableCount))) this.#context.onUnreadable(disk, error)
       return
     }
     for (let index = 0; index < extent.blockCount; index++) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ControlClient } from '../../../agent/control_client.ts'
-import { ControlError } from '../../../agent/control_client.ts'
+import { ControlError } from '../../../agent/control_error.ts'
 import { Heartbeat } from '../../../agent/heartbeat.ts'
 import { LineLog } from '../../../agent/log.ts'
 import type { Note } from '../../../agent/sync/note_box.ts'
