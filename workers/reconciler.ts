@@ -22,7 +22,8 @@ export async function wake(bench: Pick<Bench, 'wakeUps'>, task: Task): Promise<v
 /** Looks at everything once. Trouble with one server does not keep the others from being looked at. */
 export async function reconcile(bench: Bench): Promise<void> {
   const wakeTask = (task: Task): Promise<void> => wake(bench, task)
-  for (const server of await listAll(bench.store, 'server')) {
+  const servers = await listAll(bench.store, 'server')
+  for (const server of servers) {
     try {
       await relayServer(bench, server)
       const watched = await watchReplication(bench, server)
@@ -35,7 +36,7 @@ export async function reconcile(bench: Bench): Promise<void> {
       )
     }
   }
-  await watchReplicationServers(bench)
+  await watchReplicationServers(bench, servers)
 }
 
 /**

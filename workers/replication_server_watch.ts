@@ -20,12 +20,9 @@ import { raiseReplicationServer } from './staging/replication_server.ts'
 /** Reasons change in small things, as pids do: no more than these are told. */
 const maxTroubles = 10
 
-/** Looks at every replication server once. */
-export async function watchReplicationServers(bench: Bench): Promise<void> {
-  const records = await listAll(bench.store, 'replicationServer')
-  if (records.length === 0) return
-  const servers = await listAll(bench.store, 'server')
-  for (const record of records) {
+/** Looks at every replication server once. @param servers all source servers, as listed a moment ago */
+export async function watchReplicationServers(bench: Bench, servers: readonly SourceServer[]): Promise<void> {
+  for (const record of await listAll(bench.store, 'replicationServer')) {
     const id = record.replicationServerId
     const users = servers.filter(({ replication }) => replication.replicationServerId === id)
     try {
