@@ -3,50 +3,15 @@
  * whatever the end is.
  * @module
  */
-import type { CloudMachine } from '../../cloud/provider.ts'
-import type { LaunchConfiguration } from '../../domain/source_server.ts'
-import type { Bench } from '../bench.ts'
 import type { LaunchOutput } from './machine.ts'
 import type { Step, StepContext, StepResult, UndoContext } from '../step.ts'
-import { errorMessage, PermanentError } from '../../domain/errors.ts'
+import { PermanentError } from '../../domain/errors.ts'
 import { keepConsole, keepEvidence, keepScreen, maxConsoleBytes } from '../evidence.ts'
 import { machineOf } from '../outcomes.ts'
 import { bootVerdict, lastLines } from './boot_verdict.ts'
+import { httpProblem } from './http_check.ts'
 
 const lookAgainMs = 1000
-const httpTimeoutMs = 10_000
-/** Most of a page that is searched. */
-const maxPageCharacters = 1_000_000
-
-type HttpCheck = LaunchConfiguration['httpChecks'][number]
-
-/** Why a check does not hold now; undefined when it holds. */
-async function httpProblem(
-  bench: Bench,
-  machine: CloudMachine,
-  check: HttpCheck,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  const endpoint = machine.endpoints.find(({ guestPort }) => guestPort === check.port)
-  if (endpoint === undefined) return `port ${check.port} of the machine cannot be reached from here`
-  const url = `http://${endpoint.host}:${endpoint.port}${check.path}`
-  try {
-    const response = await bench.fetch(url, {
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(httpTimeoutMs)]),
-    })
-    const text = (await response.text()).slice(0, maxPageCharacters)
-    if (!response.ok) return `port ${check.port}${check.path} answered ${response.status}`
-    if (check.contains !== undefined && !text.includes(check.contains)) {
-      return `port ${check.port}${check.path} answered without "${check.contains}"`
-    }
-    return undefined
-  } catch (error) {
-    signal.throwIfAborted()
-    return `port ${check.port}${check.path} does not answer (${errorMessage(error)})`
-  }
-}
-
 /** Ends the step with `reason`; console and screen have been kept when the operator reads it. */
 async function fail(context: StepContext, { machineId }: LaunchOutput, reason: string): Promise<never> {
   await keepEvidence(context, machineId)
@@ -78,7 +43,7 @@ async function run(context: StepContext): Promise<StepResult> {
     problems.push(`no login prompt; the console ends with: ${lastLines(consoleText) || 'nothing'}`)
   else {
     for (const check of configuration.httpChecks) {
-      const problem = await httpProblem(bench, machine, check, signal)
+      const problem = await httpProblem(bench.fetch, machine, check, signal)
       if (problem !== undefined) problems.push(problem)
     }
   }
