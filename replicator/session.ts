@@ -89,6 +89,8 @@ export class Session implements ServerSession {
       { code: error.code, expected: error.expected, actual: error.actual, err: error.cause },
       `Connection ended: ${error.message}`,
     )
+    // First of all: an acknowledgement lets frames go on that waited for it.
+    this.#dropFrames()
     this.#output.sendAcks()
     this.#output.send({ type: 'ERROR', body: error.toBody() })
     this.#close()
@@ -241,10 +243,15 @@ export class Session implements ServerSession {
     this.#state = 'CLOSED'
     clearTimeout(this.#deadline)
     this.#output.close()
+    this.#dropFrames()
+    this.#server?.leave(this)
+    bidFarewell(this.#socket)
+  }
+
+  /** Handles nothing any more of what has come. */
+  #dropFrames(): void {
     for (const { message } of this.#input.close()) {
       if (message.type === 'BLOCKS') this.#options.pool.release(message.payload)
     }
-    this.#server?.leave(this)
-    bidFarewell(this.#socket)
   }
 }

@@ -15,7 +15,7 @@ const uri = agentUri('s-1')
 
 let replicator: TestReplicator
 beforeAll(async () => {
-  replicator = await TestReplicator.start({ helloDeadlineMs: 400, maxUnauthenticated: 3 })
+  replicator = await TestReplicator.start({ helloDeadlineMs: 1500, maxUnauthenticated: 3 })
   makeSparseFile(replicator.volumePath(0), sizeBytes)
   await replicator.assign(replicator.assignment([sizeBytes]))
 })
