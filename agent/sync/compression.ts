@@ -17,7 +17,7 @@ const patience = 4
 const probeEvery = 8
 
 /** An observation takes at least this many bytes and this long. */
-const observedBytes = 4 * 1024 * 1024
+const observedBytes = 8 * 1024 * 1024
 const observedMs = 20
 
 /** The compression of one session. */
