@@ -25,6 +25,8 @@ const commandTimeoutMs = 180_000
 const launchTimeoutMs = 240_000
 /** Most of a text file that is read. libguestfs passes no more than 4 MB in one message. */
 const maxTextBytes = 2 * 1024 * 1024
+/** Initial RAM disks are the largest files that are read whole. */
+const maxDownloadBytes = 512 * 1024 * 1024
 /** The extended attribute that holds a SELinux label. */
 const labelAttribute = 'security.selinux'
 /** Texts longer than this go through a file rather than through a command line. */
@@ -131,13 +133,15 @@ export class Appliance {
     return (await this.asks('is-symlink', path)) ? (await this.run('readlink', path)).trimEnd() : undefined
   }
 
-  /** The file as text; undefined when there is no regular file. @throws ApplianceError when it is larger than a configuration file can be. */
+  /** The file as text; undefined when there is no regular file. @throws PermanentError when it is larger than a configuration file can be. */
   async text(path: string): Promise<string | undefined> {
     // The first question is answered much faster than the second, and mostly with no.
     if (!(await this.asks('exists', path)) || !(await this.isFile(path))) return undefined
     const size = Number(await this.run('filesize', path))
     if (size > maxTextBytes)
-      throw new ApplianceError(`${path} has ${size} bytes: too many for a configuration file`)
+      throw new PermanentError(
+        `The guest's ${path} has ${size} bytes, which is too many for a configuration file: look at it on the source`,
+      )
     return (await this.start(path, size)).toString('latin1')
   }
 
@@ -151,8 +155,13 @@ export class Appliance {
     return this.#guestfish.run(commandTimeoutMs, 'pread-device', device, String(lengthBytes), '0')
   }
 
-  /** A whole file, whatever its size. */
+  /** A whole file. @throws PermanentError when it is larger than any that conversion reads: this host's disk is not for guests to fill. */
   async download(path: string): Promise<Buffer> {
+    const size = Number(await this.run('filesize', path))
+    if (size > maxDownloadBytes)
+      throw new PermanentError(
+        `The guest's ${path} has ${size} bytes, which is too many for a file that starts it: look at it on the source`,
+      )
     const local = join(this.#folder, 'download')
     await this.run('download', path, hostPath(local))
     const content = await readFile(local)

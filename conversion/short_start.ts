@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { access, mkdir, mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -81,6 +81,7 @@ export async function shortStart(path: string, cacheDir: string): Promise<string
 }
 
 async function makeSupply(supply: string, own: string): Promise<void> {
+  await mkdir(dirname(own), { recursive: true, mode: 0o700 })
   const unfinished = await mkdtemp(`${own}.`)
   try {
     const folder = join(unfinished, 'supermin.d')

@@ -10,6 +10,7 @@ import { convert } from '../../conversion/convert.ts'
 import { findFileSystems, findRoot, mountGuest } from '../../conversion/file_systems.ts'
 import { ApplianceError } from '../../conversion/guestfish.ts'
 import { inspect } from '../../conversion/inspect.ts'
+import { shortStart } from '../../conversion/short_start.ts'
 import type { FileSystem } from '../../conversion/types.ts'
 import { PermanentError } from '../../domain/errors.ts'
 import { partition, place } from '../fixtures/guests.ts'
@@ -214,10 +215,12 @@ describe('an appliance with many disks', () => {
     await appliance.run('umount', '/')
   })
 
-  it('refuses a file that is too long to be configuration', async () => {
+  it('refuses files that are too long to be what they should be', async () => {
     await appliance.run('mount', '/dev/sdb', '/')
     await appliance.run('truncate-size', '/readme', String(3 * mebibyte))
     await expect(appliance.text('/readme')).rejects.toThrow('too many for a configuration file')
+    await appliance.run('truncate-size', '/readme', String(1024 * mebibyte))
+    await expect(appliance.download('/readme')).rejects.toThrow(PermanentError)
     await appliance.run('umount', '/')
   })
 
@@ -272,8 +275,13 @@ describe('the end of an appliance', () => {
 
 describe('convert()', () => {
   it(
-    'refuses a disk of random bytes with a verdict, and does not write to it',
+    'refuses a disk of random bytes with a verdict, and does not write to it, however the appliance starts',
     async () => {
+      // An appliance that cannot be built for the short start; libguestfs's own start is left.
+      const own = { ...settings(), workDir: join(folder, 'long') }
+      const { stdout } = await run('guestfish', ['get-path'])
+      const supply = await shortStart(stdout.trim(), join(own.workDir, 'cache'))
+      await writeFile(join(supply ?? '', 'supermin.d', 'init.tar.gz'), '\u001f\u008b broken', 'latin1')
       const path = join(folder, 'random')
       await writeFile(path, randomBytesFrom(seededRandom(seedFor('random disk')), 4 * mebibyte))
       const hash = async (): Promise<string> =>
@@ -285,7 +293,7 @@ describe('convert()', () => {
       const attempt = convert({
         disks: [{ path, format: 'raw', isBootDisk: true }],
         target: virtioTarget,
-        appliance: settings(),
+        appliance: own,
         signal: new AbortController().signal,
         log: (line) => lines.push(line),
         now: () => performance.now(),
@@ -293,7 +301,10 @@ describe('convert()', () => {
       await expect(attempt).rejects.toThrow(PermanentError)
       await expect(attempt).rejects.toThrow('Found no operating system on the disks (no file system)')
       expect(await hash()).toBe(before)
-      expect(lines).toEqual(['Opening the disks'])
+      expect(lines).toEqual([
+        'Opening the disks',
+        expect.stringContaining('The appliance did not start, trying the long and safe way: '),
+      ])
     },
     launchMs,
   )
