@@ -2,6 +2,7 @@
  * The hashes of a volume's blocks: from its index, and from its data where the index does not know.
  * @module
  */
+import type { Extent } from '../domain/units.ts'
 import { blockLengthBytes, blockSizeBytes, extentBytes, maxExtentBlocks } from '../domain/units.ts'
 import { blockHash, equalHashes, hashAt, isAllZero, toHex, unknownHash } from '../wire/hash.ts'
 import { decodePayload } from '../wire/encoding.ts'
@@ -24,13 +25,10 @@ export interface HashedDisk {
   sizeBytes: number
 }
 
-/**
- * The hashes of `count` blocks from `first`, those that were unknown computed from the data and written back. Nobody may write the blocks
- * meanwhile. Ask for `indexChunkBlocks` at most. @throws Error of the disks.
- */
-export async function readHashes(disk: HashedDisk, first: number, count: number): Promise<Uint8Array> {
-  const { index } = disk
-  const hashes = await index.read(first, count)
+/** The blocks in `hashes`, those of the blocks from `first`, that are not known: in runs as long as what is read at once. */
+function runsOfUnknown(hashes: Uint8Array, first: number): Extent[] {
+  const count = hashes.length / hashBytes
+  const runs: Extent[] = []
   let position = 0
   while (position < count) {
     if (!isHash(hashes, position, unknownHash)) {
@@ -39,10 +37,29 @@ export async function readHashes(disk: HashedDisk, first: number, count: number)
     }
     let end = position + 1
     while (end < count && end - position < maxExtentBlocks && isHash(hashes, end, unknownHash)) end++
-    const unknown = hashes.subarray(position * hashBytes, end * hashBytes)
-    await hashData(disk, first + position, unknown)
-    await index.write(first + position, unknown)
+    runs.push({ firstBlock: first + position, blockCount: end - position })
     position = end
+  }
+  return runs
+}
+
+/** Which of `count` blocks from `first` the index does not know. Ask for `indexChunkBlocks` at most. @throws Error of the disk. */
+export async function unknownRuns(index: HashIndex, first: number, count: number): Promise<Extent[]> {
+  return runsOfUnknown(await index.read(first, count), first)
+}
+
+/**
+ * The hashes of `count` blocks from `first`, those that were unknown computed from the data and written back. Nobody may write the blocks
+ * meanwhile. Ask for `indexChunkBlocks` at most. @throws Error of the disks.
+ */
+export async function readHashes(disk: HashedDisk, first: number, count: number): Promise<Uint8Array> {
+  const { index } = disk
+  const hashes = await index.read(first, count)
+  for (const { firstBlock, blockCount } of runsOfUnknown(hashes, first)) {
+    const start = (firstBlock - first) * hashBytes
+    const unknown = hashes.subarray(start, start + blockCount * hashBytes)
+    await hashData(disk, firstBlock, unknown)
+    await index.write(firstBlock, unknown)
   }
   return hashes
 }

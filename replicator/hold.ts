@@ -16,12 +16,15 @@ import type { Obstacle } from './write_gate.ts'
 export type Announce = (reached: ConsistencyReached, signal: AbortSignal) => Promise<void>
 
 /**
- * Whether the gateway's word on a server ends the hold at `held`: its point is TAKEN, EXPIRED or FAILED, or the gateway has another
+ * Whether the gateway's word on a server ends what was begun for a point, the hold at it or the way there: the point is TAKEN, EXPIRED or FAILED, or the gateway has another
  * one or none in mind.
  */
-export function isReleased(held: HeldPoint, assignment: Assignment): boolean {
+export function isReleased(
+  { consistencyPointId }: Pick<HeldPoint, 'consistencyPointId'>,
+  assignment: Assignment,
+): boolean {
   const point = assignment.consistencyPoint
-  if (point === undefined || point.consistencyPointId !== held.consistencyPointId) return true
+  if (point === undefined || point.consistencyPointId !== consistencyPointId) return true
   return point.state === 'TAKEN' || point.state === 'EXPIRED' || point.state === 'FAILED'
 }
 
@@ -60,6 +63,11 @@ export class Hold {
   /** What a BARRIER must wait for: the end of another point's hold, or of reaching one. Asked for again, the point that is held waits for nothing. */
   obstacleOf({ consistencyPointId }: Barrier): Obstacle | undefined {
     return this.#held?.consistencyPointId === consistencyPointId ? undefined : this.gate.obstacle
+  }
+
+  /** The latest heartbeat that was sent. */
+  get beat(): number {
+    return this.#beat
   }
 
   /** Notes that heartbeat `beat` is about to be sent. */

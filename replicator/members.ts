@@ -90,14 +90,6 @@ export class Members {
     for (const member of this.#members) if (member.session === session) this.#members.delete(member)
   }
 
-  /** @throws WireError when `session` was ended. */
-  require(session: ServerSession): void {
-    for (const member of this.#members) if (member.session === session) return
-    throw new WireError('STALE_GENERATION', 'Cannot reach the barrier: its connection was ended', {
-      retryable: true,
-    })
-  }
-
   /** Ends those for which there is a reason. */
   end(reasonFor: (session: ServerSession) => WireError | undefined): void {
     for (const member of this.#members) {

@@ -22,6 +22,7 @@ import { Hold } from './hold.ts'
 import type { Announce } from './hold.ts'
 import { Members, requireCurrent } from './members.ts'
 import type { ServerSession } from './members.ts'
+import { Reaching } from './reaching.ts'
 import { ServerRecord } from './server_record.ts'
 import { ServerStats } from './server_stats.ts'
 import { TurnQueue } from './turn_queue.ts'
@@ -60,6 +61,8 @@ export class ServedServer {
   #assignment: Assignment
   #error: string | undefined
   #closedBecause: WireError | undefined
+  /** The barrier that is being reached; there is one at most, as the gate is closed before the next. */
+  #reaching: Reaching | undefined
 
   private constructor(options: ServedServerOptions, record: ServerRecord) {
     const { sourceServerId } = options.assignment
@@ -115,6 +118,7 @@ export class ServedServer {
   /** A connection is over. */
   leave(session: ServerSession): void {
     this.#members.remove(session)
+    this.#reaching?.left(session)
   }
 
   /** Its agent came and can't be served: told in the next heartbeat, unless another connection of it is served well. */
@@ -131,7 +135,7 @@ export class ServedServer {
   /**
    * Reaches a barrier over `volumes` for `session`. Asked again for the point that is held, it gives the same answer. Call it when the
    * {@link hold} has no obstacle to it; the gate is closed before it returns.
-   * @throws WireError when a volume fails, one is missing, or the session was ended meanwhile; writes go on then.
+   * @throws WireError when a volume fails, one is missing, or it is given up (see `reaching.ts`); writes go on then.
    */
   async barrier(
     barrier: Barrier,
@@ -142,20 +146,23 @@ export class ServedServer {
     const held = this.hold.point
     if (held?.consistencyPointId === consistencyPointId) return { consistencyPointId, roots: held.roots }
     this.hold.gate.close()
+    const reaching = new Reaching(barrier, session, this.hold.beat)
+    this.#reaching = reaching
     try {
       return await this.#turn.run(async () => {
-        this.#members.require(session)
+        reaching.signal.throwIfAborted()
         if (barrier.hold) requireAllVolumes(this.#assignment, volumes)
         await this.writes.none()
-        const roots = await settledRoots(volumes)
+        const roots = await settledRoots(volumes, reaching.signal)
+        reaching.signal.throwIfAborted()
         if (barrier.hold) {
-          this.#members.require(session)
           const { method, frozenMs } = barrier
           await this.hold.begin({ consistencyPointId, method, frozenMs, roots })
         }
         return { consistencyPointId, roots }
       })
     } finally {
+      this.#reaching = undefined
       if (this.hold.point === undefined) this.hold.gate.open()
     }
   }
@@ -169,6 +176,7 @@ export class ServedServer {
       (old) => !assignment.volumes.some((volume) => isSameVolume(old, volume)),
     )
     this.#assignment = assignment
+    this.#reaching?.heard(assignment, beat)
     this.#members.end(({ serial }) => reasonToEnd(assignment, serial, gone.length > 0))
     await this.hold.endIfTold(assignment, beat).catch((error: unknown) => this.#endAll(asWireError(error)))
     if (gone.length === 0) return []

@@ -4,7 +4,7 @@
  * @module
  */
 import { blockCountOf, blockSizeBytes, extentBytes, maxExtentBlocks } from '../domain/units.ts'
-import { equalHashes, hashAt, RootHash, zeroHash } from '../wire/hash.ts'
+import { zeroHash } from '../wire/hash.ts'
 import { hashBytes } from '../wire/message.ts'
 import { WireError } from '../wire/wire_error.ts'
 import { allDone } from './all_done.ts'
@@ -15,6 +15,7 @@ import type { HashIndex } from './hash_index.ts'
 import { indexChunkBlocks, isHash } from './hash_index.ts'
 import { RangeLock } from './range_lock.ts'
 import { VolumeDurability } from './volume_durability.ts'
+import { VolumeHashes } from './volume_hashes.ts'
 import { VolumeHealth } from './volume_health.ts'
 import type { VolumeOptions } from './volume_parts.ts'
 import { recoverVolume } from './volume_recovery.ts'
@@ -26,6 +27,7 @@ export class Volume {
   readonly volumeId: string
   readonly diskIndex: number
   readonly sizeBytes: number
+  readonly hashes: VolumeHashes
   readonly #disk: HashedDisk
   readonly #blockCount: number
   readonly #lock = new RangeLock()
@@ -42,6 +44,12 @@ export class Volume {
     const { onBroken = () => {}, onSuspect = () => {} } = options
     this.#health = new VolumeHealth({ volumeId, diskIndex, onBroken, onSuspect })
     this.#durability = new VolumeDurability({ options, health: this.#health, index, isWritten })
+    this.hashes = new VolumeHashes(this.#disk, (first, count, read) =>
+      this.#inTurn(first, count, async (ready) => {
+        await ready
+        return await this.#health.guard('read', read)
+      }),
+    )
   }
 
   /** EMPTY while no block was ever written: every byte is zero. */
@@ -105,28 +113,12 @@ export class Volume {
   }
 
   /**
-   * Which of the blocks differ from `hashes`: bit i, least significant first, for block `firstBlock + i`. A block that is not known is
-   * read for it.
+   * Which of the blocks differ from `hashes`, see {@link VolumeHashes.differences}.
    * @throws WireError as {@link writeBlocks}.
    */
   async compare(firstBlock: number, blockCount: number, hashes: Uint8Array): Promise<Uint8Array> {
     this.#requireRange(firstBlock, blockCount)
-    const own = await this.#hashes(firstBlock, blockCount)
-    const bitmap = new Uint8Array(Math.ceil(blockCount / 8))
-    for (let index = 0; index < blockCount; index++) {
-      if (equalHashes(hashAt(own, index), hashAt(hashes, index))) continue
-      bitmap[index >> 3] = (bitmap[index >> 3] ?? 0) | (1 << (index & 7))
-    }
-    return bitmap
-  }
-
-  /** BLAKE3 over the hashes of all blocks in order, in hexadecimal. @throws WireError as {@link writeBlocks}. */
-  async root(): Promise<string> {
-    const root = new RootHash()
-    for (let first = 0; first < this.#blockCount; first += indexChunkBlocks) {
-      root.update(await this.#hashes(first, Math.min(indexChunkBlocks, this.#blockCount - first)))
-    }
-    return root.digest()
+    return await this.hashes.differences(firstBlock, blockCount, hashes)
   }
 
   /** Resolves when everything written before this call is durable. @throws WireError as {@link writeBlocks}. */
@@ -199,14 +191,6 @@ export class Volume {
       })
       position = end
     }
-  }
-
-  /** The hashes of blocks that nobody is writing. */
-  async #hashes(first: number, count: number): Promise<Uint8Array> {
-    return await this.#inTurn(first, count, async (ready) => {
-      await ready
-      return await this.#health.guard('read', () => readHashes(this.#disk, first, count))
-    })
   }
 
   #requireRange(first: number, count: number): void {

@@ -3,10 +3,12 @@
  * @module
  */
 import type { Logger } from 'pino'
+import { blockSizeBytes } from '../domain/units.ts'
 import type { BarrierReached } from '../wire/message.ts'
 import { asWireError, WireError } from '../wire/wire_error.ts'
 import type { AssignedVolume } from './assignment.ts'
 import { codeOf, diskError } from './disk.ts'
+import { TurnQueue } from './turn_queue.ts'
 import { openVolume } from './volume.ts'
 import type { Volume } from './volume.ts'
 import type { VolumeParts } from './volume_parts.ts'
@@ -55,11 +57,17 @@ export function volumeOf(volumes: ReadonlyMap<number, Volume>, diskIndex: number
   })
 }
 
-/** Makes everything in `volumes` durable, then answers the root of each. Nobody writes to them meanwhile. @throws WireError of a volume. */
-export async function settledRoots(volumes: ReadonlyMap<number, Volume>): Promise<BarrierReached['roots']> {
+/**
+ * Makes everything in `volumes` durable, then answers the root of each. Nobody writes to them meanwhile.
+ * @throws WireError of a volume; the reason of `signal` soon after it aborts.
+ */
+export async function settledRoots(
+  volumes: ReadonlyMap<number, Volume>,
+  signal: AbortSignal,
+): Promise<BarrierReached['roots']> {
   const roots: BarrierReached['roots'] = []
   for (const volume of volumes.values()) await volume.settle()
-  for (const [diskIndex, volume] of volumes) roots.push({ diskIndex, root: await volume.root() })
+  for (const [diskIndex, volume] of volumes) roots.push({ diskIndex, root: await volume.hashes.root(signal) })
   return roots
 }
 
@@ -69,6 +77,8 @@ export class VolumeSet {
   readonly #open = new Map<number, { assigned: AssignedVolume; volume: Volume }>()
   /** Volumes whose flush has failed, as long as they have not been opened well again. */
   readonly #suspects = new Set<string>()
+  /** Volumes learn one after the other, so that they leave the disk below them to those who write. */
+  readonly #learning = new TurnQueue()
 
   constructor(options: VolumeSetOptions) {
     this.#options = options
@@ -98,6 +108,7 @@ export class VolumeSet {
     }
     const volume = await this.#openOne(assigned, sizeBytes, isSameRun)
     this.#open.set(diskIndex, { assigned, volume })
+    void this.#learning.run(() => this.#learn(volume))
     return volume
   }
 
@@ -136,6 +147,25 @@ export class VolumeSet {
       } catch (error) {
         this.#options.log.error({ err: error, volumeId: volume.volumeId }, asWireError(error).message)
       }
+    }
+  }
+
+  /** Makes the hashes of a volume known in the background. Never rejects. */
+  async #learn(volume: Volume): Promise<void> {
+    const { log } = this.#options
+    const { volumeId } = volume
+    try {
+      const blocks = await volume.hashes.learn(() =>
+        log.info(
+          { volumeId },
+          'Reading blocks whose hashes are not known; a consistency point may be late meanwhile',
+        ),
+      )
+      if (blocks > 0)
+        log.info({ volumeId, bytes: blocks * blockSizeBytes }, 'The hashes of all blocks are known')
+    } catch (error) {
+      // It was closed, or is broken, which was told.
+      log.info({ volumeId }, `Not all hashes are known: ${asWireError(error).message}`)
     }
   }
 

@@ -6,7 +6,6 @@ import type { ReplicationServer } from '../../domain/enrolment.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { AgentDesired, ReplicatorDesired } from '../../wire/control_api.ts'
 import { mayReplicate } from '../../domain/agent_contact.ts'
-import { hasStagingArea } from '../../domain/actions.ts'
 
 /** How often an agent reports: often while somebody waits for it, seldom otherwise. */
 export const heartbeatIntervals = { busyMs: 500, quietMs: 2000, replicatorMs: 1000, holdingMs: 500 } as const
@@ -57,16 +56,18 @@ function modeOf(server: SourceServer, isReachable: boolean): AgentDesired['mode'
   return isReachable && mayReplicate(server) ? 'REPLICATE' : 'IDLE'
 }
 
-/** What the replication server should serve: the servers whose volumes are attached to it, and nobody else. */
+/**
+ * What the replication server should serve: the servers that are placed there, with the volumes that are attached to it, and nobody
+ * else. One that has lost a volume is named with those that it still has: what is known of them must not be forgotten, as the agent
+ * does not send them again.
+ */
 export function replicatorDesired(
   replicationServer: ReplicationServer,
   servers: readonly SourceServer[],
   options: { isRenewalDue: boolean },
 ): ReplicatorDesired {
   const own = servers.filter(
-    (server) =>
-      server.replication.replicationServerId === replicationServer.replicationServerId &&
-      hasStagingArea(server),
+    (server) => server.replication.replicationServerId === replicationServer.replicationServerId,
   )
   const isHolding = own.some((server) => server.consistencyRequest?.state === 'REACHED')
   const isExpecting = own.some((server) => server.consistencyRequest?.state === 'REQUESTED')

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { ReplicationServerId } from '../../../domain/ids.ts'
+import type { ReplicationServerId, VolumeId } from '../../../domain/ids.ts'
 import type { Enrolled, ReplicatorDesired } from '../../../wire/control_api.ts'
 import type { TestGateway } from './support.ts'
 import { newInstallationToken } from '../../../domain/installation_token.ts'
+import { withLostVolumes } from '../../../domain/staging.ts'
 import { replicatorDesiredSchema } from '../../../wire/control_api.ts'
 import {
   callAgentPort,
@@ -93,6 +94,36 @@ describe('replication servers', () => {
       state: 'READY',
       lastSeenAt: gateway.now().toISOString(),
     })
+  })
+
+  it('are told of the volumes that a server still has when one is lost, so that nothing of them is forgotten', async () => {
+    const { sourceServerId } = await enrolServer(gateway)
+    const { certificatePem } = (await (await enrolReplicator()).json()) as Enrolled
+    gateway.present(peerOf(certificatePem))
+    const figures = { replicatedBytes: 0, rescannedBytes: 0, backlogBytes: 0 }
+    const volume = {
+      diskIndex: 1,
+      volumeId: 'vol-00000000000000002' as VolumeId,
+      devicePath: '/volumes/2',
+      sizeBytes: 1_073_741_824,
+    }
+    await putServer(gateway, sourceServerId, (server) => {
+      const { disks, ...rest } = staged(server)
+      return {
+        ...rest,
+        disks: [
+          ...disks,
+          { ...volume, ...figures, deviceName: '/dev/sdb', stableId: 'b', isBootDisk: false },
+        ],
+      }
+    })
+    expect((await beat()).assignments[0]?.volumes).toHaveLength(2)
+    const lost = [{ volumeId: 'vol-00000000000000001' as VolumeId, reason: 'its file is gone' }]
+    const at = gateway.now().toISOString()
+    await putServer(gateway, sourceServerId, (server) => withLostVolumes(server, lost, at))
+    const { assignments } = await beat()
+    expect(assignments).toMatchObject([{ sourceServerId, volumes: [volume] }])
+    expect(assignments[0]?.volumes).toHaveLength(1)
   })
 
   it('refuse a token made for another', async () => {

@@ -156,7 +156,7 @@ class World {
     )
     const root = new RootHash()
     root.update(actual)
-    expect(await volume.root()).toBe(root.digest())
+    expect(await volume.hashes.root(new AbortController().signal)).toBe(root.digest())
     if (volume.contents === 'EMPTY') expect(this.data.isZero).toBe(true)
   }
 }
