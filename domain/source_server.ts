@@ -7,6 +7,7 @@ import type {
   ConsistencyPointId,
   JobId,
   ReplicationServerId,
+  SnapshotId,
   SourceServerId,
   TaskId,
   VolumeId,
@@ -76,6 +77,13 @@ export interface DataReplication {
   rescanEpoch: number
 }
 
+/** A snapshot and the disk it is of. */
+export interface SnapshotOfDisk {
+  snapshotId: SnapshotId
+  diskIndex: number
+  isBootDisk: boolean
+}
+
 /**
  * A consistency point asked of the agent. REQUESTED → REACHED (the replicator holds later writes back) → TAKEN (the snapshots exist;
  * the replicator goes on). EXPIRED and FAILED also let the replicator go on, and no snapshot of it may be used.
@@ -90,6 +98,8 @@ export interface ConsistencyRequest {
   method?: 'FROZEN' | 'QUIET'
   frozenMs?: number
   roots?: { diskIndex: number; root: string }[]
+  /** One for each disk. Written together with TAKEN: later ones would be of volumes that are written to again. */
+  snapshots?: SnapshotOfDisk[]
   failure?: string
 }
 

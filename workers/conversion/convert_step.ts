@@ -4,8 +4,8 @@
  */
 import { sourceServerTag } from '../../cloud/provider.ts'
 import type { ImageId } from '../../domain/ids.ts'
+import type { SnapshotOfDisk } from '../../domain/source_server.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
-import type { SnapshotOfDisk } from '../snapshot/snapshots.ts'
 import { keepReport } from '../evidence.ts'
 import { taskTag } from '../step.ts'
 import { sweepTask } from '../sweep.ts'

@@ -67,8 +67,7 @@ async function run(context: StepContext): Promise<StepResult> {
   const request = current.consistencyRequest
   const attempt = attemptOf(context.task, request)
   if (request !== undefined && attempt > 0) {
-    if (request.state === 'REACHED' || request.state === 'TAKEN')
-      return { done: { consistencyPointId: request.consistencyPointId } }
+    if (request.state === 'REACHED') return { done: { consistencyPointId: request.consistencyPointId } }
     if (request.state === 'REQUESTED') return { waitMs: lookAgainMs }
     if (attempt === maxAttempts) {
       throw new PermanentError(
@@ -80,7 +79,13 @@ async function run(context: StepContext): Promise<StepResult> {
   requireAgent(current, at)
   await context.logJob('SNAPSHOT_START', 'Asking the agent for a consistency point')
   const next = consistencyPointIdOf(context.task.taskId, attempt + 1)
-  await changeServer(bench, server.sourceServerId, (found) => withNewRequest(found, next, at))
+  context.signal.throwIfAborted()
+  await changeServer(bench, server.sourceServerId, (found) =>
+    // Whoever asked in between, another worker that has this task by now, is not overruled.
+    found.consistencyRequest?.consistencyPointId === request?.consistencyPointId
+      ? withNewRequest(found, next, at)
+      : undefined,
+  )
   return { waitMs: lookAgainMs }
 }
 
