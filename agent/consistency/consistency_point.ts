@@ -97,15 +97,16 @@ async function converge(context: PointContext, request: PointRequest): Promise<v
     if (!(await context.drain()))
       throw new ConsistencyError('Changes were lost; the disk is being compared again')
     const outstanding = context.disks.reduce((sum, disk) => sum + disk.dirty.count * blockSizeBytes, 0)
-    const unreadable = context.disks.find((disk) => disk.unreadable !== undefined)?.unreadable
-    if (unreadable !== undefined)
-      throw new ConsistencyError(`${unreadable.message}; without it no copy is whole`)
     requireTime(
       context,
       request,
       `${Math.ceil(outstanding / 1e6)} MB were still outstanding; the disks change faster than they are sent`,
     )
     await context.sweep()
+    // Asked after the sweep, which may be the first to find out.
+    const unreadable = context.disks.find((disk) => disk.unreadable !== undefined)?.unreadable
+    if (unreadable !== undefined)
+      throw new ConsistencyError(`${unreadable.message}; without it no copy is whole`)
     await context.sender.allAcknowledged()
     if (outstanding <= convergedBytes) return
   }
