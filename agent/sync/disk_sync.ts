@@ -18,6 +18,8 @@ export interface Scan {
   purpose: 'INITIAL' | 'RESCAN' | 'PASS'
   /** Blocks before it are dealt with: sent, dirty, or known to be the same. */
   cursor: number
+  /** Blocks from here on were never sent. A step that a broken session cut short lies before it: the volume may hold parts of that. */
+  attemptedEnd: number
   /** Monotonic time; every block is read after it. */
   startedAtMs: number
   /** Blocks found to differ. */
@@ -51,7 +53,7 @@ export class DiskSync {
   rescans = 0
   /** The first copy is whole. */
   isInitialSyncDone = false
-  /** Something of this disk became durable on the volume. */
+  /** The volume holds something durable: the replicator said so, or something sent was acknowledged. */
   hasDurableBlocks = false
   /** The replicator has told what the volume holds. */
   isKnown = false
@@ -93,6 +95,7 @@ export class DiskSync {
       mode,
       purpose: isStillInitial ? 'INITIAL' : purpose,
       cursor: 0,
+      attemptedEnd: 0,
       startedAtMs: nowMs,
       differences: 0,
     }
@@ -122,9 +125,9 @@ export class DiskSync {
    */
   learnContents(contents: 'EMPTY' | 'PARTIAL', wasComplete: boolean, nowMs: number): boolean {
     const isEmptied = this.isKnown && contents === 'EMPTY' && this.hasDurableBlocks
+    this.hasDurableBlocks = contents === 'PARTIAL'
     if (this.isKnown && !isEmptied) return false
     this.isKnown = true
-    this.hasDurableBlocks = false
     if (contents === 'EMPTY') this.isInitialSyncDone = false
     else this.isInitialSyncDone = wasComplete
     this.dirty.clear(0, this.blockCount)

@@ -44,20 +44,24 @@ export class Scanner {
     const firstBlock = scan.cursor
     const end = Math.min(disk.blockCount, (Math.floor(firstBlock / stepBlocks) + 1) * stepBlocks)
     const region = { firstBlock, blockCount: end - firstBlock }
-    if (scan.mode === 'BLANK') await this.#sendRegion(disk, sender, region)
-    else scan.differences += await this.#compareRegion(disk, sender, region)
+    if (scan.mode === 'BLANK') {
+      // After a step that was cut short the volume may hold what a block was then: that it is zero now must be said.
+      const isBlank = firstBlock >= scan.attemptedEnd
+      scan.attemptedEnd = end
+      await this.#sendRegion(disk, sender, region, isBlank)
+    } else scan.differences += await this.#compareRegion(disk, sender, region)
     // A loss of certainty meanwhile has begun another scan, which starts at its own beginning.
     if (disk.scan === scan) scan.cursor = end
   }
 
-  /** Sends everything that is not zero. */
-  async #sendRegion(disk: DiskSync, sender: Sender, region: Extent): Promise<void> {
+  /** Sends a region; of zeros nothing is said where the volume is blank. */
+  async #sendRegion(disk: DiskSync, sender: Sender, region: Extent, isBlank: boolean): Promise<void> {
     await forEachAtOnce(
       pieces(region, Math.min(readBlocks, sender.maxBlocksPerExtent)),
       extentsAtOnce,
       (piece) =>
         this.#reader.withExtent(disk, piece, (extent, bytes) =>
-          sender.sendExtent({ diskIndex: disk.diskIndex, ...extent, bytes, isBlank: true }),
+          sender.sendExtent({ diskIndex: disk.diskIndex, ...extent, bytes, isBlank }),
         ),
     )
   }

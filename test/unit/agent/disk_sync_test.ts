@@ -48,8 +48,8 @@ describe('DiskSync', () => {
     const disk = makeDisk()
     disk.learnContents('EMPTY', false, 5)
     if (disk.scan !== undefined) disk.scan.cursor = 40
-    expect(disk.learnContents('PARTIAL', false, 6)).toBe(false)
-    expect(disk.learnContents('EMPTY', false, 7)).toBe(false)
+    expect(disk.learnContents('EMPTY', false, 6)).toBe(false)
+    expect(disk.learnContents('PARTIAL', false, 7)).toBe(false)
     expect(disk.scan).toMatchObject({ mode: 'BLANK', cursor: 40 })
   })
 
@@ -63,6 +63,20 @@ describe('DiskSync', () => {
     expect(disk.scan).toMatchObject({ mode: 'BLANK', purpose: 'INITIAL', cursor: 0 })
     expect(disk.isInitialSyncDone).toBe(false)
   })
+
+  it.each(['during', 'after'])(
+    'begins anew when the volume was emptied %s a comparison that sent nothing',
+    (moment) => {
+      const disk = makeDisk()
+      disk.learnContents('PARTIAL', true, 5)
+      if (disk.scan !== undefined) disk.scan.cursor = 40
+      if (moment === 'after') finish(disk, 6)
+      expect(disk.learnContents('EMPTY', true, 7)).toBe(true)
+      expect(disk.scan).toMatchObject({ mode: 'BLANK', purpose: 'INITIAL', cursor: 0 })
+      expect(disk.isInitialSyncDone).toBe(false)
+      expect(disk.learnContents('EMPTY', false, 8)).toBe(false)
+    },
+  )
 
   it('compares everything after a loss of certainty, in the first copy too', () => {
     const disk = makeDisk()

@@ -1,0 +1,130 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { open, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Tracker } from '../../../agent/tracking/tracker.ts'
+import type { Extent } from '../../../domain/units.ts'
+import { blockSizeBytes } from '../../../domain/units.ts'
+import { randomBytesFrom, randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
+import { until } from '../../fixtures/waiting.ts'
+import { TestReplicator } from '../replicator/test_replicator.ts'
+import { digestOf } from './loop_disk.ts'
+import { TestEngine } from './test_engine.ts'
+
+const blocks = 300
+const sizeBytes = blocks * blockSizeBytes
+const cuts = 4
+
+/** A tracker that is told by the test what it sees. */
+class ToldTracker implements Tracker {
+  readonly kind = 'tracefs'
+  readonly reason = 'The test says what changes'
+  readonly needsPasses = false
+  readonly #onDrain: () => void
+  #changed: Extent[] = []
+
+  constructor(onDrain: () => void) {
+    this.#onDrain = onDrain
+  }
+
+  get waitingBlocks(): number {
+    return this.#changed.length
+  }
+
+  changed(firstBlock: number): void {
+    this.#changed.push({ firstBlock, blockCount: 1 })
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  drain(): ReturnType<Tracker['drain']> {
+    this.#onDrain()
+    const changed = this.#changed
+    this.#changed = []
+    return Promise.resolve({ lost: false, changed })
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+describe('the first copy', () => {
+  let folder: string
+  let image: string
+  let replicator: TestReplicator
+  let test: TestEngine | undefined
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'rehost-cut-'))
+    image = join(folder, 'disk.img')
+    replicator = await TestReplicator.start()
+  })
+
+  afterEach(async () => {
+    await test?.end()
+    test = undefined
+    await replicator.end()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  it('says what became zero while its connection was cut in the middle of a step', async () => {
+    const random = seededRandom(seedFor('cut first copy'))
+    await writeFile(image, randomBytesFrom(random, sizeBytes))
+    // In each turn of the first few reading stops somewhere, until the test has cut the connection and changed the disk.
+    const gates: { offset: number; isReached: boolean; opened: PromiseWithResolvers<void> }[] = []
+    const tracker = new ToldTracker(() => {
+      if (gates.length === cuts) return
+      const offset = randomInt(random, 64, 200) * blockSizeBytes
+      gates.push({ offset, isReached: false, opened: Promise.withResolvers() })
+    })
+    test = await TestEngine.start(replicator, {
+      disks: [{ deviceName: image, sizeBytes }],
+      wrapTracker: () => tracker,
+      wrapSource: (source) => ({
+        deviceName: source.deviceName,
+        sizeBytes: source.sizeBytes,
+        currentSizeBytes: () => source.currentSizeBytes(),
+        close: () => source.close(),
+        read: async (offset, length, into) => {
+          const gate = gates.at(-1)
+          if (gate !== undefined && gate.offset < offset + length) {
+            gate.isReached = true
+            await gate.opened.promise
+          }
+          await source.read(offset, length, into)
+        },
+      }),
+    })
+    const run = test
+    const handle = await open(image, 'r+')
+    for (let cut = 0; cut < cuts; cut++) {
+      const sentBefore = run.engine.report().sentBytes
+      const gate = await until(
+        'part of the step is sent',
+        () => {
+          const hasSent = run.engine.report().sentBytes > sentBefore + 8 * blockSizeBytes
+          return Promise.resolve(hasSent && gates[cut]?.isReached === true && gates[cut])
+        },
+        20_000,
+        5,
+      )
+      replicator.listener.destroyAll()
+      for (let count = 0; count < 60; count++) {
+        const block = randomInt(random, 0, blocks - 1)
+        const bytes = random() < 0.7 ? Buffer.alloc(blockSizeBytes) : randomBytesFrom(random, blockSizeBytes)
+        await handle.write(bytes, 0, bytes.length, block * blockSizeBytes)
+        tracker.changed(block)
+      }
+      gate.opened.resolve()
+    }
+    await handle.close()
+    await test.untilContinuous()
+    await test.untilCaughtUp()
+    expect(test.engine.report().disks[0]).toMatchObject({ rescans: 0, backlogBytes: 0 })
+    expect(await test.volumeDigest()).toBe(await digestOf(image))
+  })
+})
