@@ -28,6 +28,16 @@ export function chooseDisks(disks: readonly SourceDisk[]): ReplicatedDisk[] {
       `Cannot replicate ${taken.length} disks: at most ${maxReplicatedDisks} per server. Choose them with --devices`,
     )
   }
+  const names = new Set<string>()
+  for (const { deviceName } of taken) {
+    if (names.has(deviceName)) {
+      throw new InvalidInputError(
+        'sourceProperties.disks',
+        `Cannot replicate disk ${deviceName} twice; name it once`,
+      )
+    }
+    names.add(deviceName)
+  }
   return taken.map((disk, diskIndex) => ({
     diskIndex,
     deviceName: disk.deviceName,
@@ -40,9 +50,21 @@ export function chooseDisks(disks: readonly SourceDisk[]): ReplicatedDisk[] {
   }))
 }
 
-/** The disk of the inventory that `disk` is a copy of: by its own identity, which outlives a renamed device. */
-function sourceOf(disk: ReplicatedDisk, inventory: readonly SourceDisk[]): SourceDisk | undefined {
-  return inventory.find((candidate) => candidate.stableId === disk.stableId)
+/**
+ * The disk of the inventory that each of `disks` is a copy of: by its own identity, which outlives a renamed device. Some machines give several
+ * disks one serial number; those are told apart by their device names.
+ */
+function sourcesOf(
+  disks: readonly ReplicatedDisk[],
+  inventory: readonly SourceDisk[],
+): { disk: ReplicatedDisk; source: SourceDisk | undefined }[] {
+  return disks.map((disk) => {
+    const candidates = inventory.filter((candidate) => candidate.stableId === disk.stableId)
+    const isUnique =
+      candidates.length === 1 && disks.every((other) => other === disk || other.stableId !== disk.stableId)
+    const source = candidates.find((candidate) => isUnique || candidate.deviceName === disk.deviceName)
+    return { disk, source }
+  })
 }
 
 /** The replicated disks with the device names that the inventory gives them now. */
@@ -50,12 +72,11 @@ export function renameDisks(
   disks: readonly ReplicatedDisk[],
   inventory: readonly SourceDisk[],
 ): ReplicatedDisk[] {
-  return disks.map((disk) => {
-    const source = sourceOf(disk, inventory)
-    return source === undefined || source.deviceName === disk.deviceName
+  return sourcesOf(disks, inventory).map(({ disk, source }) =>
+    source === undefined || source.deviceName === disk.deviceName
       ? disk
-      : { ...disk, deviceName: source.deviceName }
-  })
+      : { ...disk, deviceName: source.deviceName },
+  )
 }
 
 /**
@@ -66,8 +87,8 @@ export function inventoryProblem(
   server: Pick<SourceServer, 'disks' | 'sourceProperties'>,
 ): DataReplicationError | undefined {
   const again = 'disconnect this server and add it again, so that a new replica is made'
-  for (const disk of server.disks) {
-    const source = sourceOf(disk, server.sourceProperties.disks)
+  const copyOf = new Map<SourceDisk, ReplicatedDisk>()
+  for (const { disk, source } of sourcesOf(server.disks, server.sourceProperties.disks)) {
     if (source === undefined) {
       return {
         error: 'UNSUPPORTED_VM_CONFIGURATION',
@@ -75,6 +96,15 @@ export function inventoryProblem(
         whatToDo: `Attach the disk again and restart the agent; if it is gone for good, ${again}`,
       }
     }
+    const other = copyOf.get(source)
+    if (other !== undefined) {
+      return {
+        error: 'UNSUPPORTED_VM_CONFIGURATION',
+        rawError: `Disks ${other.diskIndex} and ${disk.diskIndex} of this server are both copied from ${source.deviceName} (${disk.stableId})`,
+        whatToDo: `One disk of the source has no copy: ${again}`,
+      }
+    }
+    copyOf.set(source, disk)
     if (source.sizeBytes !== disk.sizeBytes) {
       const change = source.sizeBytes < disk.sizeBytes ? 'smaller' : 'larger'
       return {

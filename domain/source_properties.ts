@@ -25,7 +25,7 @@ export interface SourceProperties {
 export interface SourceDisk {
   deviceName: string
   sizeBytes: number
-  /** Serial number, WWN or the like where the disk has one; falls back to the device name. */
+  /** Serial number, WWN or the like where the disk has one; falls back to the device name. Some machines give several disks the same one. */
   stableId: string
   isBootDisk: boolean
   excludedBecause?: string

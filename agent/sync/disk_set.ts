@@ -36,6 +36,20 @@ function shrunk(deviceName: string, wasBytes: number, isBytes: number): DiskGone
   )
 }
 
+/** One device copied to two volumes means that another disk has no copy. */
+function requireDistinct(desired: readonly DesiredDisk[]): void {
+  const indexes = new Map<string, number>()
+  for (const { deviceName, diskIndex } of desired) {
+    const other = indexes.get(deviceName)
+    if (other !== undefined) {
+      throw new Error(
+        `Cannot copy ${deviceName} as disk ${other} and as disk ${diskIndex}; disconnect the server and add it again`,
+      )
+    }
+    indexes.set(deviceName, diskIndex)
+  }
+}
+
 /** Opened disks by their index. */
 export class DiskSet {
   readonly #context: DiskSetContext
@@ -54,9 +68,10 @@ export class DiskSet {
 
   /**
    * Opens what is missing and closes what is no longer asked for. Tracking starts here, before any block is read.
-   * @throws DiskGoneError when a disk is missing or smaller than it was.
+   * @throws DiskGoneError when a disk is missing or smaller than it was, Error when one device is asked for twice.
    */
   async apply(desired: readonly DesiredDisk[]): Promise<void> {
+    requireDistinct(desired)
     for (const disk of this.#disks.values()) {
       const isKept = desired.some(
         (want) =>

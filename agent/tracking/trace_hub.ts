@@ -45,11 +45,26 @@ export class TraceHub {
     this.#options = options
   }
 
-  /** Sends the events of `device` to `sink` from the moment this resolves. */
+  /**
+   * Sends the events of `device` to `sink` from the moment this resolves.
+   * @throws Error when somebody has them already, who would hear of no change any more, or when the kernel refuses.
+   */
   subscribe(device: DeviceNumber, sink: TraceSink): Promise<void> {
+    const { major, minor } = device
+    const key = keyOf(major, minor)
     return this.#inTurn(async () => {
-      this.#subscriptions.set(keyOf(device.major, device.minor), { device, sink })
-      await this.#apply()
+      if (this.#subscriptions.has(key)) {
+        throw new Error(
+          `Cannot track device ${major}:${minor} twice; two of the disks to replicate are one device`,
+        )
+      }
+      this.#subscriptions.set(key, { device, sink })
+      try {
+        await this.#apply()
+      } catch (error) {
+        this.#subscriptions.delete(key)
+        throw error
+      }
     })
   }
 

@@ -19,13 +19,16 @@ function twoDisks(): SourceServer {
     ...disk,
     diskIndex,
     deviceName,
+    stableId: `serial-of-${deviceName}`,
     volumeId,
     devicePath: `/volumes/${volumeId}.raw`,
     replicatedBytes: disk.sizeBytes,
   })
+  const disks = [own(0, '/dev/vda', lostId), own(1, '/dev/vdb', keptId)]
   return {
     ...server,
-    disks: [own(0, '/dev/vda', lostId), own(1, '/dev/vdb', keptId)],
+    disks,
+    sourceProperties: { ...server.sourceProperties, disks },
     replication: { ...server.replication, lastConsistentAt: later(10) },
   }
 }
