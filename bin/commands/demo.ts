@@ -47,6 +47,8 @@ async function demoEnvironment(): Promise<Record<string, string | undefined>> {
     REHOST_DYNAMODB_PORT: await port('REHOST_DYNAMODB_PORT', 8042),
     REHOST_LISTEN_HOST: '127.0.0.1',
     REHOST_PUBLIC_HOST: guestViewOfHost,
+    // Its machines are removed with it.
+    REHOST_SHUTDOWN_SECONDS: '0',
   }
 }
 

@@ -19,6 +19,7 @@ const schema = z.object({
   REHOST_PUBLIC_HOST: z.string().min(1).optional(),
   REHOST_CLOUD: z.string().min(1).default('qemu'),
   REHOST_TABLE: z.string().min(3).default('rehost'),
+  REHOST_SHUTDOWN_SECONDS: z.coerce.number().min(0).max(3600).default(60),
   REDIS_URL: z.string().optional(),
   AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
   AWS_ENDPOINT_URL: z.string().optional(),
@@ -39,6 +40,8 @@ export interface SupervisorConfig {
   publicHost: string
   cloud: string
   table: string
+  /** How long the guests of launched machines may take to shut down when the service stops. */
+  shutdownMs: number
   /** Undefined: a private Redis is started. */
   redisUrl: string | undefined
   /** The store is somebody else's: real DynamoDB, or an endpoint that is already there. */
@@ -73,6 +76,7 @@ export function readSupervisorConfig(environment: Record<string, string | undefi
     publicHost: env.REHOST_PUBLIC_HOST ?? defaultPublicHost(),
     cloud: env.REHOST_CLOUD,
     table: env.REHOST_TABLE,
+    shutdownMs: env.REHOST_SHUTDOWN_SECONDS * 1000,
     redisUrl: env.REDIS_URL,
     isStoreExternal: [
       env.AWS_ENDPOINT_URL_DYNAMODB,

@@ -1,12 +1,18 @@
 /**
- * The embedded service: starts every process, keeps them alive, and leaves nothing running when it stops.
+ * The embedded service: starts every process, keeps them alive, and leaves nothing running when it stops. Machines that it has launched
+ * are shut down with it and started again with it.
  * @module
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SupervisorConfig } from './config.ts'
-import { stopEverything } from '../../cloud/qemu/processes.ts'
+import {
+  runningMachines,
+  startMachinesAgain,
+  stopEverything,
+  stopReplicationServers,
+} from '../../cloud/qemu/service_stops.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { SupervisedChild } from './child.ts'
 import { childEnvironment, childSpecs, redisSocketPath } from './children.ts'
@@ -39,13 +45,16 @@ export async function startSupervisor(options: {
   const started: SupervisedChild[] = []
   const stop = async (): Promise<void> => {
     for (const child of started.toReversed()) await child.stop()
-    if (config.cloud === 'qemu') await stopEverything(config.dataDir)
+    if (config.cloud === 'qemu') await stopCloud(config, say)
     await rm(shortFolder, { recursive: true, force: true })
     await giveBack()
   }
   try {
-    if (config.cloud === 'qemu') await stopEverything(config.dataDir)
+    // A supervisor that was killed leaves them, and they have the port. Machines that it left are not touched.
+    if (config.cloud === 'qemu') await stopReplicationServers(config.dataDir)
     await checkBeforeStart(config, environment['PATH'] ?? '')
+    // Before the workers, for which a machine that stands still is one that has failed.
+    if (config.cloud === 'qemu') await startCloud(config, environment['PATH'], say)
     const socket = redisSocketPath(config, shortFolder)
     for (const spec of childSpecs(config, root, childEnvironment(config, environment, socket), socket)) {
       const child = new SupervisedChild(spec, say)
@@ -64,6 +73,33 @@ export async function startSupervisor(options: {
   } catch (error) {
     await stop().catch((stopError: unknown) => say(`While cleaning up: ${errorMessage(stopError)}`))
     throw error
+  }
+}
+
+/** Shuts machines down in order, and tells why that takes time. */
+async function stopCloud(config: SupervisorConfig, say: (line: string) => void): Promise<void> {
+  const { length } = await runningMachines(config.dataDir)
+  if (length > 0 && config.shutdownMs > 0) {
+    const what = length === 1 ? '1 machine' : `${length} machines`
+    say(`Shutting down ${what}, for up to ${config.shutdownMs / 1000} s; the next start starts them again`)
+  }
+  await stopEverything(config.dataDir, config.shutdownMs)
+}
+
+async function startCloud(
+  config: SupervisorConfig,
+  toolPath: string | undefined,
+  say: (line: string) => void,
+): Promise<void> {
+  for (const { id, name, movedPorts, trouble } of await startMachinesAgain(config.dataDir, toolPath)) {
+    const moved = movedPorts.map(
+      ({ guestPort, hostPort }) => `; its port ${guestPort} is now 127.0.0.1:${hostPort}`,
+    )
+    say(
+      trouble === undefined
+        ? `Machine ${id} (${name}) is started again${moved.join('')}`
+        : `Machine ${id} (${name}) stays off: ${trouble}`,
+    )
   }
 }
 

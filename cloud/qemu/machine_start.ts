@@ -51,7 +51,9 @@ export async function startMachine(
 }
 
 async function planStart(machine: MachineMetadata, accelerator: Accelerator): Promise<MachineMetadata> {
-  const hostPorts = await freePorts('127.0.0.1', machine.ports.length)
+  // Whoever was told where the guest's ports answer finds them there after a restart too.
+  const wanted = machine.ports.map(({ hostPort }) => hostPort)
+  const hostPorts = await freePorts('127.0.0.1', wanted)
   const ports = machine.ports.map(({ guestPort }, index) => ({ guestPort, hostPort: hostPorts[index] ?? 0 }))
   return { ...machine, ports, accelerator: accelerator.kind, acceleratorReason: accelerator.reason }
 }

@@ -21,6 +21,8 @@ type Condition = Pick<CloudMachine, 'state' | 'stateReason'>
 const statusSchema = z.object({ status: z.string() })
 const logTailBytes = 2000
 const endingMs = 2000
+/** Why a machine stands still that nobody stopped. */
+export const guestPoweredOff = 'The guest powered itself off'
 
 /** The machine as callers see it. */
 export async function machineView(
@@ -84,7 +86,7 @@ function conditionOfStatus(status: string, folder: string): Condition {
     case 'restore-vm':
       return { state: 'PENDING' }
     case 'shutdown':
-      return { state: 'STOPPED', stateReason: 'The guest powered itself off' }
+      return { state: 'STOPPED', stateReason: guestPoweredOff }
     case 'io-error':
       return {
         state: 'FAILED',

@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { isSystemError } from './files.ts'
 
 /**
  * Listens on `port` for a moment and returns the port; 0 takes any free one. It may be taken again before it is used: the user of
@@ -21,9 +22,22 @@ export async function probePort(host: string, port: number): Promise<number> {
   return address.port
 }
 
-/** `count` different free ports of `host`. */
-export async function freePorts(host: string, count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) ports.add(await probePort(host, 0))
-  return [...ports]
+/** A free port of `host` for each that is wanted: that one where it is free, any other otherwise and for 0. All are different. */
+export async function freePorts(host: string, wanted: readonly number[]): Promise<number[]> {
+  const ports: number[] = []
+  for (const port of wanted) {
+    let free = await wantedOrFree(host, port)
+    while (ports.includes(free) || (free !== port && wanted.includes(free))) free = await probePort(host, 0)
+    ports.push(free)
+  }
+  return ports
+}
+
+async function wantedOrFree(host: string, port: number): Promise<number> {
+  try {
+    return await probePort(host, port)
+  } catch (error) {
+    if (!isSystemError(error, 'EADDRINUSE')) throw error
+    return await probePort(host, 0)
+  }
 }

@@ -3,13 +3,12 @@
  * program, so there is never a running program without one; start time and boot are in it, so a reused pid is never mistaken.
  * @module
  */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { open, readdir, readFile, rm } from 'node:fs/promises'
+import { open, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isSystemError, readTail, unlessMissing, writeWhole } from './files.ts'
-import { layoutOf } from './layout.ts'
 import type { Tools } from './tools.ts'
 
 const pollMs = 20
@@ -19,8 +18,12 @@ const killDeadlineMs = 10_000
 const graceMs = 8000
 const bootIdFile = '/proc/sys/kernel/random/boot_id'
 
-/** Only words of the shell itself, so that nothing but `sh` is needed; `umask` keeps what the program writes private. */
+/**
+ * Only words of the shell itself, so that nothing but `sh` is needed; `umask` keeps what the program writes private. With `-C` it ends
+ * where there is a pid already: a starter that was too slow, and whose caller has died, must not become a second program.
+ */
 const becomeProgram = `umask 077
+set -C
 read -r boot < ${bootIdFile} && read -r stat < /proc/$$/stat && printf '%s\\n%s\\n' "$boot" "$stat" > pid && exec "$@"`
 
 /** A program to start in a folder. */
@@ -41,9 +44,13 @@ export interface ProcessState {
 
 /**
  * Starts a program that lives on without this process. Not to be called while it runs: hold the folder's lock.
- * @throws Error with the end of its log when it ended before it became the program.
+ * @throws Error with the end of its log when it ended before it became the program, or did not become it in time: nothing runs then.
  */
-export async function startDetached(program: DetachedProgram, tools: Tools): Promise<void> {
+export async function startDetached(
+  program: DetachedProgram,
+  tools: Tools,
+  withinMs = startDeadlineMs,
+): Promise<void> {
   const { folder } = program
   await rm(path.join(folder, 'pid'), { force: true })
   await rm(path.join(folder, 'stopped'), { force: true })
@@ -58,17 +65,44 @@ export async function startDetached(program: DetachedProgram, tools: Tools): Pro
     })
     await once(child, 'spawn')
     child.unref()
-    const deadline = performance.now() + startDeadlineMs
-    while ((await readRecord(folder)) === undefined) {
-      if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
-        const words = (await readTail(path.join(folder, 'log'), 2000)).trim()
-        throw new Error(`Cannot start ${program.command[0]}: ${words || 'it ended without a word'}`)
-      }
-      await sleep(pollMs)
-    }
+    const trouble = await startTrouble(child, folder, withinMs)
+    if (trouble === undefined) return
+    await endStarter(child)
+    const words = (await readTail(path.join(folder, 'log'), 2000)).trim()
+    throw new Error(`Cannot start ${program.command[0]}: ${trouble}${words === '' ? '' : `: ${words}`}`)
   } finally {
     await log.close()
   }
+}
+
+/** Waits until `child` has become the program. Returns undefined then, or what came in between. */
+async function startTrouble(
+  child: ChildProcess,
+  folder: string,
+  withinMs: number,
+): Promise<string | undefined> {
+  const deadline = performance.now() + withinMs
+  for (;;) {
+    const record = await readRecord(folder)
+    if (record?.pid === child.pid) return undefined
+    if (record !== undefined) {
+      // It has settings of its own, such as ports, which are not those that are known by now.
+      await end(record, folder)
+      return 'one of an earlier start came first and was ended'
+    }
+    if (child.exitCode !== null || child.signalCode !== null) return 'it ended too early'
+    if (performance.now() > deadline) return `it was not under way in ${withinMs / 1000} s`
+    await sleep(pollMs)
+  }
+}
+
+/** Ends a starter for good, which otherwise may become a program that nobody knows of. */
+async function endStarter(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  child.ref()
+  const exit = once(child, 'exit', { signal: AbortSignal.timeout(killDeadlineMs) })
+  signal(-child.pid, 'SIGKILL')
+  await exit
 }
 
 /** Whether the process of `folder` runs, and why it was stopped if Rehost stopped it. */
@@ -87,40 +121,24 @@ export async function stopProcess(folder: string, reason: string): Promise<void>
   const record = await readRecord(folder)
   if (record === undefined || !(await runs(record))) return
   await writeWhole(path.join(folder, 'stopped'), `${reason}\n`)
-  signal(record.pid, 'SIGTERM')
-  if (!(await ended(record, graceMs))) {
-    signal(record.pid, 'SIGKILL')
-    if (!(await ended(record, killDeadlineMs))) {
-      throw new Error(
-        `Cannot end process ${record.pid} of ${folder}: it is alive ${killDeadlineMs} ms after SIGKILL`,
-      )
-    }
-  }
+  await end(record, folder)
   await rm(path.join(folder, 'pid'), { force: true })
+}
+
+async function end(record: ProcessRecord, folder: string): Promise<void> {
+  signal(record.pid, 'SIGTERM')
+  if (await ended(record, graceMs)) return
+  signal(record.pid, 'SIGKILL')
+  if (await ended(record, killDeadlineMs)) return
+  throw new Error(
+    `Cannot end process ${record.pid} of ${folder}: it is alive ${killDeadlineMs} ms after SIGKILL`,
+  )
 }
 
 /** Whether the process of `folder` has ended, or does so in the time given. */
 export async function endsWithin(folder: string, withinMs: number): Promise<boolean> {
   const record = await readRecord(folder)
   return record === undefined || (await ended(record, withinMs))
-}
-
-/**
- * Ends every replication server and machine of the cloud in `dataDir`, for the supervisor when it ends. Disks stay, machines are
- * STOPPED from then on. Processes that could start new ones must have ended before.
- * @returns the identifiers of what was running.
- */
-export async function stopEverything(dataDir: string): Promise<string[]> {
-  const layout = layoutOf(path.resolve(dataDir))
-  const running: { id: string; folder: string }[] = []
-  for (const parent of [layout.replicationServers, layout.machines]) {
-    for (const id of (await unlessMissing(readdir(parent))) ?? []) {
-      const folder = path.join(parent, id)
-      if ((await processState(folder)).pid !== undefined) running.push({ id, folder })
-    }
-  }
-  await Promise.all(running.map(({ folder }) => stopProcess(folder, 'Rehost was stopped')))
-  return running.map(({ id }) => id)
 }
 
 interface ProcessRecord {

@@ -38,6 +38,7 @@ beforeAll(async () => {
     REHOST_DYNAMODB_PORT: String(dynamodb),
     REHOST_LISTEN_HOST: '127.0.0.1',
     REHOST_PUBLIC_HOST: guestViewOfHost,
+    REHOST_SHUTDOWN_SECONDS: '0',
   }
   demo = new Demo({
     root,

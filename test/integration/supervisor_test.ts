@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -10,6 +10,11 @@ import { processLeftovers } from '../../bin/demo/leftovers.ts'
 import { readSupervisorConfig } from '../../bin/supervisor/config.ts'
 import type { SupervisorConfig } from '../../bin/supervisor/config.ts'
 import { startSupervisor } from '../../bin/supervisor/supervisor.ts'
+import { processState } from '../../cloud/qemu/processes.ts'
+import { createProvider } from '../../cloud/registry.ts'
+import { bootSector, writtenLine } from '../fixtures/boot_sector.ts'
+import { qemuSettings } from '../fixtures/qemu_cloud.ts'
+import { launchSmall } from '../fixtures/small_machine.ts'
 import { freePorts, until } from '../fixtures/waiting.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -35,8 +40,25 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true })
 })
 
-const start = (environment: Record<string, string | undefined> = process.env) =>
-  startSupervisor({ config, root, environment, say: () => undefined })
+const start = (
+  environment: Record<string, string | undefined> = process.env,
+  say: (line: string) => void = () => undefined,
+) => startSupervisor({ config, root, environment, say })
+
+/** What `rehost up` is to be given for the same folder and ports. */
+const upEnvironment = () => ({
+  ...process.env,
+  REHOST_DATA_DIR: dataDir,
+  REHOST_HTTP_PORT: String(config.httpPort),
+  REHOST_AGENT_PORT: String(config.agentPort),
+  REHOST_REPLICATION_PORT: String(config.replicationPort),
+  REHOST_DYNAMODB_PORT: String(config.dynamodbPort),
+  REHOST_LISTEN_HOST: '127.0.0.1',
+})
+
+/** The process that has the data folder. */
+const supervisorPid = async () =>
+  Number(await readFile(join(dataDir, 'supervisor.pid'), 'utf8').catch(() => '0'))
 
 describe('startSupervisor()', () => {
   it('serves, restarts what is killed, and leaves no process behind', async () => {
@@ -89,17 +111,7 @@ describe('startSupervisor()', () => {
   })
 
   it('refuses a second service on the same data', async () => {
-    const up = execFile(join(root, 'bin/rehost'), ['up'], {
-      env: {
-        ...process.env,
-        REHOST_DATA_DIR: dataDir,
-        REHOST_HTTP_PORT: String(config.httpPort),
-        REHOST_AGENT_PORT: String(config.agentPort),
-        REHOST_REPLICATION_PORT: String(config.replicationPort),
-        REHOST_DYNAMODB_PORT: String(config.dynamodbPort),
-        REHOST_LISTEN_HOST: '127.0.0.1',
-      },
-    })
+    const up = execFile(join(root, 'bin/rehost'), ['up'], { env: upEnvironment() })
     const ended = new Promise<number | null>((resolve) => {
       up.once('close', (code) => resolve(code))
     })
@@ -110,10 +122,59 @@ describe('startSupervisor()', () => {
   })
 })
 
+describe('a launched machine', () => {
+  const provider = () => createProvider('qemu', qemuSettings(dataDir))
+  const launch = () =>
+    launchSmall(provider(), bootSector({ text: 'up\r\n', end: 'powerButton' }), { reachablePorts: [22] })
+
+  it('is shut down in order with the service and started again with it', async () => {
+    const before = await start()
+    const machine = await launch()
+    const console = () => provider().consoleText(machine.machineId, 1000)
+    await until('the guest is up', async () => (await console()).includes('up'))
+    await before.stop()
+    expect(await console()).toBe(`up\r\n${writtenLine}`)
+    expect(await processLeftovers(dataDir)).toEqual([])
+    const said: string[] = []
+    const after = await start(process.env, (line) => said.push(line))
+    try {
+      expect(said).toEqual([`Machine ${machine.machineId} (small) is started again`])
+      expect(await provider().describeMachine(machine.machineId)).toEqual(machine)
+    } finally {
+      await after.stop()
+    }
+  })
+
+  it('runs on when the supervisor is killed, and the next one leaves it alone', async () => {
+    const machine = await launch()
+    const folder = join(dataDir, 'cloud', 'machines', machine.machineId)
+    const { pid } = await processState(folder)
+    const up = execFile(join(root, 'bin/rehost'), ['up'], { env: upEnvironment() })
+    await until(
+      'the first service is up',
+      async () => (await readdir(dataDir)).includes('cli-token') && (await supervisorPid()) > 0,
+    )
+    process.kill(await supervisorPid(), 'SIGKILL')
+    await until(
+      'its processes have ended',
+      async () => (await processLeftovers(dataDir, [pid ?? 0])).length === 0,
+    )
+    up.kill()
+    const service = await start()
+    try {
+      expect(await processState(folder)).toEqual({ pid })
+      expect((await provider().describeMachine(machine.machineId))?.state).toBe('RUNNING')
+    } finally {
+      await service.stop()
+    }
+  })
+})
+
 describe('readSupervisorConfig()', () => {
   it('names the variable that is wrong', () => {
     expect(() => readSupervisorConfig({ REHOST_HTTP_PORT: 'eighty' })).toThrow(/REHOST_HTTP_PORT/)
     expect(() => readSupervisorConfig({ REHOST_AGENT_PORT: '70000' })).toThrow(/REHOST_AGENT_PORT/)
+    expect(() => readSupervisorConfig({ REHOST_SHUTDOWN_SECONDS: '-1' })).toThrow(/REHOST_SHUTDOWN_SECONDS/)
   })
 })
 

@@ -4,13 +4,14 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { withLock } from '../../../cloud/qemu/lock.ts'
-import { processState, startDetached, stopEverything, stopProcess } from '../../../cloud/qemu/processes.ts'
+import { processState, startDetached, stopProcess } from '../../../cloud/qemu/processes.ts'
+import { stopEverything } from '../../../cloud/qemu/service_stops.ts'
 import { createProvider } from '../../../cloud/registry.ts'
 import { newId } from '../../../domain/ids.ts'
 import { processesBelow, qemuContext, qemuSettings } from '../../fixtures/qemu_cloud.ts'
@@ -52,6 +53,85 @@ test('startDetached() tells why a program did not start', async () => {
   })
   await until('it is seen to be gone', async () => (await processState(folder)).pid === undefined)
   expect(await readFile(path.join(folder, 'log'), 'utf8')).toContain('/nowhere/program')
+})
+
+describe('a starter that is too slow', () => {
+  /** A folder of its own, as `processesBelow` looks below the data folder. */
+  const home = () => path.join(folder, 'home')
+  const program = () => ({ ...sleeper(), folder: home() })
+  const go = () => path.join(folder, 'go')
+  const started = () => path.join(folder, 'started')
+
+  afterEach(() => stopProcess(home(), 'The test is over'))
+
+  /** A path on which `sh` says that it is there and does what it is told once the file `go` is. */
+  async function slowShell(): Promise<string> {
+    const tools = path.join(folder, 'tools')
+    await mkdir(tools)
+    await mkdir(home())
+    const script = `#!/bin/sh\necho > ${started()}\nuntil [ -e ${go()} ]; do sleep 0.05; done\nexec /bin/sh "$@"\n`
+    await writeFile(path.join(tools, 'sh'), script, { mode: 0o755 })
+    return `${tools}:/usr/bin:/bin`
+  }
+
+  /** One whose caller was killed while it waited. */
+  async function orphan(toolPath: string): Promise<void> {
+    const fixture = fileURLToPath(new URL('../../fixtures/start_holder.ts', import.meta.url))
+    const holder = spawn(process.execPath, [fixture, home(), toolPath])
+    await until('the starter is there', async () =>
+      access(started()).then(
+        () => true,
+        () => false,
+      ),
+    )
+    holder.kill('SIGKILL')
+    await once(holder, 'exit')
+    await rm(started())
+  }
+
+  test('is ended before its caller is told, so that it never becomes the program', async () => {
+    const { tools } = qemuContext(folder, { toolPath: await slowShell() })
+    await expect(startDetached(program(), tools, 300)).rejects.toThrow(
+      'Cannot start /bin/sleep: it was not under way in 0.3 s',
+    )
+    expect(await processesBelow(folder)).toEqual([])
+    await writeFile(go(), '')
+    await startDetached(program(), tools)
+    const { pid } = await processState(home())
+    expect(await processesBelow(folder)).toEqual([pid])
+  })
+
+  test('ends itself where another has become the program meanwhile', async () => {
+    await orphan(await slowShell())
+    await startDetached(program(), qemuContext(folder).tools)
+    const { pid } = await processState(home())
+    await writeFile(go(), '')
+    await until('only the program is left', async () => (await processesBelow(folder)).length === 1)
+    expect(await processesBelow(folder)).toEqual([pid])
+    expect(await processState(home())).toEqual({ pid })
+  })
+
+  test('is ended where it becomes the program in place of a later one', async () => {
+    const toolPath = await slowShell()
+    await orphan(toolPath)
+    const later = path.join(folder, 'later')
+    await mkdir(later)
+    await writeFile(path.join(later, 'sh'), `#!/bin/sh\necho > ${started()}\nexec sleep 600\n`, {
+      mode: 0o755,
+    })
+    const { tools } = qemuContext(folder, { toolPath: `${later}:/usr/bin:/bin` })
+    const start = startDetached(program(), tools, 60_000)
+    const refused = expect(start).rejects.toThrow('one of an earlier start came first and was ended')
+    await until('the later one is there', async () =>
+      access(started()).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await writeFile(go(), '')
+    await refused
+    expect(await processesBelow(folder)).toEqual([])
+  })
 })
 
 test('a process that got the pid of another is never taken for it, nor ended', async () => {

@@ -1,0 +1,135 @@
+/**
+ * What becomes of replication servers and machines when Rehost stops and starts. A machine may be what has replaced a source server, so
+ * it is shut down in order and started again, as a host does with machines of its own.
+ * @module
+ */
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { errorMessage } from '../../domain/errors.ts'
+import { isId, type MachineId } from '../../domain/ids.ts'
+import { hostContext, type QemuContext } from './context.ts'
+import { unlessMissing } from './files.ts'
+import { layoutOf } from './layout.ts'
+import { withLock } from './lock.ts'
+import { startMachine } from './machine_start.ts'
+import { guestPoweredOff, qemuStatus } from './machine_view.ts'
+import { readMachine } from './machines.ts'
+import { processState, stopProcess } from './processes.ts'
+import { withMachine } from './qmp.ts'
+
+const pollMs = 100
+/** How the reason begins for which a machine stands still until Rehost is started again. */
+const rehostStopped = 'Rehost was stopped'
+
+/** A folder whose process runs. */
+interface Running {
+  id: string
+  folder: string
+}
+
+async function runningBelow(parent: string): Promise<Running[]> {
+  const running: Running[] = []
+  for (const id of (await unlessMissing(readdir(parent))) ?? []) {
+    const folder = path.join(parent, id)
+    if ((await processState(folder)).pid !== undefined) running.push({ id, folder })
+  }
+  return running
+}
+
+/** The machines of the cloud in `dataDir` that run. */
+export async function runningMachines(dataDir: string): Promise<string[]> {
+  return (await runningBelow(layoutOf(path.resolve(dataDir)).machines)).map(({ id }) => id)
+}
+
+/**
+ * Ends every replication server of the cloud in `dataDir`. Workers start them again when they are needed.
+ * @returns the identifiers of those that ran.
+ */
+export async function stopReplicationServers(dataDir: string): Promise<string[]> {
+  const running = await runningBelow(layoutOf(path.resolve(dataDir)).replicationServers)
+  await Promise.all(running.map(({ folder }) => stopProcess(folder, rehostStopped)))
+  return running.map(({ id }) => id)
+}
+
+/**
+ * Ends every replication server and machine of the cloud in `dataDir`, for the supervisor when it ends. Guests are asked to shut down
+ * and have `shutdownMs` for it; 0 cuts their power at once. Disks stay, machines are STOPPED until {@link startMachinesAgain}. Processes
+ * that could start new ones must have ended before.
+ * @returns the identifiers of what was running.
+ */
+export async function stopEverything(dataDir: string, shutdownMs = 0): Promise<string[]> {
+  const machines = await runningBelow(layoutOf(path.resolve(dataDir)).machines)
+  const [servers] = await Promise.all([
+    stopReplicationServers(dataDir),
+    ...machines.map(async ({ folder }) => stopProcess(folder, await shutDown(folder, shutdownMs))),
+  ])
+  return [...servers, ...machines.map(({ id }) => id)]
+}
+
+/** Has the guest shut itself down as far as it does so in time. Returns why its machine does not run from then on. */
+async function shutDown(folder: string, withinMs: number): Promise<string> {
+  try {
+    const status = await qemuStatus(folder)
+    if (status === 'shutdown') return guestPoweredOff
+    // A guest that stands still for another reason cannot react.
+    if (status !== 'running' || withinMs === 0) return rehostStopped
+    await withMachine(folder, (qmp) => qmp.execute('system_powerdown'))
+    const deadline = performance.now() + withinMs
+    while ((await qemuStatus(folder)) === 'running') {
+      if (performance.now() > deadline)
+        return `${rehostStopped}; its guest did not shut down in ${withinMs / 1000} s`
+      await sleep(pollMs)
+    }
+    return rehostStopped
+  } catch (error) {
+    return `${rehostStopped}; its guest could not be asked to shut down: ${errorMessage(error)}`
+  }
+}
+
+/** A machine that was to be started again. */
+export interface StartedAgain {
+  id: MachineId
+  name: string
+  /** Where its guest's ports answer from now on, where that has changed. */
+  movedPorts: { guestPort: number; hostPort: number }[]
+  /** Why it does not run. */
+  trouble?: string
+}
+
+/**
+ * Starts the machines of the cloud in `dataDir` that ran until Rehost or this host stopped, for the supervisor before anything else of
+ * the service runs. They keep their ports where those are free. Machines that still run, that powered themselves off or that were never
+ * to be started are left alone. Programs are looked for on `toolPath`.
+ */
+export async function startMachinesAgain(dataDir: string, toolPath?: string): Promise<StartedAgain[]> {
+  const context = hostContext(dataDir, toolPath)
+  const outcomes: StartedAgain[] = []
+  for (const id of (await unlessMissing(readdir(context.layout.machines))) ?? []) {
+    const outcome = isId('machine', id) ? await startAgain(context, id) : undefined
+    if (outcome !== undefined) outcomes.push(outcome)
+  }
+  return outcomes
+}
+
+async function startAgain(context: QemuContext, id: MachineId): Promise<StartedAgain | undefined> {
+  const folder = context.layout.machine(id)
+  return await withLock(folder, async () => {
+    const machine = await readMachine(context, id)
+    // One whose launch is not finished is started by that.
+    if (machine?.progress !== 'READY' || machine.accelerator === undefined) return undefined
+    const { pid, stopReason } = await processState(folder)
+    // Without a reason it was ended by nobody here: the host was restarted, or QEMU was killed.
+    if (pid !== undefined || stopReason?.startsWith(rehostStopped) === false) return undefined
+    const outcome = { id, name: machine.name, movedPorts: [] }
+    try {
+      const { ports } = await startMachine(context, id, machine)
+      const isNew = (port: { hostPort: number }): boolean =>
+        machine.ports.every(({ hostPort }) => hostPort !== port.hostPort)
+      return { ...outcome, movedPorts: ports.filter(isNew) }
+    } catch (error) {
+      // One machine that cannot start must keep neither the others nor the service from starting.
+      return { ...outcome, trouble: errorMessage(error) }
+    }
+  })
+}
