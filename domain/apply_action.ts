@@ -108,11 +108,9 @@ export function applyAction(
       const ready = withLifecycle(asked, 'MARK_READY_FOR_CUTOVER', at, actor)
       return terminateLaunched(withMoment(ready, 'lastCutover', 'reverted', moment), context, before)
     }
-    case 'FINALIZE': {
-      const final = withReplication(withLifecycle(asked, 'FINALIZE', at, actor), 'DISCONNECT', at, actor)
-      const told = withAgent(withMoment(final, 'lastCutover', 'finalized', moment), 'UNINSTALL')
-      return withWork(told, 'FINALIZE', at, before)
-    }
+    case 'FINALIZE':
+      // The cutover is completed by that work, once the machine stands alone: until then all else is still possible.
+      return withWork(asked, 'FINALIZE', at, before)
     case 'DISCONNECT': {
       const gone = withReplication(withLifecycle(asked, 'DISCONNECT', at, actor), 'DISCONNECT', at, actor)
       return withWork(withAgent(gone, 'UNINSTALL'), 'DISCONNECT', at, before)

@@ -27,6 +27,7 @@ export const taskSteps = {
   TERMINATE: [{ name: 'terminate-machine', queue: 'cleanup' }],
   FINALIZE: [
     { name: 'detach-machine', queue: 'cleanup' },
+    { name: 'complete-cutover', queue: 'cleanup' },
     { name: 'uninstall-agent', queue: 'cleanup' },
     { name: 'release-staging', queue: 'cleanup' },
     { name: 'remove-staging', queue: 'cleanup' },

@@ -107,6 +107,7 @@ export const stepWords: Readonly<Record<string, string>> = {
   'check-boot': 'Check that it boots and answers',
   'terminate-machine': 'Terminate machine',
   'detach-machine': 'Make the machine stand alone',
+  'complete-cutover': 'Complete the cutover',
   'uninstall-agent': 'Uninstall the agent',
   'release-staging': 'Release the replica',
   'remove-staging': 'Remove the staging area',

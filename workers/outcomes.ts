@@ -183,6 +183,11 @@ function afterStaging(server: SourceServer, task: Task, at: string): SourceServe
 }
 
 function afterCleanup(server: SourceServer, task: Task, at: string): SourceServer {
+  if (task.status === 'FAILED') {
+    // Nothing else gives up here. The server was left cutting over, with its replica and its agent.
+    const message = `The cutover is not finalized: ${task.failure ?? 'no reason was saved'}`
+    return withEvent(server, at, { type: 'JOB', level: 'ERROR', message })
+  }
   const sentence: Partial<Record<Task['kind'], string>> = {
     TERMINATE: 'The launched machine is gone',
     FINALIZE: 'Cutover complete: the agent is told to uninstall, the staging area is gone',

@@ -5,6 +5,7 @@
 import type { StepName } from '../queues/task_steps.ts'
 import type { Step } from './step.ts'
 import { uninstallAgent } from './cleanup/agent.ts'
+import { completeCutoverStep } from './cleanup/cutover.ts'
 import { detachMachine, terminateMachine } from './cleanup/machine.ts'
 import { deleteRecords } from './cleanup/records.ts'
 import { releaseStaging, removeStaging } from './cleanup/staging.ts'
@@ -32,6 +33,7 @@ export const steps: Readonly<Record<StepName, Step>> = {
   'check-boot': checkBoot,
   'terminate-machine': terminateMachine,
   'detach-machine': detachMachine,
+  'complete-cutover': completeCutoverStep,
   'uninstall-agent': uninstallAgent,
   'release-staging': releaseStaging,
   'remove-staging': removeStaging,

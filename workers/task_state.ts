@@ -8,8 +8,12 @@ import type { StepName } from '../queues/task_steps.ts'
 /** Failures of one step after which a task gives up. With the queue's back-off this is about two minutes. */
 export const maxStepFailures = 8
 
-/** Work that takes things away never gives up: what is left over would cost money. It is only tried less often. */
+/**
+ * Work that takes things away never gives up: what is left over would cost money. It is only tried less often. Finalizing takes nothing
+ * away before the machine stands alone, and gives up until then: the operator may have to launch another one.
+ */
 export function givesUp(task: Task): boolean {
+  if (task.kind === 'FINALIZE') return currentStep(task)?.name === 'detach-machine'
   return task.kind === 'STAGING' || task.kind === 'LAUNCH'
 }
 

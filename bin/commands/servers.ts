@@ -60,12 +60,14 @@ async function outcome(api: ApiClient, server: ServerView): Promise<string | und
   if (activeTask === undefined) return undefined
   const limits = { timeoutMs: waitTimeoutMs, signal: AbortSignal.timeout(waitTimeoutMs) }
   if (activeTask.jobId === undefined) {
-    // Work without a job has no verdict of its own: it is repeated until it succeeds.
-    await pollUntil(`${activeTask.kind} of ${server.sourceServerId} ends`, limits, async () => {
+    const ended = await pollUntil(`${activeTask.kind} of ${server.sourceServerId} ends`, limits, async () => {
       const now = await getServer(api, server.sourceServerId)
-      return now.activeTask?.taskId === activeTask.taskId ? undefined : true
+      return now.activeTask?.taskId === activeTask.taskId ? undefined : now
     })
-    return undefined
+    // Other work without a job is repeated until it succeeds.
+    return activeTask.kind === 'FINALIZE' && ended.lifecycle.state !== 'CUTOVER'
+      ? 'the cutover machine could not be made to stand alone; the events of the server say why'
+      : undefined
   }
   const job = await waitForJob(api, activeTask.jobId, limits)
   const own = job.participatingServers.find(({ sourceServerId }) => sourceServerId === server.sourceServerId)

@@ -13,7 +13,7 @@ const actionMessages: Record<ServerAction, string> = {
   START_CUTOVER:
     'The cutover machine is being launched. Its progress is shown below and in the launch history.',
   REVERT_TO_READY_FOR_CUTOVER: 'Reverted to ready for cutover.',
-  FINALIZE: 'The cutover is final. The agent is told to go and the staging area is removed.',
+  FINALIZE: 'The cutover is being finalized.',
   TERMINATE: 'The launched machine is being terminated.',
   PAUSE: 'The agent is told to pause.',
   RESUME: 'The agent is told to go on.',

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { nothing, staged, WorkerWorld } from '../fixtures/worker_world.ts'
+import type { MachineId } from '../../domain/ids.ts'
+import { launched, nothing, staged, WorkerWorld } from '../fixtures/worker_world.ts'
 
 let world: WorkerWorld
 afterEach(() => world.close())
@@ -7,6 +8,19 @@ afterEach(() => world.close())
 /** From enrolment to READY_FOR_TEST. */
 async function ready(): Promise<void> {
   world = await WorkerWorld.ready()
+}
+
+/** A world whose cutover machine is launched; answers the machine. */
+async function cutOver(): Promise<MachineId> {
+  await ready()
+  await world.act('START_TEST')
+  await world.work()
+  await world.act('MARK_READY_FOR_CUTOVER')
+  await world.act('START_CUTOVER')
+  await world.work()
+  const machineId = (await world.server()).launchedInstance?.machineId
+  if (machineId === undefined) throw new Error('No machine was launched')
+  return machineId
 }
 
 describe('ends', () => {
@@ -57,17 +71,72 @@ describe('ends', () => {
     expect(await world.resources()).toEqual(nothing)
   })
 
-  it('FINALIZE goes on when the cutover machine was taken away behind its back, and says so', async () => {
-    await ready()
-    await world.act('START_TEST')
+  it('FINALIZE of a cutover machine that was taken away changes nothing, says so, and the cutover is launched again', async () => {
+    const machineId = await cutOver()
+    await world.cloud.terminateMachine(machineId)
+    const before = await world.resources()
+    await world.act('FINALIZE')
     await world.work()
-    await world.act('MARK_READY_FOR_CUTOVER')
+    const server = await world.server()
+    expect(server.activeTask).toBeUndefined()
+    expect(server).toMatchObject({
+      lifecycle: { state: 'CUTTING_OVER' },
+      replication: { state: 'CREATING_SNAPSHOT' },
+      agent: { desired: 'REPLICATE' },
+    })
+    expect(server.outbox.at(-1)).toMatchObject({ level: 'ERROR', type: 'JOB' })
+    expect(server.outbox.at(-1)?.message).toMatch(
+      new RegExp(`not finalized: Machine ${machineId} has vanished.*launch the cutover machine again`),
+    )
+    expect(await world.resources()).toEqual(before)
+    expect(before).toEqual({ ...launched, machine: 0 })
+
     await world.act('START_CUTOVER')
     await world.work()
-    const machineId = (await world.server()).launchedInstance?.machineId
-    if (machineId === undefined) throw new Error('No machine was launched')
-    await world.cloud.terminateMachine(machineId)
+    expect(await world.resources()).toEqual(launched)
     await world.act('FINALIZE')
+    await world.work()
+    expect((await world.server()).lifecycle.state).toBe('CUTOVER')
+    expect(await world.resources()).toEqual({ ...nothing, machine: 1 })
+  })
+
+  it('FINALIZE tells the agent to go only when the machine stands alone, and gives up when it cannot', async () => {
+    await cutOver()
+    let tries = 0
+    world.bench.cloud = new Proxy(world.cloud, {
+      get: (target, property) =>
+        property === 'detachMachineFromImage'
+          ? async () => {
+              tries++
+              expect((await world.server()).agent.desired).toBe('REPLICATE')
+              throw new Error('No room')
+            }
+          : (Reflect.get(target, property) as unknown),
+    })
+    await world.act('FINALIZE')
+    await world.work()
+    expect(tries).toBe(8)
+    const server = await world.server()
+    expect(server).toMatchObject({
+      lifecycle: { state: 'CUTTING_OVER' },
+      agent: { desired: 'REPLICATE' },
+    })
+    expect(server.lifecycle.lastCutover?.finalized).toBeUndefined()
+    expect(server.outbox.at(-1)?.message).toBe('The cutover is not finalized: No room')
+    expect(await world.resources()).toEqual(launched)
+    world.bench.cloud = world.cloud
+    const { activeTask } = await world.act('FINALIZE')
+    await world.work()
+    expect((await world.server()).lifecycle).toMatchObject({
+      state: 'CUTOVER',
+      lastCutover: { finalized: { apiCallAt: activeTask?.startedAt } },
+    })
+  })
+
+  it('DISCONNECT goes on when the launched machine was taken away behind its back, and says so', async () => {
+    const machineId = await cutOver()
+    await world.cloud.terminateMachine(machineId)
+    await world.act('DISCONNECT')
     await world.work()
     const server = await world.server()
     expect(server.activeTask).toBeUndefined()

@@ -5,7 +5,7 @@
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Bench } from '../bench.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
-import { NotFoundError } from '../../domain/errors.ts'
+import { NotFoundError, PermanentError } from '../../domain/errors.ts'
 import { withEvent } from '../../domain/source_server.ts'
 import { mutate } from '../../store/mutate.ts'
 import { changeServer, now } from '../bench.ts'
@@ -45,14 +45,21 @@ async function terminate(context: StepContext): Promise<StepResult> {
 /** `terminate-machine`: with the image and snapshots it was launched from. */
 export const terminateMachine: Step = { name: 'terminate-machine', run: terminate }
 
-async function detach({ bench, server }: StepContext): Promise<StepResult> {
+async function detach({ bench, server, task }: StepContext): Promise<StepResult> {
   const machine = server.launchedInstance
   if (machine === undefined) return { done: null }
   try {
     await bench.cloud.detachMachineFromImage(machine.machineId)
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error
-    // Somebody took it away. Waiting for it would keep the staging area for ever, and the replica cannot be launched any more.
+    if (task.kind === 'FINALIZE') {
+      throw new PermanentError(
+        `Machine ${machine.machineId} has vanished from the ${bench.cloud.name} cloud, with everything written on it. ` +
+          'Bring it back and finalize again, or launch the cutover machine again: the replica is still there',
+        { cause: error },
+      )
+    }
+    // Somebody took it away. Waiting for it would keep the staging area of a server that is to be left alone for ever.
     await changeServer(bench, server.sourceServerId, (current) =>
       withEvent(current, now(bench), {
         type: 'LAUNCH',

@@ -4,6 +4,7 @@
  */
 import type { SourceServer } from '../../../domain/source_server.ts'
 import type { TestGateway } from '../../unit/gateway/support.ts'
+import { completeCutover } from '../../../domain/cutover.ts'
 import { newId } from '../../../domain/ids.ts'
 import { enrolServer, putServer } from '../../unit/gateway/callers.ts'
 
@@ -47,6 +48,12 @@ export function finishLaunch(
       endpoints: [{ guestPort: 80, host: '127.0.0.1', port: 40_080 }],
     },
   }))
+}
+
+/** The server with its cutover completed and its work done. */
+export function finishCutover(gateway: TestGateway, id: string): Promise<SourceServer> {
+  const at = gateway.now().toISOString()
+  return putServer(gateway, id, ({ activeTask: _over, ...known }) => completeCutover(known, at, at))
 }
 
 /** The server with its work done. */

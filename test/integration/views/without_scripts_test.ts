@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core'
 import type { Window } from './dashboard.ts'
 import { callAgentPort, inventory, putServer, serverOf, signingRequest } from '../../unit/gateway/callers.ts'
 import { Dashboard } from './dashboard.ts'
-import { finishLaunch, finishWork, readyServer } from './situations.ts'
+import { finishCutover, finishLaunch, finishWork, readyServer } from './situations.ts'
 
 // A browser on a busy machine takes its time.
 vi.setConfig({ testTimeout: 240_000 })
@@ -109,8 +109,9 @@ describe('without scripts', () => {
     await next('Launch cutover machine')
     await finishLaunch(dashboard.gateway, id, 'CUTOVER')
     await next('Finalize cutover')
+    expect(await state()).toBe('CUTTING_OVER')
+    await finishCutover(dashboard.gateway, id)
     expect(await state()).toBe('CUTOVER')
-    await finishWork(dashboard.gateway, id)
     await next('Archive')
     expect((await serverOf(dashboard.gateway, id)).isArchived).toBe(true)
     await page.goto(`${dashboard.origin}/servers?view=archived`)

@@ -12,6 +12,7 @@ import {
   serverActions,
   withStaging,
 } from '../../../domain/actions.ts'
+import { completeCutover } from '../../../domain/cutover.ts'
 import { ConflictError } from '../../../domain/errors.ts'
 import { lifecycleStates } from '../../../domain/lifecycle.ts'
 import { dataReplicationStates } from '../../../domain/replication.ts'
@@ -198,15 +199,25 @@ describe('applyAction()', () => {
     })
   })
 
-  it('finalizes: replication over, agent told to go', () => {
+  it('finalizes: nothing that cannot be taken back before the work is done, then all of it', () => {
     const server = testServer('CUTTING_OVER', 'CONTINUOUS', { launchedInstance: launched('CUTOVER') })
-    const after = applyAction(server, 'FINALIZE', context)
-    expect(after).toMatchObject({
-      lifecycle: { state: 'CUTOVER' },
-      replication: { state: 'DISCONNECTED' },
-      agent: { desired: 'UNINSTALL' },
+    const asked = applyAction(server, 'FINALIZE', context)
+    expect(asked).toMatchObject({
+      lifecycle: server.lifecycle,
+      replication: server.replication,
+      agent: { desired: 'REPLICATE' },
       activeTask: { kind: 'FINALIZE', stateBefore: 'CUTTING_OVER' },
     })
+    const after = completeCutover(asked, context.at, later(90))
+    expect(after).toMatchObject({
+      lifecycle: { state: 'CUTOVER', lastCutover: { finalized: { apiCallAt: context.at } } },
+      replication: { state: 'DISCONNECTED' },
+      agent: { desired: 'UNINSTALL' },
+    })
+    expect(completeCutover(after, later(100), later(100))).toBe(after)
+    expect(() => completeCutover(testServer('TESTING', 'CONTINUOUS'), context.at, context.at)).toThrow(
+      /Cannot FINALIZE while TESTING/,
+    )
   })
 
   it('retries: raises the staging area where it is missing, else tells the agent to go on', () => {

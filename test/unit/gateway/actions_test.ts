@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import type { TestGateway } from './support.ts'
+import { completeCutover } from '../../../domain/cutover.ts'
 import { RevisionConflictError } from '../../../store/store.ts'
 import { enrolServer, getPage, postForm, putServer, serverOf, upToDate } from './callers.ts'
 import { testGateway } from './support.ts'
@@ -80,10 +81,12 @@ describe('actions', () => {
     await putServer(gateway, id, launched('CUTOVER'))
     for (const slug of ['finalize']) expect((await act(id, slug, cookie)).status).toBe(303)
     expect(await serverOf(gateway, id)).toMatchObject({
-      lifecycle: { state: 'CUTOVER' },
-      agent: { desired: 'UNINSTALL' },
+      lifecycle: { state: 'CUTTING_OVER' },
+      agent: { desired: 'REPLICATE' },
+      activeTask: { kind: 'FINALIZE' },
     })
-    await putServer(gateway, id, ended)
+    const at = gateway.now().toISOString()
+    await putServer(gateway, id, (server) => ended(completeCutover(server, at, at)))
     expect((await act(id, 'archive', cookie)).status).toBe(303)
     expect((await act(id, 'delete', cookie)).headers.get('location')).toBe('/servers?done=delete')
     expect((await serverOf(gateway, id)).activeTask?.kind).toBe('DELETE')
