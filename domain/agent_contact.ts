@@ -11,15 +11,9 @@ import type { AgentRecord, ReplicatedDisk, SourceProperties, SourceServer } from
 import { hasStagingArea, withStaging } from './actions.ts'
 import { ConflictError } from './errors.ts'
 import { inventoryProblem, renameDisks } from './inventory.ts'
+import { agentIsLiveMs, heardLive, macAddresses, withBoot } from './machine_copy.ts'
 import { advanceDataReplication, newInitiationSteps } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
-
-/** An agent heard within this time is running; twice the interval at which "last seen" is written. */
-export const agentIsLiveMs = 20_000
-
-function macAddresses(properties: SourceProperties): Set<string> {
-  return new Set(properties.networkInterfaces.map(({ macAddress }) => macAddress.toLowerCase()))
-}
 
 /** Whether both inventories were taken on one machine. */
 export function isSameMachine(one: SourceProperties, other: SourceProperties): boolean {
@@ -57,12 +51,8 @@ export function enrolAgain(
   },
 ): SourceServer {
   const { at } = input
-  const heard = server.agent.lastSeenAt
-  if (
-    heard !== undefined &&
-    server.agent.uninstalledAt === undefined &&
-    Date.parse(at) - Date.parse(heard) < agentIsLiveMs
-  ) {
+  const heard = heardLive(server, at)
+  if (heard !== undefined) {
     throw new ConflictError(
       `This machine is server ${server.sourceServerId} already, and its agent was heard at ${heard}. Stop that agent and try again ` +
         `in ${agentIsLiveMs / 1000} s; if this is a clone, give it a machine id and network addresses of its own`,
@@ -109,7 +99,7 @@ export function enrolAgain(
   return withStaging(told, at)
 }
 
-/** `server` at the start of a new run of its agent: the next generation, and its disks looked at again. */
+/** `server` at the start of a new run of its agent, which is no copy's: the next generation, and its disks looked at again. */
 export function startAgent(
   server: SourceServer,
   start: { version: string; bootId: string; sourceProperties: SourceProperties },
@@ -120,7 +110,13 @@ export function startAgent(
     ...server,
     sourceProperties: start.sourceProperties,
     disks: renameDisks(server.disks, start.sourceProperties.disks),
-    agent: { ...server.agent, version: start.version, generation, lastSeenAt: at },
+    agent: {
+      ...server.agent,
+      ...withBoot(server.agent, start.bootId),
+      version: start.version,
+      generation,
+      lastSeenAt: at,
+    },
     lifecycle: { ...server.lifecycle, lastSeenByServiceAt: at },
   }
   const told = withEvent(started, at, {

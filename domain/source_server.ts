@@ -115,6 +115,11 @@ export interface AgentRecord {
   desired: 'REPLICATE' | 'PAUSE' | 'STOP' | 'UNINSTALL'
   lastSeenAt?: string
   uninstalledAt?: string
+  /** The boot of the machine in which the agent was started last, and those before it, latest first. */
+  bootId?: string
+  formerBootIds?: string[]
+  /** When the operator was last told that a copy of the machine was refused. */
+  copyToldAt?: string
 }
 
 /** The one piece of work that is going on for a server. Decided in the same write as the state it follows from. */

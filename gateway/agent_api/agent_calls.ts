@@ -17,9 +17,11 @@ import type { Services } from '../services.ts'
 import { startAgent, withAgentGone } from '../../domain/agent_contact.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { applyHeartbeat } from '../../domain/heartbeat.ts'
+import { copyInWords, withCopyTold } from '../../domain/machine_copy.ts'
 import { agentUri } from '../../wire/control_api.ts'
 import { isRenewalDue } from '../certificates/issuer.ts'
 import { withDeadline } from '../deadline.ts'
+import { Refusal } from '../problem.ts'
 import { changeServer } from '../server_changes.ts'
 import { TelemetryAwayError } from '../telemetry.ts'
 import { agentDesired } from './desired.ts'
@@ -31,7 +33,7 @@ export interface CallingAgent {
   serial: string
 }
 
-/** Begins a new run of the agent. */
+/** Begins a new run of the agent. @throws Refusal 403 for a copy of a machine whose agent runs. */
 export async function agentStarts(
   services: Services,
   caller: CallingAgent,
@@ -39,12 +41,18 @@ export async function agentStarts(
 ): Promise<AgentStarted> {
   const at = services.clock().toISOString()
   const start = { ...body, sourceProperties: body.sourceProperties as SourceServer['sourceProperties'] }
+  let refusal: string | undefined
   const server = await changeServer(
     services,
     caller.known.value.sourceServerId,
-    (current) => startAgent(withSettledSerial(current, caller.serial), start, at),
+    (current) => {
+      refusal = copyInWords(current, start, at)
+      if (refusal !== undefined) return withCopyTold(current, refusal, at)
+      return startAgent(withSettledSerial(current, caller.serial), start, at)
+    },
     caller.known,
   )
+  if (refusal !== undefined) throw new Refusal(403, 'forbidden', refusal)
   return { generation: server.agent.generation }
 }
 

@@ -112,6 +112,34 @@ describe('client certificates', () => {
 })
 
 describe('start and heartbeat', () => {
+  it('refuse a copy of a machine whose agent runs, which goes on, and tell the operator', async () => {
+    const { sourceServerId: id } = await enrolServer(gateway)
+    const start = (bootId: string, sourceProperties = inventory()) =>
+      call('/agent/v1/start', { version: '0.1.0', bootId, sourceProperties })
+    const clone = inventory('web-1', {
+      networkInterfaces: [
+        { name: 'eth0', macAddress: '52:54:00:ff:ff:ff', ips: ['192.0.2.99'], isPrimary: true },
+      ],
+    })
+    expect((await start('b')).status).toBe(200)
+    for (let minute = 0; minute < 3; minute++) {
+      gateway.pass(15_000)
+      expect((await call('/agent/v1/heartbeat', heartbeat(1))).status).toBe(200)
+      const refused = await start('c', clone)
+      expect([refused.status, (await problemOf(refused)).detail]).toEqual([
+        403,
+        expect.stringContaining('its network addresses are 52:54:00:ff:ff:ff and not'),
+      ])
+    }
+    const server = await serverOf(gateway, id)
+    expect(server.agent).toMatchObject({ generation: 1, bootId: 'b' })
+    expect(server.sourceProperties.networkInterfaces).toEqual(inventory().networkInterfaces)
+    expect(server.outbox.filter(({ level }) => level === 'ERROR')).toMatchObject([
+      { type: 'AGENT', message: expect.stringContaining('one of the two is a copy of the other') },
+    ])
+    expect((await start('b')).status).toBe(200)
+  })
+
   it('lead an agent from idle to continuous', async () => {
     const { sourceServerId: id } = await enrolServer(gateway)
     const started = await call('/agent/v1/start', {
