@@ -156,15 +156,20 @@ async function launch(context: StepContext): Promise<StepResult> {
   return { done: { replicationServerId: own } }
 }
 
-/** Gives the choice back, and removes a replication server that stood for this server alone. */
+/**
+ * Gives the choice back, and removes a replication server that stood for this server alone. Volumes with a copy that is kept are attached
+ * nowhere then, as the next attempt may choose another replication server.
+ */
 async function undoLaunch({ bench, server }: UndoContext): Promise<void> {
   const id = server.replication.replicationServerId
-  if (id === undefined) return
-  await removeIfUnused(bench, id, server.sourceServerId)
-  await changeServer(bench, server.sourceServerId, (current) => {
-    const { replicationServerId: _back, ...replication } = current.replication
-    return { ...current, replication }
-  })
+  if (id !== undefined) await removeIfUnused(bench, id, server.sourceServerId)
+  const { disks } = await changeServer(bench, server.sourceServerId, withoutReplicationServer)
+  for (const { volumeId } of disks) if (volumeId !== undefined) await bench.cloud.detachVolume(volumeId)
+}
+
+function withoutReplicationServer(server: SourceServer): SourceServer {
+  const { replicationServerId: _back, ...replication } = server.replication
+  return { ...server, replication, disks: server.disks.map(({ devicePath: _path, ...disk }) => disk) }
 }
 
 /** `launch-replication-server`. */

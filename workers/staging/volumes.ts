@@ -91,7 +91,7 @@ async function attach(context: StepContext): Promise<StepResult> {
   return { done: null }
 }
 
-/** Takes the volumes that this task made off the record before they are deleted; the others stay named, and attached nowhere. */
+/** Takes the volumes that this task made off the record before they are deleted; the others stay named. */
 async function undoAttach({ bench, server, task }: UndoContext): Promise<void> {
   const resources = await bench.cloud.listResources(server.sourceServerId)
   const own = new Set<string | undefined>(
@@ -99,7 +99,7 @@ async function undoAttach({ bench, server, task }: UndoContext): Promise<void> {
   )
   await changeServer(bench, server.sourceServerId, (current) => ({
     ...current,
-    disks: current.disks.map(({ volumeId, devicePath: _path, ...disk }) =>
+    disks: current.disks.map(({ volumeId, ...disk }) =>
       volumeId === undefined || own.has(volumeId) ? disk : { ...disk, volumeId },
     ),
   }))

@@ -2,10 +2,12 @@ import { rm, truncate } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ReplicationServerId, VolumeId } from '../../../domain/ids.ts'
 import { PermanentError } from '../../../domain/errors.ts'
+import { newId } from '../../../domain/ids.ts'
 import { withStaging } from '../../../domain/staging.ts'
 import { mutate } from '../../../store/mutate.ts'
 import { steps } from '../../../workers/steps.ts'
 import { watchVolumes } from '../../../workers/volume_watch.ts'
+import { failingAt } from '../../fixtures/step_lists.ts'
 import { WorkerWorld } from '../../fixtures/worker_world.ts'
 
 let world: WorkerWorld
@@ -121,4 +123,33 @@ describe('a volume', () => {
     await world.work()
     expect(await device()).toEqual(before)
   })
+
+  it.each(['wait-for-replication-server', 'attach-volumes', 'pair-with-agent'] as const)(
+    'that is kept goes to another replication server after an attempt that failed in %s',
+    async (name) => {
+      const before = await device()
+      const first = await replicationServerId()
+      const at = world.bench.clock().toISOString()
+      const other = newId('sourceServer')
+      // Another server keeps the first one in use, and this one is to have its own from now on.
+      await world.store.create('server', { id: other }, { ...(await world.server()), sourceServerId: other })
+      await mutate(world.store, 'server', { id: world.serverId }, (server) => {
+        const { replicationConfiguration } = server
+        const dedicated = { ...replicationConfiguration, useDedicatedReplicationServer: true }
+        return withStaging({ ...server, replicationConfiguration: dedicated }, at)
+      })
+      world.steps = failingAt(name, new PermanentError('Not now'))
+      await world.work()
+      expect((await world.server()).replication.replicationServerId).toBeUndefined()
+      expect(world.memoryCloud.volumes.get(before.volumeId as VolumeId)?.attachedTo).toBeUndefined()
+      world.steps = steps
+      await world.reconcileAfter(61_000)
+      await world.work()
+      const second = await replicationServerId()
+      expect(second).not.toBe(first)
+      expect(await device()).toEqual(before)
+      expect(world.memoryCloud.volumes.get(before.volumeId as VolumeId)?.attachedTo).toBe(second)
+      expect((await world.server()).replication).toMatchObject({ state: 'INITIATING' })
+    },
+  )
 })
