@@ -1,16 +1,14 @@
 /**
- * Builds the demonstration's source server: a real Debian with GRUB, as a raw disk image. Needs root and mmdebstrap; mounts nothing on
- * this host and uses no loop device.
+ * Builds the demonstration's source server: a real Debian with GRUB, as a raw disk image. Needs root and mmdebstrap; this host
+ * sees no mount of it and no loop device.
  * @module
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { createWriteStream } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { spawn } from 'node:child_process'
-import { finished } from 'node:stream/promises'
 import { promisify } from 'node:util'
+import { installDebian } from './debian_tree.ts'
 import { guestFiles, guestPackages } from './guest_files.ts'
 
 const run = promisify(execFile)
@@ -23,6 +21,8 @@ export interface GuestSpec {
   cacheDir: string
   workDir: string
   sizeBytes: number
+  /** Of the files that it serves beside its system. */
+  dataBytes: number
   hostname: string
   /** Build anew instead of taking the one of earlier today. */
   isFresh: boolean
@@ -30,8 +30,6 @@ export interface GuestSpec {
   signal: AbortSignal
 }
 
-/** Files beside the system: enough that replication takes a while. */
-const dataBytes = 160_000_000
 const dataFileBytes = 8_000_000
 /** Raised when something changes that the files do not show, so that cached guests are built anew. */
 const recipeVersion = 4
@@ -70,7 +68,7 @@ export async function buildGuest(spec: GuestSpec): Promise<string> {
     guestFiles(spec.hostname),
     guestPackages,
     spec.sizeBytes,
-    dataBytes,
+    spec.dataBytes,
   ])
   const cached = join(
     spec.cacheDir,
@@ -103,44 +101,23 @@ async function build(spec: GuestSpec, target: string): Promise<void> {
   }
 }
 
-/** Installs Debian into a folder with the package sources this machine itself uses. */
+/** Installs Debian into a folder. */
 async function bootstrap(spec: GuestSpec, root: string): Promise<void> {
   spec.log('  installing Debian into a folder')
   await mkdir(spec.workDir, { recursive: true })
-  const logFile = join(spec.workDir, 'mmdebstrap.log')
-  const sources = await packageSources()
-  const args = [
-    ...['--variant=apt', '--mode=root', `--include=${guestPackages.join(',')}`],
-    ...['--aptopt=Acquire::Languages "none"', '--dpkgopt=force-unsafe-io', '--dpkgopt=force-confold'],
-    '--dpkgopt=path-exclude=/usr/share/doc/*',
-    // One /usr from the start: the package that would merge it afterwards brings all of Perl.
-    '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
-    `--essential-hook=${initramfsSettings}`,
-    ...['bookworm', root, ...sources],
-  ]
-  const log = createWriteStream(logFile)
-  const child = spawn('mmdebstrap', args, { stdio: ['ignore', 'pipe', 'pipe'], signal: spec.signal })
-  child.stdout.pipe(log, { end: false })
-  child.stderr.pipe(log, { end: false })
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', resolve)
+  await installDebian({
+    root,
+    logFile: join(spec.workDir, 'mmdebstrap.log'),
+    signal: spec.signal,
+    args: [
+      ...['--variant=apt', `--include=${guestPackages.join(',')}`],
+      ...['--aptopt=Acquire::Languages "none"', '--dpkgopt=force-unsafe-io', '--dpkgopt=force-confold'],
+      '--dpkgopt=path-exclude=/usr/share/doc/*',
+      // One /usr from the start: the package that would merge it afterwards brings all of Perl.
+      '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
+      `--essential-hook=${initramfsSettings}`,
+    ],
   })
-  log.end()
-  await finished(log)
-  if (code === 0) return
-  const words = (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n')
-  throw new Error(`mmdebstrap ended with code ${code}:\n${words}`)
-}
-
-/** The host's own Debian sources; Debian's usual ones are mmdebstrap's default when there are none to take over. */
-async function packageSources(): Promise<string[]> {
-  const candidates = ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list']
-  for (const path of candidates) {
-    const text = await readFile(path, 'utf8').catch(() => '')
-    if (text.includes('bookworm')) return [path]
-  }
-  return []
 }
 
 /** Puts files, services, users and data into the system. */
@@ -170,7 +147,7 @@ async function furnish(spec: GuestSpec, root: string): Promise<void> {
   // Every machine of its own: made at the first boot.
   await writeFile(join(root, '/etc/machine-id'), '')
   const manifest: string[] = []
-  for (let written = 0; written < dataBytes; written += dataFileBytes) {
+  for (let written = 0; written < spec.dataBytes; written += dataFileBytes) {
     const name = `part-${String(written / dataFileBytes).padStart(3, '0')}`
     // Half random and half text, as real data is neither all noise nor all zeros.
     const half = dataFileBytes / 2

@@ -38,6 +38,8 @@ export const guestViewOfHost = '10.0.2.2'
 /** A gateway that was killed is up again after some seconds. */
 const servicePatienceMs = 60_000
 const guestSizeBytes = 3 * 1024 ** 3
+/** Files that the server holds beside its system: enough that replication takes a while. */
+const guestDataBytes = 160_000_000
 const enrolTimeoutMs = 120_000
 
 /** The source server's host name; also the name that its machines keep. */
@@ -107,6 +109,7 @@ export class Stage {
         cacheDir,
         workDir,
         sizeBytes: guestSizeBytes,
+        dataBytes: guestDataBytes,
         hostname: demoHostname,
         isFresh,
         log: say,
