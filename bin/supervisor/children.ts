@@ -2,6 +2,7 @@
  * The processes of the embedded service, in the order they start.
  * @module
  */
+import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { ChildSpec } from './child.ts'
@@ -16,7 +17,7 @@ export function redisSocketPath(config: SupervisorConfig, shortFolder: string): 
   return Buffer.byteLength(own) <= maxSocketPathBytes ? own : join(shortFolder, 'redis.sock')
 }
 
-/** What every process of the service is told. */
+/** What every process of the service is told. The embedded store gets a new key each time, which it asks everybody for. */
 export function childEnvironment(
   config: SupervisorConfig,
   inherited: Record<string, string | undefined>,
@@ -27,8 +28,11 @@ export function childEnvironment(
     : {
         AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${config.dynamodbPort}`,
         AWS_REGION: 'local',
-        AWS_ACCESS_KEY_ID: 'local',
-        AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_ACCESS_KEY_ID: randomBytes(32).toString('hex'),
+        AWS_SECRET_ACCESS_KEY: randomBytes(32).toString('hex'),
+        // A profile goes before the key, and its credentials are not this store's.
+        AWS_PROFILE: undefined,
+        AWS_SESSION_TOKEN: undefined,
       }
   return {
     ...inherited,

@@ -5,11 +5,13 @@
 import { mkdir } from 'node:fs/promises'
 import dynalite from 'dynalite'
 import { errorMessage } from '../../domain/errors.ts'
+import { requireAccessKey } from './access_key.ts'
 import { readEmbeddedConfig } from './config.ts'
 
 const config = readEmbeddedConfig(process.env)
 await mkdir(config.folder, { recursive: true, mode: 0o700 })
 const server = dynalite({ path: config.folder, createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 })
+requireAccessKey(server, config.accessKeyId)
 
 server.once('error', (error) => {
   process.stderr.write(
