@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { open, writeFile } from 'node:fs/promises'
+import { open, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -24,7 +24,7 @@ class ToldTracker implements Tracker {
   readonly #onDrain: () => void
   #changed: Extent[] = []
 
-  constructor(onDrain: () => void) {
+  constructor(onDrain: () => void = () => undefined) {
     this.#onDrain = onDrain
   }
 
@@ -126,5 +126,34 @@ describe('the first copy', () => {
     await test.untilCaughtUp()
     expect(test.engine.report().disks[0]).toMatchObject({ rescans: 0, backlogBytes: 0 })
     expect(await test.volumeDigest()).toBe(await digestOf(image))
+  })
+
+  it('is made again when the volume was emptied after a comparison that sent nothing', async () => {
+    const random = seededRandom(seedFor('emptied volume'))
+    await writeFile(image, randomBytesFrom(random, sizeBytes))
+    const options = { disks: [{ deviceName: image, sizeBytes }], wrapTracker: () => new ToldTracker() }
+    const first = await TestEngine.start(replicator, { ...options, generation: 1 })
+    await first.untilContinuous()
+    await first.stop()
+    test = await TestEngine.start(replicator, {
+      ...options,
+      generation: 2,
+      stateFolder: first.stateFolder,
+    })
+    await test.untilContinuous()
+    expect(test.engine.report().sentBytes).toBe(0)
+    await replicator.kill()
+    await truncate(replicator.volumePath(0), 0)
+    await truncate(replicator.volumePath(0), sizeBytes)
+    await replicator.open()
+    await replicator.assign(test.assignment)
+    const { port } = replicator.listener
+    test.apply({ replicator: { replicationServerId: 'i-1', address: '127.0.0.1', port } })
+    await test.untilCaughtUp()
+    expect(await test.volumeDigest()).toBe(await digestOf(image))
+    test.apply()
+    expect(test.notes.map((note) => note.message)).toContain(
+      `The copy of ${image} is empty, though blocks of it were durable; it is copied again`,
+    )
   })
 })
