@@ -3,7 +3,7 @@
  * @module
  */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { errorMessage, InvalidInputError } from '../domain/errors.ts'
@@ -207,7 +207,7 @@ export function readConfig(input: ConfigInput): AgentConfig {
     devices: parseDevices(values.devices) ?? file.devices,
     tags: parseTags(values.tags) ?? file.tags,
     userProvidedId: values['user-provided-id'] ?? file.userProvidedId,
-    stateDirectory: values['state-dir'] ?? file.stateDir ?? defaultStateDirectory(input),
+    stateDirectory: resolve(values['state-dir'] ?? file.stateDir ?? defaultStateDirectory(input)),
     isJson: values.json ?? false,
     isRoot: input.isRoot,
     proxy: fromEnvironment.HTTPS_PROXY === undefined ? proxyOf(file.proxy ?? {}) : fromEnvironment,

@@ -3,6 +3,9 @@
  * @module
  */
 
+/** Begins the name of the folder that is made for it and removed once it is loaded; an end in between leaves it. */
+export const nativeFolderPrefix = '.native-'
+
 let directories: readonly string[] = []
 
 /** Sets the folders, best first. */

@@ -2,7 +2,7 @@
  * The agent's files: its certificate and key in one file, so that they always fit together, and which volumes are copied.
  * @module
  */
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
 import type { SyncMemory } from './sync/sync_memory.ts'
@@ -21,6 +21,20 @@ export type Identity = z.infer<typeof identitySchema>
 
 const memorySchema = z.object({ completeVolumeIds: z.array(z.string()) })
 
+const identityName = 'identity.json'
+const memoryName = 'replication.json'
+
+/** A file on its way to its place. */
+function temporaryOf(path: string): string {
+  return `${path}.new`
+}
+
+/** Names of everything that the state directory may hold of the agent, but for its native part. */
+export const stateFileNames: readonly string[] = [identityName, memoryName].flatMap((name) => [
+  name,
+  temporaryOf(name),
+])
+
 /** Text of a file; undefined when there is none. */
 async function readIfThere(path: string): Promise<string | undefined> {
   try {
@@ -33,7 +47,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
 
 /** Writes a file so that after a crash either the old or the new text is there, whole. */
 export async function writeAtomically(path: string, text: string, mode: number): Promise<void> {
-  const temporary = `${path}.new`
+  const temporary = temporaryOf(path)
   const handle = await open(temporary, 'w', mode)
   try {
     // The mode of an existing file would stay as it was.
@@ -60,11 +74,10 @@ export class StateFiles {
     this.directory = directory
   }
 
-  /** Makes the directory, for its owner alone. */
+  /** Makes the directory, for its owner alone. One that is there already is the operator's and stays as it is. */
   async prepare(): Promise<void> {
     try {
       await mkdir(this.directory, { recursive: true, mode: 0o700 })
-      await chmod(this.directory, 0o700)
     } catch (error) {
       throw new PermanentError(
         `Cannot make the state directory ${this.directory}; run as root, or name another with --state-dir`,
@@ -78,7 +91,7 @@ export class StateFiles {
    * @throws PermanentError when the file is damaged.
    */
   async readIdentity(): Promise<Identity | undefined> {
-    const path = join(this.directory, 'identity.json')
+    const path = join(this.directory, identityName)
     const text = await readIfThere(path)
     if (text === undefined) return undefined
     try {
@@ -94,7 +107,7 @@ export class StateFiles {
   /** Stores certificate and key, readable by their owner alone. */
   writeIdentity(identity: Identity): Promise<void> {
     return writeAtomically(
-      join(this.directory, 'identity.json'),
+      join(this.directory, identityName),
       `${JSON.stringify(identity, null, 2)}\n`,
       0o600,
     )
@@ -102,7 +115,7 @@ export class StateFiles {
 
   /** Which volumes hold a whole copy. A damaged file only costs a comparison: it counts as empty, and `warn` is told. */
   async openMemory(warn: (message: string) => void): Promise<SyncMemory> {
-    const path = join(this.directory, 'replication.json')
+    const path = join(this.directory, memoryName)
     const complete = new Set<string>()
     try {
       const text = await readIfThere(path)

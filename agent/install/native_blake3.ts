@@ -7,7 +7,7 @@ import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { getRawAsset } from 'node:sea'
 import { errorMessage } from '../../domain/errors.ts'
-import { nativeDirectories } from '../native_directories.ts'
+import { nativeDirectories, nativeFolderPrefix } from '../native_directories.ts'
 
 interface Hasher {
   update(bytes: Uint8Array): unknown
@@ -37,7 +37,7 @@ function load(): NativeBlake3 {
 }
 
 function loadFrom(directory: string): NativeBlake3 {
-  const folder = mkdtempSync(join(directory, '.native-'))
+  const folder = mkdtempSync(join(directory, nativeFolderPrefix))
   try {
     chmodSync(folder, 0o700)
     const file = join(folder, 'blake.node')

@@ -2,12 +2,14 @@
  * Takes the agent off the machine: service, program, configuration and state.
  * @module
  */
-import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import * as z from 'zod'
 import type { CommandRunner } from '../run_command.ts'
 import { PermanentError } from '../../domain/errors.ts'
 import { machineFiles } from '../inventory/system_files.ts'
+import { nativeFolderPrefix } from '../native_directories.ts'
 import { isInstalled } from '../run_command.ts'
+import { stateFileNames } from '../state_files.ts'
 import { layout, serviceName } from './layout.ts'
 
 /** What an uninstall works with. */
@@ -40,13 +42,28 @@ function quoted(path: string): string {
   return `'${path.replaceAll("'", String.raw`'\''`)}'`
 }
 
+/**
+ * The shell command that removes what the agent keeps in `stateDirectory`, and the folder if nothing else is in it: an operator may have
+ * named any folder with --state-dir.
+ */
+export function stateRemovalCommand(stateDirectory: string): string {
+  const files = stateFileNames.map((name) => quoted(join(stateDirectory, name)))
+  return [
+    `rm -f -- ${files.join(' ')}`,
+    `rm -rf -- ${quoted(join(stateDirectory, nativeFolderPrefix))}*`,
+    `rmdir -- ${quoted(stateDirectory)} 2>/dev/null`,
+    'true',
+  ].join('; ')
+}
+
 /** The shell command that removes everything; safe to run again. */
 export function removalCommand(stateDirectory: string): string {
-  const folders = [layout.programFolder, layout.configFolder, layout.stateFolder, stateDirectory]
+  const folders = [layout.programFolder, layout.configFolder, layout.stateFolder]
   return [
     `systemctl disable --now ${serviceName}`,
     `rm -f ${quoted(layout.unitFile)}`,
-    `rm -rf ${[...new Set(folders)].map(quoted).join(' ')}`,
+    stateRemovalCommand(stateDirectory),
+    `rm -rf ${folders.map(quoted).join(' ')}`,
     'systemctl daemon-reload',
     `systemctl reset-failed ${serviceName} 2>/dev/null`,
     'true',
@@ -60,7 +77,7 @@ export function removalCommand(stateDirectory: string): string {
 export async function uninstall(context: UninstallContext): Promise<void> {
   const { run, stateDirectory, isService, isRoot } = context
   if (!(await isInstalledAgent(stateDirectory))) {
-    await rm(stateDirectory, { recursive: true, force: true })
+    await run('sh', ['-c', stateRemovalCommand(stateDirectory)])
     return
   }
   if (!isRoot) throw new PermanentError('Cannot uninstall without root; run it with sudo')
