@@ -2,7 +2,7 @@
  * What a start leaves in the data folder and the store: settings that workers read, the first password, the command line's token.
  * @module
  */
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Store } from '../store/store.ts'
 import type { Services } from './services.ts'
@@ -30,16 +30,7 @@ export async function prepareInstallation(
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
   await saveSetting(store, 'ca-certificate', issuer.caPem)
   await saveSetting(store, 'agent-url', installation.agentUrl)
-  const made = await ensureAdmin(store, { ...services, preset: options.adminPassword })
-  if (made !== undefined) await writePrivate(join(options.dataDir, 'first-sign-in'), made)
+  const firstSignIn = join(options.dataDir, 'first-sign-in')
+  await ensureAdmin(store, firstSignIn, { ...services, preset: options.adminPassword })
   await ensureCliToken(store, join(options.dataDir, 'cli-token'), services)
-}
-
-async function writePrivate(file: string, text: string): Promise<void> {
-  const handle = await open(file, 'w', 0o600)
-  try {
-    await handle.writeFile(`${text}\n`)
-  } finally {
-    await handle.close()
-  }
 }

@@ -2,12 +2,14 @@
  * People who sign in: their passwords, as argon2id hashes, and their roles.
  * @module
  */
+import { rm } from 'node:fs/promises'
 import { hash, verify } from '@node-rs/argon2'
 import type { User } from '../../domain/enrolment.ts'
 import type { RandomBytes } from '../../domain/ids.ts'
 import type { Store } from '../../store/store.ts'
 import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
+import { firstPassword } from './first_password.ts'
 import { endSessionsOf } from './sessions.ts'
 
 /** What a person may do; each role may do what the ones before it may. */
@@ -23,60 +25,44 @@ export function hasRole(role: Role, needed: Role): boolean {
 /** The administrator that an installation begins with. */
 export const adminUserName = 'admin'
 
-/** Letters and digits that cannot be mistaken for one another when read aloud. */
-const passwordAlphabet = 'abcdefghjkmnpqrstuvwxyz23456789'
-
-/** Four groups of five: about 99 bits. */
-function newPassword(random: RandomBytes): string {
-  const groups = [0, 1, 2, 3].map(() => {
-    let group = ''
-    while (group.length < 5) {
-      for (const byte of random(8)) {
-        // Rejecting the rest of the range keeps every letter as likely as any other.
-        if (byte < 248 && group.length < 5) group += passwordAlphabet[byte % passwordAlphabet.length] ?? ''
-      }
-    }
-    return group
-  })
-  return groups.join('-')
-}
-
 /** Longest password that is hashed: a longer one only costs time. */
 export const maxPasswordLength = 1024
 
 /**
- * Makes the administrator if there is none, and sets the password to `preset` where one is given; a new password ends all sign-ins.
- * @returns the password made up, to be shown once; undefined when the administrator was there or the password was given.
+ * Makes the administrator if there is none, and sets the password to `preset` where one is given; a new password ends all sign-ins. A
+ * password that had to be made up is in `file`, from before the administrator is stored: an end in between must not leave one whose
+ * password nobody knows.
  */
 export async function ensureAdmin(
   store: Store,
-  options: { preset?: string | undefined; random: RandomBytes; clock: () => Date },
-): Promise<string | undefined> {
+  file: string,
+  { preset, random, clock }: { preset?: string | undefined; random: RandomBytes; clock: () => Date },
+): Promise<void> {
   const key = { id: adminUserName }
+  // Whatever a start before left there is not the password any more.
+  if (preset !== undefined) await rm(file, { force: true })
   const known = await store.get('user', key)
   if (known !== undefined) {
-    if (options.preset === undefined || (await verify(known.value.passwordHash, options.preset)))
-      return undefined
-    const passwordHash = await hash(options.preset)
+    if (preset === undefined || (await verify(known.value.passwordHash, preset))) return
+    const passwordHash = await hash(preset)
     await mutate(store, 'user', key, (user) => ({ ...user, passwordHash }))
     // Whoever knew the old password may be why there is a new one.
     await endSessionsOf(store, adminUserName)
-    return undefined
+    return
   }
-  const made = options.preset === undefined ? newPassword(options.random) : undefined
+  const password = preset ?? (await firstPassword(file, random))
   const user: User = {
     userName: adminUserName,
-    passwordHash: await hash(options.preset ?? made ?? ''),
+    passwordHash: await hash(password),
     role: 'admin',
-    createdAt: options.clock().toISOString(),
+    createdAt: clock().toISOString(),
   }
   try {
     await store.create('user', key, user)
-    return made
   } catch (error) {
-    // Another gateway made it at the same moment; its password is the one that counts.
-    if (error instanceof RevisionConflictError) return undefined
-    throw error
+    if (!(error instanceof RevisionConflictError)) throw error
+    // Another gateway made it at the same moment; its password is the one that counts, and in this data folder it is the same one.
+    if ((await checkPassword(store, adminUserName, password)) === undefined) await rm(file, { force: true })
   }
 }
 

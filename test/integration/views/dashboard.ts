@@ -2,6 +2,7 @@
  * The dashboard on a port of its own with a real Chromium before it.
  * @module
  */
+import { join } from 'node:path'
 import type { ServerType } from '@hono/node-server'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { listenHttp, stopListening } from '../../../gateway/listen.ts'
@@ -39,7 +40,7 @@ export class Dashboard {
   /** Starts all of it. */
   static async start(): Promise<Dashboard> {
     const gateway = await testGateway({ realClock: true })
-    await ensureAdmin(gateway.store, {
+    await ensureAdmin(gateway.store, join(gateway.folder, 'first-sign-in'), {
       preset: password,
       random: gateway.services.random,
       clock: gateway.now,

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TestGateway } from './support.ts'
 import { safeNext } from '../../../gateway/session_guard.ts'
@@ -20,9 +21,11 @@ const post = (
   headers?: Record<string, string>,
 ) => postForm(gateway, path, form, cookie, headers)
 
+const firstSignIn = () => join(gateway.folder, 'first-sign-in')
+
 async function addPassword(userName: string, password: string): Promise<void> {
   const { ensureAdmin } = await import('../../../gateway/people/accounts.ts')
-  await ensureAdmin(gateway.store, { preset: password, random: gateway.services.random, clock: gateway.now })
+  await ensureAdmin(gateway.store, firstSignIn(), { preset: password, ...gateway.services })
   expect((await gateway.store.get('user', { id: userName }))?.value.passwordHash).toMatch(/^\$argon2id\$/)
 }
 
@@ -131,22 +134,10 @@ describe('signing in', () => {
     expect(safeNext(next)).toBe(expected)
   })
 
-  it('shows the first password once, or takes the one given', async () => {
-    const { ensureAdmin, checkPassword } = await import('../../../gateway/people/accounts.ts')
-    const outside = { random: gateway.services.random, clock: gateway.now }
-    const made = await ensureAdmin(gateway.store, outside)
-    expect(made).toMatch(/^([a-z2-9]{5}-){3}[a-z2-9]{5}$/)
-    expect(await ensureAdmin(gateway.store, outside)).toBeUndefined()
-    expect((await checkPassword(gateway.store, 'admin', made ?? ''))?.role).toBe('admin')
-    expect(await ensureAdmin(gateway.store, { ...outside, preset: 'another password' })).toBeUndefined()
-    expect(await checkPassword(gateway.store, 'admin', made ?? '')).toBeUndefined()
-    expect((await checkPassword(gateway.store, 'admin', 'another password'))?.userName).toBe('admin')
-  })
-
   it('ends every sign-in of the administrator when a new password is given, and keeps them with the old one', async () => {
     const { ensureAdmin } = await import('../../../gateway/people/accounts.ts')
     const given = (preset: string) =>
-      ensureAdmin(gateway.store, { preset, random: gateway.services.random, clock: gateway.now })
+      ensureAdmin(gateway.store, firstSignIn(), { preset, ...gateway.services })
     await given('the first password')
     const [cookie, viewer] = [await gateway.signIn(), await gateway.signIn('viewer')]
     await given('the first password')
