@@ -7,8 +7,20 @@ import { resolveSource, unstableDevice } from './devices.ts'
 
 const path = '/etc/crypttab'
 
+/** The name with what is around it, the device, and the rest. */
+const entryPattern = /^(\s*[^\s#]\S*\s+)(\S+)(.*)$/s
+
+/** Whether the guest opens an encrypted disk that is here: what is on it is there for the guest and cannot be seen from outside. */
+export function opensEncryptedDisk(guest: Guest): boolean {
+  const lines = guest.files.find((own) => own.path === path)?.text.split('\n') ?? []
+  return lines.some((line) => {
+    const device = entryPattern.exec(line)?.[2]
+    return device !== undefined && resolveSource(guest, device)?.type === 'crypto_LUKS'
+  })
+}
+
 function rewriteLine(guest: Guest, line: string, warnings: string[]): string {
-  const match = /^(\s*[^\s#]\S*\s+)(\S+)(.*)$/s.exec(line)
+  const match = entryPattern.exec(line)
   const [, name = '', device = '', rest = ''] = match ?? []
   if (match === null || !unstableDevice.test(device)) return line
   const uuid = resolveSource(guest, device)?.uuid ?? ''

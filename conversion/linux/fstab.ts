@@ -1,9 +1,10 @@
 /**
- * `/etc/fstab`: file systems by UUID where it names devices by names that change with the hardware, and no waiting for disks that did not
- * come along.
+ * `/etc/fstab`: file systems by UUID where it names devices by names that change with the hardware, and a start that goes on without
+ * disks that did not come along.
  * @module
  */
 import type { Change, FileSystem, Guest } from '../types.ts'
+import { opensEncryptedDisk } from './crypttab.ts'
 import { isOfType, resolveSource, unstableDevice } from './devices.ts'
 import type { Names } from './devices.ts'
 
@@ -11,6 +12,10 @@ const path = '/etc/fstab'
 const blockSource = /^(?:\/dev\/|UUID=|LABEL=|PARTUUID=|PARTLABEL=)/
 /** A partition by a name made from its disk's place or serial number, which says nothing here; disks reached otherwise are left out. */
 const partitionLink = /^\/dev\/disk\/by-(?:path|id)\/(?!ip-|usb-|.*-(?:iscsi|usb|fc)-).+-part(\d+)$/
+/** How a disk may be named that is inside an encrypted one, and so not seen here. */
+const insideEncrypted = /^(?:UUID=|LABEL=|\/dev\/(?!disk\/by-part))/
+/** How long systemd waits for a disk that may not be there; one that is there takes seconds. */
+const deviceTimeoutSeconds = 30
 
 /** A line of fstab and what stands between its fields. */
 export interface FstabEntry {
@@ -83,24 +88,45 @@ export function resolveEntry(
   return candidates.length === 1 ? candidates[0] : undefined
 }
 
+/**
+ * The entry's options with which the guest starts though the disk is not there. `nofail` alone would also let services start before the
+ * file system is mounted, if it is there after all: a database would then make a new, empty one below it (systemd.mount(5)).
+ */
+function optionalOptions({ initSystem }: Guest, { options, type }: FstabEntry): string {
+  const all = [...options.split(','), 'nofail']
+  // Others wait for each entry in turn and know nothing of these.
+  if (initSystem === 'systemd' && type !== 'swap') {
+    // The network comes up after the local file systems, and what needs it can only come after both.
+    all.push(`x-systemd.before=${all.includes('_netdev') ? 'remote-fs.target' : 'local-fs.target'}`)
+    if (!all.some((option) => option.startsWith('x-systemd.device-timeout=')))
+      all.push(`x-systemd.device-timeout=${deviceTimeoutSeconds}s`)
+  }
+  return all.join(',')
+}
+
 /** One line changed; the same line when there is nothing to change. */
 function rewriteLine(guest: Guest, line: string, entries: readonly FstabEntry[], warnings: string[]): string {
   const entry = parseFstabLine(line)
   if (entry === undefined || !blockSource.test(entry.source)) return line
+  const { source, mountPoint } = entry
   const found = resolveEntry(guest, entry, entries)
   if (found !== undefined) {
-    return unstableDevice.test(entry.source) && found.uuid !== ''
+    return unstableDevice.test(source) && found.uuid !== ''
       ? entry.with({ source: `UUID=${found.uuid}` })
       : line
   }
   const options = entry.options.split(',')
   // CD drives and the like are mounted by hand.
   if (options.includes('noauto') || options.includes('nofail')) return line
-  // What is on an encrypted disk is not seen here either: it is still mounted when it is there in time.
-  warnings.push(
-    `${path} names ${entry.source} for ${entry.mountPoint}, which was not found on the replicated disks: the guest starts without waiting for it`,
-  )
-  return entry.with({ options: `${entry.options},nofail` })
+  const notFound = `${path} names ${source} for ${mountPoint}, which was not found on the replicated disks`
+  if (insideEncrypted.test(source) && !unstableDevice.test(source) && opensEncryptedDisk(guest)) {
+    warnings.push(`${notFound} and is taken to be on an encrypted one: without it the guest does not start`)
+    return line
+  }
+  const consequence =
+    entry.type === 'swap' ? '' : `, and whatever writes to ${mountPoint} then writes to the disk below it`
+  warnings.push(`${notFound}: the guest starts without it${consequence}`)
+  return entry.with({ options: optionalOptions(guest, entry) })
 }
 
 /** The change, or undefined when the file is good as it is. Tells `warnings` of disks that are not there. */
@@ -115,7 +141,7 @@ export function planFstab(guest: Guest, warnings: string[]): Change | undefined 
   if (text === file.text) return undefined
   return {
     name: 'fstab',
-    what: 'Mounts file systems by UUID, and does not wait for disks that were not replicated',
+    what: 'Mounts file systems by UUID, and starts without disks that were not replicated',
     because: 'Device names change with the disk controller',
     operations: [{ kind: 'write', path, text }],
   }

@@ -165,7 +165,7 @@ describe('a neglected Debian with extlinux and an agent', () => {
       kernels: [{ missingDrivers: ['virtio_pci', 'virtio_blk'] }],
     })
     expect(reports[0]?.warnings).toEqual([
-      '/etc/fstab names /dev/sdb1 for /srv/old, which was not found on the replicated disks: the guest starts without waiting for it',
+      '/etc/fstab names /dev/sdb1 for /srv/old, which was not found on the replicated disks: the guest starts without it, and whatever writes to /srv/old then writes to the disk below it',
       'The source has fixed addresses (192.0.2.7); the launched machine gets its address by DHCP',
     ])
   })

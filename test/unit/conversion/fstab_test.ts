@@ -13,6 +13,9 @@ function rewritten(line: string, own: Partial<Guest> = {}): { line: string; warn
   return { line: text.slice(0, -1), warnings }
 }
 
+/** What is added to the options of a file system that was not found. */
+const optional = 'nofail,x-systemd.before=local-fs.target,x-systemd.device-timeout=30s'
+
 describe('planFstab()', () => {
   it.each([
     ['the root', '/dev/vda1 / ext4 errors=remount-ro 0 1', `UUID=${uuids.root} / ext4 errors=remount-ro 0 1`],
@@ -41,20 +44,25 @@ describe('planFstab()', () => {
     [
       'a partition of a disk on the network',
       '/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.x-lun-1-part1 /srv xfs _netdev 0 0',
-      '/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.x-lun-1-part1 /srv xfs _netdev,nofail 0 0',
+      '/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.x-lun-1-part1 /srv xfs _netdev,nofail,x-systemd.before=remote-fs.target,x-systemd.device-timeout=30s 0 0',
     ],
     [
       'a line that ends as on Windows',
       '/dev/vdb1 /srv xfs defaults 0 2\r',
       `UUID=${uuids.data} /srv xfs defaults 0 2\r`,
     ],
-    ['an unknown disk', '/dev/vdc1 /old ext4 defaults 0 2', '/dev/vdc1 /old ext4 defaults,nofail 0 2'],
-    ['an unknown UUID', 'UUID=4711 /old ext4 defaults 0 2', 'UUID=4711 /old ext4 defaults,nofail 0 2'],
+    ['an unknown disk', '/dev/vdc1 /old ext4 defaults 0 2', `/dev/vdc1 /old ext4 defaults,${optional} 0 2`],
+    ['an unknown UUID', 'UUID=4711 /old ext4 defaults 0 2', `UUID=4711 /old ext4 defaults,${optional} 0 2`],
+    [
+      'an unknown disk for which the guest has a timeout of its own',
+      '/dev/vdc1 /old ext4 rw,x-systemd.device-timeout=5 0 2',
+      '/dev/vdc1 /old ext4 rw,x-systemd.device-timeout=5,nofail,x-systemd.before=local-fs.target 0 2',
+    ],
     ['an unknown swap area', '/dev/vdc2 none swap sw 0 0', '/dev/vdc2 none swap sw,nofail 0 0'],
     [
       'a type that is not what was found',
       '/dev/vdb1 /srv ext4 defaults 0 2',
-      '/dev/vdb1 /srv ext4 defaults,nofail 0 2',
+      `/dev/vdb1 /srv ext4 defaults,${optional} 0 2`,
     ],
   ])('changes %s', (_name, before, after) => {
     expect(rewritten(before).line).toBe(after)
@@ -84,8 +92,59 @@ describe('planFstab()', () => {
 
   it('names what it could not find', () => {
     expect(rewritten('/dev/vdc1 /old ext4 defaults 0 2').warnings).toEqual([
-      '/etc/fstab names /dev/vdc1 for /old, which was not found on the replicated disks: the guest starts without waiting for it',
+      '/etc/fstab names /dev/vdc1 for /old, which was not found on the replicated disks: the guest starts without it, and whatever writes to /old then writes to the disk below it',
     ])
+    expect(rewritten('/dev/vdc2 none swap sw 0 0').warnings).toEqual([
+      '/etc/fstab names /dev/vdc2 for none, which was not found on the replicated disks: the guest starts without it',
+    ])
+  })
+
+  it('says nothing of systemd to others', () => {
+    expect(rewritten('/dev/vdc1 /old ext4 defaults 0 2', { initSystem: 'sysvinit' }).line).toBe(
+      '/dev/vdc1 /old ext4 defaults,nofail 0 2',
+    )
+  })
+
+  describe('in a guest that opens an encrypted disk', () => {
+    const lukses = [fileSystem({ device: '/dev/sdb1', type: 'crypto_LUKS', uuid: uuids.data })]
+    const besides = (crypttab: string, line: string, fileSystems = lukses) => {
+      const warnings: string[] = []
+      const files = [
+        { path: '/etc/fstab', text: `${line}\n` },
+        { path: '/etc/crypttab', text: `${crypttab}\n` },
+      ]
+      const operation = planFstab(debianGuest({ fileSystems, files }), warnings)?.operations[0]
+      return { line: operation?.kind === 'write' ? operation.text.trimEnd() : line, warnings }
+    }
+
+    it.each(['/dev/mapper/data', 'UUID=4711', 'LABEL=db', '/dev/vg/db', '/dev/disk/by-uuid/4711'])(
+      'leaves %s alone, which may be on it, and says so',
+      (source) => {
+        for (const disk of [`UUID=${uuids.data}`, '/dev/vdb1']) {
+          const line = `${source} /var/lib/mysql ext4 defaults 0 2`
+          const planned = besides(`data ${disk} /root/key luks`, line)
+          expect(planned.line).toBe(line)
+          expect(planned.warnings).toEqual([
+            `/etc/fstab names ${source} for /var/lib/mysql, which was not found on the replicated disks and is taken to be on an encrypted one: without it the guest does not start`,
+          ])
+        }
+      },
+    )
+
+    it.each(['/dev/vdc1', 'PARTUUID=4711', '/dev/disk/by-partlabel/db', '/dev/disk/by-path/pci-1-part1'])(
+      'starts without %s, which cannot be on it',
+      (source) => {
+        const { line } = besides(`data UUID=${uuids.data} none`, `${source} /srv ext4 defaults 0 2`)
+        expect(line).toBe(`${source} /srv ext4 defaults,${optional} 0 2`)
+      },
+    )
+
+    it('starts without what may be on one that was not replicated', () => {
+      const line = 'UUID=4711 /srv ext4 defaults 0 2'
+      const expected = `UUID=4711 /srv ext4 defaults,${optional} 0 2`
+      expect(besides('data UUID=0815 none', line).line).toBe(expected)
+      expect(besides(`# data UUID=${uuids.data} none`, line).line).toBe(expected)
+    })
   })
 
   it('goes by the names of the source, not by the order of the disks', () => {
