@@ -128,6 +128,9 @@ export interface CloudResource {
 /** The tag every resource made for a source server carries. */
 export const sourceServerTag = 'rehost:source-server-id'
 
+/** Takes the place of {@link sourceServerTag} on a machine that stands alone, so that nothing takes it away with its server's resources. */
+export const keptOfTag = 'rehost:kept-of'
+
 /** The seam. */
 export interface CloudProvider {
   readonly name: string
@@ -183,7 +186,10 @@ export interface CloudProvider {
   consoleText(machineId: MachineId, maxBytes: number): Promise<string>
   /** PNG of the screen, or undefined when the machine has none now. */
   screenshot(machineId: MachineId): Promise<Uint8Array | undefined>
-  /** Makes the machine's disks stand alone, running or not, so that image, snapshots and volumes can go. */
+  /**
+   * Makes the machine's disks stand alone, running or not, so that image, snapshots and volumes can go, and turns its
+   * {@link sourceServerTag} into {@link keptOfTag}: it is found by its id from then on.
+   */
   detachMachineFromImage(machineId: MachineId): Promise<void>
   terminateMachine(machineId: MachineId): Promise<void>
 

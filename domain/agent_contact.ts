@@ -7,7 +7,13 @@
  * caller is refused, because a token must not be enough to take over a running server.
  * @module
  */
-import type { AgentRecord, ReplicatedDisk, SourceProperties, SourceServer } from './source_server.ts'
+import type {
+  AgentRecord,
+  LaunchedInstance,
+  ReplicatedDisk,
+  SourceProperties,
+  SourceServer,
+} from './source_server.ts'
 import { hasStagingArea, withStaging } from './actions.ts'
 import { ConflictError } from './errors.ts'
 import { inventoryProblem, renameDisks } from './inventory.ts'
@@ -81,7 +87,7 @@ export function enrolAgain(
     lastConsistentAt: _consistent,
     ...replication
   } = server.replication
-  const { consistencyRequest: _request, ...rest } = server
+  const { consistencyRequest: _request, launchedInstance: kept, ...rest } = server
   const { firstByteAt: _byte, readyForTestAt: _ready, ...lifecycle } = server.lifecycle
   const fresh: SourceServer = {
     ...rest,
@@ -96,7 +102,16 @@ export function enrolAgain(
     actor: 'agent',
     message,
   })
-  return withStaging(told, at)
+  return withStaging(kept === undefined ? told : withMachineLeft(told, kept, at), at)
+}
+
+/** Says what becomes of the machine of the migration that was ended: people may work on it, so the new one does not take its place. */
+function withMachineLeft(server: SourceServer, { machineId }: LaunchedInstance, at: string): SourceServer {
+  return withEvent(server, at, {
+    type: 'LAUNCH',
+    message: `Machine ${machineId} was launched before this server was disconnected: it stays as it is, and Rehost no longer manages it`,
+    detail: { machineId },
+  })
 }
 
 /** `server` at the start of a new run of its agent, which is no copy's: the next generation, and its disks looked at again. */

@@ -12,6 +12,7 @@ import type {
   VolumeId,
 } from '../../domain/ids.ts'
 import { defineProvider } from '../factory.ts'
+import { keptTags } from '../kept_tags.ts'
 import type {
   CloudCapabilities,
   CloudMachine,
@@ -159,7 +160,9 @@ export class MemoryProvider implements CloudProvider {
   }
 
   async detachMachineFromImage(machineId: MachineId): Promise<void> {
-    delete findMachine(this.#context, machineId).imageId
+    const machine = findMachine(this.#context, machineId)
+    delete machine.imageId
+    machine.tags = keptTags(machine.tags)
   }
 
   async terminateMachine(machineId: MachineId): Promise<void> {

@@ -7,6 +7,7 @@ import path from 'node:path'
 import { NotFoundError, PermanentError } from '../../domain/errors.ts'
 import type { MachineId } from '../../domain/ids.ts'
 import { idFromToken } from '../client_token.ts'
+import { keptTags } from '../kept_tags.ts'
 import type { CloudMachine, MachineSpec } from '../provider.ts'
 import { refuteKvm } from './accelerator.ts'
 import type { QemuContext } from './context.ts'
@@ -90,7 +91,7 @@ export async function detachMachine(context: QemuContext, id: MachineId): Promis
     const work = detachDisks(context, folder, machine.diskCount, running)
     await explainNoSpace(folder, `make the disks of machine ${id} stand alone`, work)
     const { imageId: _, ...alone } = machine
-    await writeMachine(context, id, alone)
+    await writeMachine(context, id, { ...alone, tags: keptTags(machine.tags) })
   })
 }
 

@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest'
 import type { ConversionDisk } from '../../cloud/provider.ts'
+import { keptOfTag, sourceServerTag } from '../../cloud/provider.ts'
 import { ConflictError } from '../../domain/errors.ts'
 import type { SnapshotId } from '../../domain/ids.ts'
 import { bootSector, writtenLine } from '../fixtures/boot_sector.ts'
@@ -45,6 +46,10 @@ export function launchedMachines(bench: () => CloudBench): void {
     }
     await provider.detachMachineFromImage(machine.machineId)
     await other.detachMachineFromImage(machine.machineId)
+    const { [sourceServerTag]: _moved, ...others } = tags
+    const kept = { kind: 'machine', id: machine.machineId, tags: { ...others, [keptOfTag]: sourceServerId } }
+    expect(await provider.listResources()).toContainEqual(kept)
+    expect((await provider.listResources(sourceServerId)).map(({ kind }) => kind)).not.toContain('machine')
     await provider.deleteImage(image.id)
     for (const snapshotId of image.snapshots) await provider.deleteSnapshot(snapshotId)
     await provider.deleteVolume(system.id)

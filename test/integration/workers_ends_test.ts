@@ -1,5 +1,8 @@
+import { stat } from 'node:fs/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { MachineId } from '../../domain/ids.ts'
+import { enrolAgain } from '../../domain/agent_contact.ts'
+import { mutate } from '../../store/mutate.ts'
 import { launched, nothing, staged, WorkerWorld } from '../fixtures/worker_world.ts'
 
 let world: WorkerWorld
@@ -58,6 +61,42 @@ describe('ends', () => {
     await world.work()
     expect((await world.server()).launchedInstance).toBeUndefined()
     expect(await world.resources()).toEqual(nothing)
+  })
+
+  it('a machine that stayed is not touched when its server is added again, tested, and deleted', async () => {
+    const machineId = await cutOver()
+    await world.act('DISCONNECT')
+    await world.work()
+    await mutate(world.store, 'server', { id: world.serverId }, (server) =>
+      enrolAgain(server, {
+        at: world.bench.clock().toISOString(),
+        sourceProperties: server.sourceProperties,
+        disks: server.disks,
+        agent: { version: '9', certificateSerial: '9', certificateNotAfter: '2027-01-01T00:00:00Z' },
+      }),
+    )
+    const again = await world.server()
+    expect(again.launchedInstance).toBeUndefined()
+    expect(again.outbox.find(({ message }) => message.startsWith(`Machine ${machineId}`))?.message).toMatch(
+      /stays as it is, and Rehost no longer manages it$/,
+    )
+    await world.work()
+    await world.makeReady()
+    await world.act('START_TEST')
+    await world.work()
+    expect((await world.server()).launchedInstance?.purpose).toBe('TEST')
+    expect(await world.resources()).toEqual({ ...launched, machine: 2 })
+    await world.act('REVERT_TO_READY_FOR_TEST')
+    await world.work()
+    await world.act('DISCONNECT')
+    await world.work()
+    await world.act('DELETE')
+    await world.work()
+    expect((await world.cloud.listResources()).map(({ kind, id }) => [kind, id])).toEqual([
+      ['machine', machineId],
+    ])
+    const [disk] = world.memoryCloud.machines.get(machineId)?.diskPaths ?? []
+    expect((await stat(String(disk))).size).toBe(1_048_576)
   })
 
   it('DELETE of a disconnected server takes its test machine, which nobody would find any more', async () => {

@@ -33,9 +33,15 @@ export async function forgetMachine(bench: Bench, server: SourceServer): Promise
   })
 }
 
+/** Terminates the machine, if one is launched: one that stands alone is found by its id only. */
+export async function terminateLaunched({ cloud }: Bench, server: SourceServer): Promise<void> {
+  if (server.launchedInstance !== undefined) await cloud.terminateMachine(server.launchedInstance.machineId)
+}
+
 async function terminate(context: StepContext): Promise<StepResult> {
   const { bench, server } = context
   await context.logJob('CLEANUP_START', 'Terminating the launched machine')
+  await terminateLaunched(bench, server)
   await sweep(bench.cloud, server.sourceServerId, ({ kind }) => kind !== 'volume')
   await forgetMachine(bench, server)
   await context.logJob('CLEANUP_END', 'The launched machine is gone')

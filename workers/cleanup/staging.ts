@@ -4,11 +4,10 @@
  * @module
  */
 import type { SourceServer } from '../../domain/source_server.ts'
-import type { Task } from '../../domain/task.ts'
-import type { CloudResource } from '../../cloud/provider.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { changeServer } from '../bench.ts'
 import { sweep } from '../sweep.ts'
+import { terminateLaunched } from './machine.ts'
 import { removeIfUnused } from './replication_servers.ts'
 
 /** A replication server that is not heard within this time holds nothing open any more, or is being restarted and will hold nothing. */
@@ -52,20 +51,14 @@ async function hasLetGo({ bench, server, step }: StepContext): Promise<boolean> 
   return true
 }
 
-/**
- * Whether a resource goes with the staging area: all but the launched machine. With the records of its server a test machine goes too, as
- * nobody would find it any more; the one that has taken the source's place never does.
- */
-function goesWithStaging(server: SourceServer, task: Task): (resource: CloudResource) => boolean {
-  const machine = server.launchedInstance
-  const stays = task.kind !== 'DELETE' || machine?.purpose === 'CUTOVER' ? machine?.machineId : undefined
-  return ({ kind, id }) => !(kind === 'machine' && id === stays)
-}
-
 async function remove(context: StepContext): Promise<StepResult> {
   const { bench, server, task } = context
   if (!(await hasLetGo(context))) return { waitMs: lookAgainMs }
-  await sweep(bench.cloud, server.sourceServerId, goesWithStaging(server, task))
+  const machine = server.launchedInstance
+  // With the records of its server a test machine goes too, as nobody would find it any more; the one that has taken the source's place
+  // never does.
+  if (task.kind === 'DELETE' && machine?.purpose === 'TEST') await terminateLaunched(bench, server)
+  await sweep(bench.cloud, server.sourceServerId, ({ id }) => id !== machine?.machineId)
   const id = server.replication.replicationServerId
   if (id !== undefined) {
     await removeIfUnused(bench, id, server.sourceServerId)

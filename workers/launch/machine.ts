@@ -7,7 +7,7 @@ import { sourceServerTag } from '../../cloud/provider.ts'
 import type { ImageId, MachineId } from '../../domain/ids.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { PermanentError } from '../../domain/errors.ts'
-import { forgetMachine } from '../cleanup/machine.ts'
+import { forgetMachine, terminateLaunched } from '../cleanup/machine.ts'
 import { taskTag } from '../step.ts'
 import { sweep, sweepTask } from '../sweep.ts'
 import { rightSize } from './right_size.ts'
@@ -18,8 +18,9 @@ async function terminate(context: StepContext): Promise<StepResult> {
   const isOfEarlierLaunch = ({ kind, tags }: { kind: string; tags: Record<string, string> }): boolean =>
     launches.includes(kind) && tags[taskTag] !== task.taskId
   const resources = await bench.cloud.listResources(server.sourceServerId)
-  if (resources.some(isOfEarlierLaunch)) {
+  if (server.launchedInstance !== undefined || resources.some(isOfEarlierLaunch)) {
     await context.logJob('CLEANUP_START', 'Removing the machine launched before')
+    await terminateLaunched(bench, server)
     await sweep(bench.cloud, server.sourceServerId, isOfEarlierLaunch)
     await context.logJob('CLEANUP_END', 'The machine launched before is gone')
   }

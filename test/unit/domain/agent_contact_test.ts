@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { ImageId, MachineId } from '../../../domain/ids.ts'
+import type { LaunchedInstance } from '../../../domain/source_server.ts'
 import {
   enrolAgain,
   findSameMachine,
@@ -7,7 +9,7 @@ import {
   withAgentGone,
 } from '../../../domain/agent_contact.ts'
 import { chooseDisks, inventoryProblem } from '../../../domain/inventory.ts'
-import { later, oneDiskInventory, testServer } from '../../fixtures/source_server.ts'
+import { later, oneDiskInventory, testJobId, testServer } from '../../fixtures/source_server.ts'
 
 const agent = { version: '0.2.0', certificateSerial: '4B', certificateNotAfter: later(9 * 86_400) }
 const enrolment = (seconds: number) => ({
@@ -73,6 +75,28 @@ describe('enrolAgain()', () => {
     expect(again.agent.uninstalledAt).toBeUndefined()
     expect(again.disks[0]?.volumeId).toBeUndefined()
     expect(again.replication.replicationServerId).toBeUndefined()
+  })
+
+  it('leaves the machine of a disconnected server to itself, and says which; a replicating server keeps it', () => {
+    const launchedInstance: LaunchedInstance = {
+      machineId: 'i-0000000000000000a' as MachineId,
+      imageId: 'ami-00000000000000001' as ImageId,
+      snapshotIds: [],
+      jobId: testJobId,
+      purpose: 'CUTOVER',
+      launchedAt: later(1),
+      firstBoot: 'SUCCEEDED',
+    }
+    const server = testServer('DISCONNECTED', 'DISCONNECTED', { launchedInstance })
+    const again = enrolAgain(server, enrolment(60))
+    expect(again.launchedInstance).toBeUndefined()
+    expect(again.outbox.at(-1)).toMatchObject({
+      type: 'LAUNCH',
+      message: expect.stringMatching(/^Machine i-0000000000000000a was .* stays as it is/) as string,
+      detail: { machineId: 'i-0000000000000000a' },
+    })
+    const replicating = testServer('TESTING', 'CONTINUOUS', { launchedInstance })
+    expect(enrolAgain(replicating, enrolment(60)).launchedInstance).toEqual(launchedInstance)
   })
 })
 
