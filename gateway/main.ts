@@ -64,16 +64,8 @@ async function run(): Promise<void> {
   await withDeadline(Promise.all([redis.connect(), subscriber.connect()]), 15_000, 'Redis at REDIS_URL')
   const changes = new RedisChanges(redis, trouble)
   await changes.receive(subscriber)
-  try {
-    const warning = await evictionWarning(redis)
-    if (warning !== undefined) log.warn(warning)
-  } catch (error) {
-    // Managed services forbid the question; that is no reason not to start.
-    log.warn(
-      { error: errorMessage(error) },
-      'Cannot ask Redis for its maxmemory-policy; it must be noeviction',
-    )
-  }
+  const warning = await evictionWarning(redis)
+  if (warning !== undefined) log.warn(warning)
 
   const issuer = await EmbeddedCa.open({
     folder: join(config.dataDir, 'ca'),

@@ -5,6 +5,7 @@
 import { createNodeRedisClient } from 'bullmq'
 import type { IRedisClient } from 'bullmq'
 import { createClient } from 'redis'
+import { errorMessage } from '../domain/errors.ts'
 
 /** A connection. */
 export type RedisClient = ReturnType<typeof createClient>
@@ -51,13 +52,17 @@ export function createRedisClient(url: string, trouble: RedisTrouble): RedisClie
 }
 
 /**
- * Checks what a queue store must not do: evict keys. Answers with a sentence when it may.
+ * Looks whether Redis does what a queue store must not do: evict keys. Answers with a sentence when it may, or when it cannot be asked:
+ * managed services forbid the question, and that is no reason not to start.
  */
 export async function evictionWarning(client: RedisClient): Promise<string | undefined> {
-  const answer = await client.configGet('maxmemory-policy')
-  const policy = answer['maxmemory-policy']
-  if (policy === undefined || policy === 'noeviction') return undefined
-  return `Redis has maxmemory-policy ${policy} and may drop queue entries: set it to noeviction`
+  try {
+    const { 'maxmemory-policy': policy } = await client.configGet('maxmemory-policy')
+    if (policy === undefined || policy === 'noeviction') return undefined
+    return `Redis has maxmemory-policy ${policy} and may drop queue entries: set it to noeviction`
+  } catch (error) {
+    return `Cannot ask Redis for its maxmemory-policy, which must be noeviction: ${errorMessage(error)}`
+  }
 }
 
 /**

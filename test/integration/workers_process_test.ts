@@ -10,6 +10,7 @@ import { newId } from '../../domain/ids.ts'
 import type { ReplicationServerId, SourceServerId } from '../../domain/ids.ts'
 import { newSourceServer } from '../../domain/source_server.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
+import { createRedisClient } from '../../queues/redis.ts'
 import { mutate } from '../../store/mutate.ts'
 import type { Store } from '../../store/store.ts'
 import { TestDynamoDb } from '../fixtures/dynamodb.ts'
@@ -56,7 +57,7 @@ function start(overrides: Record<string, string> = {}): Running {
       REDIS_URL: redis.url,
       AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url,
       AWS_REGION: 'local',
-      AWS_ACCESS_KEY_ID: 'test',
+      AWS_ACCESS_KEY_ID: TestDynamoDb.accessKeyId,
       AWS_SECRET_ACCESS_KEY: 'test',
       ...overrides,
     },
@@ -157,6 +158,25 @@ describe('the worker process', () => {
     expect(await exitOf(running)).toBe(0)
     const told = running.output().match(/Cannot reconcile: Cannot reach the store/g) ?? []
     expect(told.length).toBeLessThanOrEqual(2)
+  })
+
+  it('starts on a Redis that may not be asked for its settings, as managed ones are, and says so', async () => {
+    const client = createRedisClient(redis.url, () => undefined)
+    await client.connect()
+    await client.sendCommand(['ACL', 'SETUSER', 'default', '-config'])
+    const running = start()
+    try {
+      await until('it is ready', async () => {
+        if (running.child.exitCode !== null) throw new Error(`It has ended: ${running.output()}`)
+        return running.output().includes('Ready')
+      })
+    } finally {
+      running.child.kill('SIGTERM')
+      await client.sendCommand(['ACL', 'SETUSER', 'default', '+config'])
+      client.destroy()
+    }
+    expect(await exitOf(running)).toBe(0)
+    expect(running.output()).toMatch(/"level":40.*Cannot ask Redis for its maxmemory-policy.*NOPERM/)
   })
 
   it('ends at SIGTERM while Redis is away', async () => {

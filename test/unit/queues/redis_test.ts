@@ -38,6 +38,14 @@ describe('evictionWarning()', () => {
     expect(await evictionWarning(client)).toMatch(/allkeys-lru.*noeviction/)
     await client.configSet('maxmemory-policy', 'noeviction')
   })
+
+  it('says what Redis answers where the question is forbidden', async () => {
+    await client.sendCommand(['ACL', 'SETUSER', 'default', '-config'])
+    expect(await evictionWarning(client)).toMatch(
+      /^Cannot ask Redis for its maxmemory-policy, which must be noeviction: NOPERM .*'config\|get'/,
+    )
+    await client.sendCommand(['ACL', 'SETUSER', 'default', '+config'])
+  })
 })
 
 describe('BullWakeUps', () => {
