@@ -129,7 +129,12 @@ async function freezeAndCapture(
   plan: FreezePlan,
 ): Promise<Frozen> {
   const { clock, log } = context
-  const helper = new FreezeHelper(plan.freeze, request.maxFreezeMs)
+  let helper: FreezeHelper
+  try {
+    helper = await FreezeHelper.start(plan.freeze, request.maxFreezeMs)
+  } catch (error) {
+    return { reason: `cannot start what freezes and thaws: ${errorMessage(error)}` }
+  }
   log.hold()
   const begin = clock.monotonicMs()
   const overdue = Promise.withResolvers<{ reason: string }>()

@@ -8,6 +8,7 @@
 import type { ChildProcessByStdio } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { programPath } from '../run_command.ts'
 
 /**
@@ -49,23 +50,31 @@ thaw "$@"
 if [ -n "$bad" ]; then echo "STUCK$bad"; elif [ "$status" -ne 0 ]; then echo EXPIRED; else echo THAWED; fi
 `
 
-/** Arguments: seconds, the mount points in the order of thawing. Does nothing if it is told that all is well, else thaws everything. */
+/**
+ * Arguments: seconds, the mount points in the order of thawing. Does nothing if it is told that all is well, else thaws everything, at once:
+ * a file system whose freeze hangs in the kernel lets its thaw wait too, and must not keep the others frozen.
+ */
 const guardScript = `
 limit=$1; shift
 trap '' HUP INT TERM PIPE
 read -r word || exit 0
 word=$(timeout "$limit" head -n 1)
 [ "$word" != done ] || exit 0
-for mount in "$@"; do fsfreeze -u "$mount" 2>/dev/null; done
+for mount in "$@"; do fsfreeze -u "$mount" 2>/dev/null & done
+wait
 `
 
 /** How much longer than the helper the guard waits, and both longer than the agent means to freeze. */
 const helperExtraSeconds = 1
 const guardExtraSeconds = 2
 
+/** How much longer than the guard an answer is waited for: what then still hangs in the kernel does so alone. */
+const answerExtraSeconds = 1
+
 type Helper = ChildProcessByStdio<Writable, Readable, null>
 
-function startScript(script: string, args: readonly string[]): Helper {
+/** @throws Error when the process can't be started, as when there are too many. */
+async function startScript(script: string, args: readonly string[]): Promise<Helper> {
   const helper = spawn('/bin/sh', ['-c', script, 'rehost-freeze', ...args], {
     stdio: ['pipe', 'pipe', 'ignore'],
     // A group of its own: a signal to the agent's group does not reach it.
@@ -73,6 +82,8 @@ function startScript(script: string, args: readonly string[]): Helper {
     cwd: '/',
     env: { PATH: programPath, LC_ALL: 'C' },
   })
+  // Before anything else is done with it: one that was not started may have no pipes.
+  await once(helper, 'spawn')
   // The helper may be gone when something is written to it; its end is seen by its output's end.
   helper.stdin.on('error', () => undefined)
   return helper
@@ -112,6 +123,9 @@ class Lines {
   }
 }
 
+/** Stands for an answer that does not come. */
+const noAnswer = Symbol('no answer')
+
 /** How a freeze ended. */
 export type ThawResult =
   | { isGood: true }
@@ -125,14 +139,21 @@ export class FreezeHelper {
   readonly #lines: Lines
   readonly #maxFreezeMs: number
 
+  private constructor(main: Helper, guard: Helper, maxFreezeMs: number) {
+    this.#main = main
+    this.#guard = guard
+    this.#lines = new Lines(main.stdout)
+    this.#maxFreezeMs = maxFreezeMs
+  }
+
   /**
    * Starts the helpers; nothing is frozen yet.
    *
    * @param mountPoints in the order of freezing.
    * @param maxFreezeMs how long the agent means to freeze; the helpers thaw by themselves soon after.
+   * @throws Error when a helper can't be started.
    */
-  constructor(mountPoints: readonly string[], maxFreezeMs: number) {
-    this.#maxFreezeMs = maxFreezeMs
+  static async start(mountPoints: readonly string[], maxFreezeMs: number): Promise<FreezeHelper> {
     const seconds = Math.ceil(maxFreezeMs / 1000)
     const thawOrder = mountPoints.toReversed()
     const own = [
@@ -141,9 +162,13 @@ export class FreezeHelper {
       ...mountPoints,
       ...thawOrder,
     ]
-    this.#guard = startScript(guardScript, [String(seconds + guardExtraSeconds), ...thawOrder])
-    this.#main = startScript(freezeScript, own)
-    this.#lines = new Lines(this.#main.stdout)
+    const guard = await startScript(guardScript, [String(seconds + guardExtraSeconds), ...thawOrder])
+    try {
+      return new FreezeHelper(await startScript(freezeScript, own), guard, maxFreezeMs)
+    } catch (error) {
+      guard.stdin.end()
+      throw error
+    }
   }
 
   /** Process ids, for a log. */
@@ -164,7 +189,7 @@ export class FreezeHelper {
     }, this.#maxFreezeMs)
     this.#guard.stdin.write('go\n')
     this.#main.stdin.write('go\n')
-    const answer = await this.#lines.next()
+    const answer = await this.#answer()
     clearTimeout(timer)
     if (answer === 'FROZEN' && !isLate) return
     if (answer === 'FROZEN') {
@@ -173,8 +198,10 @@ export class FreezeHelper {
         `Cannot freeze the file systems within ${this.#maxFreezeMs} ms: they have too much to write out`,
       )
     }
-    this.#endGuard(answer !== undefined)
+    this.#endGuard(answer !== undefined && answer !== noAnswer)
     this.#main.stdin.end()
+    if (answer === noAnswer)
+      throw new Error('Cannot freeze the file systems: one hangs in the kernel, and the others were thawed')
     throw new Error(
       `Cannot freeze ${answer?.replace(/^FAILED /, '') ?? 'file systems: the helper process ended'}`,
     )
@@ -183,15 +210,29 @@ export class FreezeHelper {
   /** Thaws everything, whatever happened; says whether it had stayed frozen until now. */
   async thaw(): Promise<ThawResult> {
     this.#main.stdin.end()
-    const answer = await this.#lines.next()
+    const answer = await this.#answer()
     this.#endGuard(answer === 'THAWED' || answer === 'EXPIRED')
     if (answer === 'THAWED') return { isGood: true }
     if (answer === 'EXPIRED')
       return { isGood: false, reason: 'it took too long and the file systems were thawed' }
-    if (answer?.startsWith('STUCK') === true) {
+    if (typeof answer === 'string' && answer.startsWith('STUCK')) {
       return { isGood: false, reason: `cannot thaw${answer.slice(5)}; run fsfreeze -u on it` }
     }
+    if (answer === noAnswer)
+      return { isGood: false, reason: 'one file system hangs in the kernel, and the others were thawed' }
     return { isGood: false, reason: 'the helper process ended early and the file systems were thawed' }
+  }
+
+  /** What the helper says next, undefined at its end, {@link noAnswer} when even the guard should have thawed by now. */
+  async #answer(): Promise<string | undefined | typeof noAnswer> {
+    const waitMs = this.#maxFreezeMs + (1 + guardExtraSeconds + answerExtraSeconds) * 1000
+    const late = Promise.withResolvers<typeof noAnswer>()
+    const timer = setTimeout(() => late.resolve(noAnswer), waitMs)
+    try {
+      return await Promise.race([this.#lines.next(), late.promise])
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Ends helpers that were never told to freeze. */

@@ -38,9 +38,9 @@ export class LoopDisk {
     this.mountPoint = join(folder, 'mounted here')
   }
 
-  /** A device of `sizeMiB`, empty. */
-  static async make(sizeMiB: number): Promise<LoopDisk> {
-    const folder = mkdtempSync(join(tmpdir(), 'rehost-loop-'))
+  /** A device of `sizeMiB`, empty, its file in a folder of its own in `parent`. */
+  static async make(sizeMiB: number, parent = tmpdir()): Promise<LoopDisk> {
+    const folder = mkdtempSync(join(parent, 'rehost-loop-'))
     const file = join(folder, 'disk.img')
     await run('truncate', ['-s', `${sizeMiB}M`, file])
     // With direct I/O to the file, as a real disk has no page cache of its own.
