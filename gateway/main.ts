@@ -30,6 +30,7 @@ import { prepareInstallation } from './installation.ts'
 import { listenHttp, listenTls, stopListening } from './listen.ts'
 import { LiveHub } from './live_hub.ts'
 import { LiveStreams } from './live_stream.ts'
+import { sweepInstallationTokens } from './people/installation_tokens.ts'
 import { sweepSessions } from './people/sessions.ts'
 import { RateLimiter } from './rate_limit.ts'
 import { Refusals } from './refusals.ts'
@@ -122,8 +123,9 @@ async function run(): Promise<void> {
   )
 
   const sweeping = setInterval(() => {
-    sweepSessions(store, clock()).catch((error: unknown) =>
-      log.warn({ error: errorMessage(error) }, 'Cannot sweep sessions'),
+    const swept = [sweepSessions(store, clock()), sweepInstallationTokens(store, clock())]
+    Promise.all(swept).catch((error: unknown) =>
+      log.warn({ error: errorMessage(error) }, 'Cannot sweep sessions and installation tokens that are over'),
     )
   }, hourMs)
   const renewing = setInterval(() => {

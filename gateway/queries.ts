@@ -6,34 +6,14 @@ import type { ApiToken, InstallationToken } from '../domain/enrolment.ts'
 import type { JobId, SourceServerId } from '../domain/ids.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
 import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
-import type { Entities, Kind, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import type { ServerTelemetry } from '../wire/telemetry.ts'
 import type { Services } from './services.ts'
 import { NotFoundError, errorMessage } from '../domain/errors.ts'
 import { isId } from '../domain/ids.ts'
+import { listAll } from '../store/listing.ts'
 import { withDeadline } from './deadline.ts'
 import { TelemetryAwayError } from './telemetry.ts'
-
-/** Everything of a kind, up to `limit`. */
-async function listAll<K extends Kind>(
-  store: Store,
-  kind: K,
-  limit: number,
-  parent?: string,
-): Promise<Entities[K][]> {
-  const found: Entities[K][] = []
-  let cursor: string | undefined
-  do {
-    const page = await store.list(kind, {
-      limit: Math.min(1000, limit - found.length),
-      ...(parent === undefined ? {} : { parent }),
-      ...(cursor === undefined ? {} : { cursor }),
-    })
-    found.push(...page.items.map(({ value }) => value))
-    cursor = page.cursor
-  } while (cursor !== undefined && found.length < limit)
-  return found
-}
 
 /** The server. @throws NotFoundError, also for what is no id. */
 export async function findServer(store: Store, id: string): Promise<SourceServer> {
@@ -78,12 +58,9 @@ export async function findEvents(store: Store, server: SourceServer, limit: numb
   return [...bySequence.values()].sort((one, other) => other.sequence - one.sequence).slice(0, limit)
 }
 
-/** Jobs looked at when listing: enough for any history that a person reads. */
-const maxJobs = 5000
-
 /** Jobs, newest first. */
 export async function findJobs(store: Store): Promise<Job[]> {
-  const jobs = await listAll(store, 'job', maxJobs)
+  const jobs = await listAll(store, 'job')
   return jobs.sort((one, other) => other.createdAt.localeCompare(one.createdAt))
 }
 
@@ -96,12 +73,12 @@ export async function findJob(store: Store, id: string): Promise<Job> {
 
 /** The log of a job, oldest first. */
 export function findJobLog(store: Store, jobId: JobId): Promise<JobLogItem[]> {
-  return listAll(store, 'jobLog', 1000, jobId)
+  return listAll(store, 'jobLog', jobId)
 }
 
 /** Installation tokens made by people, newest first. */
 export async function findInstallationTokens(store: Store): Promise<InstallationToken[]> {
-  const tokens = await listAll(store, 'token', 1000)
+  const tokens = await listAll(store, 'token')
   return tokens
     .filter(({ purpose }) => purpose === 'AGENT')
     .sort((one, other) => other.createdAt.localeCompare(one.createdAt))
@@ -109,6 +86,6 @@ export async function findInstallationTokens(store: Store): Promise<Installation
 
 /** API tokens, oldest first. */
 export async function findApiTokens(store: Store): Promise<ApiToken[]> {
-  const tokens = await listAll(store, 'apiToken', 1000)
+  const tokens = await listAll(store, 'apiToken')
   return tokens.sort((one, other) => one.createdAt.localeCompare(other.createdAt))
 }

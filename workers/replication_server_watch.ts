@@ -13,7 +13,7 @@ import { withEvent } from '../domain/source_server.ts'
 import { mutate } from '../store/mutate.ts'
 import { changeServer, now } from './bench.ts'
 import { removeIfUnused, removeTokens } from './cleanup/replication_servers.ts'
-import { listAll } from './listing.ts'
+import { listAll } from '../store/listing.ts'
 import { replicationServerLostMs, replicationServerSilenceMs } from './silence.ts'
 import { raiseReplicationServer } from './staging/replication_server.ts'
 

@@ -9,7 +9,7 @@ import type { Bench } from './bench.ts'
 import { errorMessage } from '../domain/errors.ts'
 import { hasStagingArea, withLostVolumes } from '../domain/staging.ts'
 import { changeServer, now } from './bench.ts'
-import { listAll } from './listing.ts'
+import { listAll } from '../store/listing.ts'
 
 /** The volumes of `server` that are damaged or gone. */
 export async function findLostVolumes(

@@ -8,12 +8,16 @@ import type { RandomBytes, TokenId } from '../../domain/ids.ts'
 import type { NewInstallationToken } from '../../domain/installation_token.ts'
 import type { Store, Versioned } from '../../store/store.ts'
 import { newInstallationToken, splitInstallationToken } from '../../domain/installation_token.ts'
+import { listAll } from '../../store/listing.ts'
 import { mutate } from '../../store/mutate.ts'
 import { Refusal } from '../problem.ts'
 import { isSecret } from '../secrets.ts'
 
 /** Bounds on what may be asked for. */
 export const tokenLimits = { maxUses: 1000, minLifetimeMs: 60_000, maxLifetimeMs: 7 * 86_400_000 } as const
+
+/** A token that has expired stays this long, for whoever wonders which servers came with it. */
+const keptExpiredMs = 30 * 86_400_000
 
 /** Unless asked otherwise: long enough to reach the next machine room. */
 export const defaultTokenLifetimeMs = 3_600_000
@@ -101,4 +105,10 @@ export async function revokeInstallationToken(store: Store, tokenId: TokenId): P
   await mutate(store, 'token', { id: tokenId }, (token) =>
     token.usesLeft === 0 ? token : { ...token, usesLeft: 0 },
   )
+}
+
+/** Removes tokens that expired long ago. */
+export async function sweepInstallationTokens(store: Store, now: Date): Promise<void> {
+  for (const { tokenId, expiresAt } of await listAll(store, 'token'))
+    if (Date.parse(expiresAt) <= now.getTime() - keptExpiredMs) await store.remove('token', { id: tokenId })
 }

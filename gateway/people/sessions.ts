@@ -5,6 +5,7 @@
 import type { Session, User } from '../../domain/enrolment.ts'
 import type { RandomBytes } from '../../domain/ids.ts'
 import type { Store } from '../../store/store.ts'
+import { listAll } from '../../store/listing.ts'
 import { newSecret, sha256 } from '../secrets.ts'
 
 /** A sign-in lasts a working day. */
@@ -71,11 +72,6 @@ export function sweepSessions(store: Store, now: Date): Promise<void> {
 }
 
 async function removeSessions(store: Store, isOver: (session: Session) => boolean): Promise<void> {
-  let cursor: string | undefined
-  do {
-    const page = await store.list('session', { limit: 1000, ...(cursor === undefined ? {} : { cursor }) })
-    for (const { value } of page.items)
-      if (isOver(value)) await store.remove('session', { id: value.sessionSha256 })
-    cursor = page.cursor
-  } while (cursor !== undefined)
+  for (const session of await listAll(store, 'session'))
+    if (isOver(session)) await store.remove('session', { id: session.sessionSha256 })
 }

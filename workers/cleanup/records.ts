@@ -4,7 +4,7 @@
  */
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { changeServer } from '../bench.ts'
-import { listAll } from '../listing.ts'
+import { listAll } from '../../store/listing.ts'
 import { eventItemId } from '../relay.ts'
 
 async function run({ bench, server, task }: StepContext): Promise<StepResult> {

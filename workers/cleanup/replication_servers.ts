@@ -10,7 +10,7 @@ import type { ReplicationServerId, SourceServerId } from '../../domain/ids.ts'
 import type { Bench } from '../bench.ts'
 import { NotFoundError } from '../../domain/errors.ts'
 import { mutate } from '../../store/mutate.ts'
-import { listAll } from '../listing.ts'
+import { listAll } from '../../store/listing.ts'
 
 async function isUsed(
   bench: Bench,

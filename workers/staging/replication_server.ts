@@ -15,7 +15,7 @@ import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 import { changeServer, now } from '../bench.ts'
 import { removeIfUnused, removeTokens } from '../cleanup/replication_servers.ts'
-import { listAll } from '../listing.ts'
+import { listAll } from '../../store/listing.ts'
 import { replicationServerIdOf } from '../token.ts'
 import { withStep } from './initiation.ts'
 

@@ -2,11 +2,14 @@
  * Reading whole listings, page by page.
  * @module
  */
-import type { Entities, Kind, Store } from '../store/store.ts'
+import type { Entities, Kind, Store } from './store.ts'
 
 const pageItems = 500
 
-/** Every value of a kind. For work in the background: a page that a person waits for asks for one page. */
+/**
+ * Every value of a kind, or of those under `parent`, by id. Ids are random, so whoever wants the newest of what has no parent must read
+ * all of it.
+ */
 export async function listAll<K extends Kind>(
   store: Store,
   kind: K,

@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Job } from '../../../domain/job.ts'
+import type { InstallationToken } from '../../../domain/enrolment.ts'
+import type { JobId, TokenId } from '../../../domain/ids.ts'
+import type { TestGateway } from './support.ts'
+import { sweepInstallationTokens } from '../../../gateway/people/installation_tokens.ts'
+import { getPage } from './callers.ts'
+import { testGateway } from './support.ts'
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
+let gateway: TestGateway
+
+beforeEach(async () => {
+  gateway = await testGateway()
+})
+
+afterEach(() => gateway.close())
+
+/** The `number`th id in the order in which the store lists them. */
+const idOf = (prefix: string, number: number) => prefix + number.toString(16).padStart(17, '0')
+
+/** A moment, as far from now. */
+const at = (fromNowMs: number) => new Date(gateway.now().getTime() + fromNowMs).toISOString()
+
+async function putToken(number: number, expiresInMs: number): Promise<TokenId> {
+  const tokenId = idOf('tok-', number) as TokenId
+  const token: InstallationToken = {
+    tokenId,
+    secretSha256: '',
+    purpose: 'AGENT',
+    createdAt: at(expiresInMs - hourMs),
+    createdBy: 'admin',
+    expiresAt: at(expiresInMs),
+    usesLeft: 1,
+    usedBy: [],
+  }
+  await gateway.store.create('token', { id: tokenId }, token)
+  return tokenId
+}
+
+async function putJob(number: number, createdAt: string): Promise<JobId> {
+  const jobId = idOf('mgnjob-', number) as JobId
+  const job: Job = {
+    jobId,
+    type: 'LAUNCH',
+    initiatedBy: 'START_TEST',
+    actor: 'admin',
+    status: 'COMPLETED',
+    createdAt,
+    participatingServers: [],
+  }
+  await gateway.store.create('job', { id: jobId }, job)
+  return jobId
+}
+
+async function firstOf<T>(path: string): Promise<T | undefined> {
+  const authorization = `Bearer ${await gateway.apiToken()}`
+  const response = await gateway.app.request(`http://localhost/api/v1/${path}`, {
+    headers: { authorization },
+  })
+  return ((await response.json()) as { items: T[] }).items[0]
+}
+
+describe('listings', () => {
+  it('begin with the newest token, however many old ones come before it in the store', async () => {
+    for (let number = 0; number < 1000; number++) await putToken(number, -2 * hourMs)
+    const live = await putToken(1000, hourMs)
+    expect((await firstOf<InstallationToken>('tokens'))?.tokenId).toBe(live)
+    expect(await (await getPage(gateway, '/settings', await gateway.signIn())).text()).toContain(live)
+  })
+
+  it('begin with the newest job, however many old ones come before it in the store', async () => {
+    for (let number = 0; number < 5000; number++) await putJob(number, at(-dayMs))
+    const newest = await putJob(5000, at(0))
+    expect((await firstOf<Job>('jobs'))?.jobId).toBe(newest)
+    expect(await (await getPage(gateway, '/jobs', await gateway.signIn())).text()).toContain(newest)
+  })
+})
+
+describe('sweepInstallationTokens()', () => {
+  it('removes what expired 30 days ago, and nothing else', async () => {
+    await putToken(1, -400 * dayMs)
+    await putToken(2, -30 * dayMs)
+    const kept = [await putToken(3, -30 * dayMs + 1), await putToken(4, -hourMs), await putToken(5, hourMs)]
+    await sweepInstallationTokens(gateway.store, gateway.now())
+    expect((await gateway.store.list('token')).items.map(({ value }) => value.tokenId)).toEqual(kept)
+  })
+})
