@@ -84,17 +84,26 @@ function workBody({ task, now }: NextStepModel, work: ActiveTask): Html {
     ${work.jobId === undefined ? nothing : html`<a class="button" href="/jobs/${work.jobId}">Watch it</a>`}${task === undefined ? nothing : workTrouble(task, now)}`
 }
 
-/** The launch that failed, when it was the last one. */
-function lastFailure(events: readonly ServerEvent[]): Html {
-  const last = events.find(({ type }) => type === 'LAUNCH')
-  if (last?.level !== 'ERROR') return nothing
+/** What is left after the last try of an action that failed, and what to do. */
+const afterFailure: Partial<Record<ServerAction, string>> = {
+  START_TEST:
+    'What was made for it is gone again, and replication was not touched. Mend the cause, then launch again.',
+  START_CUTOVER:
+    'What was made for it is gone again, and replication was not touched. Mend the cause, then launch again.',
+  FINALIZE: 'Nothing was removed, and replication goes on. Mend the cause, then finalize or launch again.',
+}
+
+/** The failure of the last try of `action`, when nothing came of it. A cutover that is not finalized is told as a JOB. */
+function lastFailure(action: ServerAction, events: readonly ServerEvent[]): Html {
+  const rest = afterFailure[action]
+  const last = events.find(({ type }) => type === 'LAUNCH' || (type === 'JOB' && action === 'FINALIZE'))
+  if (rest === undefined || last?.level !== 'ERROR') return nothing
   const job = last.detail['job-id']
   const [heading = '', ...why] = last.message.split(': ')
   return notice(
     'bad',
     heading,
-    html`${sentence(why.join(': '))} What was made for it is gone again, and replication was not touched. Mend
-    the cause, then launch again.
+    html`${sentence(why.join(': '))} ${rest}
     ${typeof job === 'string' ? html`<a href="/jobs/${job}">See the report</a>` : nothing}`,
   )
 }
@@ -116,7 +125,7 @@ function nextStepBody({ server, events, viewer, slugOf }: NextStepModel): Html {
       <p class="next-title">${icon(word.icon)}${word.button}</p>
       <p class="muted">${why}</p>
     </div>
-    ${decision.possible && mayOperate(viewer) ? actionControl(server, action, slugOf, 'primary') : nothing}${action === 'START_TEST' || action === 'START_CUTOVER' ? lastFailure(events) : nothing}`
+    ${decision.possible && mayOperate(viewer) ? actionControl(server, action, slugOf, 'primary') : nothing}${lastFailure(action, events)}`
 }
 
 /** Why the next step can be taken now. */

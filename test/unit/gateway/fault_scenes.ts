@@ -10,6 +10,7 @@ import type { SourceDisk, SourceServer } from '../../../domain/source_server.ts'
 import type { Task } from '../../../domain/task.ts'
 import type { TestGateway } from './support.ts'
 import { errorMessage } from '../../../domain/errors.ts'
+import { newId } from '../../../domain/ids.ts'
 import { newTask } from '../../../queues/task_steps.ts'
 import { serverAfter, withStagingTrouble } from '../../../workers/outcomes.ts'
 import {
@@ -131,6 +132,29 @@ export async function failedLaunch(gateway: TestGateway, failure: string): Promi
   await putServer(gateway, server.sourceServerId, (known) =>
     serverAfter(known, task, gateway.now().toISOString()),
   )
+  return pageOf(server)
+}
+
+/** A cutover that is not finalized for `failure`. */
+export async function failedFinalize(gateway: TestGateway, failure: string): Promise<string> {
+  const { sourceServerId: id } = await launching(gateway)
+  await putServer(gateway, id, ({ activeTask, ...known }) => ({
+    ...known,
+    lifecycle: { ...known.lifecycle, state: 'CUTTING_OVER' },
+    launchedInstance: {
+      machineId: newId('machine'),
+      imageId: newId('image'),
+      snapshotIds: [],
+      jobId: activeTask?.jobId ?? newId('job'),
+      purpose: 'CUTOVER',
+      launchedAt: gateway.now().toISOString(),
+      firstBoot: 'SUCCEEDED',
+    },
+  }))
+  await postForm(gateway, `/servers/${id}/actions/finalize`, {}, await gateway.signIn())
+  const server = await serverOf(gateway, id)
+  const task = await putTask(gateway, server, (known) => ({ ...known, status: 'FAILED', failure }))
+  await putServer(gateway, id, (known) => serverAfter(known, task, gateway.now().toISOString()))
   return pageOf(server)
 }
 

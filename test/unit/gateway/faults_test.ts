@@ -22,6 +22,7 @@ import {
   callWith,
   putTask,
   launching,
+  failedFinalize,
   failedLaunch,
   failedStaging,
   failureOf,
@@ -301,6 +302,15 @@ const faults: Fault[] = [
       'free space there or move REHOST_DATA_DIR to a larger disk',
       'What was made for it is gone again',
       'See the report',
+    ],
+  },
+  {
+    name: 'a cutover machine that is gone when its cutover is finalized',
+    arrange: () => failedFinalize(gateway, 'Machine i-1 has vanished from the qemu cloud'),
+    says: [
+      'The cutover is not finalized',
+      'Machine i-1 has vanished from the qemu cloud.',
+      'Nothing was removed, and replication goes on. Mend the cause, then finalize or launch again.',
     ],
   },
   {
