@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { dashboardUrl } from './reach.ts'
 
 /** Raised when the service refuses: its own sentence, and the status. */
 export class ApiError extends Error {
@@ -43,7 +44,9 @@ const askAgainMs = 500
  * @throws Error saying what to set when there is no token.
  */
 export async function findAccess(environment: Record<string, string | undefined>): Promise<ApiAccess> {
-  const baseUrl = environment['REHOST_URL'] ?? `http://127.0.0.1:${environment['REHOST_HTTP_PORT'] ?? '8080'}`
+  const baseUrl =
+    environment['REHOST_URL'] ??
+    dashboardUrl(environment['REHOST_HTTP_HOST'] ?? '127.0.0.1', environment['REHOST_HTTP_PORT'] ?? '8080')
   const preset = environment['REHOST_API_TOKEN']
   if (preset !== undefined) return { baseUrl, token: preset }
   const file = join(resolve(environment['REHOST_DATA_DIR'] ?? '.rehost'), 'cli-token')

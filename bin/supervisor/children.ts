@@ -7,6 +7,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { ChildSpec } from './child.ts'
 import type { SupervisorConfig } from './config.ts'
+import { dashboardUrl, reachableHost } from '../reach.ts'
 
 /** Unix socket paths end at 107 bytes; the data folder may be deep, so a long one moves the socket to a short place. */
 const maxSocketPathBytes = 100
@@ -110,7 +111,7 @@ export function childSpecs(
     logFile: logFile('redis'),
     isReady: () => answers({ path: redisSocket }),
   }
-  const http = `http://${config.httpHost === '0.0.0.0' ? '127.0.0.1' : config.httpHost}:${config.httpPort}`
+  const http = dashboardUrl(config.httpHost, config.httpPort)
   return [
     ...(config.redisUrl === undefined ? [redis] : []),
     ...(config.isStoreExternal
@@ -131,7 +132,7 @@ export function childSpecs(
 
 async function answersAgentPort(config: SupervisorConfig): Promise<boolean> {
   return answers({
-    host: config.listenHost === '0.0.0.0' ? '127.0.0.1' : config.listenHost,
+    host: reachableHost(config.listenHost),
     port: config.agentPort,
   })
 }
