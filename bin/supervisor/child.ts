@@ -4,9 +4,9 @@
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { openLog } from './log_file.ts'
 
 /** What to run. */
 export interface ChildSpec {
@@ -72,7 +72,7 @@ export class SupervisedChild {
 
   #spawn(): void {
     const { command, args, environment, logFile, name } = this.spec
-    const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+    const log = openLog(logFile, this.#say)
     // A group of its own, so that Ctrl-C reaches only the supervisor; the death signal, so that killing the supervisor leaves nothing.
     const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', command, ...args], {
       env: environment,
