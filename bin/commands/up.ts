@@ -6,14 +6,7 @@ import type { Command } from 'commander'
 import { ensureAgentBuilt } from '../supervisor/agent_build.ts'
 import { readSupervisorConfig } from '../supervisor/config.ts'
 import { startSupervisor } from '../supervisor/supervisor.ts'
-
-/** Resolves at the first SIGINT or SIGTERM. */
-export function untilStopped(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGINT', () => resolve())
-    process.once('SIGTERM', () => resolve())
-  })
-}
+import { stopSignal, untilAborted } from './stop_signal.ts'
 
 /** Adds the command. */
 export function addUpCommand(program: Command, root: string): void {
@@ -24,7 +17,7 @@ export function addUpCommand(program: Command, root: string): void {
       const config = readSupervisorConfig(process.env)
       const say = (line: string) => process.stdout.write(`${line}\n`)
       say(`Starting Rehost on ${config.dataDir}`)
-      const stopped = untilStopped()
+      const stopped = untilAborted(stopSignal())
       await ensureAgentBuilt(root, say)
       const service = await startSupervisor({ config, root, environment: process.env, say })
       say(`Dashboard   ${service.dashboardUrl}`)

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { SourceServerId } from '../../domain/ids.ts'
 import type { NewToken } from '../commands/tokens.ts'
 import type { SupervisorConfig } from '../supervisor/config.ts'
+import type { DataFolder } from '../supervisor/data_folder.ts'
 import type { Supervisor } from '../supervisor/supervisor.ts'
 import type { ServerView } from './service_view.ts'
 import type { SourceVm } from './source_vm.ts'
@@ -22,6 +23,8 @@ import { startSourceVm } from './source_vm.ts'
 export interface StageOptions {
   root: string
   config: SupervisorConfig
+  /** The data folder, empty. */
+  folder: DataFolder
   environment: Record<string, string | undefined>
   /** Where finished guests are kept from one run to the next. */
   cacheDir: string
@@ -31,9 +34,6 @@ export interface StageOptions {
   timer: StepTimer
   signal: AbortSignal
 }
-
-/** Where the guest reaches this machine's loopback in QEMU's user network. */
-export const guestViewOfHost = '10.0.2.2'
 
 /** A gateway that was killed is up again after some seconds. */
 const servicePatienceMs = 60_000
@@ -119,14 +119,12 @@ export class Stage {
   }
 
   async #startService(): Promise<void> {
-    const { config, root, environment, say } = this.#options
+    const { config, folder, root, environment, say } = this.#options
     await this.#options.timer.run('build the agent', () => ensureAgentBuilt(root, (line) => say(`  ${line}`)))
     await this.#options.timer.run('start the service', async () => {
-      this.#service = await startSupervisor({ config, root, environment, say })
-      this.#api = new ApiClient(
-        await findAccess({ REHOST_DATA_DIR: config.dataDir, REHOST_HTTP_PORT: String(config.httpPort) }),
-        servicePatienceMs,
-      )
+      this.#service = await startSupervisor({ config, root, environment, say, folder })
+      this.#api = new ApiClient(await findAccess(environment), servicePatienceMs)
+      await requireNewService(this.#api)
       say(`  dashboard ${this.#service.dashboardUrl}`)
       if (this.#service.firstPassword !== undefined)
         say(`  sign in as admin, password ${this.#service.firstPassword}`)
@@ -158,10 +156,26 @@ export class Stage {
       { timeoutMs: enrolTimeoutMs, signal },
       async () => {
         const { items } = await this.api.get<{ items: ServerView[] }>('/servers')
-        return items[0]?.sourceServerId
+        const own = items.find(
+          ({ sourceProperties }) => sourceProperties.identificationHints.hostname === demoHostname,
+        )
+        return own?.sourceServerId
       },
     )
   }
+}
+
+/**
+ * Makes sure that nobody's servers are in the service.
+ * @throws Error when there are: a demonstration cuts over and must never meet a server that matters.
+ */
+export async function requireNewService(api: ApiClient): Promise<void> {
+  const { items } = await api.get<{ items: ServerView[] }>('/servers')
+  if (items.length === 0) return
+  const names = items.map(({ sourceServerId }) => sourceServerId).join(', ')
+  throw new Error(
+    `The demonstration works only on a service of its own, and this one has servers already: ${names}`,
+  )
 }
 
 /** `thing`, which a step before this one must have started. */

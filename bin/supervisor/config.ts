@@ -20,11 +20,10 @@ const schema = z.object({
   REHOST_CLOUD: z.string().min(1).default('qemu'),
   REHOST_TABLE: z.string().min(3).default('rehost'),
   REHOST_SHUTDOWN_SECONDS: z.coerce.number().min(0).max(3600).default(60),
+  REHOST_STORE: z.enum(['embedded', 'dynamodb']).optional(),
   REDIS_URL: z.string().optional(),
   AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
   AWS_ENDPOINT_URL: z.string().optional(),
-  AWS_REGION: z.string().optional(),
-  AWS_ACCESS_KEY_ID: z.string().optional(),
 })
 
 /** What `rehost up` works with. */
@@ -65,6 +64,8 @@ export function readSupervisorConfig(environment: Record<string, string | undefi
     throw new TypeError(`Cannot read the environment: ${wrong}`)
   }
   const env = parsed.data
+  // Region and credentials say nothing: whoever uses AWS for anything has them.
+  const hasEndpoint = (env.AWS_ENDPOINT_URL_DYNAMODB ?? env.AWS_ENDPOINT_URL) !== undefined
   return {
     dataDir: resolve(env.REHOST_DATA_DIR),
     httpHost: env.REHOST_HTTP_HOST,
@@ -78,11 +79,6 @@ export function readSupervisorConfig(environment: Record<string, string | undefi
     table: env.REHOST_TABLE,
     shutdownMs: env.REHOST_SHUTDOWN_SECONDS * 1000,
     redisUrl: env.REDIS_URL,
-    isStoreExternal: [
-      env.AWS_ENDPOINT_URL_DYNAMODB,
-      env.AWS_ENDPOINT_URL,
-      env.AWS_REGION,
-      env.AWS_ACCESS_KEY_ID,
-    ].some((value) => value !== undefined),
+    isStoreExternal: (env.REHOST_STORE ?? (hasEndpoint ? 'dynamodb' : 'embedded')) === 'dynamodb',
   }
 }

@@ -1,8 +1,8 @@
 /**
- * What must hold before the first process starts: tools, ports, and nobody else on the same data.
+ * What must hold before the first process starts: tools and ports.
  * @module
  */
-import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import type { SupervisorConfig } from './config.ts'
@@ -77,28 +77,4 @@ export async function checkBeforeStart(config: SupervisorConfig, path: string): 
     }
   }
   if (wrong.length > 0) throw new Error(wrong.join('\n'))
-}
-
-/**
- * Takes the data folder for this process; the returned function gives it back.
- * @throws Error when another live supervisor has it.
- */
-export async function takeDataDir(dataDir: string): Promise<() => Promise<void>> {
-  await mkdir(join(dataDir, 'logs'), { recursive: true, mode: 0o700 })
-  await mkdir(join(dataDir, 'redis'), { recursive: true, mode: 0o700 })
-  const file = join(dataDir, 'supervisor.pid')
-  const holder = Number(await readFile(file, 'utf8').catch(() => '0'))
-  if (holder > 0 && holder !== process.pid && (await isSupervisor(holder))) {
-    throw new Error(
-      `Rehost already runs on ${dataDir} as process ${holder}: stop it, or set REHOST_DATA_DIR to another folder`,
-    )
-  }
-  await writeFile(file, String(process.pid), { mode: 0o600 })
-  return () => rm(file, { force: true })
-}
-
-/** Whether `pid` is alive and looks like a supervisor, so that a reused number is not mistaken for one. */
-async function isSupervisor(pid: number): Promise<boolean> {
-  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  return commandLine.includes('rehost.ts')
 }

@@ -7,6 +7,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SupervisorConfig } from './config.ts'
+import { makeFolder } from '../../cloud/qemu/files.ts'
 import {
   runningMachines,
   startMachinesAgain,
@@ -14,9 +15,11 @@ import {
   stopReplicationServers,
 } from '../../cloud/qemu/service_stops.ts'
 import { errorMessage } from '../../domain/errors.ts'
+import { dashboardUrl, urlAuthority } from '../reach.ts'
 import { SupervisedChild } from './child.ts'
 import { childEnvironment, childSpecs, redisSocketPath } from './children.ts'
-import { checkBeforeStart, takeDataDir } from './preflight.ts'
+import { DataFolder } from './data_folder.ts'
+import { checkBeforeStart } from './preflight.ts'
 
 /** A running service. */
 export interface Supervisor {
@@ -38,18 +41,21 @@ export async function startSupervisor(options: {
   root: string
   environment: Record<string, string | undefined>
   say: (line: string) => void
+  /** The data folder, where the caller has it already and gives it back itself. */
+  folder?: DataFolder
 }): Promise<Supervisor> {
   const { config, root, environment, say } = options
-  const giveBack = await takeDataDir(config.dataDir)
+  const ownFolder = options.folder === undefined ? await DataFolder.take(config.dataDir) : undefined
   const shortFolder = await mkdtemp(join(tmpdir(), 'rehost-'))
   const started: SupervisedChild[] = []
   const stop = async (): Promise<void> => {
     for (const child of started.toReversed()) await child.stop()
     if (config.cloud === 'qemu') await stopCloud(config, say)
     await rm(shortFolder, { recursive: true, force: true })
-    await giveBack()
+    await ownFolder?.giveBack()
   }
   try {
+    for (const name of ['logs', 'redis']) await makeFolder(join(config.dataDir, name))
     // A supervisor that was killed leaves them, and they have the port. Machines that it left are not touched.
     if (config.cloud === 'qemu') await stopReplicationServers(config.dataDir)
     await checkBeforeStart(config, environment['PATH'] ?? '')
@@ -62,10 +68,9 @@ export async function startSupervisor(options: {
       await child.start()
       child.keepAlive()
     }
-    const host = config.httpHost === '0.0.0.0' ? '127.0.0.1' : config.httpHost
     return {
-      dashboardUrl: `http://${host}:${config.httpPort}`,
-      agentUrl: `https://${config.publicHost}:${config.agentPort}`,
+      dashboardUrl: dashboardUrl(config.httpHost, config.httpPort),
+      agentUrl: `https://${urlAuthority(config.publicHost, config.agentPort)}`,
       firstPassword: await takeFirstPassword(config.dataDir),
       pids: () => Object.fromEntries(started.map((child) => [child.spec.name, child.pid])),
       stop,

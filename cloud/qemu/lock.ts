@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:net'
+import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isSystemError } from './files.ts'
 
@@ -13,36 +13,49 @@ const retryMs = 25
 /** Longer than the copy of any sensible disk; a holder that needs more is reported rather than waited for without end. */
 const maxWaitMs = 30 * 60_000
 
+/** A lock that this process has until it releases it or ends. */
+export interface HeldLock {
+  release(): Promise<void>
+}
+
 /** Runs `work` while no one else on this host holds the lock named `name`. @throws Error when it is not free in half an hour. */
 export async function withLock<T>(name: string, work: () => Promise<T>): Promise<T> {
   const lock = await take(name)
   try {
     return await work()
   } finally {
-    lock.close()
-    await once(lock, 'close')
+    await lock.release()
   }
 }
 
-async function take(name: string): Promise<Server> {
+/** Takes the lock named `name` if nobody has it. Undefined if somebody has, this process included. */
+export async function tryLock(name: string): Promise<HeldLock | undefined> {
   // A leading zero byte puts the name into Linux's abstract namespace; the hash keeps it within the 107 bytes a name may have.
   const address = `\0rehost-${createHash('sha256').update(name).digest('hex')}`
+  const server = createServer((connection) => connection.destroy())
+  server.unref()
+  try {
+    server.listen(address)
+    await once(server, 'listening')
+  } catch (error) {
+    if (isSystemError(error, 'EADDRINUSE')) return undefined
+    throw error
+  }
+  return {
+    release: async () => {
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+async function take(name: string): Promise<HeldLock> {
   const deadline = performance.now() + maxWaitMs
   for (;;) {
-    const server = createServer((connection) => connection.destroy())
-    server.unref()
-    try {
-      server.listen(address)
-      await once(server, 'listening')
-      return server
-    } catch (error) {
-      if (!isSystemError(error, 'EADDRINUSE')) throw error
-      if (performance.now() > deadline) {
-        throw new Error(`Cannot work on ${name}: another process has held it for half an hour`, {
-          cause: error,
-        })
-      }
-      await sleep(retryMs)
-    }
+    const lock = await tryLock(name)
+    if (lock !== undefined) return lock
+    if (performance.now() > deadline)
+      throw new Error(`Cannot work on ${name}: another process has held it for half an hour`)
+    await sleep(retryMs)
   }
 }

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Demo } from '../../bin/demo/demo.ts'
+import { demoEnvironment, takeDemoFolder } from '../../bin/demo/environment.ts'
 import { processLeftovers, stagingLeftovers } from '../../bin/demo/leftovers.ts'
 import { getServer } from '../../bin/demo/service_view.ts'
-import { guestViewOfHost } from '../../bin/demo/stage.ts'
 import { readSupervisorConfig } from '../../bin/supervisor/config.ts'
+import type { DataFolder } from '../../bin/supervisor/data_folder.ts'
 import { processState } from '../../cloud/qemu/processes.ts'
 import { differingPaths, filesOfDisk } from '../fixtures/disk_files.ts'
 import { randomInt, seedFor, seededRandom } from '../fixtures/seed.ts'
@@ -23,26 +24,19 @@ const killsPerPhase = Number(process.env['KILLS'] ?? 3)
 const root = join(import.meta.dirname, '../..')
 const abort = new AbortController()
 let dataDir: string
+let folder: DataFolder
 let demo: Demo
 let hasPassed = false
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'rehost-e2e-'))
-  const [http, agent, replication, dynamodb] = await freePorts(4)
-  const environment = {
-    ...process.env,
-    REHOST_DATA_DIR: dataDir,
-    REHOST_HTTP_PORT: String(http),
-    REHOST_AGENT_PORT: String(agent),
-    REHOST_REPLICATION_PORT: String(replication),
-    REHOST_DYNAMODB_PORT: String(dynamodb),
-    REHOST_LISTEN_HOST: '127.0.0.1',
-    REHOST_PUBLIC_HOST: guestViewOfHost,
-    REHOST_SHUTDOWN_SECONDS: '0',
-  }
+  const [http = 0, agent = 0, replication = 0, dynamodb = 0] = await freePorts(4)
+  const environment = demoEnvironment(process.env, dataDir, { http, agent, replication, dynamodb })
+  folder = await takeDemoFolder(dataDir)
   demo = new Demo({
     root,
     config: readSupervisorConfig(environment),
+    folder,
     environment,
     cacheDir: join(root, '.rehost/cache'),
     isFresh: false,
@@ -56,6 +50,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await demo.close()
+  await folder.giveBack()
   expect(await processLeftovers(dataDir)).toEqual([])
   if (hasPassed) await rm(dataDir, { recursive: true, force: true })
   else console.log(`Logs and disks of the failed migration are in ${dataDir}`)

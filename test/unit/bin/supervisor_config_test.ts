@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest'
+import { readSupervisorConfig } from '../../../bin/supervisor/config.ts'
+
+describe('readSupervisorConfig()', () => {
+  const isExternal = (environment: Record<string, string>) =>
+    readSupervisorConfig(environment).isStoreExternal
+
+  it('keeps the embedded store for whoever merely uses AWS', () => {
+    const ofAnyAwsUser = {
+      AWS_REGION: 'eu-central-1',
+      AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE',
+      AWS_SECRET_ACCESS_KEY: 'secret',
+      AWS_PROFILE: 'work',
+    }
+    expect(isExternal(ofAnyAwsUser)).toBe(false)
+    expect(isExternal({ ...ofAnyAwsUser, REHOST_STORE: 'dynamodb' })).toBe(true)
+  })
+
+  it("takes somebody else's store where an endpoint is named, unless told otherwise", () => {
+    for (const name of ['AWS_ENDPOINT_URL_DYNAMODB', 'AWS_ENDPOINT_URL']) {
+      expect(isExternal({ [name]: 'http://127.0.0.1:8000' })).toBe(true)
+      expect(isExternal({ [name]: 'http://127.0.0.1:8000', REHOST_STORE: 'embedded' })).toBe(false)
+    }
+  })
+
+  it('refuses a store that it does not know, by name', () => {
+    expect(() => readSupervisorConfig({ REHOST_STORE: 'postgres' })).toThrow(/REHOST_STORE/)
+  })
+})
