@@ -1,8 +1,9 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -18,6 +19,8 @@ import { launchSmall } from '../fixtures/small_machine.ts'
 import { freePorts, until } from '../fixtures/waiting.ts'
 
 const root = join(import.meta.dirname, '../..')
+/** Containers often have none. */
+const hasIpv6 = networkInterfaces()['lo']?.some(({ address }) => address === '::1') === true
 let dataDir: string
 let config: SupervisorConfig
 
@@ -115,11 +118,65 @@ describe('startSupervisor()', () => {
     const ended = new Promise<number | null>((resolve) => {
       up.once('close', (code) => resolve(code))
     })
-    await until('the first service is up', async () => (await readdir(dataDir)).includes('cli-token'))
-    await expect(start()).rejects.toThrow(/already runs on .* as process \d+/)
-    up.kill('SIGINT')
+    try {
+      await until('the first service is up', async () => (await readdir(dataDir)).includes('cli-token'))
+      await expect(start()).rejects.toThrow(`already runs on ${dataDir} as process ${up.pid}`)
+      expect(await supervisorPid()).toBe(up.pid)
+    } finally {
+      up.kill('SIGINT')
+    }
     expect(await ended).toBe(0)
   })
+
+  it.runIf(hasIpv6).each(['::', '::1'])('serves the dashboard on %s', async (httpHost) => {
+    config = { ...config, httpHost }
+    const service = await start()
+    try {
+      expect(service.dashboardUrl).toBe(`http://[::1]:${config.httpPort}`)
+      expect((await fetch(`${service.dashboardUrl}/readyz`)).status).toBe(200)
+      const { stdout } = await promisify(execFile)(join(root, 'bin/rehost'), ['servers'], {
+        env: { ...upEnvironment(), REHOST_HTTP_HOST: httpHost },
+      })
+      expect(stdout).toBe('SERVER  HOST  LIFECYCLE  REPLICATION  LAST SEEN\n')
+    } finally {
+      await service.stop()
+    }
+  })
+})
+
+describe('npm start', () => {
+  const startScript = async (): Promise<string> => {
+    const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>
+    }
+    return scripts['start'] ?? ''
+  }
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'stops everything in order at %s, though it comes twice and nobody reads its words any more',
+    async (signal) => {
+      const shell = spawn('sh', ['-c', await startScript()], {
+        cwd: root,
+        env: upEnvironment(),
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      const exit = once(shell, 'exit')
+      try {
+        let words = ''
+        shell.stdout.on('data', (chunk: Buffer) => (words += chunk.toString()))
+        await until('the service is up', async () => words.includes('Ctrl-C stops everything'))
+        shell.stdout.destroy()
+        shell.stderr.destroy()
+      } finally {
+        shell.kill(signal)
+      }
+      await until('stopping has begun', async () => (await processLeftovers(dataDir)).length < 4)
+      shell.kill(signal)
+      expect(await exit).toEqual([0, null])
+      expect(await processLeftovers(dataDir)).toEqual([])
+      expect(await readdir(dataDir)).not.toContain('supervisor.pid')
+    },
+  )
 })
 
 describe('a launched machine', () => {
