@@ -5,7 +5,7 @@
 import type { Command } from 'commander'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { ServerView } from '../demo/service_view.ts'
-import { ApiClient, findAccess } from '../api_client.ts'
+import { ApiClient, ApiError, findAccess } from '../api_client.ts'
 import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
 
 /** The actions, each a command with the server's id. */
@@ -54,24 +54,41 @@ function row(server: SourceServer): string[] {
 const waitPatienceMs = 60_000
 const waitTimeoutMs = 3_600_000
 
-/** Waits for what an action began. Answers why it failed, if it did. */
-async function outcome(api: ApiClient, server: ServerView): Promise<string | undefined> {
-  const { activeTask } = server
-  if (activeTask === undefined) return undefined
+/** What became of an action. */
+interface Outcome {
+  /** Missing when it is deleted. */
+  server?: ServerView
+  /** Why the action failed, if it did. */
+  failure?: string | undefined
+}
+
+/** Waits for what an action on `asked` began. */
+async function outcome(api: ApiClient, asked: ServerView): Promise<Outcome> {
+  const { activeTask, sourceServerId } = asked
+  if (activeTask === undefined) return { server: await getServer(api, sourceServerId) }
   const limits = { timeoutMs: waitTimeoutMs, signal: AbortSignal.timeout(waitTimeoutMs) }
   if (activeTask.jobId === undefined) {
-    const ended = await pollUntil(`${activeTask.kind} of ${server.sourceServerId} ends`, limits, async () => {
-      const now = await getServer(api, server.sourceServerId)
-      return now.activeTask?.taskId === activeTask.taskId ? undefined : now
+    const ended = await pollUntil(`${activeTask.kind} of ${sourceServerId} ends`, limits, async () => {
+      const server = await getServer(api, sourceServerId).catch((error: unknown) => {
+        // That it is not found is what a deletion comes to.
+        if (activeTask.kind === 'DELETE' && error instanceof ApiError && error.status === 404)
+          return undefined
+        throw error
+      })
+      if (server === undefined) return {}
+      return server.activeTask?.taskId === activeTask.taskId ? undefined : { server }
     })
     // Other work without a job is repeated until it succeeds.
-    return activeTask.kind === 'FINALIZE' && ended.lifecycle.state !== 'CUTOVER'
-      ? 'the cutover machine could not be made to stand alone; the events of the server say why'
-      : undefined
+    return activeTask.kind === 'FINALIZE' && ended.server?.lifecycle.state !== 'CUTOVER'
+      ? {
+          ...ended,
+          failure: 'the cutover machine could not be made to stand alone; the events of the server say why',
+        }
+      : ended
   }
   const job = await waitForJob(api, activeTask.jobId, limits)
-  const own = job.participatingServers.find(({ sourceServerId }) => sourceServerId === server.sourceServerId)
-  return own?.failure
+  const own = job.participatingServers.find((participant) => participant.sourceServerId === sourceServerId)
+  return { server: await getServer(api, sourceServerId), failure: own?.failure }
 }
 
 /** The server's state, and where its launched machine answers. */
@@ -112,10 +129,14 @@ export function addServerCommands(program: Command): void {
       .option('--wait', 'return when it is done; exit code 1 when it failed')
       .action(async (serverId: string, options: { json?: boolean; wait?: boolean }) => {
         const api = new ApiClient(await findAccess(process.env), options.wait === true ? waitPatienceMs : 0)
-        let server = await api.post<ServerView>(`/servers/${encodeURIComponent(serverId)}/actions/${action}`)
-        const failure = options.wait === true ? await outcome(api, server) : undefined
-        if (options.wait === true) server = await getServer(api, server.sourceServerId)
-        console.log(options.json === true ? JSON.stringify(server, null, 2) : sentence(server))
+        const asked = await api.post<ServerView>(`/servers/${encodeURIComponent(serverId)}/actions/${action}`)
+        const { server, failure } = options.wait === true ? await outcome(api, asked) : { server: asked }
+        if (options.json === true) {
+          const gone = { sourceServerId: asked.sourceServerId, deleted: true }
+          console.log(JSON.stringify(server ?? gone, null, 2))
+        } else {
+          console.log(server === undefined ? `${asked.sourceServerId}: deleted` : sentence(server))
+        }
         if (failure === undefined) return
         console.error(`${serverId}: ${command} failed: ${failure}`)
         process.exitCode = 1

@@ -1,0 +1,95 @@
+import { execFile } from 'node:child_process'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+
+const rehost = join(import.meta.dirname, '../../../bin/rehost')
+const id = 's-0123456789abcdef0'
+
+const server = (state: string, activeTask?: Record<string, string>) => ({
+  sourceServerId: id,
+  lifecycle: { state },
+  activeTask,
+})
+
+/** A service that gives `answers` to one GET of the server after another, the last one for ever; a string is a 404. */
+async function withService(
+  kind: string,
+  answers: (Record<string, unknown> | string)[],
+  work: (environment: NodeJS.ProcessEnv) => Promise<void>,
+): Promise<void> {
+  const left = [...answers]
+  const http = createServer((request, response) => {
+    const answer =
+      request.method === 'POST'
+        ? server('DISCONNECTED', { taskId: 't-1', kind })
+        : ((left.length > 1 ? left.shift() : left[0]) ?? {})
+    const isThere = typeof answer !== 'string'
+    response.writeHead(isThere ? 200 : 404, { 'content-type': 'application/json' })
+    response.end(JSON.stringify(isThere ? answer : { detail: answer }))
+  })
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+  const { port } = http.address() as AddressInfo
+  try {
+    await work({ ...process.env, REHOST_URL: `http://127.0.0.1:${port}`, REHOST_API_TOKEN: 't' })
+  } finally {
+    http.closeAllConnections()
+    await new Promise((resolve) => http.close(resolve))
+  }
+}
+
+const run = async (env: NodeJS.ProcessEnv, ...args: string[]) =>
+  (await promisify(execFile)(rehost, args, { env, timeout: 30_000 }).catch((error: unknown) => error)) as {
+    code?: number
+    stdout: string
+    stderr: string
+  }
+
+const absent = `Cannot find a source server with the id ${id}`
+const working = (kind: string) => server('DISCONNECTED', { taskId: 't-1', kind })
+
+describe('rehost delete --wait', () => {
+  it('has succeeded when the server is not found any more', async () => {
+    await withService('DELETE', [working('DELETE'), absent], async (environment) => {
+      const { code, stdout, stderr } = await run(environment, 'delete', id, '--wait')
+      expect({ code, stdout, stderr }).toEqual({ code: undefined, stdout: `${id}: deleted\n`, stderr: '' })
+    })
+  })
+
+  it('says so as JSON', async () => {
+    await withService('DELETE', [absent], async (environment) => {
+      const { stdout } = await run(environment, 'delete', id, '--wait', '--json')
+      expect(JSON.parse(stdout)).toEqual({ sourceServerId: id, deleted: true })
+    })
+  })
+})
+
+describe('rehost disconnect --wait', () => {
+  it('fails when the server is deleted meanwhile', async () => {
+    await withService('DISCONNECT', [working('DISCONNECT'), absent], async (environment) => {
+      const { code, stderr } = await run(environment, 'disconnect', id, '--wait')
+      expect({ code, stderr }).toEqual({ code: 1, stderr: `${absent}\n` })
+    })
+  })
+
+  it('tells the state that it ended in', async () => {
+    const answers = [working('DISCONNECT'), server('DISCONNECTED')]
+    await withService('DISCONNECT', answers, async (environment) => {
+      const { code, stdout } = await run(environment, 'disconnect', id, '--wait')
+      expect({ code, stdout }).toEqual({ code: undefined, stdout: `${id}: DISCONNECTED\n` })
+    })
+  })
+})
+
+describe('rehost finalize --wait', () => {
+  it('fails when the server is in cutover afterwards', async () => {
+    const answers = [working('FINALIZE'), server('CUTTING_OVER')]
+    await withService('FINALIZE', answers, async (environment) => {
+      const { code, stdout, stderr } = await run(environment, 'finalize', id, '--wait')
+      expect({ code, stdout }).toEqual({ code: 1, stdout: `${id}: CUTTING_OVER\n` })
+      expect(stderr).toContain('finalize failed: the cutover machine could not be made to stand alone')
+    })
+  })
+})
