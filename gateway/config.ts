@@ -6,8 +6,23 @@ import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { errorMessage } from '../domain/errors.ts'
+import { TrustedProxies } from './trusted_proxies.ts'
 
 const port = (standard: number) => z.coerce.number().int().min(1).max(65_535).default(standard)
+
+/** Addresses and networks with commas between them. */
+const proxies = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    try {
+      return new TrustedProxies(text.split(/[\s,]+/).filter((place) => place !== ''))
+    } catch (error) {
+      context.addIssue(errorMessage(error))
+      return z.NEVER
+    }
+  })
 
 const schema = z.object({
   REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
@@ -20,6 +35,7 @@ const schema = z.object({
     .string()
     .regex(/^[0-9A-Za-z.:-]+$/, 'a host name or an address')
     .optional(),
+  REHOST_TRUSTED_PROXY: proxies,
   REHOST_ADMIN_PASSWORD: z.string().min(8, 'at least 8 characters').max(1024).optional(),
   REHOST_AGENT_DIR: z.string().min(1).optional(),
   REHOST_CERTIFICATE_DAYS: z.coerce.number().min(0.01).max(397).default(7),
@@ -36,6 +52,7 @@ export interface GatewayConfig {
   replicationPort: number
   listenHost: string
   publicHost: string
+  trustedProxies: TrustedProxies
   adminPassword: string | undefined
   /** Where the built agent is. */
   agentDir: string
@@ -80,6 +97,7 @@ export function readGatewayConfig(
     replicationPort: values.REHOST_REPLICATION_PORT,
     listenHost: values.REHOST_LISTEN_HOST,
     publicHost: values.REHOST_PUBLIC_HOST ?? ownAddress(),
+    trustedProxies: values.REHOST_TRUSTED_PROXY,
     adminPassword: values.REHOST_ADMIN_PASSWORD,
     agentDir: values.REHOST_AGENT_DIR ?? resolve(root, 'dist/agent'),
     certificateValidityMs: values.REHOST_CERTIFICATE_DAYS * 86_400_000,

@@ -99,6 +99,7 @@ async function run(): Promise<void> {
       api: new RateLimiter(50, 10 * 60_000, clock),
     },
     refusals: new Refusals(clock),
+    trustedProxies: config.trustedProxies,
     clock,
     random,
     log,

@@ -16,6 +16,7 @@ import type { Log } from './log.ts'
 import type { RateLimiter } from './rate_limit.ts'
 import type { Refusals } from './refusals.ts'
 import type { TelemetryStore } from './telemetry.ts'
+import type { TrustedProxies } from './trusted_proxies.ts'
 
 /** Facts of this installation that pages and scripts show. */
 export interface Installation {
@@ -49,6 +50,7 @@ export interface Services {
   installation: Installation
   rateLimits: RateLimits
   refusals: Refusals
+  trustedProxies: TrustedProxies
   clock: () => Date
   random: RandomBytes
   log: Log

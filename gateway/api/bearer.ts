@@ -9,7 +9,7 @@ import type { Services } from '../services.ts'
 import { hasRole } from '../people/accounts.ts'
 import { findApiToken } from '../people/api_tokens.ts'
 import { Refusal } from '../problem.ts'
-import { limitKey, remoteAddress } from '../request.ts'
+import { limitKey } from '../request.ts'
 
 /** What handlers of the API find in their context. */
 export interface ApiEnv {
@@ -20,7 +20,7 @@ export interface ApiEnv {
 export function requireToken(services: Services): MiddlewareHandler<ApiEnv> {
   return async function requireToken(c, next) {
     const limiter = services.rateLimits.api
-    const address = remoteAddress(c)
+    const address = services.trustedProxies.callerAddress(c)
     const [scheme = '', secret = ''] = (c.req.header('authorization') ?? '').split(' ', 2)
     const token = scheme.toLowerCase() === 'bearer' ? await findApiToken(services.store, secret) : undefined
     if (token === undefined) {

@@ -8,7 +8,7 @@ import { Hono } from 'hono'
 import { signInPage } from '../../views/sign_in.ts'
 import { checkPassword } from '../people/accounts.ts'
 import { endSession, startSession } from '../people/sessions.ts'
-import { limitKey, remoteAddress } from '../request.ts'
+import { limitKey } from '../request.ts'
 import { clearSessionCookie, currentSession, safeNext, setSessionCookie } from '../session_guard.ts'
 import { frameFor, readForm, sendPage } from './page_context.ts'
 
@@ -26,7 +26,7 @@ export function signInPages(context: PageContext): Hono<PageEnv> {
   app.post('/sign-in', async (c) => {
     const { userName = '', password = '', next } = await readForm(c)
     const limiter = services.rateLimits.signIn
-    const caller = limitKey(remoteAddress(c))
+    const caller = limitKey(services.trustedProxies.callerAddress(c))
     const refuse = (problem: string, status: 401 | 429) =>
       sendPage(
         c,

@@ -206,8 +206,9 @@ describe('readGatewayConfig()', () => {
   })
 
   it('lists every bad variable', () => {
-    expect(() => readGatewayConfig({ REHOST_HTTP_PORT: '0', REHOST_PUBLIC_HOST: 'a b' }, '/')).toThrow(
-      /REHOST_HTTP_PORT.*REHOST_PUBLIC_HOST.*REDIS_URL/,
+    const bad = { REHOST_HTTP_PORT: '0', REHOST_PUBLIC_HOST: 'a b', REHOST_TRUSTED_PROXY: '192.0.2.1, proxy' }
+    expect(() => readGatewayConfig(bad, '/')).toThrow(
+      /REHOST_HTTP_PORT.*REHOST_PUBLIC_HOST.*REHOST_TRUSTED_PROXY: Cannot read “proxy” as.*REDIS_URL/,
     )
   })
 })

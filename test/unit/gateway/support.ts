@@ -26,6 +26,7 @@ import { createInstallationToken } from '../../../gateway/people/installation_to
 import { startSession } from '../../../gateway/people/sessions.ts'
 import { RateLimiter } from '../../../gateway/rate_limit.ts'
 import { Refusals } from '../../../gateway/refusals.ts'
+import { TrustedProxies } from '../../../gateway/trusted_proxies.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
 import { gatewayServerName } from '../../../wire/control_api.ts'
 import { renderInstallScript } from '../../../wire/install_script.ts'
@@ -66,7 +67,7 @@ export interface TestGateway {
 
 /** Makes one. The clock stands still at `start` unless it is the real one. */
 export async function testGateway(
-  options: { start?: string; realClock?: boolean; folder?: string } = {},
+  options: { start?: string; realClock?: boolean; folder?: string; trustedProxies?: string[] } = {},
 ): Promise<TestGateway> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'rehost-gateway-')))
   let time = new Date(options.start ?? '2026-03-01T12:00:00.000Z')
@@ -110,6 +111,7 @@ export async function testGateway(
       api: new RateLimiter(5, 10 * 60_000, clock),
     },
     refusals: new Refusals(clock),
+    trustedProxies: new TrustedProxies(options.trustedProxies ?? []),
     clock,
     random,
     log: { info: write, warn: write, error: write },
