@@ -7,6 +7,7 @@ import { PermanentError } from '../domain/errors.ts'
 import type { Appliance } from './appliance.ts'
 import { isAboutGuest } from './guestfish.ts'
 import { parseFstab, resolveEntry } from './linux/fstab.ts'
+import { findArrays, nameArrays, withArrays } from './raid_arrays.ts'
 import type { FileSystem, Guest } from './types.ts'
 
 const encryptedTypes = ['crypto_LUKS', 'BitLocker']
@@ -53,11 +54,12 @@ export async function findFileSystems(appliance: Appliance): Promise<FoundFileSy
   }
   const holds = (container: string): boolean => fileSystems.some(({ type }) => type === container)
   await identifyAll([...partitions, ...bareDisks])
-  if (holds('linux_raid_member')) await identifyAll(await appliance.lines('list-md-devices'))
+  const arrays = holds('linux_raid_member') ? await findArrays(appliance) : []
+  await identifyAll(arrays.map(({ device }) => device))
   // Asking for logical volumes takes a second even where there are none.
   const usesLvm = holds('LVM2_member')
   if (usesLvm) await identifyAll(await appliance.lines('lvs'))
-  return { partitions, fileSystems, usesLvm }
+  return { partitions, fileSystems: withArrays(fileSystems, arrays), usesLvm }
 }
 
 /** What blkid knows of a device; undefined when there is no signature on it. */
@@ -182,7 +184,7 @@ async function mount(
 
 /**
  * Mounts the root file system and those that conversion needs below it, as the guest's fstab has them.
- * @returns the file systems with their mount points, and warnings about those that could not be mounted.
+ * @returns the file systems with their mount points and the guest's names of arrays, and warnings about those that could not be mounted.
  * @throws PermanentError when the root itself cannot be mounted.
  */
 export async function mountGuest(
@@ -199,6 +201,7 @@ export async function mountGuest(
       { cause: error },
     )
   }
+  const fileSystems = await nameArrays(appliance, names.fileSystems)
   const mounted = new Map([[root.device, '/']])
   const warnings: string[] = []
   const mountAt = async (device: string, mountPoint: string, subvolume?: string): Promise<void> => {
@@ -216,12 +219,12 @@ export async function mountGuest(
     .filter(({ mountPoint }) => neededFolders.includes(mountPoint))
     .sort((left, right) => left.mountPoint.length - right.mountPoint.length)
   for (const { entry, mountPoint } of needed) {
-    const found = resolveEntry({ ...names, rootDevice: root.device }, entry, all)
+    const found = resolveEntry({ ...names, fileSystems, rootDevice: root.device }, entry, all)
     const subvolume = /(?:^|,)subvol=([^,]+)/.exec(entry.options)?.[1]
     if (found !== undefined) await mountAt(found.device, mountPoint, subvolume)
   }
   // An EFI system partition may do without an entry: systemd finds it by its type.
-  const efi = names.fileSystems.find(({ partType }) => efiPartitionTypes.includes(partType))
+  const efi = fileSystems.find(({ partType }) => efiPartitionTypes.includes(partType))
   if (efi !== undefined && !mounted.has(efi.device)) {
     for (const mountPoint of efiMountPoints) {
       if (mounted.has(efi.device) || !(await appliance.isFolder(mountPoint))) continue
@@ -232,5 +235,5 @@ export async function mountGuest(
     const mountPoint = mounted.get(own.device)
     return mountPoint === undefined ? own : { ...own, mountPoint }
   }
-  return { fileSystems: names.fileSystems.map(withMountPoint), warnings }
+  return { fileSystems: fileSystems.map(withMountPoint), warnings }
 }

@@ -28,6 +28,13 @@ export type BootLoader = 'grub2' | 'extlinux' | 'unknown'
 /** What starts the guest's services. */
 export type InitSystem = 'systemd' | 'sysvinit' | 'unknown'
 
+/** A RAID array as its own disks describe it. */
+export interface RaidArray {
+  uuid: string
+  /** With the host that made it before a colon; empty in old formats. */
+  name: string
+}
+
 /** A file system or swap area on the guest's disks, under the appliance's device name. */
 export interface FileSystem {
   device: string
@@ -39,6 +46,10 @@ export interface FileSystem {
   partLabel: string
   /** A GUID in a GPT, a number such as `0x83` in an MBR. */
   partType: string
+  /** The RAID array that it is on, whole or as a partition of it. */
+  array?: RaidArray
+  /** What the guest calls the place, where that follows from more than the order of its disks. */
+  guestNames?: string[]
   /** Where conversion has it mounted. */
   mountPoint?: string
 }

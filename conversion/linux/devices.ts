@@ -3,6 +3,7 @@
  * @module
  */
 import type { FileSystem, Guest } from '../types.ts'
+import { arrayName } from './raid.ts'
 
 /**
  * `/dev/sda1`, `/dev/vdb`, `/dev/xvda2`, `/dev/hda1`, `/dev/nvme0n1p3`, `/dev/mmcblk0p1`, `/dev/cciss/c0d0p1`, `/dev/disk/by-path/…`,
@@ -88,6 +89,9 @@ export function resolveSource(names: Names, source: string, type = 'auto'): File
     if (tag === 'PARTUUID') return fileSystems.find(({ partUuid }) => same(partUuid))
     return fileSystems.find(({ label, partLabel }) => value === (tag === 'LABEL' ? label : partLabel))
   }
+  // The appliance's own name for another array may be the same.
+  if (arrayName.test(source))
+    return fileSystems.find((own) => own.guestNames?.includes(unescaped(source)) && isOfType(own, type))
   const name = unstableDevice.test(source) ? applianceName(names, source) : volumeName(source)
   return fileSystems.find((own) => own.device === name && isOfType(own, type))
 }
