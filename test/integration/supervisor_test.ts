@@ -6,8 +6,9 @@ import type { AddressInfo, Server } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { processLeftovers } from '../../bin/demo/leftovers.ts'
+import { ensureAgentBuilt } from '../../bin/supervisor/agent_build.ts'
 import { readSupervisorConfig } from '../../bin/supervisor/config.ts'
 import type { SupervisorConfig } from '../../bin/supervisor/config.ts'
 import { startSupervisor } from '../../bin/supervisor/supervisor.ts'
@@ -23,6 +24,9 @@ const root = join(import.meta.dirname, '../..')
 const hasIpv6 = networkInterfaces()['lo']?.some(({ address }) => address === '::1') === true
 let dataDir: string
 let config: SupervisorConfig
+
+// What `rehost up` does first takes minutes where it has never run.
+beforeAll(() => ensureAgentBuilt(root, () => undefined), 600_000)
 
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'rehost-supervisor-'))
