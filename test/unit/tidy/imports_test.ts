@@ -30,6 +30,10 @@ const rooms: Record<string, { mayImport: string[]; because: string }> = {
     mayImport: ['domain', 'queues', 'store', 'cloud'],
     because: 'bin starts processes and talks to them over their public surface',
   },
+  bench: {
+    mayImport: ['domain', 'bin'],
+    because: 'bench measures the product from outside: its processes and its public surface',
+  },
   scripts: { mayImport: [], because: 'scripts prepare the machine or the build' },
 }
 

@@ -1,0 +1,118 @@
+/**
+ * What the agent costs the source server: memory with many large disks, processor time while nothing changes.
+ * @module
+ */
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BenchContext } from '../context.ts'
+import type { Row } from '../row.ts'
+import { run } from '../command.ts'
+import { makeRandomFile, makeSparseFile } from '../context.ts'
+import { Service } from '../service.ts'
+
+const mostMemoryMb = 150
+const mostIdleShare = 0.05
+const diskCount = 50
+const diskSizeBytes = 2 ** 40
+const idleDiskBytes = 256 * 2 ** 20
+const ticksPerSecond = 100
+
+/** The most memory that a process has held, in MB. */
+async function peakMemoryMb(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const kibibytes = /VmHWM:\s+(\d+) kB/.exec(status)?.[1]
+  if (kibibytes === undefined) throw new Error(`Cannot find VmHWM of process ${pid}`)
+  return (Number(kibibytes) * 1024) / 1e6
+}
+
+/** Processor seconds of a process and its threads. */
+async function processorSeconds(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8')
+  // The name in parentheses may hold anything; user and system time are the 14th and 15th field.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
+
+const sleep = (seconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+
+/** Peak memory while the first copy of fifty disks of a tebibyte goes on. */
+async function memoryWithManyDisks(folder: string, seconds: number): Promise<number> {
+  const disks = join(folder, 'disks')
+  await mkdir(disks)
+  const devices = Array.from({ length: diskCount }, (_, index) => join(disks, `disk-${index}.img`))
+  for (const path of devices) await makeSparseFile(path, diskSizeBytes)
+  const service = await Service.start(folder)
+  try {
+    const source = await service.addSource({ devices })
+    await sleep(seconds)
+    const { replication } = await source.view()
+    if (replication.state !== 'INITIAL_SYNC')
+      throw new Error(`The server should be in its initial sync and is ${replication.state}`)
+    return await peakMemoryMb(source.agentPid)
+  } finally {
+    await service.stop()
+    await rm(disks, { recursive: true })
+  }
+}
+
+/** Share of one core while a tracked disk does not change. */
+async function idleShare(folder: string, seconds: number): Promise<number> {
+  const path = join(folder, 'idle.img')
+  await makeRandomFile(path, idleDiskBytes)
+  const device = (await run('losetup', ['--find', '--show', path])).stdout.trim()
+  try {
+    const service = await Service.start(folder)
+    try {
+      const source = await service.addSource({ devices: [device] })
+      await source.continuous()
+      await sleep(2)
+      const before = await processorSeconds(source.agentPid)
+      const begin = performance.now()
+      await sleep(seconds)
+      const used = (await processorSeconds(source.agentPid)) - before
+      return used / ((performance.now() - begin) / 1000)
+    } finally {
+      await service.stop()
+    }
+  } finally {
+    await run('losetup', ['--detach', device])
+    await rm(path)
+  }
+}
+
+/** The row `agent_cost`. */
+export async function agentCost(context: BenchContext): Promise<Row[]> {
+  const { folder, loadSeconds, say } = context
+  const memoryMb = await memoryWithManyDisks(folder, loadSeconds)
+  const share = await idleShare(folder, loadSeconds)
+  say(`  ${memoryMb.toFixed(0)} MB, ${(share * 100).toFixed(2)} % of a core`)
+  return [
+    {
+      name: 'agent_cost',
+      what: `most memory with ${diskCount} disks of 1 TiB in their first copy`,
+      value: memoryMb,
+      unit: 'MB',
+      peer: null,
+      peerValue: null,
+      ratio: null,
+      budget: `at most ${mostMemoryMb} MB`,
+      met: memoryMb <= mostMemoryMb,
+      runs: [memoryMb],
+      limit: 'a bit for each block of 64 KiB is 2 MiB a disk where blocks changed all over it',
+    },
+    {
+      name: 'agent_cost',
+      what: 'processor time while nothing changes, continuous',
+      value: share * 100,
+      unit: '% of a core',
+      peer: null,
+      peerValue: null,
+      ratio: null,
+      budget: `under ${mostIdleShare * 100} %`,
+      met: share < mostIdleShare,
+      runs: [share * 100],
+      limit: 'ten looks a second at the tracker, a heartbeat a second',
+    },
+  ]
+}
