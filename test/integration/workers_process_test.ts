@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withStaging } from '../../domain/actions.ts'
 import { newId } from '../../domain/ids.ts'
-import type { ReplicationServerId, SourceServerId } from '../../domain/ids.ts'
+import type { SourceServerId } from '../../domain/ids.ts'
 import { newSourceServer } from '../../domain/source_server.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import { createRedisClient } from '../../queues/redis.ts'
@@ -94,23 +94,22 @@ async function enrol(): Promise<SourceServerId> {
   return sourceServerId
 }
 
-/** What the gateway does at the first heartbeat of a replication server. */
-async function answerForReplicationServer(): Promise<ReplicationServerId> {
-  const id = await until('a replication server is launched', async () => {
-    const { items } = await store.list('replicationServer')
-    return items.find(({ value }) => value.address !== undefined && value.state === 'LAUNCHING')?.value
-      .replicationServerId
-  })
-  await mutate(store, 'replicationServer', { id }, (own) => ({
-    ...own,
-    state: 'READY',
-    lastSeenAt: new Date().toISOString(),
-  }))
-  return id
+/** What the gateway does at the first heartbeats of replication servers. There may be several: a new process knows no volume any more. */
+async function answerForReplicationServers(): Promise<void> {
+  for (const { value } of (await store.list('replicationServer')).items) {
+    if (value.address === undefined || value.state !== 'LAUNCHING') continue
+    const lastSeenAt = new Date().toISOString()
+    await mutate(store, 'replicationServer', { id: value.replicationServerId }, (own) => ({
+      ...own,
+      state: 'READY',
+      lastSeenAt,
+    }))
+  }
 }
 
 function untilStaged(id: SourceServerId): Promise<SourceServer> {
   return until('the staging area stands', async () => {
+    await answerForReplicationServers()
     const found = await store.get('server', { id })
     return found?.value.activeTask === undefined && found?.value
   })
@@ -127,9 +126,12 @@ describe('the worker process', () => {
     const sourceServerId = await enrol()
     const running = start()
     try {
-      const id = await answerForReplicationServer()
       const staged = await untilStaged(sourceServerId)
-      expect(staged.replication).toMatchObject({ state: 'INITIATING', replicationServerId: id })
+      const [raised] = (await store.list('replicationServer')).items
+      expect(staged.replication).toMatchObject({
+        state: 'INITIATING',
+        replicationServerId: raised?.value.replicationServerId,
+      })
       expect(staged.disks[0]?.volumeId).toMatch(/^vol-/)
       await until('the events are listed', async () => {
         const { items } = await store.list('serverEvent', { parent: sourceServerId })
@@ -150,7 +152,6 @@ describe('the worker process', () => {
       await until('it has noticed', async () => running.output().includes('Cannot reach the store'))
       await dynamodb.begin()
       const sourceServerId = await enrol()
-      await answerForReplicationServer()
       expect((await untilStaged(sourceServerId)).disks[0]?.volumeId).toMatch(/^vol-/)
     } finally {
       running.child.kill('SIGTERM')
