@@ -64,12 +64,15 @@ describe('a starter that is too slow', () => {
 
   afterEach(() => stopProcess(home(), 'The test is over'))
 
-  /** A path on which `sh` says that it is there and does what it is told once the file `go` is. */
+  /**
+   * A path on which `sh` says that it is there and does what it is told once the file `go` is. It waits without a child, as a starter
+   * has none: one would be seen for a moment after its parent's end.
+   */
   async function slowShell(): Promise<string> {
     const tools = path.join(folder, 'tools')
     await mkdir(tools)
     await mkdir(home())
-    const script = `#!/bin/sh\necho > ${started()}\nuntil [ -e ${go()} ]; do sleep 0.05; done\nexec /bin/sh "$@"\n`
+    const script = `#!/bin/sh\necho > ${started()}\nuntil [ -e ${go()} ]; do :; done\nexec /bin/sh "$@"\n`
     await writeFile(path.join(tools, 'sh'), script, { mode: 0o755 })
     return `${tools}:/usr/bin:/bin`
   }
