@@ -12,6 +12,12 @@ export const sectorSizeBytes = 512
 /** Blocks that may travel in one frame: 1 MiB. */
 export const maxExtentBlocks = 16
 
+/** Bytes in a piece: the part of a block that travels alone when only that was written. Part of the wire format as the block is. */
+export const pieceSizeBytes = 4096
+
+/** Pieces of a block. */
+export const piecesPerBlock = blockSizeBytes / pieceSizeBytes
+
 /** A run of whole blocks of one disk. */
 export interface Extent {
   firstBlock: number

@@ -50,25 +50,27 @@ export class ActivityLog {
   }
 
   /**
-   * Announces a write into segments `first` to `last`; undefined when it may begin at once, else a promise to wait for. Whatever comes
-   * of it, {@link end} must be called.
+   * Announces a write into ascending `segments`; undefined when it may begin at once, else a promise to wait for. Whatever comes of it,
+   * {@link end} must be called.
    */
-  begin(first: number, last: number): Promise<void> | undefined {
+  begin(segments: readonly number[]): Promise<void> | undefined {
     let isSafe = true
-    for (let segment = first; segment <= last; segment++) {
+    for (const segment of segments) {
       this.#touched.add(segment)
       this.#writing.set(segment, (this.#writing.get(segment) ?? 0) + 1)
       if (!this.#safe.has(segment)) isSafe = false
     }
     if (isSafe) return undefined
+    for (const segment of segments) this.#active.add(segment)
+    const last = segments.at(-1) ?? 0
     const lastMarked = Math.min(last + segmentsAhead, this.#segmentCount - 1)
-    for (let segment = first; segment <= lastMarked; segment++) this.#active.add(segment)
+    for (let segment = last + 1; segment <= lastMarked; segment++) this.#active.add(segment)
     return this.#save.run()
   }
 
-  /** The write into segments `first` to `last` has ended, well or not. */
-  end(first: number, last: number): void {
-    for (let segment = first; segment <= last; segment++) {
+  /** The write into `segments` has ended, well or not. */
+  end(segments: readonly number[]): void {
+    for (const segment of segments) {
       this.#touched.add(segment)
       const left = (this.#writing.get(segment) ?? 1) - 1
       if (left === 0) this.#writing.delete(segment)

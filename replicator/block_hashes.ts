@@ -9,10 +9,14 @@ import { decodePayload } from '../wire/encoding.ts'
 import { hashBytes } from '../wire/message.ts'
 import type { Message } from '../wire/message.ts'
 import { WireError } from '../wire/wire_error.ts'
+import { allDone } from './all_done.ts'
 import { readFully } from './disk.ts'
 import type { Disk } from './disk.ts'
 import type { HashIndex } from './hash_index.ts'
 import { isHash } from './hash_index.ts'
+
+/** Runs of blocks read at once when their hashes are wanted: 4 MiB at most. */
+const readsAtOnce = 4
 
 /** A BLOCKS message. */
 export type BlocksMessage = Extract<Message, { type: 'BLOCKS' }>
@@ -55,12 +59,16 @@ export async function unknownRuns(index: HashIndex, first: number, count: number
 export async function readHashes(disk: HashedDisk, first: number, count: number): Promise<Uint8Array> {
   const { index } = disk
   const hashes = await index.read(first, count)
-  for (const { firstBlock, blockCount } of runsOfUnknown(hashes, first)) {
-    const start = (firstBlock - first) * hashBytes
-    const unknown = hashes.subarray(start, start + blockCount * hashBytes)
-    await hashData(disk, firstBlock, unknown)
-    await index.write(firstBlock, unknown)
+  const runs = runsOfUnknown(hashes, first).values()
+  const lane = async (): Promise<void> => {
+    for (const { firstBlock, blockCount } of runs) {
+      const start = (firstBlock - first) * hashBytes
+      const unknown = hashes.subarray(start, start + blockCount * hashBytes)
+      await hashData(disk, firstBlock, unknown)
+      await index.write(firstBlock, unknown)
+    }
   }
+  await allDone(Array.from({ length: readsAtOnce }, lane))
   return hashes
 }
 

@@ -1,12 +1,17 @@
 /**
  * The hash index: 32 bytes for each block of a volume, in a file beside its data, so that a rescan need not read the data. It is never
  * held in memory; the operating system caches what is used.
+ *
+ * Blocks that are written in pieces lose their entry each time. That is only noted, in a bit, and reaches the file with the next flush:
+ * until then their segment is active, so that an unclean end makes the entry unknown anyway.
  * @module
  */
+import type { Extent } from '../domain/units.ts'
 import { hashBytes } from '../wire/message.ts'
 import { unknownHash, zeroHash } from '../wire/hash.ts'
 import { readFully, writeFully } from './disk.ts'
 import type { Disk } from './disk.ts'
+import { Doubts } from './doubts.ts'
 
 /** Entries that are read or written at once: 128 KiB, the hashes of 256 MiB. */
 export const indexChunkBlocks = 4096
@@ -25,6 +30,8 @@ export function isHash(hashes: Uint8Array, index: number, hash: Uint8Array): boo
 /** Entry by entry: a block's hash, {@link zeroHash} or {@link unknownHash}. A new file, all zero, says that every block is zero. */
 export class HashIndex {
   readonly #disk: Disk
+  /** Unknown, whatever the file says. */
+  readonly doubts = new Doubts()
 
   constructor(disk: Disk) {
     this.#disk = disk
@@ -34,12 +41,25 @@ export class HashIndex {
   async read(first: number, count: number): Promise<Uint8Array> {
     const hashes = Buffer.allocUnsafe(indexBytes(count))
     await readFully(this.#disk, hashes, indexBytes(first))
+    for (const run of this.doubts.within({ firstBlock: first, blockCount: count })) {
+      const start = indexBytes(run.firstBlock - first)
+      hashes.fill(unknownHash, start, start + indexBytes(run.blockCount))
+    }
     return hashes
   }
 
   /** Sets the entries from block `first`. An entry never crosses a sector or page, so an unclean end leaves the old or the new one. */
   async write(first: number, hashes: Uint8Array): Promise<void> {
     await writeFully(this.#disk, hashes, indexBytes(first))
+    // Only now: had it failed, the file would say what it said before.
+    this.doubts.delete({ firstBlock: first, blockCount: hashes.length / hashBytes })
+  }
+
+  /**
+   * Makes entries unknown at once, without writing. The segment of the blocks is active, and {@link flush} comes before it no longer is.
+   */
+  doubt(extent: Extent): void {
+    this.doubts.add(extent)
   }
 
   /** Sets `count` entries to unknown. */
@@ -60,9 +80,17 @@ export class HashIndex {
     }
   }
 
-  /** What was written is durable when it resolves. */
+  /** What was written, or doubted, is durable when it resolves. */
   async flush(): Promise<void> {
+    // Taken off before they are written: one that is doubted anew meanwhile must be written anew.
+    for (const { firstBlock, blockCount } of this.doubts.takeUnsaved(indexChunkBlocks))
+      await this.#saveDoubt(firstBlock, blockCount)
     await this.#disk.flush()
+  }
+
+  /** Should a hash be written at the same time, either may stay in the file: unknown is never wrong. */
+  async #saveDoubt(first: number, count: number): Promise<void> {
+    await writeFully(this.#disk, Buffer.alloc(indexBytes(count), unknownHash), indexBytes(first))
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
  * Order among operations on the same blocks: each waits for those that came before it and touch a block of its own. Others run at once.
  * @module
  */
+import type { Extent } from '../domain/units.ts'
 
 /** A place in the order. */
 export interface Grant {
@@ -12,8 +13,7 @@ export interface Grant {
 }
 
 interface Holder {
-  first: number
-  end: number
+  ranges: readonly Range[]
   /** It and everything before it on its blocks have been released. */
   done: Promise<unknown>
 }
@@ -24,15 +24,24 @@ interface Range {
   end: number
 }
 
-/** The parts of `ranges` that `holder` does not cover; the same array when it covers nothing of them. */
-function without(ranges: Range[], { first, end }: Range): Range[] {
-  if (!ranges.some((range) => range.first < end && first < range.end)) return ranges
-  return ranges.flatMap((range) =>
-    [
-      { first: range.first, end: Math.min(range.end, first) },
-      { first: Math.max(range.first, end), end: range.end },
-    ].filter((rest) => rest.first < rest.end),
-  )
+/** The parts of `own` that `other` does not cover, all of them ascending; `own` itself when it covers nothing of them. */
+function without(own: readonly Range[], other: readonly Range[]): readonly Range[] {
+  const rest: Range[] = []
+  let isCovered = false
+  let at = 0
+  for (const range of own) {
+    while (at < other.length && (other[at]?.end ?? 0) <= range.first) at++
+    let { first } = range
+    for (let look = at; first < range.end; look++) {
+      const cover = other[look]
+      if (cover === undefined || cover.first >= range.end) break
+      isCovered = true
+      if (cover.first > first) rest.push({ first, end: cover.first })
+      first = cover.end
+    }
+    if (first < range.end) rest.push({ first, end: range.end })
+  }
+  return isCovered ? rest : own
 }
 
 /** Keeps the blocks and the index entries of one volume in step, however many connections write to it. */
@@ -41,15 +50,18 @@ export class RangeLock {
   readonly #holders = new Map<number, Holder>()
   #next = 0
 
-  /** Takes a place for blocks `first` to `first + count - 1`. The order is that of the calls, so no two can wait for each other. */
-  acquire(first: number, count: number): Grant {
-    const end = first + count
-    const before = this.#blockersOf({ first, end })
+  /** Takes a place for blocks, in extents that ascend. The order is that of the calls, so no two can wait for each other. */
+  acquire(extents: readonly Extent[]): Grant {
+    const ranges = extents.map(({ firstBlock, blockCount }) => ({
+      first: firstBlock,
+      end: firstBlock + blockCount,
+    }))
+    const before = this.#blockersOf(ranges)
     const { promise: released, resolve } = Promise.withResolvers<void>()
     const ready = before.length === 0 ? undefined : Promise.all(before)
     const done = ready === undefined ? released : Promise.all([ready, released])
     const place = this.#next++
-    this.#holders.set(place, { first, end, done })
+    this.#holders.set(place, { ranges, done })
     const leave = (): void => void this.#holders.delete(place)
     if (ready !== undefined) void done.then(leave)
     return {
@@ -71,12 +83,12 @@ export class RangeLock {
    * What must be over before `own` may begin. For each block only its latest holder counts, as that one is over after all before it: many
    * operations on one block would else each wait for all others, which takes memory by their square.
    */
-  #blockersOf(own: Range): Promise<unknown>[] {
+  #blockersOf(own: readonly Range[]): Promise<unknown>[] {
     if (this.#holders.size === 0) return []
     const before: Promise<unknown>[] = []
-    let uncovered: Range[] = [own]
+    let uncovered = own
     for (const holder of [...this.#holders.values()].toReversed()) {
-      const rest = without(uncovered, holder)
+      const rest = without(uncovered, holder.ranges)
       if (rest === uncovered) continue
       before.push(holder.done)
       uncovered = rest

@@ -61,6 +61,7 @@ export class ServedServer {
   #assignment: Assignment
   #error: string | undefined
   #closedBecause: WireError | undefined
+  #isPreparing = false
   /** The barrier that is being reached; there is one at most, as the gate is closed before the next. */
   #reaching: Reaching | undefined
 
@@ -176,6 +177,7 @@ export class ServedServer {
       (old) => !assignment.volumes.some((volume) => isSameVolume(old, volume)),
     )
     this.#assignment = assignment
+    if (assignment.consistencyPoint?.state === 'REQUESTED') this.#prepare()
     this.#reaching?.heard(assignment, beat)
     this.#members.end(({ serial }) => reasonToEnd(assignment, serial, gone.length > 0))
     await this.hold.endIfTold(assignment, beat).catch((error: unknown) => this.#endAll(asWireError(error)))
@@ -211,6 +213,16 @@ export class ServedServer {
   /** Clears activity logs, see {@link VolumeSet.tidy}. */
   async tidy(isThorough: boolean): Promise<void> {
     await this.#volumes.tidy(isThorough)
+    await this.#volumes.learnQuiet()
+  }
+
+  /** A point is about to be reached: what has to be read for its roots is read now, while writes go on. */
+  #prepare(): void {
+    if (this.#isPreparing) return
+    this.#isPreparing = true
+    void this.#volumes.learnDoubts().finally(() => {
+      this.#isPreparing = false
+    })
   }
 
   /**

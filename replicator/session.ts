@@ -21,7 +21,8 @@ import { SessionInput } from './session_input.ts'
 import { SessionOutput, windowBytes } from './session_output.ts'
 import { requireExpected } from './session_state.ts'
 import type { SessionState } from './session_state.ts'
-import { memoryOfWrite, startWrite } from './session_write.ts'
+import { isWrite, memoryOfWrite, rawBytesOf, startWrite } from './session_write.ts'
+import type { WriteMessage } from './session_write.ts'
 import { bidFarewell } from './farewell.ts'
 import type { Volume } from './volume.ts'
 import { volumeOf } from './volume_set.ts'
@@ -108,7 +109,7 @@ export class Session implements ServerSession {
     if (server === undefined) return undefined
     const { hold } = server
     if (message.type === 'BARRIER') return hold.obstacleOf(message.body)
-    if (message.type !== 'BLOCKS' && message.type !== 'ZEROS') return undefined
+    if (!isWrite(message)) return undefined
     return hold.gate.obstacle ?? this.#options.pool.obstacle ?? this.#output.obstacle
   }
 
@@ -119,6 +120,7 @@ export class Session implements ServerSession {
       case 'HELLO':
         return this.#greet(message)
       case 'BLOCKS':
+      case 'PIECES':
       case 'ZEROS':
         this.#write(message, sequence)
         return undefined
@@ -174,16 +176,16 @@ export class Session implements ServerSession {
   }
 
   /** Starts a write, which ends with its ACK once it is durable. */
-  #write(message: Extract<Message, { type: 'BLOCKS' | 'ZEROS' }>, sequence: number): void {
+  #write(message: WriteMessage, sequence: number): void {
     const server = this.#server
     const { pool } = this.#options
     const release = (): void => {
-      if (message.type === 'BLOCKS') pool.release(message.payload)
+      if ('payload' in message) pool.release(message.payload)
     }
     try {
       const volume = volumeOf(this.#volumes, message.diskIndex)
       if (server === undefined) return
-      const rawBytes = message.type === 'BLOCKS' ? message.rawBytes : 0
+      const rawBytes = rawBytesOf(message)
       const pending = this.#output.expect(sequence, rawBytes)
       const memory = memoryOfWrite(message)
       pool.begin(memory)
@@ -251,7 +253,7 @@ export class Session implements ServerSession {
   /** Handles nothing any more of what has come. */
   #dropFrames(): void {
     for (const { message } of this.#input.close()) {
-      if (message.type === 'BLOCKS') this.#options.pool.release(message.payload)
+      if ('payload' in message) this.#options.pool.release(message.payload)
     }
   }
 }

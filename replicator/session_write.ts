@@ -11,11 +11,21 @@ import type { Volume } from './volume.ts'
 import type { WriteCount } from './write_count.ts'
 
 /** A message that writes. */
-export type WriteMessage = Extract<Message, { type: 'BLOCKS' | 'ZEROS' }>
+export type WriteMessage = Extract<Message, { type: 'BLOCKS' | 'PIECES' | 'ZEROS' }>
+
+/** Whether `message` writes. */
+export function isWrite(message: Message): message is WriteMessage {
+  return message.type === 'BLOCKS' || message.type === 'PIECES' || message.type === 'ZEROS'
+}
+
+/** Raw bytes that `message` counts against the window of its connection. */
+export function rawBytesOf(message: WriteMessage): number {
+  return message.type === 'ZEROS' ? 0 : message.rawBytes
+}
 
 /** Bytes that handling `message` takes at most: its payload, what comes out of it, or the part of the index that is read. */
 export function memoryOfWrite(message: WriteMessage): number {
-  if (message.type === 'BLOCKS')
+  if (message.type !== 'ZEROS')
     return message.encoding === encodings.RAW ? message.rawBytes : message.rawBytes + message.payload.length
   return indexBytes(Math.min(message.blockCount, indexChunkBlocks))
 }
@@ -39,6 +49,7 @@ export function startWrite(volume: Volume, message: WriteMessage, observer: Writ
   const work = async (): Promise<void> => {
     try {
       if (message.type === 'BLOCKS') await volume.writeBlocks(message)
+      else if (message.type === 'PIECES') await volume.writePieces(message)
       else await volume.writeZeros(message.firstBlock, message.blockCount)
     } finally {
       onSettled()

@@ -3,21 +3,25 @@
  * durable only when {@link Volume.durable} says so. The index never claims what the data does not hold: see `activity_log.ts`.
  * @module
  */
-import { blockCountOf, blockSizeBytes, extentBytes, maxExtentBlocks } from '../domain/units.ts'
+import type { Extent } from '../domain/units.ts'
+import { blockSizeBytes, extentBytes, maxExtentBlocks } from '../domain/units.ts'
 import { zeroHash } from '../wire/hash.ts'
 import { hashBytes } from '../wire/message.ts'
-import { WireError } from '../wire/wire_error.ts'
+import type { WireError } from '../wire/wire_error.ts'
 import { allDone } from './all_done.ts'
 import { readHashes, verifiedBytes } from './block_hashes.ts'
 import type { BlocksMessage, HashedDisk } from './block_hashes.ts'
 import { diskError, writeFully } from './disk.ts'
 import type { HashIndex } from './hash_index.ts'
 import { indexChunkBlocks, isHash } from './hash_index.ts'
+import { blocksOfPieces, verifiedPieces, writePieceRuns } from './piece_write.ts'
+import type { PiecesMessage } from './piece_write.ts'
 import { RangeLock } from './range_lock.ts'
 import { VolumeDurability } from './volume_durability.ts'
 import { VolumeHashes } from './volume_hashes.ts'
 import { VolumeHealth } from './volume_health.ts'
 import type { VolumeOptions } from './volume_parts.ts'
+import { VolumeRange } from './volume_range.ts'
 import { recoverVolume } from './volume_recovery.ts'
 
 const zeroExtent = Buffer.alloc(maxExtentBlocks * blockSizeBytes)
@@ -29,7 +33,7 @@ export class Volume {
   readonly sizeBytes: number
   readonly hashes: VolumeHashes
   readonly #disk: HashedDisk
-  readonly #blockCount: number
+  readonly #range: VolumeRange
   readonly #lock = new RangeLock()
   readonly #health: VolumeHealth
   readonly #durability: VolumeDurability
@@ -40,12 +44,12 @@ export class Volume {
     this.diskIndex = diskIndex
     this.sizeBytes = sizeBytes
     this.#disk = { data: parts.data, index, sizeBytes }
-    this.#blockCount = blockCountOf(sizeBytes)
+    this.#range = new VolumeRange({ volumeId, diskIndex, sizeBytes })
     const { onBroken = () => {}, onSuspect = () => {} } = options
     this.#health = new VolumeHealth({ volumeId, diskIndex, onBroken, onSuspect })
     this.#durability = new VolumeDurability({ options, health: this.#health, index, isWritten })
     this.hashes = new VolumeHashes(this.#disk, (first, count, read) =>
-      this.#inTurn(first, count, async (ready) => {
+      this.#inTurn([{ firstBlock: first, blockCount: count }], async (ready) => {
         await ready
         return await this.#health.guard('read', read)
       }),
@@ -74,19 +78,13 @@ export class Volume {
    */
   async writeBlocks(message: BlocksMessage): Promise<void> {
     const { firstBlock, blockCount, hashes } = message
-    this.#requireRange(firstBlock, blockCount)
-    const { offsetBytes, lengthBytes } = extentBytes({ firstBlock, blockCount }, this.sizeBytes)
-    if (message.rawBytes !== lengthBytes) {
-      throw this.#outOfRange(
-        `Cannot write ${message.rawBytes} bytes as blocks from ${firstBlock}`,
-        lengthBytes,
-        message.rawBytes,
-      )
-    }
+    const extent = { firstBlock, blockCount }
+    this.#range.requireExtent(extent, message.rawBytes)
+    const { offsetBytes } = extentBytes(extent, this.sizeBytes)
     const { data, index } = this.#disk
     // The place in the order is taken before anything is awaited, so that later calls on the same blocks come later.
-    await this.#inTurn(firstBlock, blockCount, async (ready) => {
-      await this.#durability.marked(firstBlock, blockCount, async (marked) => {
+    await this.#inTurn([extent], async (ready) => {
+      await this.#durability.marked([extent], async (marked) => {
         const [raw] = await allDone([verifiedBytes(message, this), marked, ready])
         await this.#health.guard('write to', () =>
           allDone([
@@ -99,12 +97,32 @@ export class Volume {
   }
 
   /**
+   * Verifies and writes pieces; the index knows nothing of their blocks from then on. They are not durable yet.
+   * @throws WireError as {@link writeBlocks}.
+   */
+  async writePieces(message: PiecesMessage): Promise<void> {
+    const { pieces, rawBytes } = message
+    this.#range.requirePieces(pieces, rawBytes)
+    const { data, index } = this.#disk
+    const extents = blocksOfPieces(pieces)
+    await this.#inTurn(extents, async (ready) => {
+      await this.#durability.marked(extents, async (marked) => {
+        const [raw] = await allDone([verifiedPieces(message, this), marked, ready])
+        // Before the first byte changes: what was hashed is not there any more.
+        for (const extent of extents) index.doubt(extent)
+        await this.#health.guard('write to', () => writePieceRuns(data, pieces, raw))
+      })
+    })
+  }
+
+  /**
    * Makes blocks zero; what the index knows to be zero is left alone, so that sparse files stay sparse. Not durable yet.
    * @throws WireError as {@link writeBlocks}.
    */
   async writeZeros(firstBlock: number, blockCount: number): Promise<void> {
-    this.#requireRange(firstBlock, blockCount)
-    await this.#inTurn(firstBlock, blockCount, async (ready) => {
+    const extent = { firstBlock, blockCount }
+    this.#range.requireExtent(extent)
+    await this.#inTurn([extent], async (ready) => {
       await ready
       for (let done = 0; done < blockCount; done += indexChunkBlocks) {
         await this.#zero(firstBlock + done, Math.min(indexChunkBlocks, blockCount - done))
@@ -117,7 +135,7 @@ export class Volume {
    * @throws WireError as {@link writeBlocks}.
    */
   async compare(firstBlock: number, blockCount: number, hashes: Uint8Array): Promise<Uint8Array> {
-    this.#requireRange(firstBlock, blockCount)
+    this.#range.requireExtent({ firstBlock, blockCount })
     return await this.hashes.differences(firstBlock, blockCount, hashes)
   }
 
@@ -153,12 +171,11 @@ export class Volume {
    * Runs `work` with its turn at blocks: it awaits `ready` before it reads or writes them, and nobody behind it does before it ends.
    */
   async #inTurn<T>(
-    first: number,
-    count: number,
+    extents: readonly Extent[],
     work: (ready: Promise<unknown> | undefined) => Promise<T>,
   ): Promise<T> {
     this.#health.require()
-    const grant = this.#lock.acquire(first, count)
+    const grant = this.#lock.acquire(extents)
     try {
       return await work(grant.ready)
     } finally {
@@ -180,7 +197,7 @@ export class Volume {
       while (end < count && end - position < maxExtentBlocks && !isHash(known, end, zeroHash)) end++
       const extent = { firstBlock: first + position, blockCount: end - position }
       const { offsetBytes, lengthBytes } = extentBytes(extent, this.sizeBytes)
-      await this.#durability.marked(extent.firstBlock, extent.blockCount, async (marked) => {
+      await this.#durability.marked([extent], async (marked) => {
         await marked
         await this.#health.guard('write to', () =>
           allDone([
@@ -191,19 +208,6 @@ export class Volume {
       })
       position = end
     }
-  }
-
-  #requireRange(first: number, count: number): void {
-    if (first + count <= this.#blockCount) return
-    throw this.#outOfRange(
-      `Cannot reach blocks ${first} to ${first + count - 1} of volume ${this.volumeId}`,
-      `below ${this.#blockCount}`,
-      first + count - 1,
-    )
-  }
-
-  #outOfRange(message: string, expected: string | number, actual: number): WireError {
-    return new WireError('OUT_OF_RANGE', message, { expected, actual, diskIndex: this.diskIndex })
   }
 }
 

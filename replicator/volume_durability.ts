@@ -2,6 +2,7 @@
  * What makes a volume's writes durable: flushes that many writes share, the activity log of its segments, and the checkpoint behind both.
  * @module
  */
+import type { Extent } from '../domain/units.ts'
 import { blockCountOf } from '../domain/units.ts'
 import { WireError } from '../wire/wire_error.ts'
 import { ActivityLog, defaultSegmentBlocks } from './activity_log.ts'
@@ -44,20 +45,18 @@ export class VolumeDurability {
     return this.#activity.activeCount
   }
 
-  /** Runs `write` with its segments in the activity log: it awaits `marked` before it changes data or index. */
+  /** Runs `write` with the segments of ascending `extents` in the activity log: it awaits `marked` before it changes data or index. */
   async marked(
-    first: number,
-    count: number,
+    extents: readonly Extent[],
     write: (marked: Promise<void> | undefined) => Promise<void>,
   ): Promise<void> {
-    const firstSegment = Math.floor(first / this.#segmentBlocks)
-    const lastSegment = Math.floor((first + count - 1) / this.#segmentBlocks)
+    const segments = this.#segmentsOf(extents)
     this.#isWritten = true
-    const marked = this.#activity.begin(firstSegment, lastSegment)
+    const marked = this.#activity.begin(segments)
     try {
       await write(marked === undefined ? undefined : this.#health.guard('mark segments of', () => marked))
     } finally {
-      this.#activity.end(firstSegment, lastSegment)
+      this.#activity.end(segments)
     }
   }
 
@@ -83,6 +82,17 @@ export class VolumeDurability {
   async idle(): Promise<void> {
     await this.#flush.idle()
     await this.#activity.idle()
+  }
+
+  #segmentsOf(extents: readonly Extent[]): number[] {
+    const segments: number[] = []
+    for (const { firstBlock, blockCount } of extents) {
+      const last = Math.floor((firstBlock + blockCount - 1) / this.#segmentBlocks)
+      const first = Math.floor(firstBlock / this.#segmentBlocks)
+      for (let segment = Math.max(first, (segments.at(-1) ?? -1) + 1); segment <= last; segment++)
+        segments.push(segment)
+    }
+    return segments
   }
 
   async #flushOnce(): Promise<void> {

@@ -4,9 +4,13 @@
  */
 import { blockCountOf } from '../domain/units.ts'
 import { equalHashes, hashAt, RootHash } from '../wire/hash.ts'
+import { allDone } from './all_done.ts'
 import type { HashedDisk } from './block_hashes.ts'
 import { readHashes, unknownRuns } from './block_hashes.ts'
 import { indexChunkBlocks } from './hash_index.ts'
+
+/** Runs of blocks that are read at once when there is hurry. */
+const readsAtOnce = 4
 
 /** Runs `read` while nobody writes the blocks; its failure is the volume's. */
 export type ReadInTurn = <T>(first: number, count: number, read: () => Promise<T>) => Promise<T>
@@ -61,6 +65,35 @@ export class VolumeHashes {
       }
     }
     return learnt
+  }
+
+  /** Whether there are blocks whose hashes are not known because pieces of them were written. */
+  get hasDoubts(): boolean {
+    return this.#disk.index.doubts.count > 0
+  }
+
+  /**
+   * Reads blocks whose pieces were written, so that {@link root} need not, as {@link learn} does; call it about once a second. Those that
+   * were written to in the last seconds are left for later, and no more than `mostBlocks` are read.
+   */
+  async learnQuiet(mostBlocks: number): Promise<void> {
+    const { doubts } = this.#disk.index
+    doubts.tick()
+    let left = mostBlocks
+    for (const { firstBlock, blockCount } of doubts.quietRuns()) {
+      if (left <= 0) return
+      await this.#read(firstBlock, blockCount)
+      left -= blockCount
+    }
+  }
+
+  /** Reads all blocks whose pieces were written, those of just now too: a consistency point is near. */
+  async learnDoubts(): Promise<void> {
+    const runs = this.#disk.index.doubts.runs()
+    const lane = async (): Promise<void> => {
+      for (const { firstBlock, blockCount } of runs) await this.#read(firstBlock, blockCount)
+    }
+    await allDone(Array.from({ length: readsAtOnce }, lane))
   }
 
   async #read(first: number, count: number): Promise<Uint8Array> {

@@ -16,6 +16,14 @@ import type { VolumeParts } from './volume_parts.ts'
 /** More active segments than this are cleaned up at once: each may have to be read again after an unclean end. */
 const maxActiveSegments = 64
 
+/** Blocks written in pieces that are read in a second, while others write: 64 MiB. */
+const quietBlocksPerTick = 1024
+
+/** Why reading ended early: the volume was closed, or is broken, which was told. */
+function notAllKnown(error: unknown): string {
+  return `Not all hashes are known: ${asWireError(error).message}`
+}
+
 /** What the set works with. */
 export interface VolumeSetOptions {
   /** Opens the data and state of a volume. */
@@ -150,6 +158,25 @@ export class VolumeSet {
     }
   }
 
+  /** Reads some of what was written in pieces and is quiet now; call it about once a second. Never rejects. */
+  async learnQuiet(): Promise<void> {
+    await this.#learnEach((volume) => volume.hashes.learnQuiet(quietBlocksPerTick))
+  }
+
+  /** Reads all that was written in pieces: a consistency point is near. Never rejects. */
+  async learnDoubts(): Promise<void> {
+    await this.#learnEach((volume) => volume.hashes.learnDoubts())
+  }
+
+  async #learnEach(learn: (volume: Volume) => Promise<void>): Promise<void> {
+    for (const volume of this.all) {
+      if (volume.failure !== undefined || !volume.hashes.hasDoubts) continue
+      await learn(volume).catch((error: unknown) =>
+        this.#options.log.info({ volumeId: volume.volumeId }, notAllKnown(error)),
+      )
+    }
+  }
+
   /** Makes the hashes of a volume known in the background. Never rejects. */
   async #learn(volume: Volume): Promise<void> {
     const { log } = this.#options
@@ -164,8 +191,7 @@ export class VolumeSet {
       if (blocks > 0)
         log.info({ volumeId, bytes: blocks * blockSizeBytes }, 'The hashes of all blocks are known')
     } catch (error) {
-      // It was closed, or is broken, which was told.
-      log.info({ volumeId }, `Not all hashes are known: ${asWireError(error).message}`)
+      log.info({ volumeId }, notAllKnown(error))
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * Encodings of a BLOCKS payload.
+ * Encodings of a payload of BLOCKS or PIECES.
  * @module
  */
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
@@ -58,10 +58,10 @@ export async function decodePayload(
       chunkSize: onePiece(rawBytes),
     })
   } catch (cause) {
-    throw new WireError('BAD_FRAME', 'Cannot decompress the payload of a BLOCKS frame', { cause })
+    throw new WireError('BAD_FRAME', 'Cannot decompress the payload of a frame', { cause })
   }
   if (raw.length !== rawBytes) {
-    throw new WireError('BAD_FRAME', 'Cannot accept the payload of a BLOCKS frame: its raw length is wrong', {
+    throw new WireError('BAD_FRAME', 'Cannot accept the payload of a frame: its raw length is wrong', {
       expected: rawBytes,
       actual: raw.length,
     })

@@ -34,7 +34,7 @@ export class FrameEncoder {
    */
   encode(message: Message): EncodedFrame {
     const head = encodeMeta(message, frameHeaderBytes)
-    const payload = message.type === 'BLOCKS' ? message.payload : noPayload
+    const payload = 'payload' in message ? message.payload : noPayload
     const diskIndex = 'diskIndex' in message ? message.diskIndex : noDiskIndex
     const metaLength = head.length - frameHeaderBytes
     const sequence = this.#sequence

@@ -2,7 +2,7 @@
  * The named limits of the replication protocol: checked before any memory is taken, and the same at both ends.
  * @module
  */
-import { blockSizeBytes, maxExtentBlocks } from '../domain/units.ts'
+import { blockSizeBytes, maxExtentBlocks, pieceSizeBytes } from '../domain/units.ts'
 import { hashBytes, messageTypes } from './message.ts'
 import type { MessageType } from './message.ts'
 
@@ -21,14 +21,23 @@ export const maxHashesPerFrame = 4096
 /** Blocks a disk may have: beyond it a position in bytes would not be exact. */
 export const maxBlocksPerDisk = Math.floor(Number.MAX_SAFE_INTEGER / blockSizeBytes)
 
+/** Pieces that fit one PIECES frame: as many bytes as the largest BLOCKS frame carries. */
+export const maxPiecesPerFrame = (maxExtentBlocks * blockSizeBytes) / pieceSizeBytes
+
+/** Pieces a disk may have, for the same reason. */
+export const maxPiecesPerDisk = Math.floor(Number.MAX_SAFE_INTEGER / pieceSizeBytes)
+
+/** Bytes of a piece's number on the wire. */
+export const pieceNumberBytes = 8
+
 /** `diskIndex` in the header of a frame that is about no disk. */
 export const noDiskIndex = 0xffff
 
 /** The highest index of a disk. */
 export const maxDiskIndex = 59
 
-/** Fixed part of each binary meta, before hashes or bitmap. */
-export const metaBytes = { BLOCKS: 16, ZEROS: 12, ACK: 4, HASHES: 12, DIFFERENCES: 12 } as const
+/** Fixed part of each binary meta, before hashes, numbers or bitmap. */
+export const metaBytes = { BLOCKS: 16, PIECES: 40, ZEROS: 12, ACK: 4, HASHES: 12, DIFFERENCES: 12 } as const
 
 /** What a frame of each type may carry. */
 export interface FrameLimit {
@@ -73,6 +82,12 @@ export const frameLimits: Readonly<Record<MessageType, FrameLimit>> = {
   PONG: binary(0, 0, 0, false),
   ERROR: json(16 * 1024),
   GOODBYE: binary(0, 0, 0, false),
+  PIECES: binary(
+    metaBytes.PIECES + pieceNumberBytes,
+    metaBytes.PIECES + maxPiecesPerFrame * pieceNumberBytes,
+    maxPayloadBytes,
+    true,
+  ),
 }
 
 /** Message types by their number on the wire; undefined for a number nobody has. */

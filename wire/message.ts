@@ -5,7 +5,7 @@
  * | from agent | answer of the replicator |
  * | --- | --- |
  * | HELLO | WELCOME, or ERROR and close |
- * | BLOCKS, ZEROS | ACK once everything up to a sequence number is durable |
+ * | BLOCKS, PIECES, ZEROS | ACK once everything up to a sequence number is durable |
  * | HASHES | DIFFERENCES |
  * | BARRIER | BARRIER_REACHED |
  * | STATUS | nothing |
@@ -35,6 +35,7 @@ export const messageTypes = {
   PONG: 12,
   ERROR: 13,
   GOODBYE: 14,
+  PIECES: 15,
 } as const
 
 /** The encodings of a payload. */
@@ -160,6 +161,18 @@ export type Message =
       encoding: Encoding
       /** `blockCount` hashes of {@link hashBytes} each, of the raw bytes of each block. */
       hashes: Uint8Array
+      payload: Uint8Array
+    }
+  | {
+      type: 'PIECES'
+      diskIndex: number
+      /** Their numbers, ascending. A piece is 4,096 bytes at a multiple of 4,096; the last one of a disk may be shorter. */
+      pieces: readonly number[]
+      /** Length of the pieces' bytes; `payload` is as long unless it is encoded. */
+      rawBytes: number
+      encoding: Encoding
+      /** Of the numbers and the raw bytes, see `piece_list.ts`. */
+      hash: Uint8Array
       payload: Uint8Array
     }
   | { type: 'ZEROS'; diskIndex: number; firstBlock: number; blockCount: number }

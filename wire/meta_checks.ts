@@ -2,7 +2,7 @@
  * What holds of the meta parts in both directions: lengths and counts that fit each other.
  * @module
  */
-import { blockSizeBytes } from '../domain/units.ts'
+import { blockSizeBytes, pieceSizeBytes } from '../domain/units.ts'
 import {
   barrierReachedSchema,
   barrierSchema,
@@ -29,10 +29,10 @@ export const bodySchemas = {
 } as const
 export type BodyType = keyof typeof bodySchemas
 
-/** @throws WireError BAD_FRAME when a frame is of no block or of more than `most`. */
+/** @throws WireError BAD_FRAME when a frame is of nothing or of more than `most`. */
 export function requireCount(type: MessageType, count: number, most: number): void {
   if (count >= 1 && count <= most) return
-  throw new WireError('BAD_FRAME', `Cannot accept a ${type} frame of ${count} blocks`, {
+  throw new WireError('BAD_FRAME', `Cannot accept a ${type} frame of ${count} ${unitOf(type).name}`, {
     expected: `1 to ${most}`,
     actual: count,
   })
@@ -52,29 +52,42 @@ export function bitmapBytes(blockCount: number): number {
   return Math.ceil(blockCount / 8)
 }
 
-/** Raw length and payload length of a BLOCKS frame must fit its count and its encoding. @throws WireError BAD_FRAME. */
-export function checkBlockBytes(
-  blockCount: number,
-  rawBytes: number,
-  encoding: number,
-  payloadBytes: number,
-): void {
-  const most = blockCount * blockSizeBytes
-  if (rawBytes > most || rawBytes <= most - blockSizeBytes) {
-    throw new WireError('BAD_FRAME', `Cannot accept ${rawBytes} bytes as ${blockCount} blocks`, {
-      expected: `${most - blockSizeBytes + 1} to ${most}`,
+/** What a frame of a type counts. */
+function unitOf(type: MessageType): { name: string; bytes: number } {
+  return type === 'PIECES'
+    ? { name: 'pieces', bytes: pieceSizeBytes }
+    : { name: 'blocks', bytes: blockSizeBytes }
+}
+
+/** What a frame that carries bytes says of them. */
+export interface CarriedBytes {
+  /** Blocks or pieces. */
+  count: number
+  rawBytes: number
+  encoding: number
+  payloadBytes: number
+}
+
+/** Raw length and payload length of a frame must fit its count and its encoding. @throws WireError BAD_FRAME. */
+export function checkBytes(type: 'BLOCKS' | 'PIECES', carried: CarriedBytes): void {
+  const { count, rawBytes, encoding, payloadBytes } = carried
+  const unit = unitOf(type)
+  const most = count * unit.bytes
+  if (rawBytes > most || rawBytes <= most - unit.bytes) {
+    throw new WireError('BAD_FRAME', `Cannot accept ${rawBytes} bytes as ${count} ${unit.name}`, {
+      expected: `${most - unit.bytes + 1} to ${most}`,
       actual: rawBytes,
     })
   }
   if (encoding === encodings.RAW) {
-    requireLength('BLOCKS', 'payload', rawBytes, payloadBytes)
+    requireLength(type, 'payload', rawBytes, payloadBytes)
     return
   }
   if (encoding !== encodings.ZSTD) {
-    throw new WireError('BAD_FRAME', 'Cannot read a BLOCKS frame of an unknown encoding', {
+    throw new WireError('BAD_FRAME', `Cannot read a ${type} frame of an unknown encoding`, {
       expected: Object.values(encodings).join(' or '),
       actual: encoding,
     })
   }
-  if (payloadBytes === 0) requireLength('BLOCKS', 'payload', rawBytes, 0)
+  if (payloadBytes === 0) requireLength(type, 'payload', rawBytes, 0)
 }

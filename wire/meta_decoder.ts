@@ -4,18 +4,18 @@
  */
 import { unreachable } from '../domain/errors.ts'
 import { maxExtentBlocks } from '../domain/units.ts'
-import { maxBlocksPerDisk, maxHashesPerFrame, metaBytes } from './limits.ts'
+import {
+  maxBlocksPerDisk,
+  maxHashesPerFrame,
+  maxPiecesPerFrame,
+  metaBytes,
+  pieceNumberBytes,
+} from './limits.ts'
 import { hashBytes } from './message.ts'
 import type { Encoding, Message, MessageType } from './message.ts'
-import {
-  bitmapBytes,
-  bodySchemas,
-  checkBlockBytes,
-  requireCount,
-  requireLength,
-  twoTo32,
-} from './meta_checks.ts'
+import { bitmapBytes, bodySchemas, checkBytes, requireCount, requireLength, twoTo32 } from './meta_checks.ts'
 import type { BodyType } from './meta_checks.ts'
+import { decodePieces } from './piece_list.ts'
 import { WireError } from './wire_error.ts'
 
 function readFirstBlock(meta: Buffer, type: MessageType): number {
@@ -62,7 +62,7 @@ export function decodeMeta(type: MessageType, diskIndex: number, meta: Buffer, p
       requireLength(type, 'reserved byte', 0, meta.readUInt8(15))
       requireCount(type, blockCount, maxExtentBlocks)
       requireLength(type, 'list of hashes', blockCount * hashBytes, meta.length - metaBytes.BLOCKS)
-      checkBlockBytes(blockCount, rawBytes, encoding, payload.length)
+      checkBytes(type, { count: blockCount, rawBytes, encoding, payloadBytes: payload.length })
       return {
         type,
         diskIndex,
@@ -71,6 +71,24 @@ export function decodeMeta(type: MessageType, diskIndex: number, meta: Buffer, p
         rawBytes,
         encoding: encoding as Encoding,
         hashes: meta.subarray(metaBytes.BLOCKS),
+        payload,
+      }
+    }
+    case 'PIECES': {
+      const rawBytes = meta.readUInt32LE(0)
+      const count = meta.readUInt16LE(4)
+      const encoding = meta.readUInt8(6)
+      requireLength(type, 'reserved byte', 0, meta.readUInt8(7))
+      requireCount(type, count, maxPiecesPerFrame)
+      requireLength(type, 'list of pieces', count * pieceNumberBytes, meta.length - metaBytes.PIECES)
+      checkBytes(type, { count, rawBytes, encoding, payloadBytes: payload.length })
+      return {
+        type,
+        diskIndex,
+        pieces: decodePieces(meta.subarray(metaBytes.PIECES)),
+        rawBytes,
+        encoding: encoding as Encoding,
+        hash: meta.subarray(8, metaBytes.PIECES),
         payload,
       }
     }

@@ -4,18 +4,12 @@
  */
 import { unreachable } from '../domain/errors.ts'
 import { maxExtentBlocks } from '../domain/units.ts'
-import { maxBlocksPerDisk, maxHashesPerFrame, metaBytes } from './limits.ts'
+import { maxBlocksPerDisk, maxHashesPerFrame, maxPiecesPerFrame, metaBytes } from './limits.ts'
 import { hashBytes } from './message.ts'
 import type { Message } from './message.ts'
-import {
-  bitmapBytes,
-  bodySchemas,
-  checkBlockBytes,
-  requireCount,
-  requireLength,
-  twoTo32,
-} from './meta_checks.ts'
+import { bitmapBytes, bodySchemas, checkBytes, requireCount, requireLength, twoTo32 } from './meta_checks.ts'
 import type { BodyType } from './meta_checks.ts'
+import { encodePieces } from './piece_list.ts'
 
 function writeFirstBlock(meta: Buffer, firstBlock: number): void {
   if (!Number.isInteger(firstBlock) || firstBlock < 0 || firstBlock >= maxBlocksPerDisk) {
@@ -44,7 +38,8 @@ export function encodeMeta(message: Message, reserve: number): Buffer {
     case 'BLOCKS': {
       requireCount('BLOCKS', message.blockCount, maxExtentBlocks)
       requireLength('BLOCKS', 'list of hashes', message.blockCount * hashBytes, message.hashes.length)
-      checkBlockBytes(message.blockCount, message.rawBytes, message.encoding, message.payload.length)
+      const { blockCount: count, rawBytes, encoding } = message
+      checkBytes('BLOCKS', { count, rawBytes, encoding, payloadBytes: message.payload.length })
       const [whole, meta] = withRoom(metaBytes.BLOCKS + message.hashes.length)
       writeFirstBlock(meta, message.firstBlock)
       meta.writeUInt32LE(message.rawBytes, 8)
@@ -52,6 +47,21 @@ export function encodeMeta(message: Message, reserve: number): Buffer {
       meta.writeUInt8(message.encoding, 14)
       meta.writeUInt8(0, 15)
       meta.set(message.hashes, metaBytes.BLOCKS)
+      return whole
+    }
+    case 'PIECES': {
+      const { pieces, rawBytes, encoding, hash, payload } = message
+      requireCount('PIECES', pieces.length, maxPiecesPerFrame)
+      requireLength('PIECES', 'hash', hashBytes, hash.length)
+      checkBytes('PIECES', { count: pieces.length, rawBytes, encoding, payloadBytes: payload.length })
+      const list = encodePieces(pieces)
+      const [whole, meta] = withRoom(metaBytes.PIECES + list.length)
+      meta.writeUInt32LE(rawBytes, 0)
+      meta.writeUInt16LE(pieces.length, 4)
+      meta.writeUInt8(encoding, 6)
+      meta.writeUInt8(0, 7)
+      meta.set(hash, 8)
+      meta.set(list, metaBytes.PIECES)
       return whole
     }
     case 'ZEROS': {

@@ -3,7 +3,10 @@
  * or `frame.ts` that the other end could notice.
  * @module
  */
-export const protocolVersions = [{ version: 1, changed: 'First version' }] as const
+export const protocolVersions = [
+  { version: 1, changed: 'First version' },
+  { version: 2, changed: 'PIECES carries the changed parts of blocks' },
+] as const
 
 /** The version this build speaks. */
-export const protocolVersion = 1
+export const protocolVersion = 2

@@ -89,7 +89,7 @@ describe('a connection is refused', () => {
   })
 
   const hellos: [name: string, changes: Partial<Hello>, code: string, expected: string, actual: string][] = [
-    ['another protocol version', { protocolVersion: 2 }, 'VERSION_MISMATCH', '1', '2'],
+    ['another protocol version', { protocolVersion: 1 }, 'VERSION_MISMATCH', '2', '1'],
     ['another replication server', { replicationServerId: 'i-2' }, 'WRONG_SERVER', 'i-1', 'i-2'],
     ['another source server than its certificate', { sourceServerId: 's-2' }, 'WRONG_SERVER', 's-1', 's-2'],
     ['another block size', { blockSizeBytes: 4096 }, 'BLOCK_SIZE_MISMATCH', '65536', '4096'],

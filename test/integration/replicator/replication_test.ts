@@ -51,7 +51,7 @@ describe('replication over TLS', () => {
     const half = Math.floor(extents.length / 2)
     const first = await replicator.connect()
     expect(await first.hello(helloOf(sizeBytes))).toEqual({
-      protocolVersion: 1,
+      protocolVersion: 2,
       windowBytes,
       disks: [{ diskIndex: 0, contents: 'EMPTY' }],
     })

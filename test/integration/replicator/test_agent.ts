@@ -4,7 +4,7 @@
  */
 import type { TLSSocket } from 'node:tls'
 import { connect } from 'node:tls'
-import { blockCountOf, blockSizeBytes, extentBytes } from '../../../domain/units.ts'
+import { blockCountOf, blockSizeBytes, extentBytes, pieceSizeBytes } from '../../../domain/units.ts'
 import { replicatorServerName } from '../../../wire/control_api.ts'
 import { FrameDecoder, FrameEncoder, isUpTo } from '../../../wire/frame.ts'
 import { writeFrame } from '../../../wire/frame_stream.ts'
@@ -12,6 +12,7 @@ import { blockHashes, RootHash } from '../../../wire/hash.ts'
 import { encodings } from '../../../wire/message.ts'
 import type { Hello, Message, MessageType, Welcome, WireErrorBody } from '../../../wire/message.ts'
 import { tlsVersionOptions } from '../../../wire/tls.ts'
+import { piecesHash } from '../../../wire/piece_list.ts'
 import { protocolVersion } from '../../../wire/version.ts'
 import type { TestCertificate } from '../../fixtures/test_ca.ts'
 
@@ -164,6 +165,27 @@ export function blocksOf(
     rawBytes: lengthBytes,
     encoding: encodings.RAW,
     hashes: blockHashes(payload),
+    payload,
+  }
+}
+
+/** A PIECES message of ascending pieces of `image`. */
+export function piecesOf(
+  diskIndex: number,
+  image: Buffer,
+  pieces: readonly number[],
+): Extract<Message, { type: 'PIECES' }> {
+  const payload = Buffer.concat(
+    pieces.map((piece) => image.subarray(piece * pieceSizeBytes, (piece + 1) * pieceSizeBytes)),
+  )
+  const hash = piecesHash(pieces, payload)
+  return {
+    type: 'PIECES',
+    diskIndex,
+    pieces,
+    rawBytes: payload.length,
+    encoding: encodings.RAW,
+    hash,
     payload,
   }
 }

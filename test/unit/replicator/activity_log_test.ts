@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { ActivityLog } from '../../../replicator/activity_log.ts'
 
+/** Segments `first` to `last`. */
+const from = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index)
+
 /** A log that records what it saves and flushes. */
 function recorded(segmentCount = 10): {
   log: ActivityLog
@@ -30,47 +34,49 @@ function recorded(segmentCount = 10): {
 describe('ActivityLog', () => {
   it('saves before the first write into a segment and not again', async () => {
     const { log, saved } = recorded()
-    const wait = log.begin(4, 4)
+    const wait = log.begin(from(4, 4))
     expect(wait).toBeDefined()
     await wait
     // Those ahead are marked with it, up to the end of the volume.
     expect(saved).toEqual([[4, 5, 6, 7]])
-    expect(log.begin(5, 7)).toBeUndefined()
-    expect(log.begin(4, 8)).toBeDefined()
+    expect(log.begin(from(5, 7))).toBeUndefined()
+    expect(log.begin(from(4, 8))).toBeDefined()
     await log.idle()
     expect(saved.at(-1)).toEqual([4, 5, 6, 7, 8, 9])
   })
 
   it('serves many first writes with few saves', async () => {
     const { log, saved } = recorded(1000)
-    await Promise.all(Array.from({ length: 200 }, async (_, index) => await log.begin(index * 5, index * 5)))
+    await Promise.all(
+      Array.from({ length: 200 }, async (_, index) => await log.begin(from(index * 5, index * 5))),
+    )
     expect(saved.length).toBeLessThanOrEqual(2)
   })
 
   it('takes off what nobody writes to, after data and index are flushed', async () => {
     const { log, saved, events } = recorded()
-    await log.begin(0, 0)
-    log.end(0, 0)
+    await log.begin(from(0, 0))
+    log.end(from(0, 0))
     await log.cleanUp()
     expect(events).toEqual(['save', 'flush', 'save'])
     expect(saved.at(-1)).toEqual([])
-    expect(log.begin(0, 0), 'the next write marks it again').toBeDefined()
+    expect(log.begin(from(0, 0)), 'the next write marks it again').toBeDefined()
   })
 
   it('keeps a segment with a write under way, begun or ended during the flush', async () => {
     const { log, saved, flush } = recorded()
-    await log.begin(0, 0)
-    await log.begin(4, 4)
-    await log.begin(8, 8)
-    log.end(0, 0)
-    log.end(4, 4)
+    await log.begin(from(0, 0))
+    await log.begin(from(4, 4))
+    await log.begin(from(8, 8))
+    log.end(from(0, 0))
+    log.end(from(4, 4))
     flush.during = () => {
-      void log.begin(4, 4)
-      log.end(4, 4)
+      void log.begin(from(4, 4))
+      log.end(from(4, 4))
     }
     await log.cleanUp()
     expect(saved.at(-1)).toEqual([4, 8])
-    flush.during = () => log.end(8, 8)
+    flush.during = () => log.end(from(8, 8))
     await log.cleanUp()
     expect(saved.at(-1)).toEqual([8])
   })
@@ -82,11 +88,11 @@ describe('ActivityLog', () => {
       save: () => (isFailing ? Promise.reject(new Error('Full')) : Promise.resolve()),
       flush: () => Promise.resolve(),
     })
-    await expect(log.begin(0, 0)).rejects.toThrow('Full')
+    await expect(log.begin(from(0, 0))).rejects.toThrow('Full')
     isFailing = false
-    expect(log.begin(0, 0)).toBeDefined()
+    expect(log.begin(from(0, 0))).toBeDefined()
     await log.idle()
-    expect(log.begin(0, 0)).toBeUndefined()
+    expect(log.begin(from(0, 0))).toBeUndefined()
   })
 
   it('does nothing when there is nothing to clean', async () => {

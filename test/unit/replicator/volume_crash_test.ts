@@ -1,10 +1,18 @@
 import { describe, expect, it } from 'vitest'
-import { blockCountOf, blockLengthBytes, blockSizeBytes, extentBytes } from '../../../domain/units.ts'
+import {
+  blockCountOf,
+  blockSizeBytes,
+  extentBytes,
+  pieceSizeBytes,
+  piecesPerBlock,
+} from '../../../domain/units.ts'
+import { bytesOfPieces } from '../../../replicator/piece_write.ts'
 import type { VolumeCheckpoint } from '../../../replicator/checkpoint.ts'
 import type { Volume } from '../../../replicator/volume.ts'
 import { openVolume } from '../../../replicator/volume.ts'
 import { blockHashes, RootHash } from '../../../wire/hash.ts'
 import { encodings } from '../../../wire/message.ts'
+import { piecesHash } from '../../../wire/piece_list.ts'
 import { WireError } from '../../../wire/wire_error.ts'
 import { randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 import type { Faults } from './sim_disk.ts'
@@ -16,41 +24,44 @@ const runs = Number(process.env['CRASH_RUNS'] ?? 100)
 /** A short last block, and segments that do not divide the volume. */
 const sizeBytes = 10 * blockSizeBytes + 4096 + 512
 const blockCount = blockCountOf(sizeBytes)
+const pieceCount = Math.ceil(sizeBytes / pieceSizeBytes)
 const segmentBlocks = 3
-const sectorBytes = 4096
+const sectorBytes = pieceSizeBytes
 
-/** What each block may hold: the content that was acknowledged last, and whatever was sent since. Contents are fill bytes. */
+/** What each piece may hold: the content that was acknowledged last, and whatever was sent since. Contents are fill bytes. */
 class Model {
   #lastAttempt = 0
-  readonly #possible = Array.from({ length: blockCount }, () => [{ attempt: 0, fill: 0 }])
+  readonly #possible = Array.from({ length: pieceCount }, () => [{ attempt: 0, fill: 0 }])
 
   /** Notes a write; call what it returns when it is acknowledged. */
-  attempt(first: number, count: number, fill: number): () => void {
+  attempt(pieces: readonly number[], fill: number): () => void {
     const attempt = ++this.#lastAttempt
-    const blocks = Array.from({ length: count }, (_, index) => first + index)
-    for (const block of blocks) this.#possible[block]?.push({ attempt, fill })
+    for (const piece of pieces) this.#possible[piece]?.push({ attempt, fill })
     return () => {
-      for (const block of blocks) {
-        this.#possible[block] = (this.#possible[block] ?? []).filter((entry) => entry.attempt >= attempt)
+      for (const piece of pieces) {
+        this.#possible[piece] = (this.#possible[piece] ?? []).filter((entry) => entry.attempt >= attempt)
       }
     }
   }
 
-  /** Every sector of `view` holds one of the contents that its block may have; with one left, the block holds just that. */
+  /** Every piece of `view` holds one of the contents that it may have; with one left, it holds just that. */
   check(view: Buffer): void {
-    for (let block = 0; block < blockCount; block++) {
-      const fills = new Set(this.#possible[block]?.map((entry) => entry.fill))
-      const start = block * blockSizeBytes
-      const end = start + blockLengthBytes(block, sizeBytes)
-      for (let at = start; at < end; at += sectorBytes) {
-        const sector = view.subarray(at, Math.min(at + sectorBytes, end))
-        if (sector.equals(Buffer.alloc(sector.length, sector[0])) && fills.has(sector[0] ?? -1)) continue
-        // A short write may end in the middle of a sector.
-        if (fills.size > 1 && sector.every((byte) => fills.has(byte))) continue
-        expect.fail(`Block ${block} is wrong at byte ${at}, it should hold one of ${[...fills].join(', ')}`)
-      }
+    for (let piece = 0; piece < pieceCount; piece++) {
+      const fills = new Set(this.#possible[piece]?.map((entry) => entry.fill))
+      const at = piece * pieceSizeBytes
+      const held = view.subarray(at, Math.min(at + pieceSizeBytes, sizeBytes))
+      if (held.equals(Buffer.alloc(held.length, held[0])) && fills.has(held[0] ?? -1)) continue
+      // A short write may end in the middle of a piece.
+      if (fills.size > 1 && held.every((byte) => fills.has(byte))) continue
+      expect.fail(`Piece ${piece} is wrong, it should hold one of ${[...fills].join(', ')}`)
     }
   }
+}
+
+/** The pieces of `count` blocks from `first`. */
+function piecesOf(first: number, count: number): number[] {
+  const end = Math.min((first + count) * piecesPerBlock, pieceCount)
+  return Array.from({ length: end - first * piecesPerBlock }, (_, index) => first * piecesPerBlock + index)
 }
 
 /** One volume on its simulated media, over many runs of the process. */
@@ -127,7 +138,11 @@ class World {
       return
     }
     const fill = choice < 0.35 ? 0 : randomInt(this.random, 0, 255)
-    const acknowledge = this.model.attempt(first, count, fill)
+    if (choice > 0.65) {
+      await this.#writePieces(volume, fill)
+      return
+    }
+    const acknowledge = this.model.attempt(piecesOf(first, count), fill)
     if (choice < 0.35) await volume.writeZeros(first, count)
     else {
       const { lengthBytes } = extentBytes({ firstBlock: first, blockCount: count }, sizeBytes)
@@ -143,6 +158,28 @@ class World {
         payload,
       })
     }
+    await volume.durable()
+    acknowledge()
+  }
+
+  async #writePieces(volume: Volume, fill: number): Promise<void> {
+    const chosen = Array.from({ length: randomInt(this.random, 1, 12) }, () =>
+      randomInt(this.random, 0, pieceCount - 1),
+    )
+    const pieces = [...new Set(chosen)].sort((a, b) => a - b)
+    const rawBytes = bytesOfPieces(pieces, sizeBytes)
+    const payload = Buffer.alloc(rawBytes, fill)
+    const acknowledge = this.model.attempt(pieces, fill)
+    const hash = piecesHash(pieces, payload)
+    await volume.writePieces({
+      type: 'PIECES',
+      diskIndex: 0,
+      pieces,
+      rawBytes,
+      encoding: encodings.RAW,
+      hash,
+      payload,
+    })
     await volume.durable()
     acknowledge()
   }

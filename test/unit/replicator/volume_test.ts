@@ -7,6 +7,7 @@ import type { Volume } from '../../../replicator/volume.ts'
 import { openVolume } from '../../../replicator/volume.ts'
 import { blockHashes } from '../../../wire/hash.ts'
 import { encodings } from '../../../wire/message.ts'
+import { piecesHash } from '../../../wire/piece_list.ts'
 
 const blockCount = 4
 const sizeBytes = blockCount * blockSizeBytes - 1000
@@ -64,7 +65,87 @@ function blocks(bytes: Buffer, firstBlock = 0): Parameters<Volume['writeBlocks']
   }
 }
 
+function pieces(numbers: number[], bytes: Buffer): Parameters<Volume['writePieces']>[0] {
+  return {
+    type: 'PIECES',
+    diskIndex: 3,
+    pieces: numbers,
+    rawBytes: bytes.length,
+    encoding: encodings.RAW,
+    hash: piecesHash(numbers, bytes),
+    payload: bytes,
+  }
+}
+
 describe('Volume', () => {
+  it('writes pieces where they belong, the short last one too, and touches nothing else', async () => {
+    const bytes = Buffer.alloc(sizeBytes)
+    const volume = await open(memoryDisk(bytes))
+    const before = randomBytes(sizeBytes)
+    await volume.writeBlocks(blocks(before))
+    const lastPiece = Math.floor(sizeBytes / 4096)
+    const numbers = [0, 1, 15, 16, 40, lastPiece]
+    const raw = randomBytes(5 * 4096 + (sizeBytes - lastPiece * 4096))
+    await volume.writePieces(pieces(numbers, raw))
+    const expected = Buffer.from(before)
+    for (const [index, number] of numbers.entries())
+      raw.copy(expected, number * 4096, index * 4096, (index + 1) * 4096)
+    expect(bytes.equals(expected)).toBe(true)
+    expect([...(await volume.compare(0, blockCount, blockHashes(expected)))]).toEqual([0])
+  })
+
+  it('knows nothing of a block from the moment that a piece of it may change', async () => {
+    const bytes = Buffer.alloc(sizeBytes)
+    const written = Promise.withResolvers<void>()
+    const volume = await open(
+      memoryDisk(bytes, {
+        write: async (from, offset) => {
+          if (from.length === 4096) await written.promise
+          bytes.set(from, offset)
+          return from.length
+        },
+      }),
+    )
+    const before = randomBytes(sizeBytes)
+    await volume.writeBlocks(blocks(before))
+    const write = volume.writePieces(pieces([17], randomBytes(4096)))
+    let isAnswered = false
+    const asked = volume.compare(0, blockCount, blockHashes(before)).then((bitmap) => {
+      isAnswered = true
+      return bitmap
+    })
+    for (let turn = 0; turn < 200; turn++) await Promise.resolve()
+    expect(isAnswered).toBe(false)
+    written.resolve()
+    await write
+    expect([...(await asked)]).toEqual([0b0010])
+  })
+
+  it.each([
+    ['a piece beyond the disk', [Math.ceil(sizeBytes / 4096)], 4096, 'OUT_OF_RANGE'],
+    ['a last piece that is too long', [Math.floor(sizeBytes / 4096)], 4096, 'OUT_OF_RANGE'],
+    ['a piece that is too short', [3], 4095, 'OUT_OF_RANGE'],
+  ])('refuses %s before anything is written', async (_name, numbers, length, code) => {
+    const bytes = Buffer.alloc(sizeBytes)
+    const volume = await open(memoryDisk(bytes))
+    await expect(volume.writePieces(pieces(numbers, Buffer.alloc(length, 7)))).rejects.toMatchObject({ code })
+    expect(bytes.every((byte) => byte === 0)).toBe(true)
+    expect(volume.contents).toBe('EMPTY')
+  })
+
+  it('refuses pieces in other places than those that were hashed, and other bytes', async () => {
+    const bytes = Buffer.alloc(sizeBytes)
+    const volume = await open(memoryDisk(bytes))
+    const good = pieces([1, 2], randomBytes(8192))
+    for (const bad of [
+      { ...good, pieces: [1, 3] },
+      { ...good, payload: Buffer.alloc(8192, 1) },
+    ])
+      await expect(volume.writePieces(bad)).rejects.toMatchObject({ code: 'HASH_MISMATCH', diskIndex: 3 })
+    expect(bytes.every((byte) => byte === 0)).toBe(true)
+    expect(volume.failure).toBeUndefined()
+  })
+
   it('does not give a message back while its bytes are still being written', async () => {
     const written = Promise.withResolvers<number>()
     const bytes = Buffer.alloc(sizeBytes)

@@ -124,9 +124,10 @@ describe('FrameDecoder', () => {
     return bytes
   }
   const blocks = messageTypes.BLOCKS
+  const pieces = messageTypes.PIECES
   it.each([
     ['type 0', { type: 0 }],
-    ['type 15', { type: 15 }],
+    ['type 16', { type: 16 }],
     ['type 255', { type: 255 }],
     ['flags', { flags: 1 }],
     ['a disk in a PING', { disk: 0 }],
@@ -140,6 +141,10 @@ describe('FrameDecoder', () => {
     ['meta too short', { type: blocks, disk: 0, meta: 47, payload: 5 }],
     ['one byte of payload too much', { type: blocks, disk: 0, meta: 48, payload: maxPayloadBytes + 1 }],
     ['4 GiB of payload', { type: blocks, disk: 0, meta: 48, payload: 0xffff_ffff }],
+    ['no disk in PIECES', { type: pieces, meta: 48, payload: 5 }],
+    ['no piece', { type: pieces, disk: 0, meta: 40, payload: 5 }],
+    ['too many pieces', { type: pieces, disk: 0, meta: 40 + 257 * 8, payload: 5 }],
+    ['too much of pieces', { type: pieces, disk: 0, meta: 48, payload: maxPayloadBytes + 1 }],
     ['too many hashes', { type: messageTypes.HASHES, disk: 0, meta: 12 + 4097 * 32 }],
   ])('refuses %s before it takes memory', (_name, fields) => {
     const asked: number[] = []
@@ -172,7 +177,68 @@ describe('FrameDecoder', () => {
     meta.writeUInt8(fields.reserved ?? 0, 15)
     return meta
   }
+  const piecesMeta = (
+    list: readonly (readonly [low: number, high: number])[],
+    fields: { raw?: number; count?: number; encoding?: number; reserved?: number } = {},
+  ): Buffer => {
+    const meta = Buffer.alloc(40 + list.length * 8)
+    meta.writeUInt32LE(fields.raw ?? (list.length - 1) * 4096 + 5, 0)
+    meta.writeUInt16LE(fields.count ?? list.length, 4)
+    meta.writeUInt8(fields.encoding ?? 0, 6)
+    meta.writeUInt8(fields.reserved ?? 0, 7)
+    for (const [index, [low, high]] of list.entries()) {
+      meta.writeUInt32LE(low, 40 + index * 8)
+      meta.writeUInt32LE(high, 44 + index * 8)
+    }
+    return meta
+  }
   it.each([
+    [
+      'pieces out of order',
+      withMeta(
+        pieces,
+        piecesMeta([
+          [7, 0],
+          [6, 0],
+        ]),
+        Buffer.alloc(4101),
+        0,
+      ),
+    ],
+    [
+      'a piece twice',
+      withMeta(
+        pieces,
+        piecesMeta([
+          [7, 0],
+          [7, 0],
+        ]),
+        Buffer.alloc(4101),
+        0,
+      ),
+    ],
+    ['a piece beyond exact numbers', withMeta(pieces, piecesMeta([[0, 512]]), Buffer.alloc(5), 0)],
+    [
+      'fewer pieces than their count',
+      withMeta(pieces, piecesMeta([[1, 0]], { count: 2 }), Buffer.alloc(5), 0),
+    ],
+    ['pieces of no bytes', withMeta(pieces, piecesMeta([[1, 0]], { raw: 0 }), Buffer.alloc(0), 0)],
+    [
+      'a piece that is too long',
+      withMeta(pieces, piecesMeta([[1, 0]], { raw: 4097 }), Buffer.alloc(4097), 0),
+    ],
+    [
+      'pieces in an unknown encoding',
+      withMeta(pieces, piecesMeta([[1, 0]], { encoding: 2 }), Buffer.alloc(5), 0),
+    ],
+    [
+      'a reserved byte of pieces',
+      withMeta(pieces, piecesMeta([[1, 0]], { reserved: 1 }), Buffer.alloc(5), 0),
+    ],
+    [
+      'compressed pieces of nothing',
+      withMeta(pieces, piecesMeta([[1, 0]], { encoding: 1 }), Buffer.alloc(0), 0),
+    ],
     ['meta that is not JSON', withMeta(messageTypes.HELLO, Buffer.from('{"a":'))],
     ['meta that is not UTF-8', withMeta(messageTypes.STATUS, Buffer.from([0xff, 0xfe]))],
     [

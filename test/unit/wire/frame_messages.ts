@@ -3,10 +3,10 @@
  * @module
  */
 import * as fc from 'fast-check'
-import { blockSizeBytes } from '../../../domain/units.ts'
+import { blockSizeBytes, pieceSizeBytes } from '../../../domain/units.ts'
 import { FrameDecoder, FrameEncoder, maxHashesPerFrame } from '../../../wire/frame.ts'
 import type { Frame } from '../../../wire/frame.ts'
-import { maxBlocksPerDisk } from '../../../wire/limits.ts'
+import { maxBlocksPerDisk, maxPiecesPerDisk } from '../../../wire/limits.ts'
 import { encodings, wireErrorCodes } from '../../../wire/message.ts'
 import type { Message, MessageType } from '../../../wire/message.ts'
 
@@ -80,7 +80,7 @@ export const messageArbitraries: { [T in MessageType]: fc.Arbitrary<Extract<Mess
   WELCOME: fc.record({
     type: fc.constant('WELCOME' as const),
     body: fc.record({
-      protocolVersion: fc.constant(1),
+      protocolVersion: fc.constant(2),
       windowBytes: count(2 ** 30),
       disks: fc.array(
         fc.record({ diskIndex, contents: fc.constantFrom('EMPTY' as const, 'PARTIAL' as const) }),
@@ -103,6 +103,34 @@ export const messageArbitraries: { [T in MessageType]: fc.Arbitrary<Extract<Mess
         payload: isRaw
           ? fc.integer({ min: 0, max: 255 }).map((fill) => new Uint8Array(rawBytes).fill(fill))
           : bytes(777),
+      })
+    }),
+  PIECES: fc
+    .tuple(
+      diskIndex,
+      fc.uniqueArray(
+        fc.oneof(
+          fc.integer({ min: 0, max: 600 }),
+          fc.integer({ min: 2 ** 32 - 3, max: maxPiecesPerDisk - 1 }),
+        ),
+        { minLength: 1, maxLength: 12 },
+      ),
+      count(pieceSizeBytes),
+      fc.boolean(),
+    )
+    .chain(([disk, numbers, last, isRaw]) => {
+      const pieces = numbers.toSorted((a, b) => a - b)
+      const rawBytes = (pieces.length - 1) * pieceSizeBytes + last
+      return fc.record({
+        type: fc.constant('PIECES' as const),
+        diskIndex: fc.constant(disk),
+        pieces: fc.constant(pieces),
+        rawBytes: fc.constant(rawBytes),
+        encoding: fc.constant(isRaw ? encodings.RAW : encodings.ZSTD),
+        hash: bytes(32),
+        payload: isRaw
+          ? fc.integer({ min: 0, max: 255 }).map((fill) => new Uint8Array(rawBytes).fill(fill))
+          : bytes(77),
       })
     }),
   ZEROS: fc.record({

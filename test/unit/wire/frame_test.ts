@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { blockSizeBytes, maxExtentBlocks } from '../../../domain/units.ts'
+import { blockSizeBytes, maxExtentBlocks, pieceSizeBytes } from '../../../domain/units.ts'
 import {
   FrameDecoder,
   FrameEncoder,
@@ -11,7 +11,7 @@ import {
   nextSequence,
   WireError,
 } from '../../../wire/frame.ts'
-import { frameLimits, maxBlocksPerDisk } from '../../../wire/limits.ts'
+import { frameLimits, maxBlocksPerDisk, maxPiecesPerDisk, maxPiecesPerFrame } from '../../../wire/limits.ts'
 import { encodings, messageTypes } from '../../../wire/message.ts'
 import type { Message, MessageType } from '../../../wire/message.ts'
 import { seedFor } from '../../fixtures/seed.ts'
@@ -35,8 +35,8 @@ function roundTrips(type: MessageType): void {
 describe('frames', () => {
   it('HELLO and WELCOME round-trip', () =>
     ['HELLO', 'WELCOME'].forEach((type) => roundTrips(type as MessageType)))
-  it('BLOCKS, ZEROS and ACK round-trip', () =>
-    ['BLOCKS', 'ZEROS', 'ACK'].forEach((type) => roundTrips(type as MessageType)))
+  it('BLOCKS, PIECES, ZEROS and ACK round-trip', () =>
+    ['BLOCKS', 'PIECES', 'ZEROS', 'ACK'].forEach((type) => roundTrips(type as MessageType)))
   it('HASHES and DIFFERENCES round-trip', () =>
     ['HASHES', 'DIFFERENCES'].forEach((type) => roundTrips(type as MessageType)))
   it('BARRIER and BARRIER_REACHED round-trip', () =>
@@ -62,6 +62,24 @@ describe('frames', () => {
     }
     const [frame] = decodeAll(encodeAll([message]), [16, 17, 600, 70_000, 900_001])
     expect(frame?.message).toEqual(message)
+  })
+
+  it('carry the most pieces', () => {
+    const payload = new Uint8Array(maxPiecesPerFrame * pieceSizeBytes).fill(3)
+    const message: Message = {
+      type: 'PIECES',
+      diskIndex: 59,
+      pieces: Array.from({ length: maxPiecesPerFrame }, (_, index) => maxPiecesPerDisk - 2000 + index * 7),
+      rawBytes: payload.length,
+      encoding: encodings.RAW,
+      hash: new Uint8Array(32).fill(9),
+      payload,
+    }
+    const [frame] = decodeAll(encodeAll([message]), [16, 17, 600, 70_000, 900_001])
+    expect(frame && plain({ ...frame.message, payload: new Uint8Array(0) } as Message)).toEqual(
+      plain({ ...message, payload: new Uint8Array(0) }),
+    )
+    expect(frame?.message.type === 'PIECES' && Buffer.from(payload).equals(frame.message.payload)).toBe(true)
   })
 
   it('keep every type within the general limits', () => {
