@@ -26,6 +26,7 @@ import { Renewal } from './renewal.ts'
 import { isInstalled } from './run_command.ts'
 import { cipherTrial, fasterSuite } from './sync/cipher_choice.ts'
 import { Engine } from './sync/engine.ts'
+import { PieceRoom } from './sync/piece_room.ts'
 import { chooseTracker, prepareTracing } from './tracking/choose.ts'
 import { TraceHub } from './tracking/trace_hub.ts'
 import { agentVersion } from './version.ts'
@@ -184,6 +185,7 @@ async function makeEngine(
       .filter((disk) => disk.excludedBecause === undefined)
       .map((disk) => disk.deviceName),
   )
+  const room = new PieceRoom()
   return new Engine({
     clock,
     log,
@@ -196,7 +198,7 @@ async function makeEngine(
     openSource: (deviceName) => openDevice(deviceName, clock),
     chooseTracker: async (source) => {
       const facts = (await host.files.facts(source.deviceName)) ?? { kind: 'other', sizeBytes: 0 }
-      return chooseTracker({ source, facts, tracingRefusal, hub, clock })
+      return chooseTracker({ source, facts, tracingRefusal, hub, room, clock })
     },
     isOffered: (deviceName) => offered.has(deviceName),
     planFreeze: async (deviceNames) =>

@@ -11,10 +11,9 @@ import type { DiskSync } from '../sync/disk_sync.ts'
 import type { Reader } from '../sync/reader.ts'
 import type { Sender } from '../sync/sender.ts'
 import type { FreezePlan } from './freeze_plan.ts'
-import type { CapturedExtent } from './frozen_capture.ts'
+import type { HeldBlocks } from './held_blocks.ts'
 import { errorMessage } from '../../domain/errors.ts'
-import { blockSizeBytes } from '../../domain/units.ts'
-import { captureDirty, giveBack } from './frozen_capture.ts'
+import { captureDirty } from './frozen_capture.ts'
 import { FreezeHelper } from './freeze_helper.ts'
 
 /** What may be outstanding when the file systems are frozen; reading it takes a fraction of a second. */
@@ -79,7 +78,7 @@ export async function reachPoint(context: PointContext, request: PointRequest): 
     await flush(context, [...plan.freeze, ...plan.flushOnly])
     await converge(context, request)
     const frozen = await freezeAndCapture(context, request, plan)
-    if ('extents' in frozen) return sendCaptured(context, request, frozen)
+    if ('held' in frozen) return sendCaptured(context, request, frozen)
     reason = frozen.reason
     context.log.warning(
       `Consistency point ${request.consistencyPointId}, attempt ${attempt} of ${maxFreezes}: ${reason}`,
@@ -96,7 +95,7 @@ async function converge(context: PointContext, request: PointRequest): Promise<v
   for (;;) {
     if (!(await context.drain()))
       throw new ConsistencyError('Changes were lost; the disk is being compared again')
-    const outstanding = context.disks.reduce((sum, disk) => sum + disk.dirty.count * blockSizeBytes, 0)
+    const outstanding = context.disks.reduce((sum, disk) => sum + disk.dirty.bytes, 0)
     requireTime(
       context,
       request,
@@ -120,7 +119,7 @@ async function flush(context: PointContext, mountPoints: readonly string[]): Pro
   })
 }
 
-type Frozen = { extents: CapturedExtent[]; frozenMs: number } | { reason: string }
+type Frozen = { held: HeldBlocks; frozenMs: number } | { reason: string }
 
 /** Freezes, reads, thaws. From the freeze to the thaw nothing is written to a log or a disk. */
 async function freezeAndCapture(
@@ -155,8 +154,8 @@ async function freezeAndCapture(
     const frozenMs = clock.monotonicMs() - begin
     // Overdue: what the capture still reads is read from a thawed disk and must not be used.
     const capture = await capturing.catch((error: unknown) => ({ reason: errorMessage(error) }))
-    if ('extents' in first && thaw.isGood) return { extents: first.extents, frozenMs }
-    if ('extents' in capture) giveBack(context.disks, capture.extents)
+    if ('held' in first && thaw.isGood) return { held: first.held, frozenMs }
+    if ('held' in capture) capture.held.giveBack(context.disks)
     if (!thaw.isGood) log.error(`Consistency point ${request.consistencyPointId}: ${thaw.reason}`)
     return {
       reason: thaw.isGood && 'reason' in first ? first.reason : thaw.isGood ? 'it was too late' : thaw.reason,
@@ -174,13 +173,13 @@ async function freezeAndCapture(
 async function sendCaptured(
   context: PointContext,
   request: PointRequest,
-  frozen: { extents: CapturedExtent[]; frozenMs: number },
+  frozen: { held: HeldBlocks; frozenMs: number },
 ): Promise<Barrier> {
   try {
-    for (const extent of frozen.extents) await context.sender.sendExtent({ ...extent, isBlank: false })
+    await frozen.held.send(context.sender)
     await context.sender.allAcknowledged()
   } catch (error) {
-    giveBack(context.disks, frozen.extents)
+    frozen.held.giveBack(context.disks)
     throw error
   }
   const { consistencyPointId } = request

@@ -7,13 +7,13 @@ import type { TLSSocket } from 'node:tls'
 import type { Barrier, BarrierReached, Hello, Message, Status, Welcome } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import type { Greeting } from './handshake.ts'
-import type { SentExtent } from './outstanding.ts'
+import type { SentExtent, WriteMessage } from './outstanding.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import type { FrameDecoder, FrameEncoder } from '../../wire/frame.ts'
 import { WireError } from '../../wire/frame.ts'
 import { greet, writeFrame } from './handshake.ts'
 import { LinkError } from './link_error.ts'
-import { Outstanding } from './outstanding.ts'
+import { Outstanding, sentFrame } from './outstanding.ts'
 import { Questions } from './questions.ts'
 import { Waiters } from './waiters.ts'
 
@@ -88,8 +88,13 @@ export class Connection {
   }
 
   /** What was sent and not acknowledged, in the order of sending. After a failure it must be sent again. */
-  get unacknowledged(): readonly SentExtent[] {
+  get unacknowledged(): SentExtent[] {
     return this.#outstanding.extents
+  }
+
+  /** Bytes of a disk that were sent and not acknowledged. */
+  unacknowledgedBytes(diskIndex: number): number {
+    return this.#outstanding.bytesOf(diskIndex)
   }
 
   /** Blocks of a disk that became durable through this connection. */
@@ -108,22 +113,22 @@ export class Connection {
       () =>
         this.#isSayingGoodbye ||
         (this.#socket.writableLength < maxQueuedBytes &&
-          this.#outstanding.extents.length < maxOutstandingFrames &&
+          this.#outstanding.frames < maxOutstandingFrames &&
           (this.#outstanding.rawBytes === 0 ||
             this.#outstanding.rawBytes + bytes <= this.welcome.windowBytes)),
     )
   }
 
   /**
-   * Sends BLOCKS or ZEROS; from this moment the blocks are unacknowledged. Ask for {@link room} first.
+   * Sends BLOCKS, PIECES or ZEROS; from this moment the blocks are unacknowledged. Ask for {@link room} first.
    *
    * @param onWritten called once the payload's memory is free again, be it because the connection ended.
    */
-  sendExtent(message: Extract<Message, { type: 'BLOCKS' | 'ZEROS' }>, onWritten: () => void): void {
+  sendWrite(message: WriteMessage, onWritten: () => void): void {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#isSayingGoodbye) throw new Error('The session is ending')
     const frame = this.#encoder.encode(message)
-    this.#outstanding.add(message, frame.sequence, message.type === 'BLOCKS' ? message.rawBytes : 0)
+    this.#outstanding.add(sentFrame(message, frame.sequence))
     this.#unwritten.add(onWritten)
     writeFrame(this.#socket, frame, () => {
       if (this.#unwritten.delete(onWritten)) onWritten()

@@ -8,6 +8,7 @@ import type { BlockSource } from '../disk/block_source.ts'
 import type { Tracker } from '../tracking/tracker.ts'
 import { DiskGoneError } from '../disk/block_source.ts'
 import { DiskSync } from './disk_sync.ts'
+import { PieceRoom } from './piece_room.ts'
 
 /** A disk as the gateway names it. */
 export type DesiredDisk = AgentDesired['disks'][number]
@@ -55,6 +56,7 @@ export class DiskSet {
   readonly #context: DiskSetContext
   readonly #disks = new Map<number, DiskSync>()
   readonly #grown = new Set<string>()
+  readonly #room = new PieceRoom()
   #checkedAtMs = 0
 
   constructor(context: DiskSetContext) {
@@ -98,7 +100,8 @@ export class DiskSet {
       const tracker = await this.#context.chooseTracker(source)
       await tracker.start()
       const { diskIndex, volumeId, sizeBytes } = want
-      this.#disks.set(diskIndex, new DiskSync({ diskIndex, volumeId, sizeBytes, source, tracker }))
+      const room = this.#room
+      this.#disks.set(diskIndex, new DiskSync({ diskIndex, volumeId, sizeBytes, source, tracker, room }))
       this.#context.note('INFO', `Disk ${want.deviceName} is tracked by ${tracker.kind}: ${tracker.reason}`)
       this.#noteGrowth(want.deviceName, want.sizeBytes, source.sizeBytes)
     } catch (error) {

@@ -7,7 +7,10 @@ import type { BlockSource } from '../disk/block_source.ts'
 import type { Tracker } from '../tracking/tracker.ts'
 import { blockCountOf, blockLengthBytes, blockSizeBytes } from '../../domain/units.ts'
 import { UnreadableSectorError } from '../disk/block_source.ts'
+import { ChangeMap } from './change_map.ts'
+import type { Change } from './change_map.ts'
 import { DirtyMap } from './dirty_map.ts'
+import { PieceRoom } from './piece_room.ts'
 
 /**
  * A walk over all blocks. BLANK: the volume is empty, so everything that is not zero is sent. COMPARE: hashes are compared and what differs
@@ -46,9 +49,9 @@ export class DiskSync {
   readonly blockCount: number
   readonly source: BlockSource
   readonly tracker: Tracker
-  readonly dirty: DirtyMap
-  /** Blocks cleared and being read or compressed. */
-  blocksInHand = 0
+  readonly dirty: ChangeMap
+  /** Bytes cleared and being read or compressed. */
+  bytesInHand = 0
   /** Comparisons begun after a loss of certainty. */
   rescans = 0
   /** The first copy is whole. */
@@ -70,6 +73,8 @@ export class DiskSync {
     sizeBytes: number
     source: BlockSource
     tracker: Tracker
+    /** Shared by all disks. Default: one of its own. */
+    room?: PieceRoom
   }) {
     this.diskIndex = input.diskIndex
     this.deviceName = input.source.deviceName
@@ -78,13 +83,22 @@ export class DiskSync {
     this.blockCount = blockCountOf(input.sizeBytes)
     this.source = input.source
     this.tracker = input.tracker
-    this.dirty = new DirtyMap(this.blockCount)
+    this.dirty = new ChangeMap(input.sizeBytes, input.room ?? new PieceRoom())
     this.#unreadable = new DirtyMap(this.blockCount)
   }
 
   /** The scan under way. */
   get scan(): Scan | undefined {
     return this.#scan
+  }
+
+  /** Marks what a tracker saw change. In pieces only where the rest of the block is the same at the other end by all that was sent before. */
+  markChanged({ firstBlock, blockCount, pieces }: Change): void {
+    const scan = this.#scan
+    const isRestKnown =
+      this.isKnown && (scan === undefined || firstBlock < scan.cursor) && !this.#unreadable.has(firstBlock)
+    if (pieces === undefined || !isRestKnown) this.dirty.mark(firstBlock, blockCount)
+    else this.dirty.markPieces(firstBlock, pieces)
   }
 
   /** Begins to walk over all blocks. What is under way is given up: the new walk covers it. */
@@ -100,6 +114,8 @@ export class DiskSync {
       differences: 0,
     }
     if (this.#scan.purpose === 'RESCAN') this.rescans += 1
+    // Of no block it is known any more what the other end holds beside its marked pieces.
+    this.dirty.forgetPieces()
   }
 
   /** Ends the walk once its cursor is at the end. */

@@ -7,9 +7,8 @@ import type { DataReplicationError } from '../../domain/replication.ts'
 import type { AgentDesired } from '../../wire/control_api.ts'
 import type { EngineContext } from './engine_context.ts'
 import type { Note } from './note_box.ts'
-import type { SentExtent } from './outstanding.ts'
 import type { EngineReport } from './replication_report.ts'
-import type { SendCounters } from './sender.ts'
+import type { SendCounters } from './frame_queue.ts'
 import type { VisitContext } from './visit.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { PointKeeper } from '../consistency/point_keeper.ts'
@@ -36,11 +35,6 @@ const poolSlots = 12
 /** What of the gateway's wishes ends a session when it changes. */
 function sessionKey({ mode, replicator, disks }: AgentDesired): string {
   return JSON.stringify({ mode, replicator, disks })
-}
-
-/** Blocks of one disk among extents. */
-function blocksOf(extents: readonly SentExtent[], diskIndex: number): number {
-  return extents.reduce((sum, extent) => (extent.diskIndex === diskIndex ? sum + extent.blockCount : sum), 0)
 }
 
 /** The engine. One per run of the agent. */
@@ -158,8 +152,9 @@ export class Engine {
 
   /** How it stands now. */
   report(): EngineReport {
-    const onTheWay = this.#visiting?.unacknowledged() ?? []
-    const disks = this.#disks.all.map((disk) => reportDisk(disk, blocksOf(onTheWay, disk.diskIndex)))
+    const disks = this.#disks.all.map((disk) =>
+      reportDisk(disk, this.#visiting?.bytesOnTheWay(disk.diskIndex) ?? 0),
+    )
     return {
       state: this.#state.state,
       isConnected: this.#visiting !== undefined,

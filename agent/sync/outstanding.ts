@@ -3,16 +3,47 @@
  * @module
  */
 import type { Extent } from '../../domain/units.ts'
+import { blockSizeBytes, pieceSizeBytes, piecesPerBlock } from '../../domain/units.ts'
 import { isUpTo } from '../../wire/frame.ts'
+import type { Message } from '../../wire/message.ts'
 
 /** Blocks that are on their way. */
 export interface SentExtent extends Extent {
   diskIndex: number
 }
 
-interface SentFrame extends SentExtent {
+/** A message that writes. */
+export type WriteMessage = Extract<Message, { type: 'BLOCKS' | 'PIECES' | 'ZEROS' }>
+
+/** A frame that waits to be acknowledged. */
+export interface SentFrame {
   sequence: number
+  diskIndex: number
+  /** Blocks that it wrote, or of which it wrote pieces. */
+  extents: readonly Extent[]
+  /** Its bytes before compression; zeros have none. */
   rawBytes: number
+  /** Bytes of the disk that it is about. */
+  diskBytes: number
+}
+
+/** What must be remembered of `message` until it is acknowledged. */
+export function sentFrame(message: WriteMessage, sequence: number): SentFrame {
+  const { diskIndex } = message
+  if (message.type === 'PIECES') {
+    const blocks = new Set(message.pieces.map((piece) => Math.floor(piece / piecesPerBlock)))
+    return {
+      sequence,
+      diskIndex,
+      extents: [...blocks].map((firstBlock) => ({ firstBlock, blockCount: 1 })),
+      rawBytes: message.rawBytes,
+      diskBytes: message.pieces.length * pieceSizeBytes,
+    }
+  }
+  const { firstBlock, blockCount } = message
+  const rawBytes = message.type === 'BLOCKS' ? message.rawBytes : 0
+  const diskBytes = blockCount * blockSizeBytes
+  return { sequence, diskIndex, extents: [{ firstBlock, blockCount }], rawBytes, diskBytes }
 }
 
 /** Sent extents in the order of sending, until they are acknowledged in that order. */
@@ -20,10 +51,21 @@ export class Outstanding {
   readonly #sent: SentFrame[] = []
   #rawBytes = 0
   readonly #acknowledgedBlocks = new Map<number, number>()
+  readonly #bytesByDisk = new Map<number, number>()
+
+  /** Frames not acknowledged. */
+  get frames(): number {
+    return this.#sent.length
+  }
 
   /** Extents, oldest first. */
-  get extents(): readonly SentExtent[] {
-    return this.#sent
+  get extents(): SentExtent[] {
+    return this.#sent.flatMap(({ diskIndex, extents }) => extents.map((extent) => ({ diskIndex, ...extent })))
+  }
+
+  /** Bytes of a disk that are on their way. */
+  bytesOf(diskIndex: number): number {
+    return this.#bytesByDisk.get(diskIndex) ?? 0
   }
 
   /** Their bytes before compression; zeros count nothing. */
@@ -36,11 +78,11 @@ export class Outstanding {
     return this.#sent.at(-1)?.sequence
   }
 
-  /** An extent was sent in frame `sequence`. */
-  add(extent: SentExtent, sequence: number, rawBytes: number): void {
-    const { diskIndex, firstBlock, blockCount } = extent
-    this.#sent.push({ diskIndex, firstBlock, blockCount, sequence, rawBytes })
-    this.#rawBytes += rawBytes
+  /** A frame was sent. */
+  add(frame: SentFrame): void {
+    this.#sent.push(frame)
+    this.#rawBytes += frame.rawBytes
+    this.#addBytes(frame.diskIndex, frame.diskBytes)
   }
 
   /** Everything up to frame `sequence` is durable. */
@@ -50,9 +92,14 @@ export class Outstanding {
       if (first === undefined || !isUpTo(first.sequence, sequence)) return
       this.#sent.shift()
       this.#rawBytes -= first.rawBytes
-      const blocks = this.acknowledgedBlocks(first.diskIndex) + first.blockCount
-      this.#acknowledgedBlocks.set(first.diskIndex, blocks)
+      this.#addBytes(first.diskIndex, -first.diskBytes)
+      const blocks = first.extents.reduce((sum, extent) => sum + extent.blockCount, 0)
+      this.#acknowledgedBlocks.set(first.diskIndex, this.acknowledgedBlocks(first.diskIndex) + blocks)
     }
+  }
+
+  #addBytes(diskIndex: number, bytes: number): void {
+    this.#bytesByDisk.set(diskIndex, this.bytesOf(diskIndex) + bytes)
   }
 
   /** Whether everything up to frame `sequence` is acknowledged. */

@@ -6,8 +6,11 @@ import type { Extent } from '../../domain/units.ts'
 import type { Clock } from '../clock.ts'
 import type { AlignedPool } from '../disk/aligned_pool.ts'
 import type { DiskSync } from './disk_sync.ts'
-import { blockSizeBytes } from '../../domain/units.ts'
+import type { PieceBatch } from './piece_batches.ts'
+import { blockSizeBytes, pieceSizeBytes } from '../../domain/units.ts'
 import { UnreadableSectorError } from '../disk/block_source.ts'
+import { readPieces } from './piece_reader.ts'
+import { numbersOf } from './piece_masks.ts'
 
 /** Who wants to know of unreadable sectors. */
 export interface ReaderContext {
@@ -36,14 +39,41 @@ export class Reader {
   ): Promise<void> {
     const slot = await this.#context.pool.acquire()
     disk.dirty.clear(extent.firstBlock, extent.blockCount)
-    disk.blocksInHand += extent.blockCount
+    disk.bytesInHand += extent.blockCount * blockSizeBytes
     try {
       await this.#readAndUse(disk, extent, slot.bytes, use)
     } catch (error) {
       disk.dirty.mark(extent.firstBlock, extent.blockCount)
       throw error
     } finally {
-      disk.blocksInHand -= extent.blockCount
+      disk.bytesInHand -= extent.blockCount * blockSizeBytes
+      slot.release()
+    }
+  }
+
+  /**
+   * Clears the marks of `batch`, reads those pieces that were still marked, and hands numbers and bytes to `use`; the memory is free when `use` is
+   * done. A block of which a piece can't be read is marked whole instead. When reading or `use` fails, so is every block of the batch.
+   */
+  async withPieces(
+    disk: DiskSync,
+    batch: PieceBatch,
+    use: (pieces: readonly number[], bytes: Uint8Array) => Promise<void>,
+  ): Promise<void> {
+    const slot = await this.#context.pool.acquire()
+    const cleared = batch.map(([block, mask]) => [block, disk.dirty.clearPieces(block, mask)] as const)
+    const pieces = cleared.flatMap(([block, mask]) => [...numbersOf(block, mask)])
+    const inHand = pieces.length * pieceSizeBytes
+    disk.bytesInHand += inHand
+    try {
+      const read = await readPieces(disk, pieces, slot.bytes)
+      for (const block of read.unreadable) disk.dirty.mark(block, 1)
+      if (read.pieces.length > 0) await use(read.pieces, read.bytes)
+    } catch (error) {
+      for (const [block, mask] of cleared) if (mask !== 0) disk.dirty.mark(block, 1)
+      throw error
+    } finally {
+      disk.bytesInHand -= inHand
       slot.release()
     }
   }

@@ -37,12 +37,11 @@ export interface EngineReport {
   error: DataReplicationError | undefined
 }
 
-/** A disk's figures; `blocksOnTheWay` are sent and not acknowledged. */
-export function reportDisk(disk: DiskSync, blocksOnTheWay: number): DiskReport {
-  const known = disk.dirty.count + disk.blocksInHand + blocksOnTheWay + disk.unreadableCount
-  const outstanding = known + disk.tracker.waitingBlocks
+/** A disk's figures; `bytesOnTheWay` are sent and not acknowledged. */
+export function reportDisk(disk: DiskSync, bytesOnTheWay: number): DiskReport {
+  const known = disk.dirty.bytes + disk.bytesInHand + bytesOnTheWay + disk.tracker.waitingBytes
   const unscanned = disk.isKnown ? disk.unscannedBlocks : disk.blockCount
-  const backlogBytes = Math.min(disk.sizeBytes, (outstanding + unscanned) * blockSizeBytes)
+  const backlogBytes = Math.min(disk.sizeBytes, known + (unscanned + disk.unreadableCount) * blockSizeBytes)
   return {
     diskIndex: disk.diskIndex,
     sizeBytes: disk.sizeBytes,

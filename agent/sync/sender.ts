@@ -4,37 +4,21 @@
  * @module
  */
 import type { Barrier, BarrierReached, Status } from '../../wire/message.ts'
-import type { Clock } from '../clock.ts'
 import type { SentExtent } from './outstanding.ts'
-import type { Meter } from './meter.ts'
-import type { Throttle } from './throttle.ts'
 import type { ConnectInput } from './connect.ts'
 import type { Connection } from './connection.ts'
 import type { Run } from './runs.ts'
-import { blockSizeBytes } from '../../domain/units.ts'
+import { blockSizeBytes, pieceSizeBytes, piecesPerBlock } from '../../domain/units.ts'
+import { maxPiecesPerFrame } from '../../wire/limits.ts'
+import { piecesHash } from '../../wire/piece_list.ts'
 import { Compression } from './compression.ts'
 import { openConnections } from './connect.ts'
+import type { SenderContext } from './frame_queue.ts'
+import { FrameQueue } from './frame_queue.ts'
 import { splitRuns } from './runs.ts'
 
 /** Blocks of a region: as many as one question may ask about, so that a question and its blocks share a connection. */
 export const regionBlocks = 4096
-
-/** What was counted since the agent started. */
-export interface SendCounters {
-  /** Payload as it crossed the wire. */
-  sentBytes: number
-  /** Wall clock time of the first payload byte. */
-  firstByteAtMs?: number
-}
-
-/** What a sender works with. */
-export interface SenderContext {
-  clock: Clock
-  throttle: Throttle
-  /** Raw bytes handed to the wire. */
-  meter: Meter
-  counters: SendCounters
-}
 
 /** An extent with its bytes, read after its marks were cleared. */
 export interface ExtentToSend extends SentExtent {
@@ -43,18 +27,29 @@ export interface ExtentToSend extends SentExtent {
   isBlank: boolean
 }
 
+/** Pieces with their bytes, read after their marks were cleared. */
+export interface PiecesToSend {
+  diskIndex: number
+  /** Ascending, all of one lane, at most {@link Sender.maxPiecesPerFrame}. */
+  pieces: readonly number[]
+  bytes: Uint8Array
+}
+
 /** A session with a replicator. */
 export class Sender {
   readonly #connections: Connection[]
-  readonly #context: SenderContext
   readonly #compression: Compression
-  #tail: Promise<void> = Promise.resolve()
+  readonly #queue: FrameQueue
   readonly #stopping = new AbortController()
 
   private constructor(connections: Connection[], context: SenderContext) {
     this.#connections = connections
-    this.#context = context
     this.#compression = new Compression(context.clock)
+    this.#queue = new FrameQueue({
+      ...context,
+      compression: this.#compression,
+      signal: this.#stopping.signal,
+    })
     for (const connection of connections) {
       // One lost connection ends the session: what is unacknowledged anywhere is sent again in the next.
       void connection.closed.then((reason) => this.destroy(reason))
@@ -79,6 +74,17 @@ export class Sender {
     return Math.max(1, Math.min(16, Math.floor(this.#first.welcome.windowBytes / blockSizeBytes)))
   }
 
+  /** Pieces that fit one frame without exceeding the window; never fewer than those of a block. */
+  get maxPiecesPerFrame(): number {
+    const inWindow = Math.floor(this.#first.welcome.windowBytes / pieceSizeBytes)
+    return Math.max(piecesPerBlock, Math.min(maxPiecesPerFrame, inWindow))
+  }
+
+  /** Which connection a block belongs to: blocks of two lanes never share a frame. */
+  laneOf(diskIndex: number, block: number): number {
+    return (Math.floor(block / regionBlocks) + diskIndex) % this.#connections.length
+  }
+
   /** Resolves with the reason when the session is over. */
   get closed(): Promise<Error> {
     return Promise.race(this.#connections.map((connection) => connection.closed))
@@ -92,6 +98,11 @@ export class Sender {
   /** Everything sent and not acknowledged. */
   unacknowledged(): SentExtent[] {
     return this.#connections.flatMap((connection) => [...connection.unacknowledged])
+  }
+
+  /** Bytes of a disk that were sent and not acknowledged. */
+  unacknowledgedBytes(diskIndex: number): number {
+    return this.#connections.reduce((sum, connection) => sum + connection.unacknowledgedBytes(diskIndex), 0)
   }
 
   /** Blocks of a disk that became durable in this session. */
@@ -121,30 +132,33 @@ export class Sender {
     )
     // It is awaited below, perhaps later than it fails.
     encoded.catch(() => undefined)
-    const before = this.#tail
-    const own = (async () => {
-      await before
+    await this.#queue.inTurn(async (written) => {
       const payloads = await encoded
-      const written: Promise<void>[] = []
-      try {
-        for (const [index, run] of runs.entries()) {
-          if (run.isZero && extent.isBlank) continue
-          const { isWritten } = await this.#emit(extent.diskIndex, run, payloads[index])
-          written.push(isWritten)
-        }
-      } catch (error) {
-        // The runs before it are still being written from memory that the caller takes back.
-        await Promise.all(written)
-        throw error
+      for (const [index, run] of runs.entries()) {
+        if (run.isZero && extent.isBlank) continue
+        await this.#emitRun(extent.diskIndex, run, payloads[index], written)
       }
-      return written
-    })()
-    this.#tail = own.then(
-      () => undefined,
-      // The failure is told to this extent's caller; the next finds the connection broken by itself.
-      () => undefined,
-    )
-    await Promise.all(await own)
+    })
+  }
+
+  /**
+   * Hashes, compresses and sends pieces. Resolves when they have been handed to the socket and `bytes` is free again; they leave in the order of the
+   * calls, as extents do.
+   */
+  async sendPieces({ diskIndex, pieces, bytes }: PiecesToSend): Promise<void> {
+    const hash = piecesHash(pieces, bytes)
+    this.#compression.begin()
+    try {
+      const encoded = this.#compression.encode(bytes)
+      encoded.catch(() => undefined)
+      const lane = this.laneOf(diskIndex, Math.floor((pieces[0] ?? 0) / piecesPerBlock))
+      await this.#queue.inTurn(async (written) => {
+        const own = { type: 'PIECES' as const, diskIndex, pieces, rawBytes: bytes.length, hash }
+        await this.#queue.emit(this.#connectionIn(lane), { ...own, ...(await encoded) }, written)
+      })
+    } finally {
+      this.#compression.end()
+    }
   }
 
   /** Asks which blocks differ from these hashes. */
@@ -155,7 +169,7 @@ export class Sender {
 
   /** Resolves when everything sent so far is durable. */
   async allAcknowledged(): Promise<void> {
-    await this.#tail
+    await this.#queue.empty()
     await Promise.all(this.#connections.map((connection) => connection.allAcknowledged()))
   }
 
@@ -187,52 +201,30 @@ export class Sender {
     return first
   }
 
-  #connectionOf(extent: SentExtent): Connection {
-    const region = Math.floor(extent.firstBlock / regionBlocks) + extent.diskIndex
-    return this.#connections[region % this.#connections.length] ?? this.#first
+  #connectionOf({ diskIndex, firstBlock }: SentExtent): Connection {
+    return this.#connectionIn(this.laneOf(diskIndex, firstBlock))
   }
 
-  /** Sends one run; `isWritten` ends when the run's memory is free. It is wrapped, so that nobody waits for it here. */
-  async #emit(
+  #connectionIn(lane: number): Connection {
+    return this.#connections[lane] ?? this.#first
+  }
+
+  /** Sends one run, `encoded` unless it is of zeros. */
+  async #emitRun(
     diskIndex: number,
     run: Run,
     encoded: Awaited<ReturnType<Compression['encode']>> | undefined,
-  ): Promise<{ isWritten: Promise<void> }> {
-    const { firstBlock, blockCount } = run
+    written: Promise<void>[],
+  ): Promise<void> {
+    const { firstBlock, blockCount, hashes } = run
     const extent = { diskIndex, firstBlock, blockCount }
     const connection = this.#connectionOf(extent)
     if (encoded === undefined) {
       await connection.room(0)
-      connection.sendExtent({ type: 'ZEROS', ...extent }, () => undefined)
-      return { isWritten: Promise.resolve() }
+      connection.sendWrite({ type: 'ZEROS', ...extent }, () => undefined)
+      return
     }
-    const { encoding, payload } = encoded
-    const linkWaitMs = await this.#waitForLink(connection, payload.length, run.bytes.length)
-    const message = {
-      type: 'BLOCKS' as const,
-      ...extent,
-      rawBytes: run.bytes.length,
-      encoding,
-      hashes: run.hashes,
-      payload,
-    }
-    const written = Promise.withResolvers<void>()
-    connection.sendExtent(message, written.resolve)
-    this.#context.counters.sentBytes += payload.length
-    this.#context.counters.firstByteAtMs ??= this.#context.clock.nowMs()
-    this.#context.meter.add(run.bytes.length)
-    this.#compression.sent(run.bytes.length, linkWaitMs)
-    return { isWritten: written.promise }
-  }
-
-  /** Waits until a run may go; answers for how many milliseconds the throttle or the link was what held it up. */
-  async #waitForLink(connection: Connection, payloadBytes: number, rawBytes: number): Promise<number> {
-    const { clock, throttle } = this.#context
-    const begin = clock.monotonicMs()
-    await throttle.take(payloadBytes, this.#stopping.signal)
-    const throttledMs = clock.monotonicMs() - begin
-    await connection.room(rawBytes)
-    // With nothing left to write it was the far end that was waited for, which compressing does not speed up.
-    return connection.isLinkBusy ? clock.monotonicMs() - begin : throttledMs
+    const rawBytes = run.bytes.length
+    await this.#queue.emit(connection, { type: 'BLOCKS', ...extent, rawBytes, hashes, ...encoded }, written)
   }
 }

@@ -14,7 +14,8 @@ import type { DiskSet } from './disk_set.ts'
 import type { DiskSync } from './disk_sync.ts'
 import type { Reader } from './reader.ts'
 import type { Scanner } from './scanner.ts'
-import type { SendCounters, Sender } from './sender.ts'
+import type { SendCounters } from './frame_queue.ts'
+import type { Sender } from './sender.ts'
 import { ConsistencyError, reachPoint } from '../consistency/consistency_point.ts'
 import { coverageOf } from './certainty.ts'
 import { sweep } from './sweep.ts'
@@ -101,7 +102,7 @@ export class Session {
         )
         disk.loseCertainty(this.#context.clock.monotonicMs())
       } else {
-        for (const extent of drained.changed) disk.dirty.mark(extent.firstBlock, extent.blockCount)
+        for (const change of drained.changed) disk.markChanged(change)
       }
     }
     return isCertain

@@ -6,6 +6,8 @@ import type { Extent } from '../../domain/units.ts'
 import type { DiskSync } from './disk_sync.ts'
 import type { Reader } from './reader.ts'
 import type { Sender } from './sender.ts'
+import { pieceBatches } from './piece_batches.ts'
+import type { PieceBatch } from './piece_batches.ts'
 import { forEachAtOnce } from './scanner.ts'
 
 const extentsAtOnce = 4
@@ -21,6 +23,23 @@ function* dirtyExtents(
   }
 }
 
+/** Pieces marked now, a frame's worth at a time. */
+function* dirtyPieces(
+  disks: readonly DiskSync[],
+  sender: Sender,
+): Generator<{ disk: DiskSync; batch: PieceBatch }> {
+  for (const disk of disks) {
+    const { dirty, diskIndex } = disk
+    const batches = pieceBatches(
+      dirty.piecedBlocks(),
+      (block) => dirty.piecesOf(block),
+      (block) => sender.laneOf(diskIndex, block),
+      sender.maxPiecesPerFrame,
+    )
+    for (const batch of batches) yield { disk, batch }
+  }
+}
+
 /**
  * Sends every block that was dirty when it began, and perhaps some that became so since. When everything sent up to its end is durable, so is
  * every change that was known at its beginning: that is what lag is measured by.
@@ -29,6 +48,13 @@ function* dirtyExtents(
  */
 export async function sweep(disks: readonly DiskSync[], sender: Sender, reader: Reader): Promise<number> {
   let blocks = 0
+  // First the pieces: a block of which one can't be read is marked whole, and is dealt with below.
+  await forEachAtOnce(dirtyPieces(disks, sender), extentsAtOnce, async ({ disk, batch }) => {
+    await reader.withPieces(disk, batch, (pieces, bytes) =>
+      sender.sendPieces({ diskIndex: disk.diskIndex, pieces, bytes }),
+    )
+    blocks += batch.length
+  })
   await forEachAtOnce(
     dirtyExtents(disks, sender.maxBlocksPerExtent),
     extentsAtOnce,

@@ -8,8 +8,7 @@ import type { EngineContext } from './engine_context.ts'
 import type { NoteBox } from './note_box.ts'
 import type { EngineReport } from './replication_report.ts'
 import type { SessionContext } from './session.ts'
-import type { SentExtent } from './outstanding.ts'
-import type { SenderContext } from './sender.ts'
+import type { SenderContext } from './frame_queue.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { protocolVersion } from '../../wire/version.ts'
 import { statusOf } from './replication_report.ts'
@@ -68,9 +67,9 @@ export class Visit {
     return new Visit(context, sender, signal)
   }
 
-  /** What was sent and is not durable yet. */
-  unacknowledged(): SentExtent[] {
-    return this.#sender.unacknowledged()
+  /** Bytes of a disk that were sent and are not durable yet. */
+  bytesOnTheWay(diskIndex: number): number {
+    return this.#sender.unacknowledgedBytes(diskIndex)
   }
 
   /** Tells the replicator the agent's own figures. */

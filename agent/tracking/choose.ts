@@ -6,6 +6,7 @@ import { open } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import type { Clock } from '../clock.ts'
 import type { BlockSource } from '../disk/block_source.ts'
+import type { PieceRoom } from '../sync/piece_room.ts'
 import type { PathFacts } from '../inventory/system_files.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { TraceHub } from './trace_hub.ts'
@@ -74,12 +75,14 @@ export interface TrackerChoice {
   /** Why tracing cannot be used at all, as {@link prepareTracing} found. */
   tracingRefusal: string | undefined
   hub: TraceHub
+  /** For changes known in pieces, of all disks. */
+  room: PieceRoom
   clock: Clock
 }
 
 /** `tracefs` for a block device whose requests the kernel shows, `scan` for everything else. */
 export async function chooseTracker(choice: TrackerChoice): Promise<Tracker> {
-  const { source, facts, tracingRefusal, hub, clock } = choice
+  const { source, facts, tracingRefusal, hub, room, clock } = choice
   const { deviceName } = source
   if (facts.kind !== 'block' || facts.deviceNumber === undefined) {
     return new ScanTracker(
@@ -96,5 +99,5 @@ export async function chooseTracker(choice: TrackerChoice): Promise<Tracker> {
     return scan(`the kernel refuses tracing (${errorMessage(error)})`)
   }
   const reason = 'The kernel shows every completed write of this device; no kernel module is needed'
-  return new TracefsTracker({ hub, device, sizeBytes: source.sizeBytes, reason })
+  return new TracefsTracker({ hub, device, sizeBytes: source.sizeBytes, reason, room })
 }

@@ -9,7 +9,7 @@ export class ScanTracker implements Tracker {
   readonly kind = 'scan'
   readonly reason: string
   readonly needsPasses = true
-  readonly waitingBlocks = 0
+  readonly waitingBytes = 0
 
   constructor(reason: string) {
     this.reason = reason

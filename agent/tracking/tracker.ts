@@ -2,10 +2,10 @@
  * The seam between replication and what knows of changes on a disk.
  * @module
  */
-import type { Extent } from '../../domain/units.ts'
+import type { Change } from '../sync/change_map.ts'
 
 /** What changed since the last time somebody asked; or that it is not known any more, and why. */
-export type Drained = { lost: false; changed: Extent[] } | { lost: true; reason: string }
+export type Drained = { lost: false; changed: Change[] } | { lost: true; reason: string }
 
 /**
  * Watches one disk. The order that makes it correct: {@link Tracker.start} returns, then the first block is read. A change that completed
@@ -18,8 +18,8 @@ export interface Tracker {
   readonly reason: string
   /** It sees no changes of its own: only reading and comparing the whole disk again and again finds them. */
   readonly needsPasses: boolean
-  /** Blocks known to have changed and not asked for yet. */
-  readonly waitingBlocks: number
+  /** Bytes known to have changed and not asked for yet. */
+  readonly waitingBytes: number
   start(): Promise<void>
   /**
    * Changes since the last call. After `lost` everything before that call is unknown and must be compared; tracking goes on from there.

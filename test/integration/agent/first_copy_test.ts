@@ -28,8 +28,8 @@ class ToldTracker implements Tracker {
     this.#onDrain = onDrain
   }
 
-  get waitingBlocks(): number {
-    return this.#changed.length
+  get waitingBytes(): number {
+    return this.#changed.length * blockSizeBytes
   }
 
   changed(firstBlock: number): void {

@@ -18,6 +18,7 @@ import { LineLog } from '../../../agent/log.ts'
 import { runCommand } from '../../../agent/run_command.ts'
 import { StateFiles } from '../../../agent/state_files.ts'
 import { Engine } from '../../../agent/sync/engine.ts'
+import { PieceRoom } from '../../../agent/sync/piece_room.ts'
 import { chooseTracker, prepareTracing } from '../../../agent/tracking/choose.ts'
 import { TraceHub } from '../../../agent/tracking/trace_hub.ts'
 import { until } from '../../fixtures/waiting.ts'
@@ -112,6 +113,7 @@ export class TestEngine {
             facts,
             tracingRefusal: refusal,
             hub,
+            room: new PieceRoom(),
             clock: systemClock,
           })
           return (options.wrapTracker ?? ((chosen) => chosen))(tracker)

@@ -15,7 +15,7 @@ function makeDisk(needsPasses = false): DiskSync {
     kind: needsPasses ? 'scan' : 'tracefs',
     reason: 'r',
     needsPasses,
-    waitingBlocks: 0,
+    waitingBytes: 0,
   } as Tracker
   return new DiskSync({ diskIndex: 0, volumeId: 'vol-0', sizeBytes, source, tracker })
 }
@@ -98,11 +98,11 @@ describe('DiskSync', () => {
     disk.learnContents('EMPTY', false, 5)
     if (disk.scan !== undefined) disk.scan.cursor = 40
     disk.dirty.mark(0, 2)
-    disk.blocksInHand = 3
-    expect(reportDisk(disk, 5).backlogBytes).toBe((60 + 2 + 3 + 5) * 65_536)
+    disk.bytesInHand = 3 * 65_536
+    expect(reportDisk(disk, 5 * 65_536).backlogBytes).toBe((60 + 2 + 3 + 5) * 65_536)
     finish(disk, 6)
     disk.dirty.clear(0, 2)
-    disk.blocksInHand = 0
+    disk.bytesInHand = 0
     expect(reportDisk(disk, 0)).toMatchObject({
       backlogBytes: 0,
       replicatedBytes: sizeBytes,

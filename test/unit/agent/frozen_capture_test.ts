@@ -3,6 +3,7 @@ import { captureDirty } from '../../../agent/consistency/frozen_capture.ts'
 import { AlignedPool } from '../../../agent/disk/aligned_pool.ts'
 import { DiskGoneError, UnreadableSectorError } from '../../../agent/disk/block_source.ts'
 import { Reader } from '../../../agent/sync/reader.ts'
+import type { ExtentToSend, PiecesToSend, Sender } from '../../../agent/sync/sender.ts'
 import { FakeClock } from './fake_clock.ts'
 import { memoryDisk } from './memory_disk.ts'
 
@@ -21,16 +22,35 @@ describe('captureDirty()', () => {
   }
 
   it('holds every changed block and leaves none marked', async () => {
-    const { disks } = twoDisks()
+    const { disks, first } = twoDisks()
+    first.disk.learnContents('EMPTY', false, 0)
+    if (first.disk.scan !== undefined) first.disk.scan.cursor = first.disk.blockCount
+    first.disk.finishScan(0)
+    first.disk.dirty.mark(1, 2)
+    first.disk.markChanged({ firstBlock: 4, blockCount: 1, pieces: 2 })
+    first.disk.markChanged({ firstBlock: 6, blockCount: 1, pieces: 1 })
     const capture = await captureDirty({ disks, reader, clock, drain: quiet })
-    expect(capture).toMatchObject({
-      extents: [
-        { diskIndex: 0, firstBlock: 1, blockCount: 1 },
-        { diskIndex: 0, firstBlock: 2, blockCount: 1 },
-        { diskIndex: 1, firstBlock: 3, blockCount: 1 },
-      ],
-    })
-    if ('extents' in capture) expect(capture.extents[2]?.bytes.every((byte) => byte === 4)).toBe(true)
+    if (!('held' in capture)) throw new Error('Nothing is held')
+    const sent: string[] = []
+    const sender = {
+      maxPiecesPerFrame: 256,
+      laneOf: () => 0,
+      sendExtent: ({ diskIndex, firstBlock, bytes }: ExtentToSend) => {
+        expect(bytes.every((byte) => byte === firstBlock + 1)).toBe(true)
+        sent.push(`block ${diskIndex}/${firstBlock}`)
+        return Promise.resolve()
+      },
+      sendPieces: ({ diskIndex, pieces, bytes }: PiecesToSend) => {
+        for (const [index, piece] of pieces.entries())
+          expect(bytes[index * 4096]).toBe(Math.floor(piece / 16) + 1)
+        expect(bytes.length).toBe(pieces.length * 4096)
+        sent.push(`pieces ${diskIndex}/${pieces.join()}`)
+        return Promise.resolve()
+      },
+    } as unknown as Sender
+    await capture.held.send(sender)
+    expect(sent).toEqual(['block 0/1', 'block 0/2', 'pieces 0/65,96', 'block 1/3'])
+    expect(capture.held.bytes).toBe(3 * 65_536 + 2 * 4096)
     expect(disks.map((disk) => disk.dirty.count)).toEqual([0, 0])
   })
 

@@ -12,7 +12,7 @@ export const stillTracker: Tracker = {
   kind: 'tracefs',
   reason: 'Nothing ever changes',
   needsPasses: false,
-  waitingBlocks: 0,
+  waitingBytes: 0,
   start: () => Promise.resolve(),
   drain: () => Promise.resolve({ lost: false, changed: [] }),
   stop: () => Promise.resolve(),

@@ -68,6 +68,6 @@ describe('Reader', () => {
     source.failure = () => new DiskGoneError('/dev/disk0', 'Gone')
     await expect(reader.withExtent(disk, extent, () => Promise.resolve())).rejects.toThrow('Gone')
     expect([...disk.dirty.extents(0, 100)]).toEqual([extent])
-    expect([disk.blocksInHand, pool.freeSlots]).toEqual([0, 2])
+    expect([disk.bytesInHand, pool.freeSlots]).toEqual([0, 2])
   })
 })

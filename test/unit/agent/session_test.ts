@@ -23,6 +23,8 @@ function makeSession() {
   const sender = {
     failure: undefined,
     maxBlocksPerExtent: 16,
+    maxPiecesPerFrame: 256,
+    laneOf: () => 0,
     sendExtent: (extent: ExtentToSend) => {
       sent.push(extent.firstBlock)
       return Promise.resolve()

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { TraceParser } from '../../../agent/tracking/trace_parser.ts'
 import { traceFilter } from '../../../agent/tracking/trace_instance.ts'
-import { blocksOf } from '../../../agent/tracking/tracefs_tracker.ts'
 
 /** What the parser makes of text that arrives in these pieces. */
 function parse(...pieces: string[]): string[] {
@@ -79,14 +78,5 @@ describe('traceFilter()', () => {
       ]),
     ).toBe('(dev == 8388624 || dev == 271581184) && !(rwbs ~ "R*")')
     expect(traceFilter([{ major: 8, minor: 0 }], true)).toBe('dev == 8388608')
-  })
-})
-
-describe('blocksOf()', () => {
-  it('covers every block that a sector touches', () => {
-    expect(blocksOf(0, 1)).toEqual({ firstBlock: 0, blockCount: 1 })
-    expect(blocksOf(127, 2)).toEqual({ firstBlock: 0, blockCount: 2 })
-    expect(blocksOf(128, 128)).toEqual({ firstBlock: 1, blockCount: 1 })
-    expect(blocksOf(2 ** 40, 129)).toEqual({ firstBlock: 2 ** 33, blockCount: 2 })
   })
 })

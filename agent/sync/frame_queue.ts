@@ -1,0 +1,95 @@
+/**
+ * The order in which frames leave, and what each of them waits for: its turn, the throttle, the window and the link.
+ * @module
+ */
+import type { Clock } from '../clock.ts'
+import type { Compression } from './compression.ts'
+import type { Connection } from './connection.ts'
+import type { Meter } from './meter.ts'
+import type { WriteMessage } from './outstanding.ts'
+import type { Throttle } from './throttle.ts'
+
+/** What was counted since the agent started. */
+export interface SendCounters {
+  /** Payload as it crossed the wire. */
+  sentBytes: number
+  /** Wall clock time of the first payload byte. */
+  firstByteAtMs?: number
+}
+
+/** What a sender works with. */
+export interface SenderContext {
+  clock: Clock
+  throttle: Throttle
+  /** Raw bytes handed to the wire. */
+  meter: Meter
+  counters: SendCounters
+}
+
+/** Frames of one session. */
+export class FrameQueue {
+  readonly #context: SenderContext & { compression: Compression; signal: AbortSignal }
+  #tail: Promise<void> = Promise.resolve()
+
+  /** @param context `signal` ends waiting for the throttle. */
+  constructor(context: SenderContext & { compression: Compression; signal: AbortSignal }) {
+    this.#context = context
+  }
+
+  /** Runs `emit` after what was called before it; resolves when all is written that it adds to `written`, so that its memory is free. */
+  async inTurn(emit: (written: Promise<void>[]) => Promise<void>): Promise<void> {
+    const before = this.#tail
+    const own = (async () => {
+      await before
+      const written: Promise<void>[] = []
+      try {
+        await emit(written)
+      } catch (error) {
+        // What came before it is still being written from memory that the caller takes back.
+        await Promise.all(written)
+        throw error
+      }
+      return written
+    })()
+    this.#tail = own.then(
+      () => undefined,
+      // The failure is told to this call's caller; the next finds the connection broken by itself.
+      () => undefined,
+    )
+    await Promise.all(await own)
+  }
+
+  /** Resolves when everything that is in turn now has been handed to its connection. */
+  empty(): Promise<void> {
+    return this.#tail
+  }
+
+  /** Sends one frame with bytes, in the caller's turn; what is added to `written` ends when their memory is free. */
+  async emit(
+    connection: Connection,
+    message: Exclude<WriteMessage, { type: 'ZEROS' }>,
+    written: Promise<void>[],
+  ): Promise<void> {
+    const { clock, counters, meter, compression } = this.#context
+    const { rawBytes, payload } = message
+    const linkWaitMs = await this.#waitForLink(connection, payload.length, rawBytes)
+    const isWritten = Promise.withResolvers<void>()
+    connection.sendWrite(message, isWritten.resolve)
+    written.push(isWritten.promise)
+    counters.sentBytes += payload.length
+    counters.firstByteAtMs ??= clock.nowMs()
+    meter.add(rawBytes)
+    compression.sent(rawBytes, linkWaitMs)
+  }
+
+  /** Waits until a frame may go; answers for how many milliseconds the throttle or the link was what held it up. */
+  async #waitForLink(connection: Connection, payloadBytes: number, rawBytes: number): Promise<number> {
+    const { clock, throttle, signal } = this.#context
+    const begin = clock.monotonicMs()
+    await throttle.take(payloadBytes, signal)
+    const throttledMs = clock.monotonicMs() - begin
+    await connection.room(rawBytes)
+    // With nothing left to write it was the far end that was waited for, which compressing does not speed up.
+    return connection.isLinkBusy ? clock.monotonicMs() - begin : throttledMs
+  }
+}
