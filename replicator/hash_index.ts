@@ -9,12 +9,16 @@
 import type { Extent } from '../domain/units.ts'
 import { hashBytes } from '../wire/message.ts'
 import { unknownHash, zeroHash } from '../wire/hash.ts'
+import { allDone } from './all_done.ts'
 import { readFully, writeFully } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { Doubts } from './doubts.ts'
 
 /** Entries that are read or written at once: 128 KiB, the hashes of 256 MiB. */
 export const indexChunkBlocks = 4096
+
+/** Runs of unknown entries written at once: a disk that is written all over in pieces has many, and a clean point waits for them. */
+const savesAtOnce = 8
 
 /** Bytes of the index of `blockCount` blocks. */
 export function indexBytes(blockCount: number): number {
@@ -83,8 +87,11 @@ export class HashIndex {
   /** What was written, or doubted, is durable when it resolves. */
   async flush(): Promise<void> {
     // Taken off before they are written: one that is doubted anew meanwhile must be written anew.
-    for (const { firstBlock, blockCount } of this.doubts.takeUnsaved(indexChunkBlocks))
-      await this.#saveDoubt(firstBlock, blockCount)
+    const runs = this.doubts.takeUnsaved(indexChunkBlocks).values()
+    const lane = async (): Promise<void> => {
+      for (const { firstBlock, blockCount } of runs) await this.#saveDoubt(firstBlock, blockCount)
+    }
+    await allDone(Array.from({ length: savesAtOnce }, lane))
     await this.#disk.flush()
   }
 
