@@ -2,6 +2,7 @@
  * The agent's conversation with the gateway: measurements up, wishes down, again and again. The gateway is the only one the agent obeys.
  * @module
  */
+import type { SourceDisk } from '../domain/source_server.ts'
 import type { AgentDesired, AgentHeartbeat } from '../wire/control_api.ts'
 import type { Random } from './backoff.ts'
 import type { Clock } from './clock.ts'
@@ -31,12 +32,23 @@ export interface HeartbeatEngine {
   /** Logs a sentence and tells it with the next heartbeat. */
   note(level: Note['level'], message: string): void
   apply(desired: AgentDesired): void
+  /** The gateway has heard what became of consistency points up to this one. */
+  toldPoints(sequence: number): void
+}
+
+/** The machine's disks, told whenever they have become others. */
+export interface DiskNews {
+  /** Undefined when the gateway knows them. */
+  readonly untold: SourceDisk[] | undefined
+  /** The gateway knows `disks` now. */
+  told(disks: SourceDisk[]): void
 }
 
 /** What the heartbeat works with. */
 export interface HeartbeatContext {
   client: ControlClient
   engine: HeartbeatEngine
+  disks: DiskNews
   generation: number
   clock: Clock
   random: Random
@@ -100,11 +112,16 @@ export class Heartbeat {
   }
 
   async #beat(): Promise<AgentDesired> {
-    const { client, engine } = this.#context
+    const { client, engine, disks } = this.#context
     this.#isPoked = false
     const notes = engine.takeNotes()
+    const sourceDisks = disks.untold
     try {
-      const desired = await client.heartbeat(this.#body(notes))
+      const body = this.#body(notes)
+      const desired = await client.heartbeat(sourceDisks === undefined ? body : { ...body, sourceDisks })
+      const lastPoint = body.pointOutcomes?.at(-1)
+      if (lastPoint !== undefined) engine.toldPoints(lastPoint.sequence)
+      if (sourceDisks !== undefined) disks.told(sourceDisks)
       this.#tellSkew()
       return desired
     } catch (error) {
@@ -139,6 +156,7 @@ export class Heartbeat {
         }),
       ),
       ...(report.consistencyFailure === undefined ? {} : { consistencyFailure: report.consistencyFailure }),
+      ...(report.pointOutcomes.length === 0 ? {} : { pointOutcomes: report.pointOutcomes }),
       ...(report.error === undefined ? {} : { error: report.error }),
       notes,
     }

@@ -2,7 +2,7 @@
  * The inventory: what the agent tells of the machine it runs on.
  * @module
  */
-import type { SourceProperties } from '../domain/source_server.ts'
+import type { SourceDisk, SourceProperties } from '../domain/source_server.ts'
 import type { InterfaceAddresses } from './inventory/network.ts'
 import type { SystemFiles } from './inventory/system_files.ts'
 import { findBootDisk, readMounts } from './inventory/block_topology.ts'
@@ -28,13 +28,22 @@ export interface InventoryOptions {
 }
 
 /**
+ * The machine's disks, those that are left out too.
+ *
+ * @throws InvalidInputError when a named device does not exist or cannot be replicated.
+ */
+export async function takeDisks(files: SystemFiles, options: InventoryOptions = {}): Promise<SourceDisk[]> {
+  const bootDisk = await findBootDisk(files, await readMounts(files))
+  return chooseDisks(files, await readDisks(files, bootDisk), options)
+}
+
+/**
  * Takes the inventory. Reads files only, asks nothing on the network, and needs no other program.
  *
  * @throws InvalidInputError when a named device does not exist or cannot be replicated.
  */
 export async function takeInventory(host: Host, options: InventoryOptions = {}): Promise<SourceProperties> {
   const { files } = host
-  const bootDisk = await findBootDisk(files, await readMounts(files))
   const cpus = parseCpus((await files.readText('/proc/cpuinfo')) ?? '')
   return {
     lastUpdatedAt: new Date(host.nowMs()).toISOString(),
@@ -44,6 +53,6 @@ export async function takeInventory(host: Host, options: InventoryOptions = {}):
     ramBytes: parseMemoryBytes((await files.readText('/proc/meminfo')) ?? ''),
     firmware: await readFirmware(files),
     networkInterfaces: await readNetworkInterfaces(files, host.addresses()),
-    disks: await chooseDisks(files, await readDisks(files, bootDisk), options),
+    disks: await takeDisks(files, options),
   }
 }

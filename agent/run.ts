@@ -14,12 +14,15 @@ import type { Identity, StateFiles } from './state_files.ts'
 import { errorMessage, PermanentError } from '../domain/errors.ts'
 import { backoffMs } from './backoff.ts'
 import { planFreeze } from './consistency/freeze_plan.ts'
+import { findHooks } from './consistency/hooks.ts'
 import { ControlError } from './control_error.ts'
 import { openDevice } from './disk/device_source.ts'
 import { enrol, isExpired, lifeOf, renew } from './enrolment.ts'
 import { Heartbeat } from './heartbeat.ts'
+import { layout } from './install/layout.ts'
 import { uninstall } from './install/uninstall.ts'
-import { takeInventory } from './inventory.ts'
+import { takeDisks, takeInventory } from './inventory.ts'
+import { DiskWatch } from './inventory/disk_watch.ts'
 import { machineFiles } from './inventory/system_files.ts'
 import { readBootId } from './inventory/machine.ts'
 import { Renewal } from './renewal.ts'
@@ -125,9 +128,16 @@ export async function runAgent(context: RunContext, signal: AbortSignal): Promis
   const client = context.newClient({ gatewayUrl, caPem: identity.caPem, identity: () => identity, signal })
   log.info(`Rehost agent ${agentVersion}, source server ${identity.sourceServerId}, gateway ${gatewayUrl}`)
   const { generation, sourceProperties } = await startRun(context, client, signal)
+  // A device that was named and is gone is a change like any other.
+  const watchOptions = { ...devicesOf(config), skipMissing: true }
+  const disks = new DiskWatch(sourceProperties.disks, {
+    look: () => takeDisks(context.host.files, watchOptions),
+    log,
+    onChange: () => heartbeat.poke(),
+  })
   const engine = await makeEngine(context, {
     generation,
-    sourceProperties,
+    disks,
     identity: () => identity,
     onChange: () => heartbeat.poke(),
   })
@@ -147,14 +157,18 @@ export async function runAgent(context: RunContext, signal: AbortSignal): Promis
   const heartbeat = new Heartbeat({
     client,
     engine,
+    disks,
     generation,
     clock,
     random: context.random,
     log,
     renewIfDue: (isAsked) => renewal.renewIfDue(isAsked),
   })
+  const ended = new AbortController()
+  disks.start(ended.signal)
   const replicating = engine.run()
   const end = await Promise.race([heartbeat.run(signal), replicating.then(() => 'STOPPED' as const)])
+  ended.abort()
   engine.stop()
   await replicating.catch((error: unknown) => {
     // What goes wrong on the way out must not keep the agent on a machine that it is to leave.
@@ -169,7 +183,7 @@ async function makeEngine(
   context: RunContext,
   input: {
     generation: number
-    sourceProperties: SourceProperties
+    disks: DiskWatch
     identity: () => Identity
     onChange: () => void
   },
@@ -180,11 +194,6 @@ async function makeEngine(
   const tracingRefusal = await prepareTracing(run, config.isRoot)
   const canFreeze =
     config.isRoot && (await isInstalled(run, 'fsfreeze')) && (await isInstalled(run, 'timeout'))
-  const offered = new Set(
-    input.sourceProperties.disks
-      .filter((disk) => disk.excludedBecause === undefined)
-      .map((disk) => disk.deviceName),
-  )
   const room = new PieceRoom()
   return new Engine({
     clock,
@@ -200,9 +209,10 @@ async function makeEngine(
       const facts = (await host.files.facts(source.deviceName)) ?? { kind: 'other', sizeBytes: 0 }
       return chooseTracker({ source, facts, tracingRefusal, hub, room, clock })
     },
-    isOffered: (deviceName) => offered.has(deviceName),
+    isOffered: (deviceName) => input.disks.isOffered(deviceName),
     planFreeze: async (deviceNames) =>
       canFreeze ? planFreeze(machineFiles, await kernelNames(deviceNames)) : undefined,
+    findHooks: () => findHooks(layout.hooksFolder),
     memory: await files.openMemory((message) => log.warning(message)),
     onChange: input.onChange,
     cipherSuite: fasterSuite(cipherTrial(() => clock.monotonicMs())),

@@ -8,6 +8,7 @@ import { errorMessage } from '../domain/errors.ts'
 import { addAgentCommand } from './commands/agent.ts'
 import { addDemoCommand } from './commands/demo.ts'
 import { addServerCommands } from './commands/servers.ts'
+import { addDiskCommands } from './commands/disks.ts'
 import { addTokenCommands } from './commands/tokens.ts'
 import { addUpCommand } from './commands/up.ts'
 
@@ -22,6 +23,7 @@ addUpCommand(program, root)
 addDemoCommand(program, root)
 addAgentCommand(program, root)
 addServerCommands(program)
+addDiskCommands(program)
 addTokenCommands(program)
 
 try {

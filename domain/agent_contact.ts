@@ -15,6 +15,7 @@ import type {
   SourceServer,
 } from './source_server.ts'
 import { hasStagingArea, withStaging } from './actions.ts'
+import { withDisksNoticed } from './disk_changes.ts'
 import { ConflictError } from './errors.ts'
 import { inventoryProblem, renameDisks } from './inventory.ts'
 import { agentIsLiveMs, heardLive, macAddresses, withBoot } from './machine_copy.ts'
@@ -74,7 +75,8 @@ export function enrolAgain(
       sourceProperties: input.sourceProperties,
       disks: renameDisks(server.disks, input.sourceProperties.disks),
     }
-    return withInventoryChecked(withEvent(kept, at, { type: 'AGENT', actor: 'agent', message }), at)
+    const told = withEvent(kept, at, { type: 'AGENT', actor: 'agent', message })
+    return withInventoryChecked(withDisksNoticed(told, at), at)
   }
   if (server.activeTask !== undefined) {
     throw new ConflictError(
@@ -87,7 +89,7 @@ export function enrolAgain(
     lastConsistentAt: _consistent,
     ...replication
   } = server.replication
-  const { consistencyRequest: _request, launchedInstance: kept, ...rest } = server
+  const { consistencyRequest: _request, launchedInstance: kept, offeredDisks: _offers, ...rest } = server
   const { firstByteAt: _byte, readyForTestAt: _ready, ...lifecycle } = server.lifecycle
   const fresh: SourceServer = {
     ...rest,
@@ -140,7 +142,7 @@ export function startAgent(
     message: `Agent ${start.version} started (generation ${generation})`,
     detail: { generation, bootId: start.bootId },
   })
-  return withInventoryChecked(told, at)
+  return withInventoryChecked(withDisksNoticed(told, at), at)
 }
 
 /** Says so when the disks no longer fit their replica, and takes it back when they fit again. */

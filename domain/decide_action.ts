@@ -4,12 +4,16 @@
  * API notes.
  * @module
  */
+import type { Decision } from './decision.ts'
 import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
 import type { DataReplicationState } from './replication.ts'
 import type { SourceServer } from './source_server.ts'
 import { unreachable } from './errors.ts'
+import { uncoveredInWords } from './disk_changes.ts'
 import { advanceLifecycle } from './lifecycle.ts'
 import { workName } from './work.ts'
+
+export type { Decision } from './decision.ts'
 
 /** Every action, in the order in which a migration meets them. */
 export const serverActions = [
@@ -29,9 +33,6 @@ export const serverActions = [
   'DELETE',
 ] as const
 export type ServerAction = (typeof serverActions)[number]
-
-/** Possible, or why not: a sentence for the operator. */
-export type Decision = { possible: true } | { possible: false; because: string }
 
 const possible: Decision = { possible: true }
 const refuse = (because: string): Decision => ({ possible: false, because })
@@ -55,6 +56,8 @@ export function decideLaunchable(server: SourceServer): Decision {
   if (why !== undefined) return refuse(`A launch needs a replica that is up to date, and ${why}`)
   if (server.agent.desired !== 'REPLICATE')
     return refuse('A launch needs running replication; resume it first')
+  const uncovered = uncoveredInWords(server)
+  if (uncovered !== undefined) return refuse(`A launch needs all of every disk, and ${uncovered}`)
   return possible
 }
 

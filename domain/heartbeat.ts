@@ -5,12 +5,15 @@
  * @module
  */
 import type { ContactReport } from './first_contact.ts'
+import type { PointOutcome } from './point_figures.ts'
 import type { DataReplicationEvent, DataReplicationState } from './replication.ts'
-import type { ReplicatedDisk, SourceServer } from './source_server.ts'
+import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
+import { withSourceDisks } from './disk_changes.ts'
 import { expireConsistencyPoint, failConsistencyPoint } from './consistency_point.ts'
 import { ConflictError } from './errors.ts'
 import { withInitiation } from './first_contact.ts'
 import { inventoryProblem } from './inventory.ts'
+import { withPointOutcomes } from './point_figures.ts'
 import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 import { hasStagingArea } from './staging.ts'
@@ -33,6 +36,10 @@ export interface HeartbeatReport extends ContactReport {
     backlogBytes: number
     tracker: { kind: string; reason: string }
   }[]
+  /** The machine's disks, when they are others than at the last report that was answered. */
+  sourceDisks?: SourceDisk[] | undefined
+  /** What became of consistency points, until it was answered. */
+  pointOutcomes?: PointOutcome[] | undefined
   consistencyFailure?: { consistencyPointId: string; reason: string } | undefined
   notes: { level: 'INFO' | 'WARNING' | 'ERROR'; message: string }[]
 }
@@ -73,6 +80,8 @@ export function applyHeartbeat(server: SourceServer, report: HeartbeatReport, at
   }
   let next = withNotes(expireConsistencyPoint(server, at), report, at)
   if (isReplicating(next)) {
+    if (report.sourceDisks !== undefined) next = withSourceDisks(next, report.sourceDisks, at)
+    next = withPointOutcomes(next, report.generation, report.pointOutcomes ?? [], at)
     next = withFailedPoint(next, report, at)
     next = withReportedState(next, report, at)
     next = withReportedError(next, report, at)

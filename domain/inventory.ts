@@ -38,23 +38,21 @@ export function chooseDisks(disks: readonly SourceDisk[]): ReplicatedDisk[] {
     }
     names.add(deviceName)
   }
-  return taken.map((disk, diskIndex) => ({
-    diskIndex,
-    deviceName: disk.deviceName,
-    stableId: disk.stableId,
-    sizeBytes: disk.sizeBytes,
-    isBootDisk: disk.isBootDisk,
-    replicatedBytes: 0,
-    rescannedBytes: 0,
-    backlogBytes: 0,
-  }))
+  return taken.map(replicatedDiskOf)
+}
+
+/** A disk of the inventory as one that is replicated from now on. */
+export function replicatedDiskOf(disk: SourceDisk, diskIndex: number): ReplicatedDisk {
+  const { deviceName, stableId, sizeBytes, isBootDisk } = disk
+  const nothingYet = { replicatedBytes: 0, rescannedBytes: 0, backlogBytes: 0 }
+  return { diskIndex, deviceName, stableId, sizeBytes, isBootDisk, ...nothingYet }
 }
 
 /**
  * The disk of the inventory that each of `disks` is a copy of: by its own identity, which outlives a renamed device. Some machines give several
  * disks one serial number; those are told apart by their device names.
  */
-function sourcesOf(
+export function sourcesOf(
   disks: readonly ReplicatedDisk[],
   inventory: readonly SourceDisk[],
 ): { disk: ReplicatedDisk; source: SourceDisk | undefined }[] {
@@ -105,11 +103,11 @@ export function inventoryProblem(
       }
     }
     copyOf.set(source, disk)
-    if (source.sizeBytes !== disk.sizeBytes) {
-      const change = source.sizeBytes < disk.sizeBytes ? 'smaller' : 'larger'
+    // A larger one is no problem: its volume grows with it.
+    if (source.sizeBytes < disk.sizeBytes) {
       return {
         error: 'UNSUPPORTED_VM_CONFIGURATION',
-        rawError: `Disk ${source.deviceName} (${disk.stableId}) is ${change} than before: ${source.sizeBytes} bytes, was ${disk.sizeBytes}`,
+        rawError: `Disk ${source.deviceName} (${disk.stableId}) is smaller than before: ${source.sizeBytes} bytes, was ${disk.sizeBytes}`,
         whatToDo: `Check that it is the same disk and restart the agent; if its size was changed on purpose, ${again}`,
       }
     }

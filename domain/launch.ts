@@ -2,6 +2,7 @@
  * How a server is replicated and launched, and what was launched last.
  * @module
  */
+import type { ConsistencyPolicy } from './consistency_policy.ts'
 import type { ImageId, JobId, MachineId, SnapshotId } from './ids.ts'
 
 /** MGN's replication configuration, the part that Rehost acts on. */
@@ -10,6 +11,10 @@ export interface ReplicationConfiguration {
   bandwidthThrottlingMbps: number
   useDedicatedReplicationServer: boolean
   stagingAreaTags: Record<string, string>
+  /** How consistency points are reached; left out, the default policy holds. */
+  consistency?: ConsistencyPolicy
+  /** What becomes of a disk that appears on the source later: offered to the operator (the default), or replicated at once. */
+  newDisks?: 'OFFER' | 'TAKE'
 }
 
 /** How the server is launched and what must answer before the launch counts as good. */

@@ -21,6 +21,8 @@ import type {
   DataReplicationState,
   InitiationStep,
 } from './replication.ts'
+import type { PointFigures } from './point_outcome.ts'
+import type { OfferedDisk } from './offered_disk.ts'
 import type { NewEvent, ServerEvent } from './server_event.ts'
 import type { SourceProperties } from './source_properties.ts'
 import type { TaskKind } from './task.ts'
@@ -41,6 +43,12 @@ export interface ReplicatedDisk {
   isBootDisk: boolean
   volumeId?: VolumeId
   devicePath?: string
+  /** It was taken while the others were replicated, and has no volume yet; they go on without it. */
+  isJoining?: true
+  /** The disk has grown to this size, and its volume has not yet. */
+  wantedSizeBytes?: number
+  /** Why its volume could not be made or enlarged, and when that is tried again. */
+  extension?: { failure: string; nextAttemptAt: string }
   replicatedBytes: number
   rescannedBytes: number
   backlogBytes: number
@@ -73,6 +81,8 @@ export interface DataReplication {
   /** The last moment at which the replica equalled the source. Lag is measured from it. */
   lastConsistentAt?: string
   replicationServerId?: ReplicationServerId
+  /** What became of the consistency points of the last day. */
+  points?: PointFigures
   /** Raised by one to ask for a hash rescan of every disk. */
   rescanEpoch: number
 }
@@ -144,6 +154,8 @@ export interface SourceServer {
   lifecycle: Lifecycle
   replication: DataReplication
   disks: ReplicatedDisk[]
+  /** Disks of the source that have no copy. */
+  offeredDisks?: OfferedDisk[]
   agent: AgentRecord
   replicationConfiguration: ReplicationConfiguration
   launchConfiguration: LaunchConfiguration

@@ -17,11 +17,13 @@ export function withStaging(server: SourceServer, at: string): SourceServer {
   return withWork({ ...server, replication: started }, 'STAGING', at, server.lifecycle.state)
 }
 
-/** Whether every disk has its staging volume attached to a replication server. */
+/** Whether every disk has its staging volume attached to a replication server; those that are just joining the others do not count. */
 export function hasStagingArea(server: SourceServer): boolean {
   return (
     server.replication.replicationServerId !== undefined &&
-    server.disks.every((disk) => disk.volumeId !== undefined && disk.devicePath !== undefined)
+    server.disks.every(
+      (disk) => disk.isJoining === true || (disk.volumeId !== undefined && disk.devicePath !== undefined),
+    )
   )
 }
 

@@ -5,8 +5,16 @@
 import type { JobId, SourceServerId, TaskId } from './ids.ts'
 import type { JobInitiator } from './job.ts'
 
-/** What a task does. STAGING raises the staging area; LAUNCH makes a test or cutover machine; the others take things away. */
-export const taskKinds = ['STAGING', 'LAUNCH', 'TERMINATE', 'FINALIZE', 'DISCONNECT', 'DELETE'] as const
+/** What a task does. STAGING raises the staging area; EXTEND gives new and grown disks their volumes; LAUNCH makes a test or cutover machine; the others take things away. */
+export const taskKinds = [
+  'STAGING',
+  'EXTEND',
+  'LAUNCH',
+  'TERMINATE',
+  'FINALIZE',
+  'DISCONNECT',
+  'DELETE',
+] as const
 export type TaskKind = (typeof taskKinds)[number]
 
 export type TaskStatus = 'PENDING' | 'RUNNING' | 'UNDOING' | 'SUCCEEDED' | 'FAILED'

@@ -12,6 +12,7 @@ import { taskId } from './ids.ts'
 /** What a kind of work is called while it goes on. */
 const workInWords: Record<TaskKind, string> = {
   STAGING: 'the staging area is being raised',
+  EXTEND: 'a disk gets its volume',
   LAUNCH: 'a machine is being launched',
   TERMINATE: 'the launched machine is being terminated',
   FINALIZE: 'the cutover is being finalized',

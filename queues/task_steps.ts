@@ -15,6 +15,7 @@ export const taskSteps = {
     { name: 'attach-volumes', queue: 'staging' },
     { name: 'pair-with-agent', queue: 'staging' },
   ],
+  EXTEND: [{ name: 'extend-staging', queue: 'staging' }],
   LAUNCH: [
     { name: 'terminate-previous', queue: 'launch' },
     { name: 'request-consistency-point', queue: 'snapshot' },

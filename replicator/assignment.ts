@@ -73,7 +73,13 @@ export function checkHello(
       throw new WireError(
         'VOLUME_TOO_SMALL',
         `Cannot write disk ${disk.diskIndex} to volume ${volume.volumeId}: the volume is smaller than the disk`,
-        { expected: `at least ${disk.sizeBytes}`, actual: volume.sizeBytes, diskIndex: disk.diskIndex },
+        {
+          expected: `at least ${disk.sizeBytes}`,
+          actual: volume.sizeBytes,
+          diskIndex: disk.diskIndex,
+          // Its agent may have heard before this replication server that the volume has grown.
+          retryable: true,
+        },
       )
     }
     return { volume, sizeBytes: disk.sizeBytes }

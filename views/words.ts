@@ -84,6 +84,7 @@ export const initiatorWords: Record<Job['initiatedBy'], string> = {
 /** What goes on for a server. */
 export const workWords: Record<TaskKind, string> = {
   STAGING: 'Raising the staging area',
+  EXTEND: 'Giving a disk its volume',
   LAUNCH: 'Launching a machine',
   TERMINATE: 'Terminating the launched machine',
   FINALIZE: 'Finalizing the cutover',
@@ -98,6 +99,7 @@ export const stepWords: Readonly<Record<string, string>> = {
   'create-volumes': 'Create staging volumes',
   'attach-volumes': 'Attach staging volumes',
   'pair-with-agent': 'Pair with agent',
+  'extend-staging': 'Make or enlarge volumes',
   'terminate-previous': 'Terminate previous machine',
   'request-consistency-point': 'Reach a consistency point',
   'create-snapshots': 'Take snapshots',

@@ -96,6 +96,26 @@ export type AgentStart = z.infer<typeof agentStartSchema>
 export const agentStartedSchema = z.object({ generation: z.int().min(1) })
 export type AgentStarted = z.infer<typeof agentStartedSchema>
 
+const pointOutcomeSchema = z.object({
+  /** Counts those of this run from 1. */
+  sequence: z.int().min(1),
+  consistencyPointId: id,
+  /** Milliseconds since its end. */
+  agoMs: z.number().min(0),
+  /** By the policy, not for a launch. */
+  isScheduled: z.boolean(),
+  /** How it was reached; absent when it was not. */
+  method: z.enum(['FROZEN', 'QUIET']).optional(),
+  failure: z.string().max(1000).optional(),
+  /** How often file systems were frozen for it, and the longest time. */
+  freezes: z.int().min(0),
+  longestFreezeMs: z.number().min(0),
+  /** From the first pre-freeze hook to the end of the last post-thaw hook. */
+  longestHoldMs: z.number().min(0),
+  hooks: z.enum(['NONE', 'RUN', 'FAILED', 'NOT_RUN']),
+  hookFailure: z.string().max(1000).optional(),
+})
+
 /** `POST /agent/v1/heartbeat`: what the agent is doing. */
 export const agentHeartbeatSchema = z.object({
   generation: z.int().min(1),
@@ -121,8 +141,12 @@ export const agentHeartbeatSchema = z.object({
       tracker: z.object({ kind: z.string().max(32), reason: shortText }),
     }),
   ),
+  /** The disks of the machine, whenever they are others than at the last report that was answered. */
+  sourceDisks: z.array(sourceDiskSchema).max(1000).optional(),
   /** A consistency point that could not be reached, and why. */
   consistencyFailure: z.object({ consistencyPointId: id, reason: z.string().max(1000) }).optional(),
+  /** What became of consistency points, until it was answered. */
+  pointOutcomes: z.array(pointOutcomeSchema).max(50).optional(),
   error: z
     .object({
       error: z.enum(dataReplicationErrors),
@@ -156,6 +180,16 @@ export const agentDesiredSchema = z.object({
   rescanEpoch: z.int().min(0),
   consistencyPoint: z
     .object({ consistencyPointId: id, expiresAt: z.iso.datetime(), maxFreezeMs: z.int().min(0) })
+    .optional(),
+  /** How points are reached; older gateways do not say, and the default holds. */
+  consistencyPolicy: z
+    .object({
+      intervalMinutes: z.int().min(0),
+      maxFreezeMs: z.int().min(0),
+      hookTimeoutSeconds: z.int().min(1),
+      maxHoldSeconds: z.int().min(1),
+      onHookFailure: z.enum(['FAIL', 'CRASH_CONSISTENT']),
+    })
     .optional(),
   renewCertificate: z.boolean(),
   heartbeatIntervalMs: z.int().min(100).max(600_000),

@@ -1,17 +1,18 @@
 /**
- * Looking after what replicates: agents that fall silent, staging areas whose next attempt is due.
+ * Looking after what replicates: agents that fall silent, staging areas whose next attempt is due, disks that need a volume.
  * @module
  */
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Bench } from './bench.ts'
 import { hasStagingArea, withStaging } from '../domain/actions.ts'
+import { withExtension } from '../domain/disk_changes.ts'
 import { advanceDataReplication } from '../domain/replication.ts'
 import { withEvent, withReplication } from '../domain/source_server.ts'
 import { changeServer, now } from './bench.ts'
 import { stagingRetryMs } from './outcomes.ts'
 import { agentSilenceMs } from './silence.ts'
 
-/** `server` after a look: its next staging attempt begun when it is due, stalled when its agent is silent, else as it was. */
+/** `server` after a look: work on its staging area begun when it is due, stalled when its agent is silent, else as it was. */
 export async function watchReplication(bench: Bench, server: SourceServer): Promise<SourceServer> {
   const time = bench.clock().getTime()
   if (isStagingDue(server, time)) {
@@ -19,6 +20,9 @@ export async function watchReplication(bench: Bench, server: SourceServer): Prom
       isStagingDue(current, time) ? withStaging(withoutNextAttempt(current), now(bench)) : undefined,
     )
   }
+  // Looked at first, so that nothing is read or written of a server that has nothing to do.
+  if (withExtension(server, now(bench)) !== server)
+    return changeServer(bench, server.sourceServerId, (current) => withExtension(current, now(bench)))
   const isWanted =
     server.agent.desired === 'REPLICATE' && server.replication.replicationServerId !== undefined
   const seenAt = server.agent.lastSeenAt ?? server.createdAt

@@ -14,6 +14,7 @@ import { checkBoot } from './launch/check_boot.ts'
 import { launchMachine, terminatePrevious } from './launch/machine.ts'
 import { requestConsistencyPoint } from './snapshot/consistency_point.ts'
 import { createSnapshots } from './snapshot/snapshots.ts'
+import { extendStaging } from './staging/extend.ts'
 import { launchReplicationServer, waitForReplicationServer } from './staging/replication_server.ts'
 import { attachVolumes, createVolumes, pairWithAgent } from './staging/volumes.ts'
 
@@ -24,6 +25,7 @@ export const steps: Readonly<Record<StepName, Step>> = {
   'create-volumes': createVolumes,
   'attach-volumes': attachVolumes,
   'pair-with-agent': pairWithAgent,
+  'extend-staging': extendStaging,
   'terminate-previous': terminatePrevious,
   'request-consistency-point': requestConsistencyPoint,
   'create-snapshots': createSnapshots,

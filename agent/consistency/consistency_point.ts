@@ -4,56 +4,20 @@
  * @module
  */
 import type { Barrier } from '../../wire/message.ts'
-import type { Clock } from '../clock.ts'
-import type { Log } from '../log.ts'
-import type { CommandRunner } from '../run_command.ts'
 import type { DiskSync } from '../sync/disk_sync.ts'
-import type { Reader } from '../sync/reader.ts'
-import type { Sender } from '../sync/sender.ts'
-import type { FreezePlan } from './freeze_plan.ts'
 import type { HeldBlocks } from './held_blocks.ts'
+import type { PointContext, PointRequest } from './point_context.ts'
 import { errorMessage } from '../../domain/errors.ts'
-import { captureDirty } from './frozen_capture.ts'
-import { FreezeHelper } from './freeze_helper.ts'
+import { sectorSizeBytes } from '../../domain/units.ts'
+import { freezeAndCapture } from './freeze_attempt.ts'
+import { noteHooksLeftOut, quietly } from './quiet_applications.ts'
+import { ConsistencyError } from './point_context.ts'
 
 /** What may be outstanding when the file systems are frozen; reading it takes a fraction of a second. */
 const convergedBytes = 16 * 1024 * 1024
 
 /** Freezes before the point is given up. */
 const maxFreezes = 5
-
-/** What the gateway asked for. */
-export interface PointRequest {
-  consistencyPointId: string
-  maxFreezeMs: number
-  /** Monotonic time after which it is given up. */
-  deadlineMs: number
-}
-
-/** The point cannot be reached; a sentence with the figures. */
-export class ConsistencyError extends Error {
-  override name = 'ConsistencyError'
-}
-
-/** What reaching a point works with. */
-export interface PointContext {
-  disks: readonly DiskSync[]
-  sender: Sender
-  reader: Reader
-  clock: Clock
-  log: Log & { hold(): void; release(): void }
-  run: CommandRunner
-  /** The freezable file systems on these disks now; undefined when this machine cannot freeze. */
-  planFreeze(): Promise<FreezePlan | undefined>
-  /** Asks the trackers with every check, marks what changed. False when certainty was lost and a rescan has begun. */
-  drain(): Promise<boolean>
-  /** Sends what is dirty; answers how many blocks. */
-  sweep(): Promise<number>
-  /** One pass over a disk that no tracker sees; answers how many blocks differed. */
-  pass(disk: DiskSync): Promise<number>
-  /** Whether the gateway still asks for this point. */
-  isWanted(): boolean
-}
 
 /** Says whether the point is still worth reaching. */
 function requireTime(context: PointContext, request: PointRequest, what: string): void {
@@ -71,13 +35,18 @@ function requireTime(context: PointContext, request: PointRequest, what: string)
 export async function reachPoint(context: PointContext, request: PointRequest): Promise<Barrier> {
   const isTracked = context.disks.every((disk) => !disk.tracker.needsPasses)
   const plan = isTracked && request.maxFreezeMs > 0 ? await context.planFreeze() : undefined
-  if (plan === undefined || plan.freeze.length === 0) return reachQuietly(context, request)
+  if (plan === undefined || plan.freeze.length === 0) {
+    await noteHooksLeftOut(context)
+    return reachQuietly(context, request)
+  }
+  const mountPoints = [...plan.freeze, ...plan.flushOnly]
   let reason = 'nothing was tried'
   for (let attempt = 1; attempt <= maxFreezes; attempt++) {
-    await converge(context, request)
-    await flush(context, [...plan.freeze, ...plan.flushOnly])
-    await converge(context, request)
-    const frozen = await freezeAndCapture(context, request, plan)
+    await settle(context, request, mountPoints)
+    const frozen = await quietly(context, request, {
+      settle: (own) => settle(context, own, mountPoints),
+      freeze: () => freezeAndCapture(context, request, plan),
+    })
     if ('held' in frozen) return sendCaptured(context, request, frozen)
     reason = frozen.reason
     context.log.warning(
@@ -88,6 +57,30 @@ export async function reachPoint(context: PointContext, request: PointRequest): 
   throw new ConsistencyError(
     `The file systems were frozen ${maxFreezes} times without a consistent copy: ${reason}`,
   )
+}
+
+/** Brings the replica so close that a freeze has little to write and to read. */
+async function settle(
+  context: PointContext,
+  request: PointRequest,
+  mountPoints: readonly string[],
+): Promise<void> {
+  await converge(context, request)
+  await context.run('sync', ['-f', ...mountPoints]).catch((error: unknown) => {
+    // The freeze flushes too; this only shortens it.
+    context.log.warning(`Cannot flush file systems before the freeze: ${errorMessage(error)}`)
+  })
+  await converge(context, request)
+}
+
+/** Why the copy can't be whole: a disk is larger than what is replicated of it, and its file systems may already reach beyond. */
+async function grownInWords(disks: readonly DiskSync[]): Promise<string | undefined> {
+  for (const disk of disks) {
+    const isBytes = await disk.source.currentSizeBytes()
+    if (isBytes - disk.sizeBytes >= sectorSizeBytes)
+      return `Disk ${disk.deviceName} has grown from ${disk.sizeBytes} to ${isBytes} bytes; wait until its volume has grown too`
+  }
+  return undefined
 }
 
 /** Sends until little is outstanding. */
@@ -111,64 +104,6 @@ async function converge(context: PointContext, request: PointRequest): Promise<v
   }
 }
 
-/** Writes out what file systems hold in memory, so that the freeze itself has little to write. */
-async function flush(context: PointContext, mountPoints: readonly string[]): Promise<void> {
-  await context.run('sync', ['-f', ...mountPoints]).catch((error: unknown) => {
-    // The freeze flushes too; this only shortens it.
-    context.log.warning(`Cannot flush file systems before the freeze: ${errorMessage(error)}`)
-  })
-}
-
-type Frozen = { held: HeldBlocks; frozenMs: number } | { reason: string }
-
-/** Freezes, reads, thaws. From the freeze to the thaw nothing is written to a log or a disk. */
-async function freezeAndCapture(
-  context: PointContext,
-  request: PointRequest,
-  plan: FreezePlan,
-): Promise<Frozen> {
-  const { clock, log } = context
-  let helper: FreezeHelper
-  try {
-    helper = await FreezeHelper.start(plan.freeze, request.maxFreezeMs)
-  } catch (error) {
-    return { reason: `cannot start what freezes and thaws: ${errorMessage(error)}` }
-  }
-  log.hold()
-  const begin = clock.monotonicMs()
-  const overdue = Promise.withResolvers<{ reason: string }>()
-  const timer = setTimeout(
-    () =>
-      overdue.resolve({
-        reason: `reading took longer than the ${request.maxFreezeMs} ms that a freeze may last`,
-      }),
-    request.maxFreezeMs,
-  )
-  try {
-    await helper.freeze()
-    const capturing = captureDirty(context)
-    const first = await Promise.race([capturing, overdue.promise]).catch((error: unknown) => ({
-      reason: errorMessage(error),
-    }))
-    const thaw = await helper.thaw()
-    const frozenMs = clock.monotonicMs() - begin
-    // Overdue: what the capture still reads is read from a thawed disk and must not be used.
-    const capture = await capturing.catch((error: unknown) => ({ reason: errorMessage(error) }))
-    if ('held' in first && thaw.isGood) return { held: first.held, frozenMs }
-    if ('held' in capture) capture.held.giveBack(context.disks)
-    if (!thaw.isGood) log.error(`Consistency point ${request.consistencyPointId}: ${thaw.reason}`)
-    return {
-      reason: thaw.isGood && 'reason' in first ? first.reason : thaw.isGood ? 'it was too late' : thaw.reason,
-    }
-  } catch (error) {
-    helper.cancel()
-    return { reason: errorMessage(error) }
-  } finally {
-    clearTimeout(timer)
-    log.release()
-  }
-}
-
 /** Sends what was read under the freeze; later changes stay behind the barrier. */
 async function sendCaptured(
   context: PointContext,
@@ -176,14 +111,16 @@ async function sendCaptured(
   frozen: { held: HeldBlocks; frozenMs: number },
 ): Promise<Barrier> {
   try {
+    const grown = await grownInWords(context.disks)
+    if (grown !== undefined) throw new ConsistencyError(grown)
     await frozen.held.send(context.sender)
     await context.sender.allAcknowledged()
   } catch (error) {
     frozen.held.giveBack(context.disks)
     throw error
   }
-  const { consistencyPointId } = request
-  return { consistencyPointId, hold: true, method: 'FROZEN', frozenMs: frozen.frozenMs }
+  const { consistencyPointId, hold } = request
+  return { consistencyPointId, hold, method: 'FROZEN', frozenMs: frozen.frozenMs }
 }
 
 /**
@@ -210,5 +147,8 @@ async function reachQuietly(context: PointContext, request: PointRequest): Promi
     quietLooks = differences === 0 && blocks === 0 ? quietLooks + 1 : 0
     changed = `${Math.max(differences, blocks)} blocks in the last one`
   }
-  return { consistencyPointId: request.consistencyPointId, hold: true, method: 'QUIET', frozenMs: 0 }
+  const grown = await grownInWords(context.disks)
+  if (grown !== undefined) throw new ConsistencyError(grown)
+  const { consistencyPointId, hold } = request
+  return { consistencyPointId, hold, method: 'QUIET', frozenMs: 0 }
 }

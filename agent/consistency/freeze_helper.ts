@@ -5,11 +5,10 @@
  * The scripts are for any POSIX shell. They ignore the signals that stop a service, write no file, and are not in the agent's process group.
  * @module
  */
-import type { ChildProcessByStdio } from 'node:child_process'
-import type { Readable, Writable } from 'node:stream'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { programPath } from '../run_command.ts'
+import type { Helper } from './helper_process.ts'
+import { Lines, startScript } from './helper_process.ts'
+
+const processName = 'rehost-freeze'
 
 /**
  * Arguments: seconds, number of mount points, the mount points in the order of freezing, then the same in the order of thawing. Waits for a line,
@@ -71,58 +70,6 @@ const guardExtraSeconds = 2
 /** How much longer than the guard an answer is waited for: what then still hangs in the kernel does so alone. */
 const answerExtraSeconds = 1
 
-type Helper = ChildProcessByStdio<Writable, Readable, null>
-
-/** @throws Error when the process can't be started, as when there are too many. */
-async function startScript(script: string, args: readonly string[]): Promise<Helper> {
-  const helper = spawn('/bin/sh', ['-c', script, 'rehost-freeze', ...args], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-    // A group of its own: a signal to the agent's group does not reach it.
-    detached: true,
-    cwd: '/',
-    env: { PATH: programPath, LC_ALL: 'C' },
-  })
-  // Before anything else is done with it: one that was not started may have no pipes.
-  await once(helper, 'spawn')
-  // The helper may be gone when something is written to it; its end is seen by its output's end.
-  helper.stdin.on('error', () => undefined)
-  return helper
-}
-
-/** Lines of a helper's output, one at a time; undefined at its end. */
-class Lines {
-  #text = ''
-  #isEnded = false
-  #waiting: (() => void) | undefined
-
-  constructor(output: Readable) {
-    output.setEncoding('utf8')
-    output.on('data', (chunk: string) => {
-      this.#text += chunk
-      this.#waiting?.()
-    })
-    output.on('close', () => {
-      this.#isEnded = true
-      this.#waiting?.()
-    })
-  }
-
-  async next(): Promise<string | undefined> {
-    for (;;) {
-      const end = this.#text.indexOf('\n')
-      if (end >= 0) {
-        const line = this.#text.slice(0, end)
-        this.#text = this.#text.slice(end + 1)
-        return line
-      }
-      if (this.#isEnded) return undefined
-      await new Promise<void>((resolve) => {
-        this.#waiting = resolve
-      })
-    }
-  }
-}
-
 /** Stands for an answer that does not come. */
 const noAnswer = Symbol('no answer')
 
@@ -162,9 +109,13 @@ export class FreezeHelper {
       ...mountPoints,
       ...thawOrder,
     ]
-    const guard = await startScript(guardScript, [String(seconds + guardExtraSeconds), ...thawOrder])
+    const guard = await startScript(
+      guardScript,
+      [String(seconds + guardExtraSeconds), ...thawOrder],
+      processName,
+    )
     try {
-      return new FreezeHelper(await startScript(freezeScript, own), guard, maxFreezeMs)
+      return new FreezeHelper(await startScript(freezeScript, own, processName), guard, maxFreezeMs)
     } catch (error) {
       guard.stdin.end()
       throw error

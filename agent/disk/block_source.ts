@@ -7,7 +7,7 @@
 export interface BlockSource {
   /** As the operator knows it: `/dev/sda`. */
   readonly deviceName: string
-  /** Size when it was opened. */
+  /** Size when it was opened, or last told by {@link BlockSource.growTo}: nothing is read beyond. */
   readonly sizeBytes: number
   /**
    * Reads `lengthBytes` at `offsetBytes` into the start of `into`, which comes from an {@link import('./aligned_pool.ts').AlignedPool}: its address is
@@ -21,6 +21,8 @@ export interface BlockSource {
    * @throws DiskGoneError when there is no disk any more.
    */
   currentSizeBytes(): Promise<number>
+  /** The disk is this large by now, and is read up to there. */
+  growTo(sizeBytes: number): void
   close(): Promise<void>
 }
 

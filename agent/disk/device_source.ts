@@ -35,7 +35,7 @@ const sectorCodes = new Set(['EIO', 'ENODATA', 'EILSEQ', 'EREMOTEIO', 'ETIMEDOUT
 /** A {@link BlockSource} over an open file. */
 export class DeviceSource implements BlockSource {
   readonly deviceName: string
-  readonly sizeBytes: number
+  #sizeBytes: number
   readonly #handle: ReadableHandle
   readonly #clock: Clock
   readonly #currentSize: () => Promise<number | undefined>
@@ -48,10 +48,18 @@ export class DeviceSource implements BlockSource {
     currentSize: () => Promise<number | undefined>
   }) {
     this.deviceName = input.deviceName
-    this.sizeBytes = input.sizeBytes
+    this.#sizeBytes = input.sizeBytes
     this.#handle = input.handle
     this.#clock = input.clock
     this.#currentSize = input.currentSize
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
+  growTo(sizeBytes: number): void {
+    this.#sizeBytes = Math.max(this.#sizeBytes, sizeBytes)
   }
 
   async read(offsetBytes: number, lengthBytes: number, into: Uint8Array): Promise<void> {

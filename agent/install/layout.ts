@@ -12,6 +12,7 @@ export const layout = {
   programFolder: '/opt/rehost',
   configFile: '/etc/rehost/agent.json',
   configFolder: '/etc/rehost',
+  hooksFolder: '/etc/rehost/hooks.d',
   stateFolder: '/var/lib/rehost',
   unitFile: `/etc/systemd/system/${serviceName}`,
 } as const

@@ -56,14 +56,18 @@ export function stateRemovalCommand(stateDirectory: string): string {
   ].join('; ')
 }
 
-/** The shell command that removes everything; safe to run again. */
+/** The shell command that removes everything but the operator's hooks; safe to run again. */
 export function removalCommand(stateDirectory: string): string {
-  const folders = [layout.programFolder, layout.configFolder, layout.stateFolder]
+  const folders = [layout.programFolder, layout.stateFolder]
+  const config = quoted(layout.configFolder)
   return [
     `systemctl disable --now ${serviceName}`,
     `rm -f ${quoted(layout.unitFile)}`,
     stateRemovalCommand(stateDirectory),
     `rm -rf ${folders.map(quoted).join(' ')}`,
+    // Hooks are the operator's own.
+    `find ${config} -mindepth 1 -maxdepth 1 ! -name hooks.d -exec rm -rf {} +`,
+    `rmdir -- ${config} 2>/dev/null`,
     'systemctl daemon-reload',
     `systemctl reset-failed ${serviceName} 2>/dev/null`,
     'true',

@@ -27,8 +27,7 @@ export interface Change extends Extent {
 
 /** A disk's changes. Takes 2 MiB for a disk of 1 TiB, and of that only what is touched, and some bytes for each block known in pieces. */
 export class ChangeMap {
-  readonly blockCount: number
-  readonly #pieceCount: number
+  #pieceCount: number
   readonly #whole: DirtyMap
   /** Masks by block. */
   readonly #pieces = new Map<number, number>()
@@ -37,10 +36,20 @@ export class ChangeMap {
 
   /** @param room shared with other maps; when it is full, blocks are marked whole. */
   constructor(sizeBytes: number, room: PieceRoom) {
-    this.blockCount = blockCountOf(sizeBytes)
     this.#pieceCount = Math.ceil(sizeBytes / pieceSizeBytes)
-    this.#whole = new DirtyMap(this.blockCount)
+    this.#whole = new DirtyMap(blockCountOf(sizeBytes))
     this.#room = room
+  }
+
+  /** Blocks of the disk. */
+  get blockCount(): number {
+    return this.#whole.blockCount
+  }
+
+  /** Makes room for a disk that has grown; nothing of what is new is marked. */
+  grow(sizeBytes: number): void {
+    this.#pieceCount = Math.ceil(sizeBytes / pieceSizeBytes)
+    this.#whole.grow(blockCountOf(sizeBytes))
   }
 
   /** Blocks of which anything is marked. */

@@ -19,16 +19,31 @@ function lowestBit(word: number): number {
 
 /** A set of block numbers from 0 to `blockCount` - 1. Takes 2 MiB for a disk of 1 TiB, and of that only what is touched. */
 export class DirtyMap {
-  readonly blockCount: number
-  readonly #words: Uint32Array
+  #blockCount: number
+  #words: Uint32Array
   /** One bit for each word that is not zero: an almost empty map of a large disk is walked in microseconds. */
-  readonly #summary: Uint32Array
+  #summary: Uint32Array
   #count = 0
 
   constructor(blockCount: number) {
-    this.blockCount = blockCount
+    this.#blockCount = blockCount
     this.#words = new Uint32Array(Math.ceil(blockCount / 32))
     this.#summary = new Uint32Array(Math.ceil(this.#words.length / 32))
+  }
+
+  /** Blocks of the disk. */
+  get blockCount(): number {
+    return this.#blockCount
+  }
+
+  /** Makes room for a disk that has grown; the new blocks are not marked. */
+  grow(blockCount: number): void {
+    const bigger = new DirtyMap(Math.max(blockCount, this.#blockCount))
+    bigger.#words.set(this.#words)
+    bigger.#summary.set(this.#summary)
+    this.#words = bigger.#words
+    this.#summary = bigger.#summary
+    this.#blockCount = bigger.#blockCount
   }
 
   /** Blocks marked. */

@@ -55,7 +55,6 @@ function requireDistinct(desired: readonly DesiredDisk[]): void {
 export class DiskSet {
   readonly #context: DiskSetContext
   readonly #disks = new Map<number, DiskSync>()
-  readonly #grown = new Set<string>()
   readonly #room = new PieceRoom()
   #checkedAtMs = 0
 
@@ -69,22 +68,36 @@ export class DiskSet {
   }
 
   /**
-   * Opens what is missing and closes what is no longer asked for. Tracking starts here, before any block is read.
+   * Opens what is missing, closes what is no longer asked for, and lets those grow whose volumes have. Tracking starts here, before any block is read.
    * @throws DiskGoneError when a disk is missing or smaller than it was, Error when one device is asked for twice.
    */
   async apply(desired: readonly DesiredDisk[]): Promise<void> {
     requireDistinct(desired)
     for (const disk of this.#disks.values()) {
-      const isKept = desired.some(
+      const same = desired.find(
         (want) =>
           want.diskIndex === disk.diskIndex &&
           want.volumeId === disk.volumeId &&
-          want.deviceName === disk.deviceName &&
-          want.sizeBytes === disk.sizeBytes,
+          want.deviceName === disk.deviceName,
       )
-      if (!isKept) await this.close(disk)
+      if (same === undefined || same.sizeBytes < disk.sizeBytes) await this.close(disk)
+      else if (same.sizeBytes > disk.sizeBytes) await this.#grow(disk, same.sizeBytes)
     }
     for (const want of desired) if (!this.#disks.has(want.diskIndex)) await this.#open(want)
+  }
+
+  /** The tracker first: what is written while the rest follows must be seen. */
+  async #grow(disk: DiskSync, sizeBytes: number): Promise<void> {
+    const isBytes = await disk.source.currentSizeBytes()
+    if (isBytes < sizeBytes) throw shrunk(disk.deviceName, sizeBytes, isBytes)
+    const wasBytes = disk.sizeBytes
+    disk.tracker.grow(sizeBytes)
+    disk.source.growTo(sizeBytes)
+    disk.grow(sizeBytes, this.#context.clock.monotonicMs())
+    this.#context.note(
+      'INFO',
+      `Disk ${disk.deviceName} is replicated up to ${sizeBytes} bytes, ${sizeBytes - wasBytes} more than before; only those are compared`,
+    )
   }
 
   async #open(want: DesiredDisk): Promise<void> {
@@ -103,7 +116,6 @@ export class DiskSet {
       const room = this.#room
       this.#disks.set(diskIndex, new DiskSync({ diskIndex, volumeId, sizeBytes, source, tracker, room }))
       this.#context.note('INFO', `Disk ${want.deviceName} is tracked by ${tracker.kind}: ${tracker.reason}`)
-      this.#noteGrowth(want.deviceName, want.sizeBytes, source.sizeBytes)
     } catch (error) {
       await source.close()
       throw error
@@ -121,18 +133,7 @@ export class DiskSet {
     for (const disk of this.#disks.values()) {
       const sizeBytes = await disk.source.currentSizeBytes()
       if (sizeBytes < disk.sizeBytes) throw shrunk(disk.deviceName, disk.sizeBytes, sizeBytes)
-      this.#noteGrowth(disk.deviceName, disk.sizeBytes, sizeBytes)
     }
-  }
-
-  #noteGrowth(deviceName: string, wasBytes: number, isBytes: number): void {
-    if (isBytes <= wasBytes || this.#grown.has(deviceName)) return
-    this.#grown.add(deviceName)
-    this.#context.note(
-      'WARNING',
-      `Disk ${deviceName} has grown from ${wasBytes} to ${isBytes} bytes; only the first ${wasBytes} are replicated. ` +
-        'Disconnect the server and add it again to replicate all of it',
-    )
   }
 
   /** Closes the disk that an error names, so that the next {@link apply} opens it anew and everything of it is compared. */

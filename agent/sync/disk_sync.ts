@@ -23,6 +23,8 @@ export interface Scan {
   cursor: number
   /** Blocks from here on were never sent. A step that a broken session cut short lies before it: the volume may hold parts of that. */
   attemptedEnd: number
+  /** Only what a disk has grown by: of the rest it says nothing. */
+  isPartial?: boolean
   /** Monotonic time; every block is read after it. */
   startedAtMs: number
   /** Blocks found to differ. */
@@ -44,9 +46,8 @@ export class DiskSync {
   readonly diskIndex: number
   readonly deviceName: string
   readonly volumeId: string
-  /** Size of the volume; what the disk has grown by since is not copied. */
-  readonly sizeBytes: number
-  readonly blockCount: number
+  /** Size of the volume; what the disk has grown by since waits for a larger one. */
+  #sizeBytes: number
   readonly source: BlockSource
   readonly tracker: Tracker
   readonly dirty: ChangeMap
@@ -79,12 +80,45 @@ export class DiskSync {
     this.diskIndex = input.diskIndex
     this.deviceName = input.source.deviceName
     this.volumeId = input.volumeId
-    this.sizeBytes = input.sizeBytes
-    this.blockCount = blockCountOf(input.sizeBytes)
+    this.#sizeBytes = input.sizeBytes
     this.source = input.source
     this.tracker = input.tracker
     this.dirty = new ChangeMap(input.sizeBytes, input.room ?? new PieceRoom())
     this.#unreadable = new DirtyMap(this.blockCount)
+  }
+
+  /** Bytes that are replicated. */
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
+  /** Blocks that are replicated. */
+  get blockCount(): number {
+    return blockCountOf(this.#sizeBytes)
+  }
+
+  /**
+   * The volume has grown with its disk: what is new is copied, and nothing else is read again. Call it between sessions, when nothing is on its
+   * way, and after tracker and source have grown.
+   */
+  grow(sizeBytes: number, nowMs: number): void {
+    // The last block may have been shorter than a block; it is another one now.
+    const firstBlock = Math.floor(this.#sizeBytes / blockSizeBytes)
+    this.#sizeBytes = sizeBytes
+    this.dirty.grow(sizeBytes)
+    this.#unreadable.grow(this.blockCount)
+    if (!this.isKnown) return
+    const scan = this.#scan
+    if (scan === undefined || scan.purpose === 'PASS') {
+      this.isInitialSyncDone = false
+      this.beginScan('COMPARE', 'INITIAL', nowMs)
+      this.#scan = { ...this.#requireScan(), cursor: firstBlock, isPartial: true }
+      return
+    }
+    // The scan under way goes on to the new end. What it may have dealt with already is done again.
+    if (scan.cursor > firstBlock) this.dirty.mark(firstBlock, 1)
+    // Nobody promises that a volume is zero where it has grown: zeros are said there.
+    scan.attemptedEnd = this.blockCount
   }
 
   /** The scan under way. */
@@ -120,13 +154,18 @@ export class DiskSync {
 
   /** Ends the walk once its cursor is at the end. */
   finishScan(nowMs: number): FinishedScan {
-    const scan = this.#scan
-    if (scan === undefined || scan.cursor < this.blockCount)
-      throw new Error(`The scan of ${this.deviceName} is not at its end`)
+    const scan = this.#requireScan()
+    if (scan.cursor < this.blockCount) throw new Error(`The scan of ${this.deviceName} is not at its end`)
     this.#scan = undefined
     this.isInitialSyncDone = true
-    this.lastScan = { startedAtMs: scan.startedAtMs, endedAtMs: nowMs, differences: scan.differences }
-    return this.lastScan
+    const finished = { startedAtMs: scan.startedAtMs, endedAtMs: nowMs, differences: scan.differences }
+    if (scan.isPartial !== true) this.lastScan = finished
+    return finished
+  }
+
+  #requireScan(): Scan {
+    if (this.#scan === undefined) throw new Error(`The scan of ${this.deviceName} is not at its end`)
+    return this.#scan
   }
 
   /** Certainty is lost: everything must be compared. */

@@ -95,6 +95,7 @@ export class Engine {
       notes: this.#notes,
       counters: this.#counters,
       planFreeze: () => planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
+      findHooks: () => context.findHooks(),
       onChange: () => context.onChange(),
       onTurn: () => this.#updateState(),
     }
@@ -106,6 +107,7 @@ export class Engine {
     this.#desired = desired
     this.#throttle.setBitsPerSecond(desired.throttleBitsPerSecond)
     this.#applyRescan(desired.rescanEpoch)
+    this.#points.setPolicy(desired.consistencyPolicy)
     if (this.#points.apply(desired.consistencyPoint)) {
       this.#context.log.info(`Consistency point ${desired.consistencyPoint?.consistencyPointId} is asked for`)
     }
@@ -150,6 +152,11 @@ export class Engine {
     this.#notes.giveBack(notes)
   }
 
+  /** The gateway has heard what became of points up to this one. */
+  toldPoints(sequence: number): void {
+    this.#points.told(sequence)
+  }
+
   /** How it stands now. */
   report(): EngineReport {
     const disks = this.#disks.all.map((disk) =>
@@ -167,6 +174,7 @@ export class Engine {
       rescanEpoch: this.#rescanEpoch ?? 0,
       disks,
       consistencyFailure: this.#points.failure,
+      pointOutcomes: this.#points.outcomes,
       error: this.#currentFault(),
     }
   }
@@ -263,7 +271,7 @@ export class Engine {
       hasDiskFault: this.#faults.hasDiskFault,
       isInitialSync: disks.some((disk) => !disk.isInitialSyncDone),
       isRescanning: disks.some((disk) => disk.scan?.purpose === 'RESCAN'),
-      isReachingConsistencyPoint: this.#points.pending !== undefined,
+      isReachingConsistencyPoint: this.#points.isAsked,
       backlogBytes,
       lagMs,
     })

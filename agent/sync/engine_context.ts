@@ -4,6 +4,7 @@
  */
 import type { Random } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
+import type { HookSet } from '../consistency/hooks.ts'
 import type { FreezePlan } from '../consistency/freeze_plan.ts'
 import type { BlockSource } from '../disk/block_source.ts'
 import type { LineLog } from '../log.ts'
@@ -28,6 +29,8 @@ export interface EngineContext {
   isOffered(deviceName: string): boolean
   /** The file systems to freeze for these devices; undefined when this machine cannot freeze. */
   planFreeze(deviceNames: readonly string[]): Promise<FreezePlan | undefined>
+  /** The operator's scripts around a freeze. @throws HookRefusedError when they must not be run. */
+  findHooks(): Promise<HookSet>
   memory: SyncMemory
   /** Something worth a heartbeat at once has happened. */
   onChange(): void

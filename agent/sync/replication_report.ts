@@ -3,6 +3,7 @@
  * @module
  */
 import type { DataReplicationError, DataReplicationState } from '../../domain/replication.ts'
+import type { PointOutcome } from '../../domain/point_figures.ts'
 import type { Status } from '../../wire/message.ts'
 import type { DiskSync } from './disk_sync.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
@@ -34,6 +35,8 @@ export interface EngineReport {
   rescanEpoch: number
   disks: DiskReport[]
   consistencyFailure: { consistencyPointId: string; reason: string } | undefined
+  /** What became of consistency points, as far as the gateway has not heard of it. */
+  pointOutcomes: PointOutcome[]
   error: DataReplicationError | undefined
 }
 

@@ -4,7 +4,8 @@
  */
 import type { Barrier } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
-import type { PointContext, PointRequest } from '../consistency/consistency_point.ts'
+import type { HookSet } from '../consistency/hooks.ts'
+import type { PointContext, PointRequest, PointTally } from '../consistency/point_context.ts'
 import type { PointKeeper } from '../consistency/point_keeper.ts'
 import type { FreezePlan } from '../consistency/freeze_plan.ts'
 import type { LineLog } from '../log.ts'
@@ -16,8 +17,10 @@ import type { Reader } from './reader.ts'
 import type { Scanner } from './scanner.ts'
 import type { SendCounters } from './frame_queue.ts'
 import type { Sender } from './sender.ts'
-import { ConsistencyError, reachPoint } from '../consistency/consistency_point.ts'
+import { reachPoint } from '../consistency/consistency_point.ts'
+import { ConsistencyError, newTally } from '../consistency/point_context.ts'
 import { coverageOf } from './certainty.ts'
+import { forEachAtOnce } from './scanner.ts'
 import { sweep } from './sweep.ts'
 
 /** Wait when there was nothing to do: the grain of lag while nothing changes. */
@@ -39,6 +42,8 @@ export interface SessionContext {
   certainty: Certainty
   points: PointKeeper
   planFreeze(): Promise<FreezePlan | undefined>
+  /** The operator's hooks. @throws HookRefusedError when they must not be run. */
+  findHooks(): Promise<HookSet>
   note(level: 'INFO' | 'WARNING' | 'ERROR', message: string): void
   counters: SendCounters
   /** Something worth a heartbeat at once has happened. */
@@ -108,17 +113,17 @@ export class Session {
     return isCertain
   }
 
-  /** Moves one scan on by a region; begins passes that are due. */
+  /** Moves scans on by a region; begins passes that are due. */
   async #scanOn(): Promise<boolean> {
     const { disks, clock, scanner } = this.#context
     for (const disk of disks.all)
       if (isPassDue(disk, clock.monotonicMs())) disk.beginScan('COMPARE', 'PASS', clock.monotonicMs())
-    const scanned = disks.all.filter((candidate) => candidate.scan !== undefined)
-    const disk = scanned.find((candidate) => candidate.scan?.purpose !== 'PASS') ?? scanned[0]
-    if (disk === undefined) return false
-    await scanner.step(disk, this.#sender)
-    this.#finishScan(disk)
-    return true
+    const chosen = nextScans(disks.all)
+    await forEachAtOnce(chosen, chosen.length, async (disk) => {
+      await scanner.step(disk, this.#sender)
+      this.#finishScan(disk)
+    })
+    return chosen.length > 0
   }
 
   #finishScan(disk: DiskSync): boolean {
@@ -128,7 +133,8 @@ export class Session {
     if (scan.purpose === 'PASS') return true
     // A disk of zeros has no first byte; its copy has begun all the same.
     this.#context.counters.firstByteAtMs ??= this.#context.clock.nowMs()
-    const what = scan.purpose === 'INITIAL' ? 'Initial sync' : 'Rescan'
+    const whole = scan.purpose === 'INITIAL' ? 'Initial sync' : 'Rescan'
+    const what = scan.isPartial === true ? 'Copying what is new' : whole
     const found = scan.mode === 'COMPARE' ? `, ${differences} blocks differed` : ''
     const seconds = ((endedAtMs - startedAtMs) / 1000).toFixed(1)
     this.#context.note('INFO', `${what} of ${disk.deviceName} went through in ${seconds} s${found}`)
@@ -145,7 +151,6 @@ export class Session {
   }
 
   async #sendBarrier(barrier: Barrier): Promise<void> {
-    this.#context.points.sentBarrier = barrier
     const reached = this.#sender.barrier(barrier).then(() => true)
     const answered = new AbortController()
     const isReached = await Promise.race([
@@ -156,17 +161,18 @@ export class Session {
     reached.catch(() => undefined)
     this.#context.points.sentBarrier = undefined
     if (!isReached) return
-    this.#finishPoint(barrier.consistencyPointId)
+    const { consistencyPointId, method } = barrier
+    const isScheduled = this.#context.points.pending?.isScheduled === true
+    this.#context.points.finish(consistencyPointId, { method })
+    this.#context.onChange()
     const how =
       barrier.method === 'FROZEN'
         ? `file systems frozen for ${Math.round(barrier.frozenMs)} ms`
         : 'at a quiet moment'
-    this.#context.note('INFO', `Consistency point ${barrier.consistencyPointId} reached, ${how}`)
-  }
-
-  #finishPoint(consistencyPointId: string, failure?: string): void {
-    this.#context.points.finish(consistencyPointId, failure)
-    this.#context.onChange()
+    const sentence = `Consistency point ${consistencyPointId} reached, ${how}`
+    // By the policy there may be one every minute: the figures tell of those.
+    if (isScheduled) this.#context.log.info(sentence)
+    else this.#context.note('INFO', sentence)
   }
 
   /** Resolves with false once the gateway no longer asks for the point, or `ended` is aborted. */
@@ -182,9 +188,11 @@ export class Session {
   }
 
   async #reachPoint(isScanning: boolean): Promise<void> {
-    const request = this.#context.points.pending
+    const { clock, points } = this.#context
+    if (!isScanning) points.schedule()
+    const request = points.pending
     if (request === undefined) return
-    const { clock } = this.#context
+    const tally = newTally()
     try {
       if (isScanning) {
         if (clock.monotonicMs() < request.deadlineMs) return
@@ -192,17 +200,19 @@ export class Session {
           'The disks are still being compared; a point can be reached once that is done',
         )
       }
-      const barrier = await reachPoint(this.#pointContext(request), request)
+      const barrier = await reachPoint(this.#pointContext(request, tally), request)
+      points.sent(barrier, tally)
       await this.#sendBarrier(barrier)
     } catch (error) {
       if (!(error instanceof ConsistencyError)) throw error
-      this.#finishPoint(request.consistencyPointId, error.message)
+      points.finish(request.consistencyPointId, { failure: error.message, tally })
+      this.#context.onChange()
       this.#context.log.warning(`Consistency point ${request.consistencyPointId} failed: ${error.message}`)
     }
   }
 
-  #pointContext(request: PointRequest): PointContext {
-    const { clock, log, run, reader, disks, planFreeze } = this.#context
+  #pointContext(request: PointRequest, tally: PointTally): PointContext {
+    const { clock, log, run, reader, disks, planFreeze, findHooks, note } = this.#context
     return {
       disks: disks.all,
       sender: this.#sender,
@@ -211,6 +221,9 @@ export class Session {
       log,
       run,
       planFreeze,
+      findHooks,
+      tally,
+      note,
       drain: () => this.drain(true),
       sweep: () => sweep(disks.all, this.#sender, reader),
       pass: (disk) => this.#wholePass(disk),
@@ -227,6 +240,15 @@ export class Session {
     } while (!this.#finishScan(disk))
     return disk.lastScan?.differences ?? 0
   }
+}
+
+/** The scans to move on: a first copy and a comparison go beside each other, so that neither waits for all of the other. */
+function nextScans(disks: readonly DiskSync[]): DiskSync[] {
+  const first = (purpose: string) => disks.find((disk) => disk.scan?.purpose === purpose)
+  const urgent = [first('INITIAL'), first('RESCAN')].filter((disk) => disk !== undefined)
+  if (urgent.length > 0) return urgent
+  const pass = first('PASS')
+  return pass === undefined ? [] : [pass]
 }
 
 /** Whether it is time to compare a disk that no tracker sees. */

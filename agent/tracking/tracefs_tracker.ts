@@ -45,6 +45,10 @@ export class TracefsTracker implements Tracker {
     })
   }
 
+  grow(sizeBytes: number): void {
+    this.#changed.grow(sizeBytes)
+  }
+
   async drain(isStrict = false): Promise<Drained> {
     await this.#hub.pump(isStrict)
     const changed = this.#changed.takeAll()

@@ -21,6 +21,8 @@ export interface Tracker {
   /** Bytes known to have changed and not asked for yet. */
   readonly waitingBytes: number
   start(): Promise<void>
+  /** The disk has grown to `sizeBytes`: changes there count from the moment this returns. */
+  grow(sizeBytes: number): void
   /**
    * Changes since the last call. After `lost` everything before that call is unknown and must be compared; tracking goes on from there.
    * `isStrict` makes every check of lost events now, before anything is claimed of the disk; else some run once a second.

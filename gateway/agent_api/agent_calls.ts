@@ -2,7 +2,7 @@
  * The calls of an enrolled agent: start, heartbeat, renewal, farewell.
  * @module
  */
-import type { SourceServer } from '../../domain/source_server.ts'
+import type { SourceDisk, SourceServer } from '../../domain/source_server.ts'
 import type { Versioned } from '../../store/store.ts'
 import type {
   AgentDesired,
@@ -64,10 +64,11 @@ export async function agentBeats(
 ): Promise<AgentDesired> {
   const now = services.clock()
   const at = now.toISOString()
+  const report = { ...body, sourceDisks: body.sourceDisks as SourceDisk[] | undefined }
   const server = await changeServer(
     services,
     caller.known.value.sourceServerId,
-    (current) => applyHeartbeat(withSettledSerial(current, caller.serial), body, at),
+    (current) => applyHeartbeat(withSettledSerial(current, caller.serial), report, at),
     caller.known,
   )
   await offerFigures(services, server, body, at)

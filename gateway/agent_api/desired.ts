@@ -5,13 +5,11 @@
 import type { ReplicationServer } from '../../domain/enrolment.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { AgentDesired, ReplicatorDesired } from '../../wire/control_api.ts'
+import { consistencyPolicyOf } from '../../domain/consistency_policy.ts'
 import { mayReplicate } from '../../domain/agent_contact.ts'
 
 /** How often an agent reports: often while somebody waits for it, seldom otherwise. */
 export const heartbeatIntervals = { busyMs: 500, quietMs: 2000, replicatorMs: 1000, holdingMs: 500 } as const
-
-/** File systems are never frozen for longer than this; applications notice seconds. */
-export const maxFreezeMs = 5000
 
 /** What the agent of `server` should make true. */
 export function agentDesired(
@@ -21,6 +19,7 @@ export function agentDesired(
 ): AgentDesired {
   const { address, port } = replicationServer ?? {}
   const isReachable = address !== undefined && port !== undefined && replicationServer?.state !== 'REMOVED'
+  const policy = consistencyPolicyOf(server)
   const request = server.consistencyRequest
   const isWanted = request?.state === 'REQUESTED'
   const isBusy = server.activeTask !== undefined || isWanted
@@ -30,8 +29,10 @@ export function agentDesired(
       ? { replicator: { replicationServerId: replicationServer.replicationServerId, address, port } }
       : {}),
     disks: mayReplicate(server)
-      ? server.disks.flatMap(({ diskIndex, deviceName, volumeId, sizeBytes }) =>
-          volumeId === undefined ? [] : [{ diskIndex, deviceName, volumeId, sizeBytes }],
+      ? server.disks.flatMap(({ diskIndex, deviceName, volumeId, sizeBytes, isJoining }) =>
+          volumeId === undefined || isJoining === true
+            ? []
+            : [{ diskIndex, deviceName, volumeId, sizeBytes }],
         )
       : [],
     throttleBitsPerSecond: server.replicationConfiguration.bandwidthThrottlingMbps * 1_000_000,
@@ -41,10 +42,11 @@ export function agentDesired(
           consistencyPoint: {
             consistencyPointId: request.consistencyPointId,
             expiresAt: request.expiresAt,
-            maxFreezeMs,
+            maxFreezeMs: policy.maxFreezeMs,
           },
         }
       : {}),
+    consistencyPolicy: policy,
     renewCertificate: options.isRenewalDue,
     heartbeatIntervalMs: isBusy ? heartbeatIntervals.busyMs : heartbeatIntervals.quietMs,
   }

@@ -10,8 +10,10 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { decideAction, serverActions } from '../../domain/actions.ts'
 import { NotFoundError } from '../../domain/errors.ts'
+import { chooseDisk, diskChoiceSchema } from '../disk_choices.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
 import { changeLaunchConfiguration, launchConfigurationSchema } from '../launch_settings.ts'
+import { changeProtection, protectionSchema } from '../protection_settings.ts'
 import { findEvents, findFigures, findServer } from '../queries.ts'
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
@@ -80,6 +82,20 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
     const action = actionOfSlug(c.req.param('action'), server)
     if (action === undefined) throw new NotFoundError('action', c.req.param('action'))
     return c.json(await view(await performAction(services, server.sourceServerId, action, actorOf(c))))
+  })
+
+  app.put('/:id/protection', async (c) => {
+    requireApiRole(c, 'operator')
+    const { sourceServerId } = await findServer(services.store, c.req.param('id'))
+    const change = await readJson(c, protectionSchema)
+    return c.json(await view(await changeProtection(services, sourceServerId, change, actorOf(c))))
+  })
+
+  app.post('/:id/disks', async (c) => {
+    requireApiRole(c, 'operator')
+    const { sourceServerId } = await findServer(services.store, c.req.param('id'))
+    const choice = await readJson(c, diskChoiceSchema)
+    return c.json(await view(await chooseDisk(services, sourceServerId, choice, actorOf(c))))
   })
 
   app.put('/:id/launch-configuration', async (c) => {

@@ -26,6 +26,9 @@ const actionMessages: Record<ServerAction, string> = {
 
 const otherMessages: Record<string, string> = {
   'launch-configuration': 'Launch settings saved.',
+  protection: 'Settings of consistency points and new disks saved.',
+  'disk-taken': 'The disk is taken and gets its volume.',
+  'disk-refused': 'The disk is left out. It may still be taken later.',
   'token-revoked': 'The token is revoked.',
 }
 

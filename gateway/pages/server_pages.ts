@@ -14,10 +14,13 @@ import { ConflictError, InvalidInputError, NotFoundError } from '../../domain/er
 import { RevisionConflictError } from '../../store/store.ts'
 import { confirmForm, confirmPage } from '../../views/servers/confirm_page.ts'
 import { formOf, launchConfigurationPage } from '../../views/servers/launch_configuration_page.ts'
+import { protectionForm, protectionPage } from '../../views/servers/protection_page.ts'
 import { serverPage, serverParts } from '../../views/servers/server_page.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
 import { changeLaunchConfiguration, launchConfigurationOfForm, versionOf } from '../launch_settings.ts'
+import { chooseDisk, diskChoiceSchema } from '../disk_choices.ts'
 import { asRefusal } from '../problem.ts'
+import { changeProtection, protectionOfForm } from '../protection_settings.ts'
 import { findEvents, findFigures, findServer } from '../queries.ts'
 import { requireRole } from '../session_guard.ts'
 import { doneMessage } from './messages.ts'
@@ -90,6 +93,38 @@ export function serverPages(context: PageContext): Hono<PageEnv> {
       action === 'DELETE' ? `/servers?done=${slug}` : `/servers/${server.sourceServerId}?done=${slug}`,
       303,
     )
+  })
+
+  app.post('/servers/:id/disks', async (c) => {
+    requireRole(c, 'operator')
+    const { sourceServerId } = await findServer(services.store, c.req.param('id'))
+    const choice = diskChoiceSchema.parse(await readForm(c))
+    await chooseDisk(services, sourceServerId, choice, viewerOf(c).userName)
+    const done = choice.choice === 'TAKE' ? 'disk-taken' : 'disk-refused'
+    return c.redirect(`/servers/${sourceServerId}?done=${done}`, 303)
+  })
+
+  app.get('/servers/:id/protection', async (c) => {
+    requireRole(c, 'operator')
+    const server = await findServer(services.store, c.req.param('id'))
+    const model = { server, form: protectionForm(server) }
+    return sendPage(c, protectionPage(frameFor(context, viewerOf(c)), model))
+  })
+
+  app.post('/servers/:id/protection', async (c) => {
+    requireRole(c, 'operator')
+    const server = await findServer(services.store, c.req.param('id'))
+    const fields = await readForm(c)
+    try {
+      await changeProtection(services, server.sourceServerId, protectionOfForm(fields), viewerOf(c).userName)
+    } catch (error) {
+      const status = statusOfRefusedForm(error)
+      if (status === undefined) throw error
+      const form = { ...protectionForm(server), ...fields }
+      const model = { server, form, problem: asRefusal(error).message }
+      return sendPage(c, protectionPage(frameFor(context, viewerOf(c)), model), status)
+    }
+    return c.redirect(`/servers/${server.sourceServerId}?done=protection`, 303)
   })
 
   app.get('/servers/:id/launch-configuration', async (c) => {

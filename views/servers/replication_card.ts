@@ -3,12 +3,13 @@
  * @module
  */
 import type { ReplicationServer } from '../../domain/enrolment.ts'
-import type { SourceServer } from '../../domain/source_server.ts'
+import type { ReplicatedDisk, SourceServer } from '../../domain/source_server.ts'
 import type { Figures } from '../figures.ts'
 import type { Html } from '../html.ts'
 import type { RefusedCallModel } from '../trouble.ts'
+import { needsExtension } from '../../domain/disk_changes.ts'
 import { backlogBytes, diskProgress, isCopying, lagMs, liveState, serverProgress } from '../figures.ts'
-import { bytes, duration, estimate, percent, rate, when } from '../format.ts'
+import { bytes, duration, estimate, percent, rate } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { badge, card, figure, notice, progressBar } from '../parts.ts'
@@ -80,7 +81,8 @@ function diskTable(server: SourceServer, figures: Figures | undefined): Html {
     const live = figures?.disks.find(({ diskIndex }) => diskIndex === disk.diskIndex)
     return html`<tr>
       <th scope="row" data-label="Disk">
-        ${icon('disk')} ${disk.deviceName}${disk.isBootDisk ? html` <span class="chip">boot</span>` : nothing}
+        ${icon('disk')}
+        ${disk.deviceName}${disk.isBootDisk ? html` <span class="chip">boot</span>` : nothing}${extensionMark(disk)}
       </th>
       <td data-label="Size" class="number">${bytes(disk.sizeBytes)}</td>
       <td data-label="Copied">
@@ -109,6 +111,15 @@ function diskTable(server: SourceServer, figures: Figures | undefined): Html {
       </tbody>
     </table>
   </div>`
+}
+
+/** That a disk waits for a volume, or for a larger one. */
+function extensionMark(disk: ReplicatedDisk): Html {
+  if (!needsExtension(disk)) return nothing
+  const what =
+    disk.wantedSizeBytes === undefined ? 'waits for its volume' : `grows to ${bytes(disk.wantedSizeBytes)}`
+  const failure = disk.extension === undefined ? '' : `: ${disk.extension.failure}`
+  return html` <span class="chip">${what}${failure}</span>`
 }
 
 /** The eleven steps between "agent installed" and "first byte"; a part that live updates replace. Folded once they are done. */
@@ -147,48 +158,4 @@ export function initiationCard(server: SourceServer): Html {
       ${items}
     </ol>
   </details>`
-}
-
-/** The last consistency point; a part that live updates replace. */
-export function consistencyCard(server: SourceServer, now: Date): Html {
-  const request = server.consistencyRequest
-  if (request === undefined) {
-    return card(
-      'Consistency point',
-      html`<p class="muted">
-        None yet. One is taken for each launch: file systems are frozen for a moment, or a quiet moment is
-        used.
-      </p>`,
-      { id: 'consistency', picture: 'shield' },
-    )
-  }
-  const words = {
-    REQUESTED: { label: 'Asked for', tone: 'info', icon: 'clock' },
-    REACHED: { label: 'Reached', tone: 'info', icon: 'sync' },
-    TAKEN: { label: 'Taken', tone: 'good', icon: 'circleCheck' },
-    EXPIRED: { label: 'Expired', tone: 'warn', icon: 'clock' },
-    FAILED: { label: 'Failed', tone: 'bad', icon: 'circleCross' },
-  } as const
-  const how =
-    request.method === undefined
-      ? nothing
-      : request.method === 'FROZEN'
-        ? html`, file systems frozen for ${Math.round(request.frozenMs ?? 0)} ms`
-        : html`, at a moment without writes`
-  const roots = request.roots ?? []
-  return card(
-    'Consistency point',
-    html`<p>${when(request.reachedAt ?? request.requestedAt, now)}${how}</p>
-      ${request.failure === undefined ? nothing : html`<p class="tone-text-bad">${request.failure}</p>`}${
-        roots.length === 0
-          ? nothing
-          : html`<details class="more">
-              <summary>Proof of contents</summary>
-              <ul class="roots">
-                ${roots.map(({ diskIndex, root }) => html`<li>Disk ${diskIndex + 1}: <code>${root}</code></li>`)}
-              </ul>
-            </details>`
-      }`,
-    { id: 'consistency', picture: 'shield', aside: badge(words[request.state]) },
-  )
 }

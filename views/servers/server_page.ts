@@ -15,7 +15,9 @@ import { icon } from '../icons.ts'
 import { layout } from '../layout.ts'
 import { badge, card, facts } from '../parts.ts'
 import { eventTypeWords, lifecycleWords, replicationWords } from '../words.ts'
-import { consistencyCard, initiationCard, replicationCard } from './replication_card.ts'
+import { diskOffersCard } from './disk_offers.ts'
+import { consistencyCard } from './consistency_card.ts'
+import { initiationCard, replicationCard } from './replication_card.ts'
 import { agentCard, launchCard, sourceCard } from './side_cards.ts'
 import { actionMenu, nextStep, stepper } from './stepper.ts'
 
@@ -41,12 +43,12 @@ export function serverPage(frame: Frame, model: ServerModel, stream: string): Ht
     ${stepper(server)} ${nextStep(model)}
     <div class="columns">
       <div class="column-main">
-        ${replicationCard(model)} ${machineCard(model)} ${initiationCard(server)}
-        ${eventsCard(model.events, model.now)}
+        ${replicationCard(model)} ${diskOffersCard(server, model.viewer, model.now)} ${machineCard(model)}
+        ${initiationCard(server)} ${eventsCard(model.events, model.now)}
       </div>
       <div class="column-side">
-        ${sourceCard(server, model.now)} ${agentCard(server, model.now)} ${consistencyCard(server, model.now)}
-        ${launchCard(server, model.viewer)}
+        ${sourceCard(server, model.now)} ${agentCard(server, model.now)}
+        ${consistencyCard(server, model.viewer, model.now)} ${launchCard(server, model.viewer)}
       </div>
     </div>
     <dialog id="dialog" class="dialog" aria-label="Confirm"></dialog>`
@@ -62,12 +64,13 @@ export function serverParts(model: ServerModel): Map<string, Html> {
     ['stepper', stepper(server)],
     ['next-step', nextStep(model)],
     ['replication', replicationCard(model)],
+    ['disk-offers', diskOffersCard(server, model.viewer, now)],
     ['machine', machineCard(model)],
     ['initiation', initiationCard(server)],
     ['events', eventsCard(model.events, now)],
     ['source', sourceCard(server, now)],
     ['agent', agentCard(server, now)],
-    ['consistency', consistencyCard(server, now)],
+    ['consistency', consistencyCard(server, model.viewer, now)],
     ['launch', launchCard(server, model.viewer)],
   ])
 }

@@ -7,6 +7,7 @@ import type { ConsistencyRequest, SourceServer } from '../../domain/source_serve
 import type { Task } from '../../domain/task.ts'
 import type { Step, StepContext, StepResult, UndoContext } from '../step.ts'
 import { dropConsistencyPoint, expireConsistencyPoint } from '../../domain/consistency_point.ts'
+import { uncoveredInWords } from '../../domain/disk_changes.ts'
 import { PermanentError } from '../../domain/errors.ts'
 import { advanceDataReplication } from '../../domain/replication.ts'
 import { withEvent, withReplication } from '../../domain/source_server.ts'
@@ -77,6 +78,9 @@ async function run(context: StepContext): Promise<StepResult> {
     }
   }
   requireAgent(current, at)
+  const uncovered = uncoveredInWords(current)
+  if (uncovered !== undefined)
+    throw new PermanentError(`No snapshot can be whole: ${uncovered}. Wait for that, then launch again`)
   await context.logJob('SNAPSHOT_START', 'Asking the agent for a consistency point')
   const next = consistencyPointIdOf(context.task.taskId, attempt + 1)
   context.signal.throwIfAborted()

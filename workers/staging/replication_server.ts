@@ -33,7 +33,11 @@ async function readSetting(bench: Bench, name: string): Promise<string> {
 }
 
 /** Volumes of other servers that a replication server holds. */
-function volumesAt(servers: readonly SourceServer[], id: ReplicationServerId, except: SourceServer): number {
+export function volumesAt(
+  servers: readonly SourceServer[],
+  id: ReplicationServerId,
+  except: SourceServer,
+): number {
   return servers
     .filter(
       (server) =>

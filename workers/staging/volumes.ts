@@ -86,7 +86,11 @@ async function attach(context: StepContext): Promise<StepResult> {
   }
   await changeServer(bench, server.sourceServerId, (current) => ({
     ...withStep(current, 'ATTACH_STAGING_DISKS', 'SUCCEEDED'),
-    disks: current.disks.map((disk) => ({ ...disk, ...paths.get(disk.diskIndex) })),
+    // One that was just joining the others is like them now.
+    disks: current.disks.map(({ isJoining: _joined, ...disk }) => ({
+      ...disk,
+      ...paths.get(disk.diskIndex),
+    })),
   }))
   return { done: null }
 }

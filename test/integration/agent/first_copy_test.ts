@@ -40,6 +40,10 @@ class ToldTracker implements Tracker {
     return Promise.resolve()
   }
 
+  grow(): void {
+    // No disk grows here.
+  }
+
   drain(): ReturnType<Tracker['drain']> {
     this.#onDrain()
     const changed = this.#changed
@@ -88,6 +92,7 @@ describe('the first copy', () => {
         deviceName: source.deviceName,
         sizeBytes: source.sizeBytes,
         currentSizeBytes: () => source.currentSizeBytes(),
+        growTo: (bytes) => source.growTo(bytes),
         close: () => source.close(),
         read: async (offset, length, into) => {
           const gate = gates.at(-1)

@@ -84,6 +84,12 @@ export class LoopDisk {
     await run('blkdiscard', ['-o', String(offset), '-l', String(length), this.device])
   }
 
+  /** Makes it larger, as a cloud does with a disk in use; the new part is zeros. */
+  async grow(sizeBytes: number): Promise<void> {
+    await run('truncate', ['-s', String(sizeBytes), this.file])
+    await run('losetup', ['-c', this.device])
+  }
+
   async remove(): Promise<void> {
     await this.unmount()
     await run('losetup', ['-d', this.device])

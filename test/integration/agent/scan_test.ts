@@ -89,6 +89,7 @@ describe('the agent on a disk image', () => {
       deviceName: source.deviceName,
       sizeBytes: source.sizeBytes,
       currentSizeBytes: () => source.currentSizeBytes(),
+      growTo: (bytes) => source.growTo(bytes),
       close: () => source.close(),
       read: (offset, length, into) => {
         const bad = badBlock * 65_536 + 8192

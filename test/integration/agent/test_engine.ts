@@ -121,6 +121,7 @@ export class TestEngine {
         isOffered: () => true,
         planFreeze: (names) =>
           planFreeze(machineFiles, new Set(names.map((name) => name.replace('/dev/', '')))),
+        findHooks: () => Promise.resolve({ preFreeze: [], postThaw: [] }),
         memory: await files.openMemory(() => undefined),
         onChange: () => undefined,
       },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { reachPoint } from '../../../agent/consistency/consistency_point.ts'
+import { newTally } from '../../../agent/consistency/point_context.ts'
 import { AlignedPool } from '../../../agent/disk/aligned_pool.ts'
 import { UnreadableSectorError } from '../../../agent/disk/block_source.ts'
 import { LineLog } from '../../../agent/log.ts'
@@ -24,6 +25,7 @@ function makePoint() {
     },
     allAcknowledged: () => Promise.resolve(),
   } as unknown as Sender
+  const tally = newTally()
   const reach = () =>
     reachPoint(
       {
@@ -34,22 +36,34 @@ function makePoint() {
         log: new LineLog({ write: () => undefined }, () => 0),
         run: () => Promise.resolve(''),
         planFreeze: () => Promise.resolve(undefined),
+        findHooks: () => Promise.resolve({ preFreeze: ['/hooks/stop'], postThaw: [] }),
+        tally,
+        note: () => undefined,
         drain: () => Promise.resolve(true),
         sweep: () => sweep([disk], sender, reader),
         pass: () => Promise.resolve(0),
         isWanted: () => true,
       },
-      { consistencyPointId: 'cp-1', maxFreezeMs: 5000, deadlineMs: clock.now + 60_000 },
+      {
+        consistencyPointId: 'cp-1',
+        maxFreezeMs: 5000,
+        deadlineMs: clock.now + 60_000,
+        hold: true,
+        isScheduled: false,
+        hooks: { timeoutSeconds: 1, holdSeconds: 1, onFailure: 'FAIL' },
+      },
     )
-  return { disk, source, sent, reach }
+  return { disk, source, sent, tally, reach }
 }
 
 describe('reachPoint() at a quiet moment', () => {
   it('is reached once everything that changed is sent', async () => {
-    const { disk, sent, reach } = makePoint()
+    const { disk, sent, tally, reach } = makePoint()
     disk.dirty.mark(5, 1)
     expect(await reach()).toEqual({ consistencyPointId: 'cp-1', hold: true, method: 'QUIET', frozenMs: 0 })
     expect(sent).toEqual([5])
+    // Nothing was frozen, so no hook was run, and that shows.
+    expect(tally).toMatchObject({ freezes: 0, hooks: 'NOT_RUN' })
   })
 
   it('is refused when the very last sweep meets a sector that cannot be read', async () => {

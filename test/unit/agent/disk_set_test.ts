@@ -43,6 +43,27 @@ describe('DiskSet', () => {
     ])
   })
 
+  it('lets a disk grow with its volume, opened once, and says what is new of it alone', async () => {
+    const { disks, opened } = makeSet()
+    await disks.apply([want(0, '/dev/vda'), want(1, '/dev/vdb')])
+    const [first, second] = disks.all
+    for (const disk of disks.all) {
+      disk.learnContents('PARTIAL', true, 0)
+      if (disk.scan !== undefined) disk.scan.cursor = disk.blockCount
+      disk.finishScan(1)
+    }
+    await expect(disks.apply([{ ...want(0, '/dev/vda'), sizeBytes: 4 * sizeBytes }])).rejects.toThrow(
+      /has 65536 bytes, 196608 fewer/,
+    )
+    ;(first?.source as MemorySource | undefined)?.growTo(4 * sizeBytes)
+    await disks.apply([{ ...want(0, '/dev/vda'), sizeBytes: 4 * sizeBytes }, want(1, '/dev/vdb')])
+    expect(opened.filter((name) => name === '/dev/vda')).toHaveLength(1)
+    expect(disks.all[0]).toBe(first)
+    expect(first).toMatchObject({ sizeBytes: 4 * sizeBytes, blockCount: 4 })
+    expect(first?.scan).toMatchObject({ mode: 'COMPARE', purpose: 'INITIAL', cursor: 1, isPartial: true })
+    expect(second?.scan).toBeUndefined()
+  })
+
   it('refuses to copy one device to two volumes', async () => {
     const { disks, opened } = makeSet()
     await expect(disks.apply([want(0, '/dev/vda'), want(1, '/dev/vda')])).rejects.toThrow(

@@ -53,6 +53,38 @@ describe('DiskSync', () => {
     expect(disk.scan).toMatchObject({ mode: 'BLANK', cursor: 40 })
   })
 
+  it('has its last block, which was short, and what is new to copy when it grows', () => {
+    const disk = makeDisk()
+    disk.learnContents('PARTIAL', true, 1)
+    finish(disk, 2)
+    const whole = disk.lastScan
+    disk.grow(sizeBytes + 512 + 65_536, 3)
+    expect(disk.blockCount).toBe(blocks + 1)
+    expect(disk.scan).toMatchObject({ mode: 'COMPARE', purpose: 'INITIAL', cursor: blocks - 1 })
+    expect(disk.isInitialSyncDone).toBe(false)
+    expect(disk.dirty.count).toBe(0)
+    expect(reportDisk(disk, 0).backlogBytes).toBe(2 * 65_536)
+    disk.dirty.mark(blocks, 1)
+    expect(disk.dirty.has(blocks)).toBe(true)
+    finish(disk, 4)
+    expect(disk.isInitialSyncDone).toBe(true)
+    // It says nothing of the rest of the disk.
+    expect(disk.lastScan).toBe(whole)
+  })
+
+  it('goes on with the first copy under way when it grows, to the new end', () => {
+    const disk = makeDisk()
+    disk.learnContents('EMPTY', false, 1)
+    if (disk.scan !== undefined) disk.scan.cursor = 40
+    disk.grow(sizeBytes + 65_536, 3)
+    expect(disk.scan).toMatchObject({ mode: 'BLANK', cursor: 40, attemptedEnd: disk.blockCount })
+    expect(disk.dirty.count).toBe(0)
+    if (disk.scan !== undefined) disk.scan.cursor = disk.blockCount
+    disk.grow(sizeBytes + 2 * 65_536, 4)
+    // Its last block was short and is done.
+    expect([...disk.dirty.extents(0, 9)]).toEqual([{ firstBlock: blocks, blockCount: 1 }])
+  })
+
   it('begins anew when the volume has lost what was durable', () => {
     const disk = makeDisk()
     disk.learnContents('EMPTY', false, 5)

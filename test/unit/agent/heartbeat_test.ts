@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { ControlClient } from '../../../agent/control_client.ts'
 import { ControlError } from '../../../agent/control_error.ts'
+import type { DiskNews } from '../../../agent/heartbeat.ts'
 import { Heartbeat } from '../../../agent/heartbeat.ts'
 import { LineLog } from '../../../agent/log.ts'
+import type { PointOutcome } from '../../../domain/point_figures.ts'
+import type { SourceDisk } from '../../../domain/source_server.ts'
 import type { Note } from '../../../agent/sync/note_box.ts'
 import type { AgentDesired, AgentHeartbeat } from '../../../wire/control_api.ts'
 import { agentHeartbeatSchema } from '../../../wire/control_api.ts'
@@ -18,13 +21,17 @@ const desired: AgentDesired = {
 }
 
 /** A heartbeat against answers given one after the other; the last one ends it. */
-async function talk(answers: (AgentDesired | Error)[], options: { skewMs?: number } = {}) {
+async function talk(
+  answers: (AgentDesired | Error)[],
+  options: { skewMs?: number; disks?: DiskNews; outcomes?: PointOutcome[] } = {},
+) {
   const clock = new FakeClock()
   const sent: AgentHeartbeat[] = []
   const applied: AgentDesired[] = []
   const lines: string[] = []
   let notes: Note[] = [{ level: 'INFO', message: 'told once' }]
   const renewals: boolean[] = []
+  let outcomes = options.outcomes ?? []
   const controller = new AbortController()
   const client = {
     clockSkewMs: options.skewMs,
@@ -37,6 +44,7 @@ async function talk(answers: (AgentDesired | Error)[], options: { skewMs?: numbe
   } as unknown as ControlClient
   const heartbeat = new Heartbeat({
     client,
+    disks: options.disks ?? { untold: undefined, told: () => undefined },
     engine: {
       report: () => ({
         state: 'CONTINUOUS',
@@ -50,6 +58,7 @@ async function talk(answers: (AgentDesired | Error)[], options: { skewMs?: numbe
         rescanEpoch: 7,
         disks: [],
         consistencyFailure: undefined,
+        pointOutcomes: outcomes,
         error: undefined,
       }),
       takeNotes: () => notes.splice(0),
@@ -61,6 +70,9 @@ async function talk(answers: (AgentDesired | Error)[], options: { skewMs?: numbe
         lines.push(message)
       },
       apply: (wish) => applied.push(wish),
+      toldPoints: (sequence) => {
+        outcomes = outcomes.filter((outcome) => outcome.sequence > sequence)
+      },
     },
     generation: 4,
     clock,
@@ -97,6 +109,38 @@ describe('Heartbeat', () => {
   it('tells a note once, and again when the telling failed', async () => {
     const { sent } = await talk([new ControlError('away', undefined), desired, desired])
     expect(sent.map((body) => body.notes.length)).toEqual([1, 1, 0])
+  })
+
+  it('tells of the disks until it is answered', async () => {
+    const known: SourceDisk[] = [{ deviceName: '/dev/sda', sizeBytes: 512, stableId: 'a', isBootDisk: true }]
+    let untold: SourceDisk[] | undefined = known
+    const disks: DiskNews = {
+      get untold() {
+        return untold
+      },
+      told: () => {
+        untold = undefined
+      },
+    }
+    const { sent } = await talk([new ControlError('away', undefined), desired, desired], { disks })
+    expect(sent.map((body) => body.sourceDisks)).toEqual([known, known, undefined])
+  })
+
+  it('tells what became of points until it is answered', async () => {
+    const outcome: PointOutcome = {
+      sequence: 7,
+      consistencyPointId: 'cp-1',
+      agoMs: 1,
+      isScheduled: true,
+      failure: 'too busy',
+      freezes: 1,
+      longestFreezeMs: 20,
+      longestHoldMs: 0,
+      hooks: 'NONE',
+    }
+    const answers = [new ControlError('away', undefined), desired, desired]
+    const { sent } = await talk(answers, { outcomes: [outcome] })
+    expect(sent.map((body) => body.pointOutcomes)).toEqual([[outcome], [outcome], undefined])
   })
 
   it('waits longer after every failure', async () => {

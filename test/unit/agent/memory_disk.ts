@@ -14,6 +14,7 @@ export const stillTracker: Tracker = {
   needsPasses: false,
   waitingBytes: 0,
   start: () => Promise.resolve(),
+  grow: () => undefined,
   drain: () => Promise.resolve({ lost: false, changed: [] }),
   stop: () => Promise.resolve(),
 }
@@ -21,7 +22,7 @@ export const stillTracker: Tracker = {
 /** The bytes of a disk, and what reading them throws. */
 export class MemorySource implements BlockSource {
   readonly deviceName: string
-  readonly bytes: Uint8Array
+  bytes: Uint8Array
   /** Asked with the byte offset before every read; what it returns is thrown. */
   failure: (offsetBytes: number) => Error | undefined = () => undefined
 
@@ -45,6 +46,13 @@ export class MemorySource implements BlockSource {
 
   currentSizeBytes(): Promise<number> {
     return Promise.resolve(this.sizeBytes)
+  }
+
+  /** What it has grown by is zero. */
+  growTo(sizeBytes: number): void {
+    const bytes = new Uint8Array(Math.max(sizeBytes, this.bytes.length))
+    bytes.set(this.bytes)
+    this.bytes = bytes
   }
 
   close(): Promise<void> {

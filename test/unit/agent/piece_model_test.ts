@@ -95,6 +95,7 @@ class World {
           certainty,
           points: new PointKeeper(this.clock),
           planFreeze: () => Promise.resolve(undefined),
+          findHooks: () => Promise.resolve({ preFreeze: [], postThaw: [] }),
           note: () => undefined,
           counters: { sentBytes: 0 },
           onChange: () => undefined,
@@ -186,6 +187,7 @@ class World {
       deviceName: '/dev/model',
       sizeBytes: this.sizeBytes,
       read,
+      growTo: () => undefined,
       currentSizeBytes: () => Promise.resolve(this.sizeBytes),
       close: () => Promise.resolve(),
     }
@@ -200,6 +202,7 @@ class World {
       get waitingBytes() {
         return seen().bytes
       },
+      grow: () => undefined,
       start: () => Promise.resolve(),
       stop: () => Promise.resolve(),
       drain: () => {

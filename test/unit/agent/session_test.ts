@@ -45,6 +45,7 @@ function makeSession() {
       certainty,
       points: new PointKeeper(clock),
       planFreeze: () => Promise.resolve(undefined),
+      findHooks: () => Promise.resolve({ preFreeze: [], postThaw: [] }),
       note: () => undefined,
       counters: { sentBytes: 0 },
       onChange: () => undefined,

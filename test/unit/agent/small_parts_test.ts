@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { backoffMs } from '../../../agent/backoff.ts'
+import { newTally } from '../../../agent/consistency/point_context.ts'
+import { defaultConsistencyPolicy } from '../../../domain/consistency_policy.ts'
 import { PointKeeper } from '../../../agent/consistency/point_keeper.ts'
 import { LineLog } from '../../../agent/log.ts'
 import { Certainty } from '../../../agent/sync/certainty.ts'
@@ -102,6 +104,77 @@ describe('Certainty', () => {
   })
 })
 
+describe('PointKeeper by a policy', () => {
+  const policy = { ...defaultConsistencyPolicy, intervalMinutes: 10, maxFreezeMs: 700 }
+  const asked = (clock: FakeClock) => ({
+    consistencyPointId: 'cp-asked',
+    expiresAt: new Date(clock.now + 60_000).toISOString(),
+    maxFreezeMs: 1000,
+  })
+
+  it('makes a point due an interval after the last, and none without an interval', () => {
+    const clock = new FakeClock()
+    const keeper = new PointKeeper(clock)
+    clock.now += 3_600_000
+    keeper.schedule()
+    expect(keeper.pending).toBeUndefined()
+    keeper.setPolicy(policy)
+    keeper.schedule()
+    const first = keeper.pending
+    expect(first).toMatchObject({ isScheduled: true, hold: false, maxFreezeMs: 700 })
+    expect(keeper.isAsked).toBe(false)
+    // What the gateway says of its own points is nothing to this one.
+    keeper.apply(undefined)
+    expect(keeper.pending).toBe(first)
+    keeper.finish(first?.consistencyPointId ?? '', { failure: 'too busy', tally: newTally() })
+    expect(keeper.failure).toBeUndefined()
+    clock.now += 599_999
+    keeper.schedule()
+    expect(keeper.pending).toBeUndefined()
+    clock.now += 1
+    keeper.schedule()
+    expect(keeper.pending).toBeDefined()
+  })
+
+  it('gives way to one that the gateway asks for', () => {
+    const clock = new FakeClock()
+    const keeper = new PointKeeper(clock)
+    keeper.setPolicy(policy)
+    clock.now += 600_000
+    keeper.schedule()
+    const scheduled = keeper.pending?.consistencyPointId ?? ''
+    expect(keeper.apply(asked(clock))).toBe(true)
+    expect(keeper.pending).toMatchObject({ consistencyPointId: 'cp-asked', hold: true })
+    keeper.finish(scheduled, { failure: 'given up', tally: newTally() })
+    expect(keeper.isAsked).toBe(true)
+    expect(keeper.outcomes).toEqual([])
+  })
+
+  it('keeps what became of points until it was told, with what they came to', () => {
+    const clock = new FakeClock()
+    const keeper = new PointKeeper(clock)
+    keeper.apply(asked(clock))
+    const tally = { ...newTally(), freezes: 2, longestFreezeMs: 40 }
+    keeper.sent({ consistencyPointId: 'cp-asked', hold: true, method: 'FROZEN', frozenMs: 30 }, tally)
+    keeper.finish('cp-asked', { method: 'FROZEN' })
+    clock.now += 500
+    expect(keeper.outcomes).toEqual([
+      {
+        ...tally,
+        sequence: 1,
+        consistencyPointId: 'cp-asked',
+        agoMs: 500,
+        isScheduled: false,
+        method: 'FROZEN',
+      },
+    ])
+    keeper.told(0)
+    expect(keeper.outcomes).toHaveLength(1)
+    keeper.told(1)
+    expect(keeper.outcomes).toEqual([])
+  })
+})
+
 describe('PointKeeper', () => {
   const point = (id: string, expiresInMs: number, clock: FakeClock) => ({
     consistencyPointId: id,
@@ -115,9 +188,10 @@ describe('PointKeeper', () => {
     expect(keeper.apply(point('cp-1', 60_000, clock))).toBe(true)
     expect(keeper.apply(point('cp-1', 60_000, clock))).toBe(false)
     expect(keeper.pending).toMatchObject({ consistencyPointId: 'cp-1', deadlineMs: clock.now + 60_000 })
-    keeper.finish('cp-0', 'another one')
+    const failed = (failure: string) => ({ failure, tally: newTally() })
+    keeper.finish('cp-0', failed('another one'))
     expect(keeper.pending).toBeDefined()
-    keeper.finish('cp-1', 'too busy')
+    keeper.finish('cp-1', failed('too busy'))
     expect(keeper.apply(point('cp-1', 60_000, clock))).toBe(false)
     expect(keeper.pending).toBeUndefined()
     expect(keeper.failure).toEqual({ consistencyPointId: 'cp-1', reason: 'too busy' })

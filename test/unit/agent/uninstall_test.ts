@@ -68,7 +68,7 @@ describe('removalCommand()', () => {
     expect(command).toContain(stateRemovalCommand('/srv/data'))
     expect(command.split('; ').filter((part) => part.startsWith('rm -rf'))).toEqual([
       "rm -rf -- '/srv/data/.native-'*",
-      "rm -rf '/opt/rehost' '/etc/rehost' '/var/lib/rehost'",
+      "rm -rf '/opt/rehost' '/var/lib/rehost'",
     ])
   })
 })

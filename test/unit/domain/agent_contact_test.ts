@@ -129,11 +129,6 @@ describe('startAgent()', () => {
       /smaller than before: 1024 bytes/,
     ],
     [
-      'larger',
-      [{ deviceName: '/dev/sda', sizeBytes: 2e9, stableId: 'serial-a', isBootDisk: true }],
-      /larger than before/,
-    ],
-    [
       'gone',
       [{ deviceName: '/dev/sda', sizeBytes: 1_073_741_824, stableId: 'another', isBootDisk: true }],
       /has vanished/,

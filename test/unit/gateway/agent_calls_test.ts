@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { defaultConsistencyPolicy } from '../../../domain/consistency_policy.ts'
 import type { ReplicationServerId } from '../../../domain/ids.ts'
 import type { AgentDesired, Enrolled } from '../../../wire/control_api.ts'
 import type { TestGateway } from './support.ts'
@@ -177,6 +178,7 @@ describe('start and heartbeat', () => {
     )
     expect(replicate).toEqual({
       mode: 'REPLICATE',
+      consistencyPolicy: defaultConsistencyPolicy,
       replicator: { replicationServerId: 'i-00000000000000001', address: '192.0.2.30', port: 1500 },
       disks: [
         { diskIndex: 0, deviceName: '/dev/sda', volumeId: 'vol-00000000000000001', sizeBytes: 3_221_225_472 },

@@ -2,6 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Job } from '../../../domain/job.ts'
+import { defaultConsistencyPolicy } from '../../../domain/consistency_policy.ts'
+import { withSourceDisks } from '../../../domain/disk_changes.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import type { Role } from '../../../gateway/people/accounts.ts'
 import type { TestGateway } from './support.ts'
@@ -37,6 +39,53 @@ async function readyServer(): Promise<SourceServer> {
     replication: { ...server.replication, state: 'CONTINUOUS' },
   }))
 }
+
+describe('/api/v1/servers/ID, disks and consistency points', () => {
+  const added = { deviceName: '/dev/added', sizeBytes: 4096, stableId: 'added', isBootDisk: false }
+
+  async function withOffer(): Promise<SourceServer> {
+    const server = await readyServer()
+    const disks = [...server.sourceProperties.disks, added]
+    return putServer(gateway, server.sourceServerId, (current) => ({
+      ...withSourceDisks(current, disks, gateway.now().toISOString()),
+      replication: { ...current.replication, replicationServerId: 'i-00000000000000001' as never },
+      disks: current.disks.map((disk) => ({ ...disk, volumeId: 'vol-1' as never, devicePath: '/v' })),
+    }))
+  }
+
+  it('takes or refuses a disk that has appeared, for operators only', async () => {
+    const { sourceServerId: id } = await withOffer()
+    const body = { deviceName: '/dev/added', choice: 'TAKE' }
+    expect((await api('POST', `/servers/${id}/disks`, { role: 'viewer', body })).status).toBe(403)
+    expect((await api('POST', `/servers/${id}/disks`, { body: { ...body, choice: 'X' } })).status).toBe(400)
+    const other = { ...body, deviceName: '/dev/other' }
+    expect((await api('POST', `/servers/${id}/disks`, { body: other })).status).toBe(404)
+    const refusal = await api('POST', `/servers/${id}/disks`, { body: { ...body, choice: 'REFUSE' } })
+    expect(((await refusal.json()) as SourceServer).offeredDisks?.[0]?.refusedBy).toBeDefined()
+    const taken = (await (await api('POST', `/servers/${id}/disks`, { body })).json()) as SourceServer
+    expect(taken.disks.at(-1)).toMatchObject({ deviceName: '/dev/added', isJoining: true })
+    expect(taken.activeTask?.kind).toBe('EXTEND')
+  })
+
+  it('sets how points are reached, and what is left out stays', async () => {
+    const { sourceServerId: id } = await readyServer()
+    const put = (body: unknown, role: Role = 'operator') =>
+      api('PUT', `/servers/${id}/protection`, { role, body })
+    expect((await put({ intervalMinutes: 30 }, 'viewer')).status).toBe(403)
+    expect((await put({ intervalMinutes: -1 })).status).toBe(400)
+    expect((await put({ maxFreezeMs: 60_001 })).status).toBe(400)
+    expect((await put({ script: 'rm -rf /' })).status).toBe(400)
+    await put({ intervalMinutes: 30, newDisks: 'TAKE' })
+    const answer = await put({ onHookFailure: 'CRASH_CONSISTENT' })
+    const server = (await answer.json()) as SourceServer
+    expect(server.replicationConfiguration).toMatchObject({
+      newDisks: 'TAKE',
+      consistency: { ...defaultConsistencyPolicy, intervalMinutes: 30, onHookFailure: 'CRASH_CONSISTENT' },
+    })
+    const events = server.outbox.filter(({ type }) => type === 'CONFIGURATION')
+    expect(events).toHaveLength(2)
+  })
+})
 
 describe('/api/v1', () => {
   it('asks for a token and does not take cookies', async () => {

@@ -1,0 +1,84 @@
+/**
+ * Keeps an eye on the machine's disks: those that appear, grow or go away while the agent runs.
+ * @module
+ */
+import type { SourceDisk } from '../../domain/source_server.ts'
+import type { Log } from '../log.ts'
+import { errorMessage } from '../../domain/errors.ts'
+
+/** How often the machine is looked at. */
+export const diskWatchIntervalMs = 5000
+
+/** What the watch works with. */
+export interface DiskWatchContext {
+  /** The disks as the inventory sees them now. */
+  look(): Promise<SourceDisk[]>
+  log: Log
+  /** The disks have become others. */
+  onChange(): void
+}
+
+/** The disks at the last look, and whether the gateway knows of them. */
+export class DiskWatch {
+  readonly #context: DiskWatchContext
+  #disks: SourceDisk[]
+  #told: string
+  #trouble: string | undefined
+  #isLooking = false
+
+  /** @param disks those that the gateway was told at the start of this run. */
+  constructor(disks: SourceDisk[], context: DiskWatchContext) {
+    this.#disks = disks
+    this.#told = JSON.stringify(disks)
+    this.#context = context
+  }
+
+  /** Whether the agent offers this device: it opens no other, whoever asks. */
+  isOffered(deviceName: string): boolean {
+    return this.#disks.some((disk) => disk.deviceName === deviceName && disk.excludedBecause === undefined)
+  }
+
+  /** The disks, when the gateway was last told of others. */
+  get untold(): SourceDisk[] | undefined {
+    return JSON.stringify(this.#disks) === this.#told ? undefined : this.#disks
+  }
+
+  /** The gateway knows of `disks`. */
+  told(disks: SourceDisk[]): void {
+    this.#told = JSON.stringify(disks)
+  }
+
+  /** Looks once. Never rejects: a machine that can't be looked at keeps the disks it had, and the log says so once. */
+  async look(): Promise<void> {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    const { look, log, onChange } = this.#context
+    try {
+      const disks = await look()
+      this.#trouble = undefined
+      if (JSON.stringify(disks) === JSON.stringify(this.#disks)) return
+      log.info(`The disks of this machine have changed: ${listInWords(disks)}`)
+      this.#disks = disks
+      onChange()
+    } catch (error) {
+      const trouble = errorMessage(error)
+      if (trouble !== this.#trouble) log.warning(`Cannot look at the disks of this machine: ${trouble}`)
+      this.#trouble = trouble
+    } finally {
+      this.#isLooking = false
+    }
+  }
+
+  /** Looks every few seconds until `signal` aborts. */
+  start(signal: AbortSignal): void {
+    const timer = setInterval(() => void this.look(), diskWatchIntervalMs)
+    timer.unref()
+    signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+    if (signal.aborted) clearInterval(timer)
+  }
+}
+
+function listInWords(disks: readonly SourceDisk[]): string {
+  const offered = disks.filter((disk) => disk.excludedBecause === undefined)
+  return offered.map(({ deviceName, sizeBytes }) => `${deviceName} (${sizeBytes} bytes)`).join(', ')
+}
