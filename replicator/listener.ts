@@ -76,8 +76,8 @@ export class Listener {
   readonly #limits: ListenerLimits
   readonly #pool = new PayloadPool()
   readonly #refusals: RefusalLog
-  /** Every connection, and whether its agent was admitted. */
-  readonly #connections = new Map<Socket, boolean>()
+  /** Every connection, oldest first: where it comes from, and whether its agent was admitted. */
+  readonly #connections = new Map<Socket, { address: string; isKnown: boolean }>()
   #unauthenticated = 0
 
   constructor(options: ListenerOptions) {
@@ -139,21 +139,44 @@ export class Listener {
 
   #count(socket: Socket): void {
     const { maxConnections, maxUnauthenticated } = this.#limits
-    if (this.#connections.size >= maxConnections || this.#unauthenticated >= maxUnauthenticated) {
-      const reason =
-        this.#connections.size >= maxConnections
-          ? `there are ${maxConnections} connections already`
-          : `${maxUnauthenticated} connections have not been admitted yet`
-      this.#refusals.add({ remoteAddress: socket.remoteAddress, code: 'LIMIT', reason })
+    const address = socket.remoteAddress ?? ''
+    const isFull = this.#connections.size >= maxConnections
+    const isCrowded = this.#unauthenticated >= maxUnauthenticated
+    if (isFull || (isCrowded && !this.#makeRoomFor(address))) {
+      const reason = isFull
+        ? `there are ${maxConnections} connections already`
+        : `${maxUnauthenticated} connections have not been admitted yet`
+      this.#refusals.add({ remoteAddress: address, code: 'LIMIT', reason })
       socket.destroy()
       return
     }
-    this.#connections.set(socket, false)
+    this.#connections.set(socket, { address, isKnown: false })
     this.#unauthenticated++
-    socket.once('close', () => {
-      if (this.#connections.get(socket) === false) this.#unauthenticated--
-      this.#connections.delete(socket)
-    })
+    socket.once('close', () => this.#forget(socket))
+  }
+
+  /**
+   * Ends the oldest connection of the address that has most that were not admitted, when that is more than `address` would have: who opens
+   * many and says nothing keeps only his own kind out.
+   */
+  #makeRoomFor(address: string): boolean {
+    const waiting = [...this.#connections].filter(([, { isKnown }]) => !isKnown)
+    const counts = new Map<string, number>()
+    for (const [, own] of waiting) counts.set(own.address, (counts.get(own.address) ?? 0) + 1)
+    const most = Math.max(...counts.values())
+    if (most <= (counts.get(address) ?? 0) + 1) return false
+    const [oldest] = waiting.find(([, own]) => counts.get(own.address) === most) ?? []
+    if (oldest === undefined) return false
+    const reason = `${this.#limits.maxUnauthenticated} connections have not been admitted yet, ${most} of them from there`
+    this.#refusals.add({ remoteAddress: oldest.remoteAddress, code: 'LIMIT', reason })
+    this.#forget(oldest)
+    oldest.destroy()
+    return true
+  }
+
+  #forget(socket: Socket): void {
+    if (this.#connections.get(socket)?.isKnown === false) this.#unauthenticated--
+    this.#connections.delete(socket)
   }
 
   #accept(socket: TLSSocket): void {
@@ -188,10 +211,10 @@ export class Listener {
 
   /** The TCP connection below `socket` no longer counts as unknown. */
   #authenticated(socket: TLSSocket): void {
-    for (const [raw, isKnown] of this.#connections) {
-      if (isKnown || raw.remotePort !== socket.remotePort || raw.remoteAddress !== socket.remoteAddress)
+    for (const [raw, own] of this.#connections) {
+      if (own.isKnown || raw.remotePort !== socket.remotePort || raw.remoteAddress !== socket.remoteAddress)
         continue
-      this.#connections.set(raw, true)
+      own.isKnown = true
       this.#unauthenticated--
     }
   }

@@ -4,7 +4,7 @@
  */
 import type { Hello } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
-import type { LinkTarget } from './tls_link.ts'
+import type { ConnectLink, LinkTarget } from './tls_link.ts'
 import { Connection } from './connection.ts'
 import { connectLink } from './tls_link.ts'
 
@@ -17,6 +17,8 @@ export interface ConnectInput {
   hello: Omit<Hello, 'connectionIndex'>
   connectionCount: number
   clock: Clock
+  /** Default: over TLS. */
+  connectLink?: ConnectLink
   /** Gives up connecting. */
   signal: AbortSignal
 }
@@ -41,7 +43,7 @@ export async function openConnections(input: ConnectInput): Promise<Connection[]
 
 async function openConnection(input: ConnectInput, connectionIndex: number): Promise<Connection> {
   const { target, hello, clock, signal } = input
-  const socket = await connectLink(target, signal)
+  const socket = await (input.connectLink ?? connectLink)(target, signal)
   // A far end that never answers HELLO must not hold up the agent's end.
   const giveUp = () => void socket.destroy()
   signal.addEventListener('abort', giveUp, { once: true })

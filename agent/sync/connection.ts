@@ -3,7 +3,7 @@
  * pulse that finds a dead far end.
  * @module
  */
-import type { TLSSocket } from 'node:tls'
+import type { Duplex } from 'node:stream'
 import type { Barrier, BarrierReached, Hello, Message, Status, Welcome } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import type { Greeting } from './handshake.ts'
@@ -33,7 +33,7 @@ const maxOutstandingFrames = 4096
 export class Connection {
   /** What the replicator said it has and takes. */
   readonly welcome: Welcome
-  readonly #socket: TLSSocket
+  readonly #socket: Duplex
   readonly #clock: Clock
   readonly #encoder: FrameEncoder
   readonly #decoder: FrameDecoder
@@ -49,7 +49,7 @@ export class Connection {
   readonly #closed: Promise<Error>
   #resolveClosed: (error: Error) => void = () => undefined
 
-  private constructor(socket: TLSSocket, clock: Clock, greeting: Greeting) {
+  private constructor(socket: Duplex, clock: Clock, greeting: Greeting) {
     this.#socket = socket
     this.#clock = clock
     this.#encoder = greeting.encoder
@@ -73,7 +73,7 @@ export class Connection {
    * Says HELLO on a connected socket and waits for WELCOME.
    * @throws WireError as the replicator told it, or when its answer is no WELCOME; Error when the connection breaks.
    */
-  static async open(socket: TLSSocket, hello: Hello, clock: Clock): Promise<Connection> {
+  static async open(socket: Duplex, hello: Hello, clock: Clock): Promise<Connection> {
     return new Connection(socket, clock, await greet(socket, hello))
   }
 

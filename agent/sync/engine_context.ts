@@ -12,6 +12,7 @@ import type { CommandRunner } from '../run_command.ts'
 import type { Tracker } from '../tracking/tracker.ts'
 import type { CipherSuite } from './cipher_choice.ts'
 import type { SyncMemory } from './sync_memory.ts'
+import type { ConnectLink } from './tls_link.ts'
 
 /** What the engine is made with. */
 export interface EngineContext {
@@ -38,4 +39,6 @@ export interface EngineContext {
   connectionCount?: number
   /** What to encrypt blocks with; default: the platform's first. */
   cipherSuite?: CipherSuite
+  /** How a connection is made; default: over TLS. */
+  connectLink?: ConnectLink
 }

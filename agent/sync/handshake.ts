@@ -2,7 +2,7 @@
  * The first exchange on a fresh connection: HELLO, and WELCOME or why not.
  * @module
  */
-import type { TLSSocket } from 'node:tls'
+import type { Duplex } from 'node:stream'
 import type { EncodedFrame } from '../../wire/frame.ts'
 import type { Hello, Message, Welcome } from '../../wire/message.ts'
 import { FrameDecoder, FrameEncoder, WireError } from '../../wire/frame.ts'
@@ -12,7 +12,7 @@ import { LinkError } from './link_error.ts'
 const welcomeTimeoutMs = 15_000
 
 /** Writes both pieces of a frame without joining them: corked, the payload would be copied once more. */
-export function writeFrame(socket: TLSSocket, frame: EncodedFrame, onWritten?: () => void): void {
+export function writeFrame(socket: Duplex, frame: EncodedFrame, onWritten?: () => void): void {
   if (frame.payload.length === 0) {
     socket.write(frame.head, onWritten)
   } else {
@@ -22,7 +22,7 @@ export function writeFrame(socket: TLSSocket, frame: EncodedFrame, onWritten?: (
 }
 
 /** The first message on a fresh connection. Nothing follows WELCOME unasked, and what follows an ERROR does not matter. */
-function firstMessage(socket: TLSSocket, decoder: FrameDecoder): Promise<Message> {
+function firstMessage(socket: Duplex, decoder: FrameDecoder): Promise<Message> {
   return new Promise((resolve, reject) => {
     const finish = (then: () => void) => {
       clearTimeout(timer)
@@ -68,7 +68,7 @@ export interface Greeting {
  * Says HELLO and waits for WELCOME. The socket is destroyed when it throws.
  * @throws WireError as the replicator told it, or when its answer is no WELCOME; Error when the connection breaks.
  */
-export async function greet(socket: TLSSocket, hello: Hello): Promise<Greeting> {
+export async function greet(socket: Duplex, hello: Hello): Promise<Greeting> {
   const encoder = new FrameEncoder()
   const decoder = new FrameDecoder()
   try {

@@ -2,6 +2,7 @@
  * The TLS connection to a replication server: this agent's certificate, the pinned CA, and only the very server that the gateway named.
  * @module
  */
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { checkServerIdentity, connect } from 'node:tls'
 import type { CipherSuite } from './cipher_choice.ts'
@@ -23,6 +24,9 @@ export interface LinkTarget {
   /** The only one offered; default: all that the platform has, in its order. */
   cipherSuite?: CipherSuite
 }
+
+/** How a connection is made and its far end verified: {@link connectLink}, but for tests of both ends without a network. */
+export type ConnectLink = (target: LinkTarget, signal: AbortSignal) => Promise<Duplex>
 
 /** The URI names in a certificate, out of `DNS:a, URI:b` as the platform writes it. */
 export function uriNames(subjectAltName: string): string[] {

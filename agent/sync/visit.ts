@@ -44,7 +44,14 @@ export class Visit {
    * @throws WireError as the replicator told it, LinkError when it cannot be reached.
    */
   static async begin(context: VisitContext, desired: ReplicationWish, signal: AbortSignal): Promise<Visit> {
-    const { sourceServerId, agentVersion, generation, cipherSuite, connectionCount = 1 } = context.engine
+    const {
+      sourceServerId,
+      agentVersion,
+      generation,
+      cipherSuite,
+      connectLink,
+      connectionCount = 1,
+    } = context.engine
     const { replicator } = desired
     const identity = context.engine.identity()
     const disks = desired.disks.map(({ diskIndex, volumeId, sizeBytes }) => ({
@@ -60,6 +67,7 @@ export class Visit {
         hello: { ...hello, blockSizeBytes },
         connectionCount,
         clock: context.clock,
+        ...(connectLink === undefined ? {} : { connectLink }),
         signal,
       },
       context,

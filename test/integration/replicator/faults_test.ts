@@ -194,3 +194,46 @@ describe.runIf(isRoot)('a file system that is full', () => {
     }
   })
 })
+
+describe.runIf(isRoot)('a file system that became read-only', () => {
+  it('is told as the reason, and the copy goes on when it can be written again', async () => {
+    const mount = join(replicator.folder, 'readonly')
+    mkdirSync(mount)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'none', mount])
+    try {
+      const path = join(mount, 'disk.raw')
+      makeSparseFile(path, sizeBytes)
+      const volumes = [{ diskIndex: 0, volumeId: 'vol-0', devicePath: path, sizeBytes }]
+      await replicator.assign(replicator.assignment([], { volumes }))
+      const source = randomBytes(sizeBytes)
+      const agent = await replicator.connect()
+      await agent.hello(helloOf(sizeBytes))
+      await agent.ack(agent.sendBlocks(0, source, 0, 8))
+      agent.destroy()
+      await replicator.close()
+      // Linux lets nobody do this while a file of it is open for writing.
+      execFileSync('mount', ['-o', 'remount,ro', mount])
+      await replicator.open()
+      await replicator.assign(replicator.assignment([], { volumes }))
+      const refused = await replicator.connect()
+      refused.send({ type: 'HELLO', body: helloOf(sizeBytes) })
+      const error = await refused.closed()
+      expect(error).toMatchObject({ code: 'VOLUME_IO_ERROR', retryable: true })
+      expect(error?.message).toMatch(/open volume vol-0.*EROFS.*check the staging disk/)
+      expect(reportedError()).toBe(error?.message)
+      execFileSync('mount', ['-o', 'remount,rw', mount])
+      const again = await replicator.connect()
+      await again.hello(helloOf(sizeBytes))
+      expect(readFileSync(path).subarray(0, 8 * blockSizeBytes)).toEqual(
+        source.subarray(0, 8 * blockSizeBytes),
+      )
+      await sendAll(again, source)
+      expect(readFileSync(path).equals(source)).toBe(true)
+      again.destroy()
+      await until('it has left', () => Promise.resolve(replicator.registry.servers[0]?.isConnected === false))
+      await replicator.assign()
+    } finally {
+      execFileSync('umount', [mount])
+    }
+  })
+})

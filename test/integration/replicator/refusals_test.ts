@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { blockSizeBytes } from '../../../domain/units.ts'
 import { agentUri } from '../../../wire/control_api.ts'
-import type { Hello } from '../../../wire/message.ts'
+import type { Hello, WireErrorBody } from '../../../wire/message.ts'
 import type { TestCertificateRequest } from '../../fixtures/test_ca.ts'
 import { makeTestCa } from '../../fixtures/test_ca.ts'
 import { until } from '../../fixtures/waiting.ts'
@@ -40,6 +40,7 @@ describe('a connection is refused', () => {
       { uri, notBefore: new Date(Date.now() + hour), notAfter: new Date(Date.now() + 2 * hour) },
       /not valid yet/,
     ],
+    ['that is meant for servers alone', { uri, usage: 'serverAuth' }, /not meant for clients/],
     ['without a name', {}, /not an agent's/],
     ['of a replication server', { uri: 'rehost://replication-server/i-1' }, /not an agent's/],
     ['with a name hidden behind another', { uri, dns: ['a.example'] }, /not an agent's/],
@@ -48,8 +49,16 @@ describe('a connection is refused', () => {
     ['that the gateway does not name', { uri }, /not the one that the gateway named/],
   ]
   it.each(certificates)('with a certificate %s', async (_name, request, message) => {
-    const agent = await replicator.connect({ certificate: await replicator.ca.issue(request) })
-    const error = await agent.closed()
+    const certificate = await replicator.ca.issue(request)
+    const times: number[] = []
+    let error: WireErrorBody | undefined
+    // Whatever else the machine does, one of some tries is as quick as it is.
+    for (let attempt = 0; attempt < 3 && Math.min(Infinity, ...times) >= 1000; attempt++) {
+      const begin = performance.now()
+      error = await (await replicator.connect({ certificate })).closed()
+      times.push(performance.now() - begin)
+    }
+    expect(Math.min(...times), 'milliseconds to the refusal').toBeLessThan(1000)
     expect(error).toMatchObject({ code: 'NOT_ASSIGNED' })
     expect(error?.message).toMatch(message)
     expect(lastRefusal()).toMatchObject({
@@ -65,6 +74,11 @@ describe('a connection is refused', () => {
     const namesake = await makeTestCa()
     const impostor = await replicator.connect({ certificate: await namesake.issue({ uri }) })
     expect((await impostor.closed())?.message).toMatch(/its signature is wrong/)
+  })
+
+  it('with a certificate that it signed itself', async () => {
+    const agent = await replicator.connect({ certificate: await replicator.ca.issueSelfSigned({ uri }) })
+    expect((await agent.closed())?.message).toMatch(/it is self-signed/)
   })
 
   it('without a certificate', async () => {

@@ -21,6 +21,13 @@ export class DiskFault extends Error {
   }
 }
 
+interface CachedRun {
+  /** Its first sector. */
+  first: number
+  /** Whole sectors, but for the last of the medium. */
+  bytes: Buffer
+}
+
 const noFaults: Faults = { writeError: 0, flushError: 0 }
 
 /** Nothing comes back from a machine without power. */
@@ -42,8 +49,8 @@ export class SimMedium {
   #durable: Buffer
   /** What reads see. */
   #view: Buffer
-  /** Sector versions that are in the cache, oldest first. */
-  #cache: { sector: number; bytes: Buffer }[] = []
+  /** Versions of runs of sectors that are in the cache, oldest first. */
+  #cache: CachedRun[] = []
   /** Raised by a crash: disks opened before it are dead. */
   #epoch = 0
   #underWay = 0
@@ -89,8 +96,11 @@ export class SimMedium {
     this.#epoch++
     this.#underWay = 0
     const versions = new Map<number, Buffer[]>()
-    for (const { sector, bytes } of this.#cache)
-      versions.set(sector, [...(versions.get(sector) ?? []), bytes])
+    for (const { sector, bytes } of this.#cachedSectors()) {
+      const list = versions.get(sector)
+      if (list === undefined) versions.set(sector, [bytes])
+      else list.push(bytes)
+    }
     for (const [sector, list] of versions) {
       const chosen = randomInt(this.#random, -1, list.length - 1)
       list[chosen]?.copy(this.#durable, sector * this.#sectorBytes)
@@ -107,12 +117,12 @@ export class SimMedium {
 
   /** Memory is short: what is clean may be read from the platter again. */
   evict(): void {
-    const dirty = new Set(this.#cache.map((entry) => entry.sector))
-    for (let sector = 0; sector * this.#sectorBytes < this.#view.length; sector++) {
-      if (dirty.has(sector)) continue
-      const start = sector * this.#sectorBytes
-      this.#durable.copy(this.#view, start, start, start + this.#sectorBytes)
+    const view = Buffer.from(this.#durable)
+    for (const { first, bytes } of this.#cache) {
+      const start = first * this.#sectorBytes
+      this.#view.copy(view, start, start, start + bytes.length)
     }
+    this.#view = view
   }
 
   open(): Disk {
@@ -157,8 +167,8 @@ export class SimMedium {
             this.#forgetDirty()
             throw new DiskFault('EIO')
           }
-          for (const { sector, bytes } of this.#cache.splice(0, flushed))
-            bytes.copy(this.#durable, sector * this.#sectorBytes)
+          for (const { first, bytes } of this.#cache.splice(0, flushed))
+            bytes.copy(this.#durable, first * this.#sectorBytes)
         }),
       check: () => Promise.resolve(),
       close: async () => {
@@ -170,17 +180,23 @@ export class SimMedium {
   #write(bytes: Uint8Array, offset: number): void {
     this.#view.set(bytes, offset)
     const first = Math.floor(offset / this.#sectorBytes)
-    const last = Math.floor((offset + bytes.length - 1) / this.#sectorBytes)
-    for (let sector = first; sector <= last; sector++) {
-      const start = sector * this.#sectorBytes
-      this.#cache.push({ sector, bytes: Buffer.from(this.#view.subarray(start, start + this.#sectorBytes)) })
+    const end = Math.ceil((offset + bytes.length) / this.#sectorBytes)
+    const run = this.#view.subarray(first * this.#sectorBytes, end * this.#sectorBytes)
+    this.#cache.push({ first, bytes: Buffer.from(run) })
+  }
+
+  *#cachedSectors(): Generator<{ sector: number; bytes: Buffer }> {
+    for (const { first, bytes } of this.#cache) {
+      for (let at = 0; at < bytes.length; at += this.#sectorBytes)
+        yield { sector: first + at / this.#sectorBytes, bytes: bytes.subarray(at, at + this.#sectorBytes) }
     }
   }
 
   /** After a failed flush, pages may count as clean although they never reached the platter. */
   #forgetDirty(): void {
     this.hasForgotten = true
-    this.#cache = this.#cache.filter(() => this.#random() < 0.5)
+    const kept = [...this.#cachedSectors()].filter(() => this.#random() < 0.5)
+    this.#cache = kept.map(({ sector, bytes }) => ({ first: sector, bytes }))
   }
 }
 
