@@ -4,12 +4,14 @@
  * thousands of agents do not become thousands of writes a second.
  * @module
  */
+import type { MeasuredPace } from './convergence.ts'
 import type { ContactReport } from './first_contact.ts'
 import type { PointOutcome } from './point_figures.ts'
 import type { DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
 import { withSourceDisks } from './disk_changes.ts'
 import { expireConsistencyPoint, failConsistencyPoint } from './consistency_point.ts'
+import { convergenceError } from './convergence.ts'
 import { ConflictError } from './errors.ts'
 import { withInitiation } from './first_contact.ts'
 import { inventoryProblem } from './inventory.ts'
@@ -29,6 +31,9 @@ export interface HeartbeatReport extends ContactReport {
   generation: number
   state: DataReplicationState
   lagMs: number | null
+  timeLeftMs?: number | null | undefined
+  pace?: MeasuredPace | undefined
+  readingSlowed?: string | undefined
   disks: {
     diskIndex: number
     replicatedBytes: number
@@ -143,13 +148,14 @@ function withReportedState(server: SourceServer, report: HeartbeatReport, at: st
 
 /** Keeps the reported error, and drops a former one once blocks flow again. What the workers found stays until then. */
 function withReportedError(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
-  const error = inventoryProblem(server) ?? report.error
   const known = server.replication.error
+  const error = inventoryProblem(server) ?? report.error ?? convergenceError(report.state, report.pace, known)
   if (error !== undefined) {
+    // Its figures change with every report: they are written down with the other measurements, without a word.
+    const isKnownPace = error.error === 'NOT_CONVERGING' && known?.error === error.error
     if (
-      known?.error === error.error &&
-      known.rawError === error.rawError &&
-      known.whatToDo === error.whatToDo
+      isKnownPace ||
+      (known?.error === error.error && known.rawError === error.rawError && known.whatToDo === error.whatToDo)
     )
       return server
     const changed = { ...server, replication: { ...server.replication, error: { ...error } } }
@@ -215,15 +221,25 @@ function withMeasurements(server: SourceServer, report: HeartbeatReport, at: str
       tracker: { ...tracker },
     }
   })
-  const { lagMs } = report
+  const { lagMs, timeLeftMs, readingSlowed } = report
   const lastConsistentAt = lagMs === null ? undefined : new Date(Date.parse(at) - lagMs).toISOString()
+  const { etaDateTime: _past, readingSlowed: _before, ...replication } = server.replication
+  const pace =
+    replication.error?.error === 'NOT_CONVERGING'
+      ? convergenceError(report.state, report.pace, replication.error)
+      : undefined
   return {
     ...server,
     disks,
     lifecycle: { ...server.lifecycle, lastSeenByServiceAt: at },
     agent: { ...server.agent, lastSeenAt: at },
     replication: {
-      ...server.replication,
+      ...replication,
+      ...(pace === undefined ? {} : { error: pace }),
+      ...(typeof timeLeftMs === 'number' && isReplicating(server)
+        ? { etaDateTime: new Date(Date.parse(at) + timeLeftMs).toISOString() }
+        : {}),
+      ...(readingSlowed === undefined ? {} : { readingSlowed }),
       ...(lastConsistentAt === undefined || !isReplicating(server) ? {} : { lastConsistentAt }),
     },
   }

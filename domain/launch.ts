@@ -3,12 +3,22 @@
  * @module
  */
 import type { ConsistencyPolicy } from './consistency_policy.ts'
+import type { BandwidthCalendar } from './bandwidth_calendar.ts'
 import type { ImageId, JobId, MachineId, SnapshotId } from './ids.ts'
+import type { Priority } from './site_budget.ts'
 
-/** MGN's replication configuration, the part that Rehost acts on. */
+/** MGN's replication configuration, the part that Rehost acts on, and what Rehost adds to it. */
 export interface ReplicationConfiguration {
-  /** Megabits a second, 0 for no limit. */
+  /** Megabits a second, 0 for no limit. Holds whenever the calendar names no other. */
   bandwidthThrottlingMbps: number
+  /** The server's own week; without one that of the settings holds. */
+  bandwidthCalendar?: BandwidthCalendar
+  /** The site whose bandwidth the server shares with others. */
+  site?: string
+  /** Among the servers of the site; 3 when left out. */
+  priority?: Priority
+  /** Reading for copies and comparisons slows down while the source's disks are busy; true when left out. */
+  yieldsToSource?: boolean
   useDedicatedReplicationServer: boolean
   stagingAreaTags: Record<string, string>
   /** How consistency points are reached; left out, the default policy holds. */

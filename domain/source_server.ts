@@ -80,6 +80,10 @@ export interface DataReplication {
   lastSnapshotAt?: string
   /** The last moment at which the replica equalled the source. Lag is measured from it. */
   lastConsistentAt?: string
+  /** When replica and source will be the same, in the first copy, a rescan or while catching up; absent while nobody can know. */
+  etaDateTime?: string
+  /** Why copies and comparisons read slowly now, in a sentence. */
+  readingSlowed?: string
   replicationServerId?: ReplicationServerId
   /** What became of the consistency points of the last day. */
   points?: PointFigures
