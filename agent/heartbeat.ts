@@ -144,6 +144,9 @@ export class Heartbeat {
       backlogBytes: report.backlogBytes,
       bytesPerSecond: report.bytesPerSecond,
       sentBytes: report.sentBytes,
+      timeLeftMs: report.timeLeftMs,
+      ...(report.readingSlowed === undefined ? {} : { readingSlowed: report.readingSlowed }),
+      ...(report.pace === undefined ? {} : { pace: report.pace }),
       rescanEpoch: report.rescanEpoch,
       disks: report.disks.map(
         ({ diskIndex, sizeBytes, replicatedBytes, rescannedBytes, backlogBytes, tracker }) => ({

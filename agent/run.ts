@@ -17,6 +17,7 @@ import { planFreeze } from './consistency/freeze_plan.ts'
 import { findHooks } from './consistency/hooks.ts'
 import { ControlError } from './control_error.ts'
 import { openDevice } from './disk/device_source.ts'
+import { DiskLoad } from './disk/disk_load.ts'
 import { enrol, isExpired, lifeOf, renew } from './enrolment.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { layout } from './install/layout.ts'
@@ -213,6 +214,10 @@ async function makeEngine(
     planFreeze: async (deviceNames) =>
       canFreeze ? planFreeze(machineFiles, await kernelNames(deviceNames)) : undefined,
     findHooks: () => findHooks(layout.hooksFolder),
+    load: new DiskLoad({
+      readStatistics: () => context.readText('/proc/diskstats'),
+      deviceNumberOf: async (deviceName) => (await machineFiles.facts(deviceName))?.deviceNumber,
+    }),
     memory: await files.openMemory((message) => log.warning(message)),
     onChange: input.onChange,
     cipherSuite: fasterSuite(cipherTrial(() => clock.monotonicMs())),

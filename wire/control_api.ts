@@ -116,6 +116,15 @@ const pointOutcomeSchema = z.object({
   hookFailure: z.string().max(1000).optional(),
 })
 
+const paceSchema = z.object({
+  /** For how long it was measured without a break. */
+  measuredMs: z.number().min(0),
+  /** Bytes of blocks that became outstanding, a second. */
+  changedBytesPerSecond: z.number().min(0),
+  /** Bytes of blocks that became durable, a second. */
+  durableBytesPerSecond: z.number().min(0),
+})
+
 /** `POST /agent/v1/heartbeat`: what the agent is doing. */
 export const agentHeartbeatSchema = z.object({
   generation: z.int().min(1),
@@ -129,6 +138,12 @@ export const agentHeartbeatSchema = z.object({
   bytesPerSecond: z.number().min(0),
   /** Payload as it crossed the wire since the agent started. */
   sentBytes: bytes,
+  /** Milliseconds until replica and source are the same, in the first copy or a rescan; null while that cannot be known. */
+  timeLeftMs: z.number().min(0).nullable().optional(),
+  /** Speeds of change and of copying over the last minutes, while blocks wait to be sent. */
+  pace: paceSchema.optional(),
+  /** Why copies and comparisons read slowly now, in a sentence; absent while they do not. */
+  readingSlowed: shortText.optional(),
   /** The highest rescan epoch that has been begun. */
   rescanEpoch: z.int().min(0),
   disks: z.array(
@@ -177,6 +192,10 @@ export const agentDesiredSchema = z.object({
     }),
   ),
   throttleBitsPerSecond: z.number().min(0),
+  /** No blocks are sent for now; changes go on being tracked. Gateways before it never said so. */
+  isSendingOff: z.boolean().optional(),
+  /** Copies and comparisons read slowly while the source's disks are busy. */
+  yieldsToSource: z.boolean().optional(),
   rescanEpoch: z.int().min(0),
   consistencyPoint: z
     .object({ consistencyPointId: id, expiresAt: z.iso.datetime(), maxFreezeMs: z.int().min(0) })

@@ -25,6 +25,13 @@ export interface Change extends Extent {
   pieces?: number
 }
 
+/** Bytes of the blocks and pieces that changed. */
+export function changedBytes(changes: readonly Change[]): number {
+  const bytesOf = ({ blockCount, pieces }: Change): number =>
+    pieces === undefined ? blockCount * blockSizeBytes : piecesIn(pieces) * pieceSizeBytes
+  return changes.reduce((sum, change) => sum + bytesOf(change), 0)
+}
+
 /** A disk's changes. Takes 2 MiB for a disk of 1 TiB, and of that only what is touched, and some bytes for each block known in pieces. */
 export class ChangeMap {
   #pieceCount: number

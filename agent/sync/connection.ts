@@ -97,6 +97,11 @@ export class Connection {
     return this.#outstanding.bytesOf(diskIndex)
   }
 
+  /** Bytes of all disks that became durable through this connection. */
+  get acknowledgedBytes(): number {
+    return this.#outstanding.acknowledgedBytes
+  }
+
   /** Blocks of a disk that became durable through this connection. */
   acknowledgedBlocks(diskIndex: number): number {
     return this.#outstanding.acknowledgedBlocks(diskIndex)

@@ -21,6 +21,7 @@ import { FaultKeeper, steadyAfterMs } from './fault_keeper.ts'
 import { faultOf } from './faults.ts'
 import { Meter } from './meter.ts'
 import { NoteBox } from './note_box.ts'
+import { Progress } from './progress.ts'
 import { Reader } from './reader.ts'
 import { reportDisk } from './replication_report.ts'
 import { Scanner } from './scanner.ts'
@@ -28,6 +29,7 @@ import { StateKeeper } from './state_keeper.ts'
 import { rememberComplete } from './sync_memory.ts'
 import { Throttle } from './throttle.ts'
 import { Visit } from './visit.ts'
+import { Yielding } from './yielding.ts'
 
 /** Extents in memory for reading and sending. */
 const poolSlots = 12
@@ -43,6 +45,8 @@ export class Engine {
   readonly #disks: DiskSet
   readonly #throttle: Throttle
   readonly #meter: Meter
+  readonly #progress: Progress
+  readonly #yielding: Yielding
   readonly #certainty: Certainty
   readonly #points: PointKeeper
   readonly #notes: NoteBox
@@ -66,6 +70,8 @@ export class Engine {
     this.#disks = new DiskSet({ clock, openSource, chooseTracker, isOffered, note })
     this.#throttle = new Throttle(clock)
     this.#meter = new Meter(clock)
+    this.#progress = new Progress(clock, this.#meter)
+    this.#yielding = new Yielding(clock)
     this.#certainty = new Certainty(clock)
     this.#points = new PointKeeper(clock)
     this.#pause = new Pause(clock)
@@ -90,6 +96,8 @@ export class Engine {
       disks: this.#disks,
       throttle: this.#throttle,
       meter: this.#meter,
+      progress: this.#progress,
+      yielding: this.#yielding,
       certainty: this.#certainty,
       points: this.#points,
       notes: this.#notes,
@@ -106,6 +114,8 @@ export class Engine {
     const before = this.#desired
     this.#desired = desired
     this.#throttle.setBitsPerSecond(desired.throttleBitsPerSecond)
+    this.#throttle.isOff = desired.isSendingOff ?? false
+    this.#progress.setLimit(desired.throttleBitsPerSecond, this.#throttle.isOff)
     this.#applyRescan(desired.rescanEpoch)
     this.#points.setPolicy(desired.consistencyPolicy)
     if (this.#points.apply(desired.consistencyPoint)) {
@@ -159,10 +169,10 @@ export class Engine {
 
   /** How it stands now. */
   report(): EngineReport {
-    const disks = this.#disks.all.map((disk) =>
-      reportDisk(disk, this.#visiting?.bytesOnTheWay(disk.diskIndex) ?? 0),
-    )
+    const { all } = this.#disks
+    const disks = all.map((disk) => reportDisk(disk, this.#visiting?.bytesOnTheWay(disk.diskIndex) ?? 0))
     return {
+      ...this.#progress.report(this.#state.state, all, disks),
       state: this.#state.state,
       isConnected: this.#visiting !== undefined,
       firstByteAtMs: this.#counters.firstByteAtMs,
@@ -175,6 +185,7 @@ export class Engine {
       disks,
       consistencyFailure: this.#points.failure,
       pointOutcomes: this.#points.outcomes,
+      readingSlowed: this.#yielding.because,
       error: this.#currentFault(),
     }
   }
@@ -218,6 +229,7 @@ export class Engine {
     const visit = await Visit.begin(this.#visitContext, { ...desired, replicator }, signal)
     this.#visiting = visit
     this.#state.setConnected(true)
+    this.#progress.setConnected(true)
     this.#faults.hasDiskFault = false
     this.#context.log.info('Connected to the replication server')
     this.#context.onChange()
@@ -228,6 +240,7 @@ export class Engine {
       clearInterval(timer)
       this.#visiting = undefined
       this.#state.setConnected(false)
+      this.#progress.setConnected(false)
     }
   }
 
@@ -241,10 +254,28 @@ export class Engine {
   #everySecond(visit: Visit): void {
     if (this.#state.connectedMs > steadyAfterMs) this.#faults.clear()
     this.#updateState()
+    this.#progress.measure(this.#disks.all, visit.acknowledgedBytes())
     visit.tell(this.report())
+    void this.#watchLoad()
     const { memory, log } = this.#context
     // A first copy counts as whole once everything of it was durable at one moment.
     if (this.#certainty.lagMs() !== null) void rememberComplete(memory, this.#disks.all, log)
+  }
+
+  /** Only a walk over the disks gives way: what changes must be followed. */
+  async #watchLoad(): Promise<void> {
+    const { load, log } = this.#context
+    const isWalking = this.#disks.all.some(({ scan }) => scan !== undefined && scan.purpose !== 'PASS')
+    if (load === undefined || !isWalking || this.#desired?.yieldsToSource === false) {
+      this.#yielding.stop()
+      return
+    }
+    try {
+      this.#yielding.see(await load.sample(this.#disks.all.map((disk) => disk.deviceName)))
+    } catch (error) {
+      this.#yielding.stop()
+      log.warning(`Cannot see how busy the disks are: ${errorMessage(error)}`)
+    }
   }
 
   #applyRescan(epoch: number): void {

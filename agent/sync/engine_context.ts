@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { HookSet } from '../consistency/hooks.ts'
 import type { FreezePlan } from '../consistency/freeze_plan.ts'
 import type { BlockSource } from '../disk/block_source.ts'
+import type { DiskLoad } from '../disk/disk_load.ts'
 import type { LineLog } from '../log.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { Tracker } from '../tracking/tracker.ts'
@@ -33,6 +34,8 @@ export interface EngineContext {
   /** The operator's scripts around a freeze. @throws HookRefusedError when they must not be run. */
   findHooks(): Promise<HookSet>
   memory: SyncMemory
+  /** How busy the disks are; left out where nobody can say. */
+  load?: Pick<DiskLoad, 'sample'>
   /** Something worth a heartbeat at once has happened. */
   onChange(): void
   /** Connections to open; default 1. */

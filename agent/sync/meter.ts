@@ -12,14 +12,21 @@ export class Meter {
   readonly #clock: Clock
   readonly #buckets = new Map<number, number>()
   readonly #startMs: number
+  #totalBytes = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
     this.#startMs = clock.monotonicMs()
   }
 
+  /** All that was counted since the start. */
+  get totalBytes(): number {
+    return this.#totalBytes
+  }
+
   /** Counts `bytes` now. */
   add(bytes: number): void {
+    this.#totalBytes += bytes
     const bucket = Math.floor(this.#clock.monotonicMs() / bucketMs)
     this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + bytes)
     this.#forget()

@@ -51,6 +51,7 @@ export class Outstanding {
   readonly #sent: SentFrame[] = []
   #rawBytes = 0
   readonly #acknowledgedBlocks = new Map<number, number>()
+  #acknowledgedBytes = 0
   readonly #bytesByDisk = new Map<number, number>()
 
   /** Frames not acknowledged. */
@@ -93,6 +94,7 @@ export class Outstanding {
       this.#sent.shift()
       this.#rawBytes -= first.rawBytes
       this.#addBytes(first.diskIndex, -first.diskBytes)
+      this.#acknowledgedBytes += first.diskBytes
       const blocks = first.extents.reduce((sum, extent) => sum + extent.blockCount, 0)
       this.#acknowledgedBlocks.set(first.diskIndex, this.acknowledgedBlocks(first.diskIndex) + blocks)
     }
@@ -106,6 +108,11 @@ export class Outstanding {
   isAcknowledged(sequence: number): boolean {
     const first = this.#sent[0]
     return first === undefined || !isUpTo(first.sequence, sequence)
+  }
+
+  /** Bytes of all disks that were acknowledged. */
+  get acknowledgedBytes(): number {
+    return this.#acknowledgedBytes
   }
 
   /** Blocks of a disk that were acknowledged. */

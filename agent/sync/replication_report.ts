@@ -6,6 +6,7 @@ import type { DataReplicationError, DataReplicationState } from '../../domain/re
 import type { PointOutcome } from '../../domain/point_figures.ts'
 import type { Status } from '../../wire/message.ts'
 import type { DiskSync } from './disk_sync.ts'
+import type { ProgressReport } from './progress.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 
 /** A disk's figures. */
@@ -23,7 +24,7 @@ export interface DiskReport {
 }
 
 /** The whole. */
-export interface EngineReport {
+export interface EngineReport extends ProgressReport {
   state: DataReplicationState
   isConnected: boolean
   firstByteAtMs: number | undefined
@@ -34,6 +35,8 @@ export interface EngineReport {
   sentBytes: number
   rescanEpoch: number
   disks: DiskReport[]
+  /** Why copies and comparisons read slowly now, in a sentence. */
+  readingSlowed: string | undefined
   consistencyFailure: { consistencyPointId: string; reason: string } | undefined
   /** What became of consistency points, as far as the gateway has not heard of it. */
   pointOutcomes: PointOutcome[]

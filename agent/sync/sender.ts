@@ -105,6 +105,11 @@ export class Sender {
     return this.#connections.reduce((sum, connection) => sum + connection.unacknowledgedBytes(diskIndex), 0)
   }
 
+  /** Bytes of all disks that became durable in this session. */
+  get acknowledgedBytes(): number {
+    return this.#connections.reduce((sum, connection) => sum + connection.acknowledgedBytes, 0)
+  }
+
   /** Blocks of a disk that became durable in this session. */
   acknowledgedBlocks(diskIndex: number): number {
     return this.#connections.reduce((sum, connection) => sum + connection.acknowledgedBlocks(diskIndex), 0)

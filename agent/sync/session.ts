@@ -13,13 +13,17 @@ import type { CommandRunner } from '../run_command.ts'
 import type { Certainty } from './certainty.ts'
 import type { DiskSet } from './disk_set.ts'
 import type { DiskSync } from './disk_sync.ts'
+import type { Progress } from './progress.ts'
 import type { Reader } from './reader.ts'
 import type { Scanner } from './scanner.ts'
 import type { SendCounters } from './frame_queue.ts'
 import type { Sender } from './sender.ts'
+import type { Yielding } from './yielding.ts'
+import { blockSizeBytes } from '../../domain/units.ts'
 import { reachPoint } from '../consistency/consistency_point.ts'
 import { ConsistencyError, newTally } from '../consistency/point_context.ts'
 import { coverageOf } from './certainty.ts'
+import { changedBytes } from './change_map.ts'
 import { forEachAtOnce } from './scanner.ts'
 import { sweep } from './sweep.ts'
 
@@ -41,6 +45,8 @@ export interface SessionContext {
   scanner: Scanner
   certainty: Certainty
   points: PointKeeper
+  progress: Progress
+  yielding: Yielding
   planFreeze(): Promise<FreezePlan | undefined>
   /** The operator's hooks. @throws HookRefusedError when they must not be run. */
   findHooks(): Promise<HookSet>
@@ -108,6 +114,7 @@ export class Session {
         disk.loseCertainty(this.#context.clock.monotonicMs())
       } else {
         for (const change of drained.changed) disk.markChanged(change)
+        this.#context.progress.changed(changedBytes(drained.changed))
       }
     }
     return isCertain
@@ -115,14 +122,18 @@ export class Session {
 
   /** Moves scans on by a region; begins passes that are due. */
   async #scanOn(): Promise<boolean> {
-    const { disks, clock, scanner } = this.#context
+    const { disks, clock, scanner, yielding } = this.#context
     for (const disk of disks.all)
       if (isPassDue(disk, clock.monotonicMs())) disk.beginScan('COMPARE', 'PASS', clock.monotonicMs())
-    const chosen = nextScans(disks.all)
+    // A pass is how changes are followed where no tracker sees them: it gives way to nobody.
+    const chosen = nextScans(disks.all).filter(({ scan }) => scan?.purpose === 'PASS' || yielding.mayRead)
+    const isWalking = chosen.some(({ scan }) => scan?.purpose !== 'PASS')
+    const beginMs = clock.monotonicMs()
     await forEachAtOnce(chosen, chosen.length, async (disk) => {
       await scanner.step(disk, this.#sender)
       this.#finishScan(disk)
     })
+    if (isWalking) yielding.hasRead(clock.monotonicMs() - beginMs)
     return chosen.length > 0
   }
 
@@ -130,7 +141,10 @@ export class Session {
     const scan = disk.scan
     if (scan === undefined || scan.cursor < disk.blockCount) return false
     const { startedAtMs, endedAtMs, differences } = disk.finishScan(this.#context.clock.monotonicMs())
-    if (scan.purpose === 'PASS') return true
+    if (scan.purpose === 'PASS') {
+      this.#context.progress.changed(differences * blockSizeBytes)
+      return true
+    }
     // A disk of zeros has no first byte; its copy has begun all the same.
     this.#context.counters.firstByteAtMs ??= this.#context.clock.nowMs()
     const whole = scan.purpose === 'INITIAL' ? 'Initial sync' : 'Rescan'

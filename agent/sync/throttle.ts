@@ -7,9 +7,14 @@ import type { Clock } from '../clock.ts'
 /** Time's worth of bytes that may go in one burst after a pause. */
 const burstMs = 250
 
-/** Lets bytes pass at a steady rate. A rate of 0 is no limit. */
+/** Longest wait at a time, so that a new limit takes effect soon. */
+const longestWaitMs = 200
+
+/** Lets bytes pass at a steady rate, or not at all. A rate of 0 is no limit. */
 export class Throttle {
   readonly #clock: Clock
+  /** Nothing passes while it is set. */
+  isOff = false
   #bytesPerMs = 0
   /** Bytes that may go now; below zero after a piece larger than the bucket. */
   #available = 0
@@ -30,7 +35,11 @@ export class Throttle {
 
   /** Resolves when `bytes` may be sent. Callers come one after the other. */
   async take(bytes: number, signal?: AbortSignal): Promise<void> {
-    while (this.#bytesPerMs > 0) {
+    while (this.isOff || this.#bytesPerMs > 0) {
+      if (this.isOff) {
+        await this.#clock.sleep(longestWaitMs, signal)
+        continue
+      }
       const now = this.#clock.monotonicMs()
       const gained = (now - this.#filledAtMs) * this.#bytesPerMs
       this.#available = Math.min(this.#bytesPerMs * burstMs, this.#available + gained)
@@ -40,8 +49,10 @@ export class Throttle {
         this.#available -= bytes
         return
       }
-      // Short waits, so that a new limit takes effect soon.
-      await this.#clock.sleep(Math.min(200, Math.ceil(-this.#available / this.#bytesPerMs) + 1), signal)
+      await this.#clock.sleep(
+        Math.min(longestWaitMs, Math.ceil(-this.#available / this.#bytesPerMs) + 1),
+        signal,
+      )
     }
   }
 }

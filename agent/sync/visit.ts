@@ -80,6 +80,11 @@ export class Visit {
     return this.#sender.unacknowledgedBytes(diskIndex)
   }
 
+  /** Bytes that have become durable in this visit. */
+  acknowledgedBytes(): number {
+    return this.#sender.acknowledgedBytes
+  }
+
   /** Tells the replicator the agent's own figures. */
   tell(report: EngineReport): void {
     this.#sender.sendStatus(statusOf(report))

@@ -19,6 +19,9 @@ import { maxPiecedBlocks, PieceRoom } from '../../../agent/sync/piece_room.ts'
 import { Reader } from '../../../agent/sync/reader.ts'
 import { Scanner } from '../../../agent/sync/scanner.ts'
 import type { ExtentToSend, PiecesToSend, Sender } from '../../../agent/sync/sender.ts'
+import { Meter } from '../../../agent/sync/meter.ts'
+import { Progress } from '../../../agent/sync/progress.ts'
+import { Yielding } from '../../../agent/sync/yielding.ts'
 import { Session } from '../../../agent/sync/session.ts'
 import type { Tracker } from '../../../agent/tracking/tracker.ts'
 import type { Extent } from '../../../domain/units.ts'
@@ -94,6 +97,8 @@ class World {
           scanner,
           certainty,
           points: new PointKeeper(this.clock),
+          yielding: new Yielding(this.clock),
+          progress: new Progress(this.clock, new Meter(this.clock)),
           planFreeze: () => Promise.resolve(undefined),
           findHooks: () => Promise.resolve({ preFreeze: [], postThaw: [] }),
           note: () => undefined,

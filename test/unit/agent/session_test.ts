@@ -5,7 +5,10 @@ import { UnreadableSectorError } from '../../../agent/disk/block_source.ts'
 import { LineLog } from '../../../agent/log.ts'
 import { Certainty } from '../../../agent/sync/certainty.ts'
 import type { DiskSet } from '../../../agent/sync/disk_set.ts'
+import { Meter } from '../../../agent/sync/meter.ts'
+import { Progress } from '../../../agent/sync/progress.ts'
 import { Reader } from '../../../agent/sync/reader.ts'
+import { Yielding } from '../../../agent/sync/yielding.ts'
 import { Scanner } from '../../../agent/sync/scanner.ts'
 import type { ExtentToSend, Sender } from '../../../agent/sync/sender.ts'
 import { Session } from '../../../agent/sync/session.ts'
@@ -44,6 +47,8 @@ function makeSession() {
       scanner: new Scanner(reader, pool),
       certainty,
       points: new PointKeeper(clock),
+      yielding: new Yielding(clock),
+      progress: new Progress(clock, new Meter(clock)),
       planFreeze: () => Promise.resolve(undefined),
       findHooks: () => Promise.resolve({ preFreeze: [], postThaw: [] }),
       note: () => undefined,

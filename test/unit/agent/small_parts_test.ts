@@ -64,6 +64,22 @@ describe('Throttle', () => {
     expect(clock.sleeps).toEqual([])
   })
 
+  it('lets nothing pass while it is off, limit or none, and everything again afterwards', async () => {
+    const clock = new FakeClock()
+    const throttle = new Throttle(clock)
+    for (const rate of [0, 8_000_000]) {
+      throttle.setBitsPerSecond(rate)
+      throttle.isOff = true
+      let hasPassed = false
+      const taking = throttle.take(1000).then(() => (hasPassed = true))
+      while (clock.sleeps.length < 5) await new Promise((resolve) => setImmediate(resolve))
+      expect(hasPassed).toBe(false)
+      throttle.isOff = false
+      await taking
+      clock.sleeps.length = 0
+    }
+  })
+
   it('ends its wait with the signal', async () => {
     const throttle = new Throttle(new FakeClock())
     throttle.setBitsPerSecond(8)
