@@ -19,6 +19,7 @@ import { addServerPages } from './pages/add_server_pages.ts'
 import { jobPages } from './pages/job_pages.ts'
 import { frameFor, sendPage } from './pages/page_context.ts'
 import { serverListPages } from './pages/server_list_pages.ts'
+import { replicationPages } from './pages/replication_pages.ts'
 import { serverPages } from './pages/server_pages.ts'
 import { settingsPages } from './pages/settings_pages.ts'
 import { signInPages } from './pages/sign_in_pages.ts'
@@ -106,6 +107,7 @@ export function createOperatorApp(
   app.route('/', serverListPages(context))
   app.route('/', addServerPages(context))
   app.route('/', serverPages(context))
+  app.route('/', replicationPages(context))
   app.route('/', jobPages(context))
   app.route('/', settingsPages(context))
   return app

@@ -25,6 +25,7 @@ import { loadAssets } from './assets.ts'
 import { EmbeddedCa } from './certificates/embedded_ca.ts'
 import { readGatewayConfig, urlHost } from './config.ts'
 import { withDeadline } from './deadline.ts'
+import { BandwidthPlan } from './bandwidth_plan.ts'
 import { Fleet } from './fleet.ts'
 import { prepareInstallation } from './installation.ts'
 import { listenHttp, listenTls, stopListening } from './listen.ts'
@@ -76,12 +77,15 @@ async function run(): Promise<void> {
   })
   const hosts = [...new Set([gatewayServerName, config.publicHost, 'localhost', '127.0.0.1'])]
   const identity = await issuer.gatewayIdentity(hosts)
+  const fleet = new Fleet(store, changes, clock)
+  const telemetry = new RedisTelemetry(redis)
   const services: Services = {
     store,
-    fleet: new Fleet(store, changes, clock),
+    fleet,
     wakeUps: new BullWakeUps(redis, trouble),
     changes,
-    telemetry: new RedisTelemetry(redis),
+    telemetry,
+    bandwidth: new BandwidthPlan({ store, fleet, telemetry, clock, log }),
     issuer,
     artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
     downloads: new FolderDownloads(config.agentDir),

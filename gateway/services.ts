@@ -8,6 +8,7 @@ import type { WakeUps } from '../queues/enqueue.ts'
 import type { Store } from '../store/store.ts'
 import type { InstallScriptFacts } from '../wire/install_script.ts'
 import type { AgentDownloads } from './agent_api/downloads.ts'
+import type { Allowances } from './allowances.ts'
 import type { Artefacts } from './artefacts.ts'
 import type { ChangeFeed } from './change_feed.ts'
 import type { CertIssuer } from './certificates/issuer.ts'
@@ -43,6 +44,7 @@ export interface Services {
   wakeUps: WakeUps
   changes: ChangePublisher & ChangeFeed
   telemetry: TelemetryStore
+  bandwidth: Allowances
   issuer: CertIssuer
   artefacts: Artefacts
   downloads: AgentDownloads

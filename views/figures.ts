@@ -21,7 +21,7 @@ export interface Progress {
   totalBytes: number
   /** From 0 to 1. */
   share: number
-  /** Undefined while nothing flows. */
+  /** Undefined while nobody can know. */
   millisecondsLeft?: number
 }
 
@@ -59,7 +59,7 @@ export function diskProgress(
 }
 
 /** How far the whole server is. */
-export function serverProgress(server: SourceServer, figures: Figures | undefined): Progress {
+export function serverProgress(server: SourceServer, figures: Figures | undefined, now: Date): Progress {
   const state = liveState(server, figures)
   let doneBytes = 0
   let totalBytes = 0
@@ -69,13 +69,14 @@ export function serverProgress(server: SourceServer, figures: Figures | undefine
     totalBytes += one.totalBytes
   }
   const share = totalBytes === 0 ? 0 : doneBytes / totalBytes
-  const speed = figures?.bytesPerSecond ?? 0
-  const left = isCopying(state) ? totalBytes - doneBytes : (figures?.backlogBytes ?? 0)
+  const { etaDateTime } = server.replication
+  // What a server said that has fallen silent is no estimate any more.
+  const isKnown = etaDateTime !== undefined && !isSilent(server, now)
   return {
     doneBytes,
     totalBytes,
     share,
-    ...(speed > 0 && left > 0 ? { millisecondsLeft: (left / speed) * 1000 } : {}),
+    ...(isKnown ? { millisecondsLeft: Math.max(0, Date.parse(etaDateTime) - now.getTime()) } : {}),
   }
 }
 

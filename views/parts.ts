@@ -122,3 +122,26 @@ export function notice(tone: Tone, heading: string, text: HtmlValue): Html {
 export function problemStrip(problem: string): Html {
   return html`<p class="strip tone-bad" role="alert">${icon('circleCross')}<span>${problem}</span></p>`
 }
+
+/** The fields of a bandwidth calendar; `when` says what it is for. */
+export function calendarFields(
+  { timeZone, calendar }: { timeZone: string; calendar: string },
+  when: string,
+): Html {
+  return html`<label class="field"
+      ><span>Weekly calendar</span
+      ><textarea name="calendar" rows="4" spellcheck="false" aria-describedby="calendar-hint">
+${calendar}</textarea
+      ><small id="calendar-hint"
+        >One a line: days, times, and Mbit/s, off or unlimited. For example: Mon-Fri 08:00-18:00 20.
+        ${when}</small
+      ></label
+    >
+    <label class="field"
+      ><span>Time zone of the calendar</span
+      ><input name="timeZone" value="${timeZone}" maxlength="64" aria-describedby="zone-hint" /><small
+        id="zone-hint"
+        >As in Europe/Berlin; when clocks change there, the calendar follows</small
+      ></label
+    >`
+}

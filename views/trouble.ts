@@ -107,6 +107,12 @@ export function replicationError(server: SourceServer, now: Date): Html {
   )
 }
 
+/** Copies and comparisons go slowly on purpose. */
+export function slowedReading({ replication }: SourceServer): Html {
+  if (replication.readingSlowed === undefined) return nothing
+  return notice('info', "Reading is slowed: the source's disks are busy", sentence(replication.readingSlowed))
+}
+
 /** How far a piece of work is: `Step 3 of 7: Take snapshots`. */
 export function workProgress(task: Task): string {
   if (task.status === 'UNDOING') return 'Taking back what was made'

@@ -79,6 +79,7 @@ export async function agentBeats(
       : (await services.store.get('replicationServer', { id: replicationServerId }))?.value
   return agentDesired(server, replicationServer, {
     isRenewalDue: isRenewalDue(server.agent.certificateNotAfter, services.issuer.validityMs, now),
+    allowance: await services.bandwidth.allowanceOf(server),
   })
 }
 

@@ -3,6 +3,7 @@
  * @module
  */
 import type { ReplicationServer } from '../../domain/enrolment.ts'
+import type { Allowance } from '../../domain/bandwidth.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { AgentDesired, ReplicatorDesired } from '../../wire/control_api.ts'
 import { consistencyPolicyOf } from '../../domain/consistency_policy.ts'
@@ -15,11 +16,12 @@ export const heartbeatIntervals = { busyMs: 500, quietMs: 2000, replicatorMs: 10
 export function agentDesired(
   server: SourceServer,
   replicationServer: ReplicationServer | undefined,
-  options: { isRenewalDue: boolean },
+  options: { isRenewalDue: boolean; allowance: Allowance },
 ): AgentDesired {
   const { address, port } = replicationServer ?? {}
   const isReachable = address !== undefined && port !== undefined && replicationServer?.state !== 'REMOVED'
   const policy = consistencyPolicyOf(server)
+  const { isOff, bitsPerSecond } = options.allowance
   const request = server.consistencyRequest
   const isWanted = request?.state === 'REQUESTED'
   const isBusy = server.activeTask !== undefined || isWanted
@@ -35,7 +37,9 @@ export function agentDesired(
             : [{ diskIndex, deviceName, volumeId, sizeBytes }],
         )
       : [],
-    throttleBitsPerSecond: server.replicationConfiguration.bandwidthThrottlingMbps * 1_000_000,
+    throttleBitsPerSecond: Number.isFinite(bitsPerSecond) ? bitsPerSecond : 0,
+    isSendingOff: isOff,
+    yieldsToSource: server.replicationConfiguration.yieldsToSource ?? true,
     rescanEpoch: server.replication.rescanEpoch,
     ...(isWanted
       ? {

@@ -7,6 +7,7 @@ import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { Refusal, asRefusal, logFailure, problemResponse } from '../problem.ts'
 import { requireToken } from './bearer.ts'
+import { bandwidthRoutes } from './bandwidth_routes.ts'
 import { jobRoutes } from './job_routes.ts'
 import { serverRoutes } from './server_routes.ts'
 import { tokenRoutes } from './token_routes.ts'
@@ -21,6 +22,7 @@ export function createApi(services: Services): Hono<ApiEnv> {
   })
   app.use(requireToken(services))
   app.route('/servers', serverRoutes(services))
+  app.route('/bandwidth', bandwidthRoutes(services))
   app.route('/jobs', jobRoutes(services))
   app.route('/tokens', tokenRoutes(services))
   app.all('*', (c) =>

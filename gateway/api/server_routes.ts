@@ -15,6 +15,7 @@ import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
 import { changeLaunchConfiguration, launchConfigurationSchema } from '../launch_settings.ts'
 import { changeProtection, protectionSchema } from '../protection_settings.ts'
 import { findEvents, findFigures, findServer } from '../queries.ts'
+import { changeReplicationConfiguration, replicationConfigurationSchema } from '../replication_settings.ts'
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 
@@ -96,6 +97,20 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
     const { sourceServerId } = await findServer(services.store, c.req.param('id'))
     const choice = await readJson(c, diskChoiceSchema)
     return c.json(await view(await chooseDisk(services, sourceServerId, choice, actorOf(c))))
+  })
+
+  app.get('/:id/replication-configuration', async (c) => {
+    const { replicationConfiguration } = await findServer(services.store, c.req.param('id'))
+    return c.json(replicationConfiguration)
+  })
+
+  app.put('/:id/replication-configuration', async (c) => {
+    requireApiRole(c, 'operator')
+    const { sourceServerId } = await findServer(services.store, c.req.param('id'))
+    const change = await readJson(c, replicationConfigurationSchema)
+    return c.json(
+      await view(await changeReplicationConfiguration(services, sourceServerId, change, actorOf(c))),
+    )
   })
 
   app.put('/:id/launch-configuration', async (c) => {

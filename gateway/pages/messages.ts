@@ -25,10 +25,12 @@ const actionMessages: Record<ServerAction, string> = {
 }
 
 const otherMessages: Record<string, string> = {
+  bandwidth: 'Bandwidth settings saved.',
   'launch-configuration': 'Launch settings saved.',
   protection: 'Settings of consistency points and new disks saved.',
   'disk-taken': 'The disk is taken and gets its volume.',
   'disk-refused': 'The disk is left out. It may still be taken later.',
+  'replication-configuration': 'Replication settings saved. The agent follows them with its next report.',
   'token-revoked': 'The token is revoked.',
 }
 

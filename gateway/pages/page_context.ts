@@ -9,6 +9,8 @@ import type { StaticFiles } from '../assets.ts'
 import type { LiveStreams } from '../live_stream.ts'
 import type { Services } from '../services.ts'
 import type { PageEnv } from '../session_guard.ts'
+import { ConflictError, InvalidInputError } from '../../domain/errors.ts'
+import { RevisionConflictError } from '../../store/store.ts'
 
 /** Services, static files and streams. */
 export interface PageContext {
@@ -43,4 +45,10 @@ export async function readForm(c: Context): Promise<Record<string, string>> {
   return Object.fromEntries(
     Object.entries(body).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
   )
+}
+
+/** What a form is refused with that the operator can mend on the page; undefined for trouble of another kind. */
+export function statusOfRefusedForm(error: unknown): 409 | 422 | undefined {
+  if (error instanceof ConflictError || error instanceof RevisionConflictError) return 409
+  return error instanceof InvalidInputError ? 422 : undefined
 }

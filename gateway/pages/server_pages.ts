@@ -10,8 +10,8 @@ import type { PageEnv } from '../session_guard.ts'
 import type { PageContext } from './page_context.ts'
 import { Hono } from 'hono'
 import { decideAction } from '../../domain/actions.ts'
-import { ConflictError, InvalidInputError, NotFoundError } from '../../domain/errors.ts'
-import { RevisionConflictError } from '../../store/store.ts'
+import { NotFoundError } from '../../domain/errors.ts'
+import { isSilent } from '../../views/figures.ts'
 import { confirmForm, confirmPage } from '../../views/servers/confirm_page.ts'
 import { formOf, launchConfigurationPage } from '../../views/servers/launch_configuration_page.ts'
 import { protectionForm, protectionPage } from '../../views/servers/protection_page.ts'
@@ -24,7 +24,7 @@ import { changeProtection, protectionOfForm } from '../protection_settings.ts'
 import { findEvents, findFigures, findServer } from '../queries.ts'
 import { requireRole } from '../session_guard.ts'
 import { doneMessage } from './messages.ts'
-import { frameFor, readForm, sendPage, viewerOf } from './page_context.ts'
+import { frameFor, readForm, sendPage, statusOfRefusedForm, viewerOf } from './page_context.ts'
 
 /** Events on the page; the API has them all. */
 const maxEvents = 60
@@ -161,12 +161,6 @@ export function serverPages(context: PageContext): Hono<PageEnv> {
   return app
 }
 
-/** What a form is refused with that the operator can mend on the page; undefined for trouble of another kind. */
-function statusOfRefusedForm(error: unknown): 409 | 422 | undefined {
-  if (error instanceof ConflictError || error instanceof RevisionConflictError) return 409
-  return error instanceof InvalidInputError ? 422 : undefined
-}
-
 async function serverModel(
   { services }: PageContext,
   server: SourceServer,
@@ -176,12 +170,15 @@ async function serverModel(
   const { replicationServerId } = server.replication
   const { store } = services
   const machine = server.launchedInstance
-  const [figures, events, task, replicationServer, screen] = await Promise.all([
+  const now = services.clock()
+  const isSending = server.agent.desired === 'REPLICATE' && !isSilent(server, now)
+  const [figures, events, task, replicationServer, screen, allowance] = await Promise.all([
     findFigures(services, [sourceServerId]),
     findEvents(store, server, maxEvents),
     activeTask && store.get('task', { id: activeTask.taskId }),
     replicationServerId && store.get('replicationServer', { id: replicationServerId }),
     machine && services.artefacts.readEnd(machine.jobId, sourceServerId, 'screenshot.png', 1),
+    isSending ? services.bandwidth.allowanceOf(server) : undefined,
   ])
   return {
     server,
@@ -194,7 +191,8 @@ async function serverModel(
     hasScreenshot: screen !== undefined,
     viewer,
     slugOf: (action) => actionSlugs[action],
-    now: services.clock(),
+    allowance,
+    now,
   }
 }
 

@@ -10,6 +10,7 @@ import { Hono } from 'hono'
 import { NotFoundError } from '../../domain/errors.ts'
 import { isId } from '../../domain/ids.ts'
 import { settingsPage } from '../../views/settings/settings_page.ts'
+import { readBandwidthSettings } from '../bandwidth_settings.ts'
 import { findHostnames } from '../job_reports.ts'
 import { apiTokenSchema, createApiToken } from '../people/api_tokens.ts'
 import { revokeInstallationToken } from '../people/installation_tokens.ts'
@@ -74,6 +75,7 @@ async function settingsModel({ services }: PageContext, viewer: Viewer): Promise
     installationTokens: (await findInstallationTokens(services.store)).slice(0, maxTokens),
     hostnames: await findHostnames(services),
     apiTokens: viewer.role === 'admin' ? await findApiTokens(services.store) : [],
+    bandwidth: await readBandwidthSettings(services.store),
     about: { version, agentUrl, pin, agentPort, replicationPort },
     now: services.clock(),
   }

@@ -19,6 +19,7 @@ import {
   refusedCall,
   replicationError,
   silentAgent,
+  slowedReading,
 } from '../trouble.ts'
 import { initiationWords, replicationWords, trackerWord } from '../words.ts'
 
@@ -38,14 +39,17 @@ export interface ReplicationModel {
 export function replicationCard(model: ReplicationModel): Html {
   const { server, figures, now } = model
   const state = liveState(server, figures)
-  const progress = serverProgress(server, figures)
+  const progress = serverProgress(server, figures, now)
   const lag = lagMs(server, figures, now)
   const isOver = state === 'DISCONNECTED'
   const pausing = server.agent.desired === 'PAUSE' && state !== 'PAUSED' && !isOver
+  const { millisecondsLeft } = progress
   const left =
-    progress.millisecondsLeft === undefined
-      ? 'Time left is known once data flows'
-      : `About ${estimate(progress.millisecondsLeft)} left`
+    millisecondsLeft === undefined
+      ? 'How long it takes cannot be told yet'
+      : `About ${estimate(millisecondsLeft)} left`
+  const isCatchingUp = state === 'BACKLOG' && millisecondsLeft !== undefined
+  const waiting = isCatchingUp ? `safe in about ${estimate(millisecondsLeft)}` : 'changed, not yet safe'
   const bar = isCopying(state)
     ? html`<div class="copy-progress">
         ${progressBar(progress.share, 'Copied of all disks')}
@@ -56,7 +60,7 @@ export function replicationCard(model: ReplicationModel): Html {
   const numbers = isOver
     ? nothing
     : html`<dl class="figures">
-        ${figure('Lag', lag === null ? '–' : duration(lag), lag === null ? 'once the first copy is done' : 'behind the source', lag !== null && lag > 60_000 ? 'warn' : 'neutral')}${figure('Backlog', bytes(backlog), 'changed, not yet safe')}${figure('Throughput', figures === undefined ? '–' : rate(figures.bytesPerSecond), figures === undefined ? undefined : `${bytes(figures.wireBytes)} sent`)}
+        ${figure('Lag', lag === null ? '–' : duration(lag), lag === null ? 'once the first copy is done' : 'behind the source', lag !== null && lag > 60_000 ? 'warn' : 'neutral')}${figure('Backlog', bytes(backlog), waiting)}${figure('Throughput', figures === undefined ? '–' : rate(figures.bytesPerSecond), figures === undefined ? undefined : `${bytes(figures.wireBytes)} sent`)}
       </dl>`
   return card(
     'Replication',
@@ -67,7 +71,7 @@ export function replicationCard(model: ReplicationModel): Html {
 
 /** Everything that stands in the way of replication, the gravest first. */
 function problems({ server, refused, replicationServer, areFiguresMissing, now }: ReplicationModel): Html {
-  return html`${replicationError(server, now)}${refused.map((call) => refusedCall(call, now))}${lostReplicationServer(replicationServer, now)}${silentAgent(server, now)}${areFiguresMissing ? missingFigures() : nothing}`
+  return html`${replicationError(server, now)}${refused.map((call) => refusedCall(call, now))}${lostReplicationServer(replicationServer, now)}${silentAgent(server, now)}${areFiguresMissing ? missingFigures() : nothing}${slowedReading(server)}`
 }
 
 function diskTable(server: SourceServer, figures: Figures | undefined): Html {

@@ -57,7 +57,7 @@ export function serverRow({ server, figures }: ServerRow, context: RowContext): 
 function replicationCell(server: SourceServer, figures: Figures | undefined, now: Date): Html {
   const state = liveState(server, figures)
   const word = replicationWords[state]
-  const progress = serverProgress(server, figures)
+  const progress = serverProgress(server, figures, now)
   const isOver = state === 'DISCONNECTED' || state === 'STOPPED'
   const left =
     progress.millisecondsLeft === undefined ? nothing : html` · ${estimate(progress.millisecondsLeft)} left`

@@ -2,6 +2,7 @@
  * The page of one source server.
  * @module
  */
+import type { Allowance } from '../../domain/bandwidth.ts'
 import type { ServerEvent, SourceServer } from '../../domain/source_server.ts'
 import type { Task } from '../../domain/task.ts'
 import type { Html } from '../html.ts'
@@ -18,7 +19,7 @@ import { eventTypeWords, lifecycleWords, replicationWords } from '../words.ts'
 import { diskOffersCard } from './disk_offers.ts'
 import { consistencyCard } from './consistency_card.ts'
 import { initiationCard, replicationCard } from './replication_card.ts'
-import { agentCard, launchCard, sourceCard } from './side_cards.ts'
+import { agentCard, launchCard, replicationSettingsCard, sourceCard } from './side_cards.ts'
 import { actionMenu, nextStep, stepper } from './stepper.ts'
 
 /** What the page shows. */
@@ -29,6 +30,8 @@ export interface ServerModel extends ReplicationModel {
   task: Task | undefined
   /** Whether the launched machine's screen was kept. */
   hasScreenshot: boolean
+  /** What may be sent now; undefined while nothing is. */
+  allowance: Allowance | undefined
   viewer: Viewer
   slugOf: SlugOf
   message?: Message | undefined
@@ -48,7 +51,8 @@ export function serverPage(frame: Frame, model: ServerModel, stream: string): Ht
       </div>
       <div class="column-side">
         ${sourceCard(server, model.now)} ${agentCard(server, model.now)}
-        ${consistencyCard(server, model.viewer, model.now)} ${launchCard(server, model.viewer)}
+        ${consistencyCard(server, model.viewer, model.now)}
+        ${replicationSettingsCard(server, model.viewer, model.allowance)} ${launchCard(server, model.viewer)}
       </div>
     </div>
     <dialog id="dialog" class="dialog" aria-label="Confirm"></dialog>`
@@ -71,6 +75,7 @@ export function serverParts(model: ServerModel): Map<string, Html> {
     ['source', sourceCard(server, now)],
     ['agent', agentCard(server, now)],
     ['consistency', consistencyCard(server, model.viewer, now)],
+    ['replication-settings', replicationSettingsCard(server, model.viewer, model.allowance)],
     ['launch', launchCard(server, model.viewer)],
   ])
 }

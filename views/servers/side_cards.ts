@@ -2,9 +2,11 @@
  * The cards beside a server's replication: the machine, its agent, its launch settings.
  * @module
  */
+import type { Allowance } from '../../domain/bandwidth.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Html } from '../html.ts'
 import type { Viewer } from '../layout.ts'
+import { defaultPriority } from '../../domain/site_budget.ts'
 import { count, memory, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { mayOperate } from '../layout.ts'
@@ -84,6 +86,48 @@ export function agentCard(server: SourceServer, now: Date): Html {
       ['Started', agent.generation === 0 ? undefined : count(agent.generation, 'time')],
     ]),
     { id: 'agent', picture: 'shield' },
+  )
+}
+
+/** How the server is replicated; a part that live updates replace. `allowance` is what holds now, while blocks may be sent. */
+export function replicationSettingsCard(
+  server: SourceServer,
+  viewer: Viewer,
+  allowance: Allowance | undefined,
+): Html {
+  const {
+    bandwidthThrottlingMbps: limit,
+    bandwidthCalendar,
+    site,
+    priority,
+    yieldsToSource,
+  } = server.replicationConfiguration
+  const edit = mayOperate(viewer)
+    ? html`<a class="quiet-link" href="/servers/${server.sourceServerId}/replication-configuration"
+        >Change</a
+      >`
+    : nothing
+  const now =
+    allowance === undefined
+      ? undefined
+      : allowance.isOff
+        ? 'nothing'
+        : Number.isFinite(allowance.bitsPerSecond)
+          ? `${(allowance.bitsPerSecond / 1e6).toFixed(1)} Mbit/s`
+          : 'as much as the link takes'
+  return card(
+    'Replication settings',
+    facts([
+      [
+        'May send now',
+        now && html`${now}${allowance?.because && html` <span class="row-sub">${allowance.because}</span>`}`,
+      ],
+      ['Limit', limit === 0 ? 'none' : `${limit} Mbit/s`],
+      ['Calendar', bandwidthCalendar === undefined ? 'that of the settings' : 'its own'],
+      ['Site', site === undefined ? undefined : `${site}, priority ${priority ?? defaultPriority}`],
+      ['Busy source disks', (yieldsToSource ?? true) ? 'slow copies down' : 'are not heeded'],
+    ]),
+    { id: 'replication-settings', picture: 'settings', aside: edit },
   )
 }
 

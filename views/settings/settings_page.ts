@@ -2,9 +2,11 @@
  * Settings: tokens of both kinds, and what this installation is.
  * @module
  */
+import type { BandwidthSettings } from '../../domain/bandwidth.ts'
 import type { ApiToken, InstallationToken } from '../../domain/enrolment.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message, Viewer } from '../layout.ts'
+import { writeCalendarEntry } from '../../domain/bandwidth_lines.ts'
 import { when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
@@ -21,6 +23,7 @@ export interface SettingsModel {
   apiTokens: ApiToken[]
   /** A token just made: shown in this answer and never again. */
   newApiToken?: { name: string; secret: string } | undefined
+  bandwidth: BandwidthSettings
   about: { version: string; agentUrl: string; pin: string; agentPort: number; replicationPort: number }
   now: Date
   message?: Message | undefined
@@ -35,7 +38,7 @@ export function settingsPage(frame: Frame, model: SettingsModel): Html {
       <div class="column-main">
         ${installationTokensCard(model)}${model.viewer.role === 'admin' ? apiTokensCard(model) : nothing}
       </div>
-      <div class="column-side">${aboutCard(model)}</div>
+      <div class="column-side">${bandwidthCard(model)}${aboutCard(model)}</div>
     </div>`
   return layout(frame, { title: 'Settings', section: 'settings', body, message: model.message })
 }
@@ -164,6 +167,36 @@ function apiTokensCard({ apiTokens, newApiToken, problem, now }: SettingsModel):
         ><button class="button" type="submit">${icon('plus')}<span>Make token</span></button>
       </form>`,
     { picture: 'key' },
+  )
+}
+
+function bandwidthCard({ bandwidth: { calendar, sites }, viewer }: SettingsModel): Html {
+  const change = mayOperate(viewer)
+    ? html`<a class="quiet-link" href="/settings/bandwidth">Change</a>`
+    : nothing
+  const lines = (calendar?.entries ?? []).map((entry) => html`<li>${writeCalendarEntry(entry)}</li>`)
+  return card(
+    'Bandwidth',
+    facts([
+      [
+        'Calendar',
+        lines.length === 0
+          ? 'none'
+          : html`<ul class="plain">
+                ${lines}
+              </ul>
+              <span class="muted">Mbit/s, ${calendar?.timeZone}</span>`,
+      ],
+      [
+        'Sites',
+        sites.length === 0
+          ? 'none'
+          : html`<ul class="plain">
+              ${sites.map(({ name, limitMbps }) => html`<li>${name}: ${limitMbps} Mbit/s</li>`)}
+            </ul>`,
+      ],
+    ]),
+    { picture: 'sync', aside: change },
   )
 }
 

@@ -50,10 +50,12 @@ async function addressesOf(fleet: Fleet): Promise<Record<string, string>> {
     'server-starting': `/servers/${fleet.starting.sourceServerId}`,
     confirm: `/servers/${id}/actions/disconnect`,
     'launch-settings': `/servers/${id}/launch-configuration`,
+    'replication-settings': `/servers/${id}/replication-configuration`,
     jobs: '/jobs',
     'job-done': `/jobs/${done}`,
     'job-failed': `/jobs/${failed}`,
     settings: '/settings',
+    bandwidth: '/settings/bandwidth',
   }
 }
 

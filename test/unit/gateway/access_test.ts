@@ -88,6 +88,8 @@ describe('roles', () => {
       get(`/servers/${server.sourceServerId}/actions/launch-test`, cookie),
       post(`/servers/${server.sourceServerId}/actions/launch-test`, {}, cookie),
       post(`/servers/${server.sourceServerId}/launch-configuration`, {}, cookie),
+      post(`/servers/${server.sourceServerId}/replication-configuration`, {}, cookie),
+      post('/settings/bandwidth', {}, cookie),
       post('/settings/installation-tokens/tok-00000000000000001/revoke', {}, cookie),
       post('/settings/api-tokens', { name: 'x', role: 'admin' }, cookie),
     ]

@@ -184,6 +184,8 @@ describe('start and heartbeat', () => {
         { diskIndex: 0, deviceName: '/dev/sda', volumeId: 'vol-00000000000000001', sizeBytes: 3_221_225_472 },
       ],
       throttleBitsPerSecond: 0,
+      isSendingOff: false,
+      yieldsToSource: true,
       rescanEpoch: 0,
       renewCertificate: false,
       heartbeatIntervalMs: 2000,

@@ -188,6 +188,8 @@ describe('pages', () => {
       `/servers/${id}?done=${query}`,
       `/servers/${id}/actions/launch-test`,
       `/servers/${id}/launch-configuration`,
+      `/servers/${id}/replication-configuration`,
+      '/settings/bandwidth',
       '/jobs',
       `/jobs/${jobId}`,
       '/settings',

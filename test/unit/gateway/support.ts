@@ -18,6 +18,7 @@ import { FileArtefacts } from '../../../gateway/artefacts.ts'
 import { FolderDownloads } from '../../../gateway/agent_api/downloads.ts'
 import { loadAssets } from '../../../gateway/assets.ts'
 import { EmbeddedCa } from '../../../gateway/certificates/embedded_ca.ts'
+import { BandwidthPlan } from '../../../gateway/bandwidth_plan.ts'
 import { Fleet } from '../../../gateway/fleet.ts'
 import { LiveHub } from '../../../gateway/live_hub.ts'
 import { LiveStreams } from '../../../gateway/live_stream.ts'
@@ -88,12 +89,15 @@ export async function testGateway(
   const write = (fields: Record<string, unknown>, message: string) => {
     logged.push(`${message} ${JSON.stringify(fields)}`)
   }
+  const log = { info: write, warn: write, error: write }
+  const fleet = new Fleet(store, changes, clock)
   const services: Services = {
     store,
-    fleet: new Fleet(store, changes, clock),
+    fleet,
     wakeUps,
     changes,
     telemetry,
+    bandwidth: new BandwidthPlan({ store, fleet, telemetry, clock, log }),
     issuer,
     artefacts: new FileArtefacts(join(folder, 'artefacts')),
     downloads: new FolderDownloads(join(folder, 'agent')),
@@ -114,7 +118,7 @@ export async function testGateway(
     trustedProxies: new TrustedProxies(options.trustedProxies ?? []),
     clock,
     random,
-    log: { info: write, warn: write, error: write },
+    log,
   }
   const hub = new LiveHub(changes, services.log)
   const streams = new LiveStreams(hub, services)

@@ -4,6 +4,7 @@ import { backlogBytes, isSilent, lagMs, liveState, serverProgress } from '../../
 import { later, testServer } from '../../fixtures/source_server.ts'
 
 const size = 1_073_741_824
+const now = new Date(later(13))
 const figures = (overrides: Partial<Figures> = {}): Figures => ({
   state: 'INITIAL_SYNC',
   lagMs: null,
@@ -17,23 +18,35 @@ const figures = (overrides: Partial<Figures> = {}): Figures => ({
 describe('serverProgress()', () => {
   it('takes the live position while copying, and never goes beyond the disk', () => {
     const server = testServer('NOT_READY', 'INITIAL_SYNC')
-    expect(serverProgress(server, undefined).share).toBe(0)
-    expect(serverProgress(server, figures())).toEqual({ doneBytes: size / 2, totalBytes: size, share: 0.5 })
+    expect(serverProgress(server, undefined, now).share).toBe(0)
+    expect(serverProgress(server, figures(), now)).toEqual({
+      doneBytes: size / 2,
+      totalBytes: size,
+      share: 0.5,
+    })
     const over = figures({
       disks: [{ diskIndex: 0, sizeBytes: size, scannedBytes: size * 3, backlogBytes: 0 }],
     })
-    expect(serverProgress(server, over).share).toBe(1)
+    expect(serverProgress(server, over, now).share).toBe(1)
   })
 
-  it('estimates the time left from what flows', () => {
-    const server = testServer('NOT_READY', 'INITIAL_SYNC')
-    expect(serverProgress(server, figures({ bytesPerSecond: size / 20 })).millisecondsLeft).toBe(10_000)
-    const behind = figures({ state: 'BACKLOG', backlogBytes: 5000, bytesPerSecond: 1000 })
-    expect(serverProgress(testServer('READY_FOR_TEST', 'BACKLOG'), behind).millisecondsLeft).toBe(5000)
+  it('tells the time left that the agent estimated, and none when it estimated none or is silent', () => {
+    const base = testServer('NOT_READY', 'INITIAL_SYNC')
+    const server = (etaDateTime: string | undefined, lastSeenAt: string) => ({
+      ...base,
+      agent: { ...base.agent, lastSeenAt },
+      replication: { ...base.replication, ...(etaDateTime === undefined ? {} : { etaDateTime }) },
+    })
+    const left = (eta: string | undefined, seenAt = later(13)) =>
+      serverProgress(server(eta, seenAt), figures(), now).millisecondsLeft
+    expect(left(later(23))).toBe(10_000)
+    expect(left(later(12))).toBe(0)
+    expect(left(undefined)).toBeUndefined()
+    expect(left(later(23), later(-60))).toBeUndefined()
   })
 
   it('is nothing for a server without disks', () => {
-    expect(serverProgress(testServer('NOT_READY', 'INITIATING', { disks: [] }), undefined).share).toBe(0)
+    expect(serverProgress(testServer('NOT_READY', 'INITIATING', { disks: [] }), undefined, now).share).toBe(0)
   })
 })
 

@@ -1,0 +1,91 @@
+/**
+ * The replication configuration of a server as callers may set it, by form or by JSON.
+ * @module
+ */
+import type { SourceServerId } from '../domain/ids.ts'
+import type { ReplicationConfiguration, SourceServer } from '../domain/source_server.ts'
+import type { Services } from './services.ts'
+import { z } from 'zod'
+import { ConflictError, InvalidInputError } from '../domain/errors.ts'
+import { withEvent } from '../domain/source_server.ts'
+import { calendarOfForm, calendarSchema, siteName } from './bandwidth_settings.ts'
+import { sha256 } from './secrets.ts'
+import { changeServer } from './server_changes.ts'
+
+/** What may be set; what is left out stays as it is, and null takes it away. */
+export const replicationConfigurationSchema = z.strictObject({
+  bandwidthThrottlingMbps: z.number().min(0).max(1_000_000).optional(),
+  bandwidthCalendar: calendarSchema.nullable().optional(),
+  site: siteName.nullable().optional(),
+  priority: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4), z.literal(5)]).optional(),
+  yieldsToSource: z.boolean().optional(),
+})
+export type ReplicationConfigurationChange = z.infer<typeof replicationConfigurationSchema>
+
+/** Names what a form showed, so that saving it tells whether that is still what is stored. */
+export function replicationVersionOf(configuration: ReplicationConfiguration): string {
+  return sha256(JSON.stringify(configuration)).slice(0, 16)
+}
+
+/** The configuration with `change` over it. Pure. */
+export function mergeReplication(
+  known: ReplicationConfiguration,
+  change: ReplicationConfigurationChange,
+): ReplicationConfiguration {
+  const given = Object.entries(change).filter(([, value]) => value !== undefined)
+  const merged = Object.entries({ ...known, ...Object.fromEntries(given) }).filter(
+    ([, value]) => value !== null,
+  )
+  return Object.fromEntries(merged) as unknown as ReplicationConfiguration
+}
+
+/**
+ * Applies a change to the stored configuration; one that was made from `shownVersion` only while that is still stored.
+ * @throws NotFoundError; ConflictError when somebody else has changed it meanwhile.
+ */
+export async function changeReplicationConfiguration(
+  services: Services,
+  sourceServerId: SourceServerId,
+  change: ReplicationConfigurationChange,
+  actor: string,
+  shownVersion?: string,
+): Promise<SourceServer> {
+  const at = services.clock().toISOString()
+  return changeServer(services, sourceServerId, (server) => {
+    const known = server.replicationConfiguration
+    if (shownVersion !== undefined && shownVersion !== replicationVersionOf(known)) {
+      throw new ConflictError(
+        'Somebody else has changed these settings meanwhile. Below is what you entered; save again to replace theirs',
+      )
+    }
+    const next = mergeReplication(known, change)
+    if (JSON.stringify(next) === JSON.stringify(known)) return server
+    return withEvent({ ...server, replicationConfiguration: next }, at, {
+      type: 'CONFIGURATION',
+      actor,
+      message: 'Replication settings changed',
+    })
+  })
+}
+
+/** What each field of the form must be, in the words of the form. */
+const wanted: Readonly<Record<string, string>> = {
+  bandwidthThrottlingMbps: 'the limit: give a number of Mbit/s, 0 for none',
+  site: 'the site: give a name of at most 64 characters without spaces, or none',
+  priority: 'the priority: give a number from 1 to 5',
+}
+
+/** The change that a form asks for. @throws InvalidInputError naming the field and what it must be. */
+export function replicationConfigurationOfForm(form: Record<string, string>): ReplicationConfigurationChange {
+  const site = (form['site'] ?? '').trim()
+  const read = replicationConfigurationSchema.safeParse({
+    bandwidthThrottlingMbps: Number(form['bandwidthThrottlingMbps']),
+    bandwidthCalendar: calendarOfForm(form['timeZone'] ?? '', form['calendar'] ?? '') ?? null,
+    site: site === '' ? null : site,
+    priority: Number(form['priority']),
+    yieldsToSource: form['yieldsToSource'] === 'yes',
+  })
+  if (read.success) return read.data
+  const field = String(read.error.issues[0]?.path[0])
+  throw new InvalidInputError(field, `Cannot read ${wanted[field] ?? field}`, { cause: read.error })
+}
