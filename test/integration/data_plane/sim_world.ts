@@ -7,13 +7,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { blockCountOf, blockSizeBytes, sectorSizeBytes } from '../../../domain/units.ts'
 import { randomInt, seededRandom } from '../../fixtures/seed.ts'
+import type { Disk } from '../../../replicator/disk.ts'
 import { FakeClock } from '../../unit/agent/fake_clock.ts'
 import { SimVolume } from '../../unit/replicator/sim_volume.ts'
 import { rootOf } from '../replicator/test_agent.ts'
 import { SimAgent } from './sim_agent.ts'
 import type { SimMachine } from './sim_agent.ts'
 import type { LinkFaults } from './sim_link.ts'
-import { SimReplicator } from './sim_replicator.ts'
+import { SimReplicator, withCalls } from './sim_replicator.ts'
 import { distinctSectors, SimSource } from './sim_source.ts'
 
 /** How long a schedule may take to come to its end; only one that hangs takes so long. */
@@ -48,6 +49,16 @@ export function anyContents(random: () => number, length: number): Buffer {
     else distinctSectors(random, end - at).copy(bytes, at)
   }
   return bytes
+}
+
+/** Some flushes take long enough for an answer that does not wait for them to arrive before the power is lost. */
+function slowToFlush(disk: Disk, random: () => number): Disk {
+  return withCalls(disk, {
+    flush: async () => {
+      if (random() < 0.3) for (let left = randomInt(random, 1, 60); left > 0; left--) await nextTurn()
+      await disk.flush()
+    },
+  })
 }
 
 /** See the module. */
@@ -90,6 +101,8 @@ export class SimWorld {
       return new SimVolume({ sizeBytes, sectorBytes, cutBytes: 512, random: own() })
     })
     this.replicator = new SimReplicator(volumes, own())
+    const flushing = own()
+    this.replicator.wrap = (parts) => ({ ...parts, data: slowToFlush(parts.data, flushing) })
     this.machine = {
       clock: this.clock,
       sources: this.sources,
