@@ -56,6 +56,8 @@ describe('ends', () => {
     expect(server.lifecycle.state).toBe('DISCONNECTED')
     expect(server.launchedInstance?.purpose).toBe('TEST')
     expect(server.replication.replicationServerId).toBeUndefined()
+    // What the machine was made of stays known.
+    expect(server.consistencyRequest).toMatchObject({ state: 'TAKEN', method: 'FROZEN' })
     expect(await world.resources()).toEqual({ ...nothing, machine: 1 })
     await world.act('TERMINATE')
     await world.work()

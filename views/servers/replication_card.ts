@@ -58,7 +58,7 @@ export function replicationCard(model: ReplicationModel): Html {
     : nothing
   const backlog = backlogBytes(server, figures)
   const numbers = isOver
-    ? nothing
+    ? html`<p class="muted">Replication has ended, and its copy in the staging area is given up.</p>`
     : html`<dl class="figures">
         ${figure('Lag', lag === null ? '–' : duration(lag), lag === null ? 'once the first copy is done' : 'behind the source', lag !== null && lag > 60_000 ? 'warn' : 'neutral')}${figure('Backlog', bytes(backlog), waiting)}${figure('Throughput', figures === undefined ? '–' : rate(figures.bytesPerSecond), figures === undefined ? undefined : `${bytes(figures.wireBytes)} sent`)}
       </dl>`
@@ -76,6 +76,8 @@ function problems({ server, refused, replicationServer, areFiguresMissing, now }
 
 function diskTable(server: SourceServer, figures: Figures | undefined): Html {
   const state = liveState(server, figures)
+  // Of a copy that is given up there are no figures.
+  const isOver = state === 'DISCONNECTED'
   const rows = server.disks.map((disk) => {
     const progress = diskProgress(disk, state, figures)
     const tracker =
@@ -83,16 +85,17 @@ function diskTable(server: SourceServer, figures: Figures | undefined): Html {
         ? html`<span class="muted">–</span>`
         : html`<span title="${disk.tracker.reason}">${trackerWord(disk.tracker.kind)}</span>`
     const live = figures?.disks.find(({ diskIndex }) => diskIndex === disk.diskIndex)
+    const copied = html`<td data-label="Copied">
+        ${progressBar(progress.share, `Copied of ${disk.deviceName}: ${percent(progress.share)}`, progress.share === 1 ? 'good' : 'accent')}
+      </td>
+      <td data-label="Backlog" class="number">${bytes(live?.backlogBytes ?? disk.backlogBytes)}</td>`
     return html`<tr>
       <th scope="row" data-label="Disk">
         ${icon('disk')}
         ${disk.deviceName}${disk.isBootDisk ? html` <span class="chip">boot</span>` : nothing}${extensionMark(disk)}
       </th>
       <td data-label="Size" class="number">${bytes(disk.sizeBytes)}</td>
-      <td data-label="Copied">
-        ${progressBar(progress.share, `Copied of ${disk.deviceName}: ${percent(progress.share)}`, progress.share === 1 ? 'good' : 'accent')}
-      </td>
-      <td data-label="Backlog" class="number">${bytes(live?.backlogBytes ?? disk.backlogBytes)}</td>
+      ${isOver ? nothing : copied}
       <td data-label="Changes seen by">${tracker}</td>
     </tr>`
   })
@@ -105,8 +108,12 @@ function diskTable(server: SourceServer, figures: Figures | undefined): Html {
         <tr>
           <th scope="col">Disk</th>
           <th scope="col" class="number">Size</th>
-          <th scope="col" class="wide">Copied</th>
-          <th scope="col" class="number">Backlog</th>
+          ${
+            isOver
+              ? nothing
+              : html`<th scope="col" class="wide">Copied</th>
+                  <th scope="col" class="number">Backlog</th>`
+          }
           <th scope="col">Changes seen by</th>
         </tr>
       </thead>

@@ -23,8 +23,9 @@ function withoutVolumes(server: SourceServer): SourceServer {
     backlogBytes: 0,
   }))
   const { error: _over, lastConsistentAt: _past, ...replication } = server.replication
-  const { consistencyRequest: _let, ...rest } = server
-  return { ...rest, disks, replication }
+  const { consistencyRequest: point, ...rest } = server
+  // A point that is taken holds nothing any more, and proves what the cutover machine was made of.
+  return { ...rest, disks, replication, ...(point?.state === 'TAKEN' ? { consistencyRequest: point } : {}) }
 }
 
 async function release({ bench, server }: StepContext): Promise<StepResult> {

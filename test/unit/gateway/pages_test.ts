@@ -74,6 +74,18 @@ describe('pages', () => {
     expect(await text('/servers?q=no+such')).toContain('No server matches')
   })
 
+  it('say of a server whose replication is over that it is over, not that nothing was copied', async () => {
+    const { sourceServerId } = await enrolServer(gateway, 'moved')
+    await putServer(gateway, sourceServerId, (server) => ({
+      ...server,
+      lifecycle: { ...server.lifecycle, state: 'CUTOVER' },
+      replication: { ...server.replication, state: 'DISCONNECTED' },
+    }))
+    const page = await (await get(`/servers/${sourceServerId}`, await gateway.signIn())).text()
+    expect(page).toContain('Replication has ended')
+    expect(page).not.toContain('Copied')
+  })
+
   it('answer unknown things with a page of their own', async () => {
     const cookie = await gateway.signIn()
     for (const path of [
