@@ -15,6 +15,8 @@ export const guestPackages = [
   'usr-is-merged',
   'linux-image-cloud-amd64',
   'systemd-sysv',
+  // Without it nobody in the guest hears the power button.
+  'dbus',
   'udev',
   'curl',
   'qemu-guest-agent',

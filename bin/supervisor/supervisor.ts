@@ -88,7 +88,9 @@ async function stopCloud(config: SupervisorConfig, say: (line: string) => void):
     const what = length === 1 ? '1 machine' : `${length} machines`
     say(`Shutting down ${what}, for up to ${config.shutdownMs / 1000} s; the next start starts them again`)
   }
-  await stopEverything(config.dataDir, config.shutdownMs)
+  for (const { id, trouble } of await stopEverything(config.dataDir, config.shutdownMs)) {
+    if (trouble !== undefined) say(`Machine ${id} lost its power: ${trouble}`)
+  }
 }
 
 async function startCloud(

@@ -52,38 +52,52 @@ export async function stopReplicationServers(dataDir: string): Promise<string[]>
   return running.map(({ id }) => id)
 }
 
+/** What was running and was ended. */
+export interface Ended {
+  id: string
+  /** Why a guest lost its power instead of shutting down in order. */
+  trouble?: string
+}
+
 /**
  * Ends every replication server and machine of the cloud in `dataDir`, for the supervisor when it ends. Guests are asked to shut down
  * and have `shutdownMs` for it; 0 cuts their power at once. Disks stay, machines are STOPPED until {@link startMachinesAgain}. Processes
  * that could start new ones must have ended before.
- * @returns the identifiers of what was running.
+ * @returns what was running.
  */
-export async function stopEverything(dataDir: string, shutdownMs = 0): Promise<string[]> {
+export async function stopEverything(dataDir: string, shutdownMs = 0): Promise<Ended[]> {
   const machines = await runningBelow(layoutOf(path.resolve(dataDir)).machines)
-  const [servers] = await Promise.all([
+  const [servers, ended] = await Promise.all([
     stopReplicationServers(dataDir),
-    ...machines.map(async ({ folder }) => stopProcess(folder, await shutDown(folder, shutdownMs))),
+    Promise.all(machines.map((machine) => endMachine(machine, shutdownMs))),
   ])
-  return [...servers, ...machines.map(({ id }) => id)]
+  return [...servers.map((id) => ({ id })), ...ended]
 }
 
-/** Has the guest shut itself down as far as it does so in time. Returns why its machine does not run from then on. */
-async function shutDown(folder: string, withinMs: number): Promise<string> {
+async function endMachine({ id, folder }: Running, shutdownMs: number): Promise<Ended> {
+  const { reason, trouble } = await shutDown(folder, shutdownMs)
+  await stopProcess(folder, trouble === undefined ? reason : `${reason}; ${trouble}`)
+  return trouble === undefined ? { id } : { id, trouble }
+}
+
+/** Has the guest shut itself down as far as it does so in time: why its machine does not run from then on, and what went wrong. */
+async function shutDown(folder: string, withinMs: number): Promise<{ reason: string; trouble?: string }> {
+  const reason = rehostStopped
   try {
     const status = await qemuStatus(folder)
-    if (status === 'shutdown') return guestPoweredOff
+    if (status === 'shutdown') return { reason: guestPoweredOff }
     // A guest that stands still for another reason cannot react.
-    if (status !== 'running' || withinMs === 0) return rehostStopped
+    if (status !== 'running' || withinMs === 0) return { reason }
     await withMachine(folder, (qmp) => qmp.execute('system_powerdown'))
     const deadline = performance.now() + withinMs
     while ((await qemuStatus(folder)) === 'running') {
       if (performance.now() > deadline)
-        return `${rehostStopped}; its guest did not shut down in ${withinMs / 1000} s`
+        return { reason, trouble: `its guest did not shut down in ${withinMs / 1000} s` }
       await sleep(pollMs)
     }
-    return rehostStopped
+    return { reason }
   } catch (error) {
-    return `${rehostStopped}; its guest could not be asked to shut down: ${errorMessage(error)}`
+    return { reason, trouble: `its guest could not be asked to shut down: ${errorMessage(error)}` }
   }
 }
 

@@ -180,7 +180,7 @@ test('stopEverything() ends replication servers, and a restart brings them back 
   }
   const bystander = spawn('/bin/sleep', ['600'], { cwd: folder })
   await once(bystander, 'spawn')
-  expect((await stopEverything(folder)).toSorted()).toEqual(ids.toSorted())
+  expect((await stopEverything(folder)).map(({ id }) => id).toSorted()).toEqual(ids.toSorted())
   expect(await stopEverything(folder)).toEqual([])
   expect(bystander.exitCode).toBeNull()
   bystander.kill()

@@ -52,7 +52,7 @@ test('a guest shuts itself down when Rehost stops, and its machine runs where it
   const { machineId, name } = { ...machine, name: 'powerButton' }
   expect(await provider.consoleText(machineId, 1000)).not.toContain(writtenLine)
   expect(await runningMachines(folder)).toEqual([machineId])
-  expect(await stopEverything(folder, patientMs)).toEqual([machineId])
+  expect(await stopEverything(folder, patientMs)).toEqual([{ id: machineId }])
   // What the guest writes on its way down is written.
   expect(await provider.consoleText(machineId, 1000)).toBe(`up\r\n${writtenLine}`)
   expect(await provider.describeMachine(machineId)).toMatchObject({
@@ -76,7 +76,9 @@ test('a machine that still runs is left alone', async () => {
 
 test('a guest that does not react is stopped all the same, and is started again', async () => {
   const machine = await launchUp('halt')
-  expect(await stopEverything(folder, 200)).toEqual([machine.machineId])
+  expect(await stopEverything(folder, 200)).toEqual([
+    { id: machine.machineId, trouble: 'its guest did not shut down in 0.2 s' },
+  ])
   expect((await provider.describeMachine(machine.machineId))?.stateReason).toBe(
     'Rehost was stopped; its guest did not shut down in 0.2 s',
   )

@@ -168,7 +168,7 @@ describe('machines', () => {
     const provider = createProvider('qemu', qemuSettings(folder))
     const imageId = await imageOf(provider, bootSector({ text: 'up\r\n', end: 'halt' }))
     const { machineId } = await provider.launchMachine({ ...spec, imageId, firmware: 'BIOS' })
-    expect(await stopEverything(folder)).toContain(machineId)
+    expect(await stopEverything(folder)).toContainEqual({ id: machineId })
     expect(await provider.describeMachine(machineId)).toMatchObject({
       state: 'STOPPED',
       stateReason: 'Rehost was stopped',
