@@ -11,6 +11,7 @@ import { errorMessage, InvalidInputError, isPermanent, unreachable } from '../do
 import { systemClock } from './clock.ts'
 import { helpText, readConfig } from './config.ts'
 import { HttpsControlClient } from './control_client.ts'
+import { ControlError } from './control_error.ts'
 import { install } from './install/install.ts'
 import { layout } from './install/layout.ts'
 import { uninstall } from './install/uninstall.ts'
@@ -200,7 +201,8 @@ async function main(): Promise<number> {
     return await runNamed(readConfig({ argv: process.argv.slice(2), environment: process.env, isRoot }))
   } catch (error) {
     process.stderr.write(`rehost-agent: ${errorMessage(error)}\n`)
-    if (!isPermanent(error) && error instanceof Error && error.stack !== undefined)
+    const isTold = isPermanent(error) || error instanceof ControlError
+    if (!isTold && error instanceof Error && error.stack !== undefined)
       process.stderr.write(`${error.stack}\n`)
     return isPermanent(error) ? 2 : 1
   }

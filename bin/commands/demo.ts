@@ -88,7 +88,8 @@ async function play(
       await untilAborted(signal)
     }
   } catch (error) {
-    say(`\n${errorMessage(error)}`)
+    // What was broken off has words of its own, which say less.
+    say(`\n${errorMessage(signal.aborted ? signal.reason : error)}`)
   }
   await demo.close()
   const leftovers = await processLeftovers(config.dataDir)

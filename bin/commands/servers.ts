@@ -91,12 +91,14 @@ async function outcome(api: ApiClient, asked: ServerView): Promise<Outcome> {
   return { server: await getServer(api, sourceServerId), failure: own?.failure }
 }
 
-/** The server's state, and where its launched machine answers. */
+/** The server's state, what is under way, and where its launched machine answers. */
 function sentence(server: ServerView): string {
   const places = (server.launchedInstance?.endpoints ?? []).map(
     ({ guestPort, host, port }) => `, port ${guestPort} of its machine at ${host}:${port}`,
   )
-  return `${server.sourceServerId}: ${server.lifecycle.state}${places.join('')}`
+  const work = server.activeTask === undefined ? '' : `, ${server.activeTask.kind} is under way`
+  const archived = server.isArchived ? ', archived' : ''
+  return `${server.sourceServerId}: ${server.lifecycle.state}${archived}${work}${places.join('')}`
 }
 
 /** Adds the commands. */
