@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { errorMessage, InvalidInputError } from '../domain/errors.ts'
+import { defaultHashThreads, mostHashThreads } from './disk/hash_threads.ts'
 import type { ProxySettings } from './proxy.ts'
 import { layout } from './install/layout.ts'
 import { proxyOf } from './proxy.ts'
@@ -26,6 +27,8 @@ export interface AgentConfig {
   tags: Record<string, string> | undefined
   userProvidedId: string | undefined
   stateDirectory: string
+  /** Threads that read and hash for comparisons: how many processors those may take. */
+  hashThreads: number
   isJson: boolean
   isRoot: boolean
   /** Between this machine and the gateway. */
@@ -50,6 +53,7 @@ Options
   --tags K=V               a tag of the server; may be given several times
   --user-provided-id ID    your own name for the server
   --state-dir DIR          certificate and key; default /var/lib/rehost, for users other than root ~/.local/state/rehost
+  --hash-threads N         processors that comparing disks may take, 1 to ${mostHashThreads}; default ${defaultHashThreads}, at low priority
   --config FILE            default ${layout.configFile}
 `
 
@@ -60,6 +64,7 @@ const fileSchema = z.strictObject({
   tags: z.record(z.string(), z.string()).optional(),
   userProvidedId: z.string().optional(),
   stateDir: z.string().optional(),
+  hashThreads: z.int().min(1).max(mostHashThreads).optional(),
   proxy: z.object({ HTTPS_PROXY: z.string().optional(), NO_PROXY: z.string().optional() }).optional(),
 })
 
@@ -136,6 +141,16 @@ function parseDevices(text: string | undefined): string[] | undefined {
   return devices
 }
 
+function parseHashThreads(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const count = Number(text)
+  if (Number.isInteger(count) && count >= 1 && count <= mostHashThreads) return count
+  throw new InvalidInputError(
+    'hash-threads',
+    `Cannot use "${text}" as --hash-threads: write a whole number from 1 to ${mostHashThreads}`,
+  )
+}
+
 /** Options of the command line. */
 function parseCommandLine(argv: readonly string[]) {
   try {
@@ -150,6 +165,7 @@ function parseCommandLine(argv: readonly string[]) {
         tags: { type: 'string', multiple: true },
         'user-provided-id': { type: 'string' },
         'state-dir': { type: 'string' },
+        'hash-threads': { type: 'string' },
         config: { type: 'string' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
@@ -208,6 +224,7 @@ export function readConfig(input: ConfigInput): AgentConfig {
     tags: parseTags(values.tags) ?? file.tags,
     userProvidedId: values['user-provided-id'] ?? file.userProvidedId,
     stateDirectory: resolve(values['state-dir'] ?? file.stateDir ?? defaultStateDirectory(input)),
+    hashThreads: parseHashThreads(values['hash-threads']) ?? file.hashThreads ?? defaultHashThreads,
     isJson: values.json ?? false,
     isRoot: input.isRoot,
     proxy: fromEnvironment.HTTPS_PROXY === undefined ? proxyOf(file.proxy ?? {}) : fromEnvironment,

@@ -12,6 +12,7 @@ import { systemClock } from './clock.ts'
 import { helpText, readConfig } from './config.ts'
 import { HttpsControlClient } from './control_client.ts'
 import { ControlError } from './control_error.ts'
+import { startHashThread } from './disk/start_hash_thread.ts'
 import { install } from './install/install.ts'
 import { layout } from './install/layout.ts'
 import { uninstall } from './install/uninstall.ts'
@@ -62,6 +63,7 @@ async function runCommandRun(config: AgentConfig): Promise<number> {
     random: Math.random,
     run: runCommand,
     processors: availableParallelism(),
+    startHashThread,
     isService: process.env['INVOCATION_ID'] !== undefined,
     newClient: (input: Pick<ControlClientOptions, 'gatewayUrl' | 'caPem' | 'identity' | 'signal'>) =>
       new HttpsControlClient({

@@ -2,6 +2,7 @@
  * One run of the agent: enrol if need be, start, replicate, talk to the gateway, and go when told to.
  * @module
  */
+import type { Worker } from 'node:worker_threads'
 import type { SourceProperties } from '../domain/source_server.ts'
 import type { Random } from './backoff.ts'
 import type { Clock } from './clock.ts'
@@ -18,6 +19,7 @@ import { findHooks } from './consistency/hooks.ts'
 import { ControlError } from './control_error.ts'
 import { openDevice } from './disk/device_source.ts'
 import { DiskLoad } from './disk/disk_load.ts'
+import { HashThreads } from './disk/hash_threads.ts'
 import { enrol, isExpired, lifeOf, renew } from './enrolment.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { layout } from './install/layout.ts'
@@ -51,6 +53,8 @@ export interface RunContext {
   random: Random
   run: CommandRunner
   processors: number
+  /** A new thread that hashes. */
+  startHashThread(): Worker
   /** This process was started by the service manager. */
   isService: boolean
   newClient(input: {
@@ -220,6 +224,7 @@ async function makeEngine(
     }),
     memory: await files.openMemory((message) => log.warning(message)),
     onChange: input.onChange,
+    hashThreads: new HashThreads({ count: config.hashThreads, start: context.startHashThread, clock, log }),
     cipherSuite: fasterSuite(cipherTrial(() => clock.monotonicMs())),
   })
 }

@@ -61,10 +61,10 @@ function isBuilt(inputs: string): boolean {
   )
 }
 
-/** All of the agent in one script; the native hash is replaced by its stand-in, which loads the asset. */
-async function bundle(outfile: string): Promise<void> {
+/** A program of the agent with all of its parts in one script; the native hash is replaced by its stand-in, which loads the asset. */
+async function bundle(entryPoint: string, outfile: string): Promise<void> {
   await build({
-    entryPoints: [join(root, 'agent/main.ts')],
+    entryPoints: [join(root, entryPoint)],
     outfile,
     bundle: true,
     platform: 'node',
@@ -73,13 +73,15 @@ async function bundle(outfile: string): Promise<void> {
     minify: true,
     keepNames: true,
     legalComments: 'none',
+    // Only where the program is not one file are its parts looked for beside it.
+    define: { 'import.meta.url': '"file:///"' },
     logLevel: 'warning',
     alias: { '@napi-rs/blake-hash': join(root, 'agent/install/native_blake3.ts') },
   })
 }
 
-/** Puts script and asset into a copy of Node. */
-function makeExecutable(work: string, script: string): string {
+/** Puts script and assets into a copy of Node. */
+function makeExecutable(work: string, script: string, hashThread: string): string {
   const config = join(work, 'sea.json')
   const blob = join(work, 'sea.blob')
   const program = join(work, name)
@@ -92,7 +94,7 @@ function makeExecutable(work: string, script: string): string {
       useCodeCache: true,
       // A small young generation: buffers come and go by the hundred, and memory counts on somebody else's server.
       execArgv: ['--max-semi-space-size=2'],
-      assets: { 'blake.node': native },
+      assets: { 'blake.node': native, 'hash_thread.cjs': hashThread },
     }),
   )
   execFileSync(node, ['--experimental-sea-config', config], { stdio: 'pipe' })
@@ -142,8 +144,10 @@ async function main(): Promise<void> {
   mkdirSync(work, { recursive: true })
   try {
     const script = join(work, 'agent.cjs')
-    await bundle(script)
-    const program = makeExecutable(work, script)
+    const hashThread = join(work, 'hash_thread.cjs')
+    await bundle('agent/main.ts', script)
+    await bundle('agent/disk/hash_thread.ts', hashThread)
+    const program = makeExecutable(work, script, hashThread)
     execFileSync(program, ['version'], { stdio: 'ignore' })
     const bytes = readFileSync(program)
     const gzipped = gzipSync(bytes, { level: 6 })

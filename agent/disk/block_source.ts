@@ -9,6 +9,8 @@ export interface BlockSource {
   readonly deviceName: string
   /** Size when it was opened, or last told by {@link BlockSource.growTo}: nothing is read beyond. */
   readonly sizeBytes: number
+  /** The open file, which other threads may read too, at positions, until {@link close}; undefined where there is none. */
+  readonly fd?: number | undefined
   /**
    * Reads `lengthBytes` at `offsetBytes` into the start of `into`, which comes from an {@link import('./aligned_pool.ts').AlignedPool}: its address is
    * page-aligned and its length a multiple of 4096 that is at least `lengthBytes`. `offsetBytes` is a multiple of 4096.

@@ -20,6 +20,7 @@ const retryWaitMs = 100
 
 /** What this file needs of an open file; tests give one with bad sectors. */
 export interface ReadableHandle {
+  readonly fd?: number | undefined
   read(into: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>
   close(): Promise<void>
 }
@@ -60,6 +61,11 @@ export class DeviceSource implements BlockSource {
 
   growTo(sizeBytes: number): void {
     this.#sizeBytes = Math.max(this.#sizeBytes, sizeBytes)
+  }
+
+  /** Undefined for a test's handle that is no file of the system. */
+  get fd(): number | undefined {
+    return this.#handle.fd
   }
 
   async read(offsetBytes: number, lengthBytes: number, into: Uint8Array): Promise<void> {

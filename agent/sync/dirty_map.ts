@@ -63,6 +63,7 @@ export class DirtyMap {
 
   /** Unmarks a range; what lies outside the disk is ignored. */
   clear(firstBlock: number, blockCount: number): void {
+    if (this.#count === 0) return
     this.#change(firstBlock, blockCount, (word, mask) => word & ~mask)
   }
 
@@ -132,12 +133,14 @@ export class DirtyMap {
       const mask = length === 32 ? 0xffffffff : (((1 << length) - 1) << (index & 31)) >>> 0
       const before = this.#word(position)
       const after = apply(before, mask) >>> 0
+      index = next
+      // A write of what is there already would make the system give memory for it: maps of large disks are mostly untouched.
+      if (after === before) continue
       this.#words[position] = after
       const bit = 1 << (position & 31)
       const summary = this.#summary[position >>> 5] ?? 0
       this.#summary[position >>> 5] = after === 0 ? summary & ~bit : summary | bit
       this.#count += bitsIn(after) - bitsIn(before)
-      index = next
     }
   }
 }

@@ -92,7 +92,7 @@ export class Engine {
       log,
       run,
       reader,
-      scanner: new Scanner(reader, pool),
+      scanner: new Scanner({ reader, pool, clock, hashThreads: context.hashThreads }),
       disks: this.#disks,
       throttle: this.#throttle,
       meter: this.#meter,
@@ -138,6 +138,7 @@ export class Engine {
       }
     }
     await this.#disks.closeAll()
+    await this.#context.hashThreads?.close()
   }
 
   /** Ends the session in order and makes {@link run} return. */

@@ -8,6 +8,7 @@ import type { HookSet } from '../consistency/hooks.ts'
 import type { FreezePlan } from '../consistency/freeze_plan.ts'
 import type { BlockSource } from '../disk/block_source.ts'
 import type { DiskLoad } from '../disk/disk_load.ts'
+import type { HashThreads } from '../disk/hash_threads.ts'
 import type { LineLog } from '../log.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { Tracker } from '../tracking/tracker.ts'
@@ -40,6 +41,8 @@ export interface EngineContext {
   onChange(): void
   /** Connections to open; default 1. */
   connectionCount?: number
+  /** Read and hash for comparisons; default: the agent's own thread. */
+  hashThreads?: HashThreads
   /** What to encrypt blocks with; default: the platform's first. */
   cipherSuite?: CipherSuite
   /** How a connection is made; default: over TLS. */

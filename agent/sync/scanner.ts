@@ -3,14 +3,17 @@
  * @module
  */
 import type { Extent } from '../../domain/units.ts'
+import type { Clock } from '../clock.ts'
 import type { AlignedPool } from '../disk/aligned_pool.ts'
-import type { DiskSync } from './disk_sync.ts'
+import type { HashThreads } from '../disk/hash_threads.ts'
+import type { DiskSync, Scan } from './disk_sync.ts'
 import type { Reader } from './reader.ts'
 import type { Sender } from './sender.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { hashBytes } from '../../wire/message.ts'
 import { blockHashes, unknownHash } from '../../wire/hash.ts'
 import { UnreadableSectorError } from '../disk/block_source.ts'
+import { Comparison } from './comparison.ts'
 
 /** Blocks read at a time. */
 const readBlocks = 16
@@ -18,20 +21,30 @@ const readBlocks = 16
 /** Extents of a blank volume on their way at once: reading, hashing, compressing and sending overlap. */
 const extentsAtOnce = 4
 
+/** Pieces read at once where the agent's own thread hashes them. */
+const piecesAtOnce = 2
+
 /**
- * Blocks dealt with in one step: 16 MiB. A slow source needs seconds for it, and between steps the trackers are asked, points are reached and
- * progress shows.
+ * For so long one step begins to read; what is under way then is finished. Between steps the trackers are asked, changes sent, points reached, and
+ * progress shows. A step's begin and end keep nobody busy, so it must not be short either.
  */
-const stepBlocks = 256
+const stepMs = 200
+
+/** What the scanner works with. */
+export interface ScannerContext {
+  reader: Reader
+  pool: AlignedPool
+  clock: Clock
+  /** Read and hash for comparisons; without them the agent's own thread does. */
+  hashThreads?: HashThreads | undefined
+}
 
 /** Moves the scan of one disk on, a step at a time. */
 export class Scanner {
-  readonly #reader: Reader
-  readonly #pool: AlignedPool
+  readonly #context: ScannerContext
 
-  constructor(reader: Reader, pool: AlignedPool) {
-    this.#reader = reader
-    this.#pool = pool
+  constructor(context: ScannerContext) {
+    this.#context = context
   }
 
   /**
@@ -41,51 +54,50 @@ export class Scanner {
   async step(disk: DiskSync, sender: Sender): Promise<void> {
     const scan = disk.scan
     if (scan === undefined) return
-    const firstBlock = scan.cursor
-    const end = Math.min(disk.blockCount, (Math.floor(firstBlock / stepBlocks) + 1) * stepBlocks)
-    const region = { firstBlock, blockCount: end - firstBlock }
-    if (scan.mode === 'BLANK') {
-      // After a step that was cut short the volume may hold what a block was then: that it is zero now must be said.
-      const isBlank = firstBlock >= scan.attemptedEnd
-      scan.attemptedEnd = end
-      await this.#sendRegion(disk, sender, region, isBlank)
-    } else scan.differences += await this.#compareRegion(disk, sender, region)
+    const walk = new Walk(disk, scan, this.#context.clock)
+    if (scan.mode === 'BLANK') await this.#send(walk, sender)
+    else scan.differences += await this.#compare(walk, sender)
     // A loss of certainty meanwhile has begun another scan, which starts at its own beginning.
-    if (disk.scan === scan) scan.cursor = end
+    if (disk.scan === scan) scan.cursor = walk.end
   }
 
-  /** Sends a region; of zeros nothing is said where the volume is blank. */
-  async #sendRegion(disk: DiskSync, sender: Sender, region: Extent, isBlank: boolean): Promise<void> {
+  /** Sends everything; of zeros nothing is said where the volume is blank. */
+  async #send(walk: Walk, sender: Sender): Promise<void> {
+    const { disk } = walk
     await forEachAtOnce(
-      pieces(region, Math.min(readBlocks, sender.maxBlocksPerExtent)),
+      walk.blankPieces(Math.min(readBlocks, sender.maxBlocksPerExtent)),
       extentsAtOnce,
-      (piece) =>
-        this.#reader.withExtent(disk, piece, (extent, bytes) =>
+      ({ piece, isBlank }) =>
+        this.#context.reader.withExtent(disk, piece, (extent, bytes) =>
           sender.sendExtent({ diskIndex: disk.diskIndex, ...extent, bytes, isBlank }),
         ),
     )
   }
 
-  /** Asks the replicator about the hashes of a region; what differs becomes dirty. Answers how many blocks do. */
-  async #compareRegion(disk: DiskSync, sender: Sender, region: Extent): Promise<number> {
-    const hashes = new Uint8Array(region.blockCount * hashBytes)
-    await forEachAtOnce(pieces(region, readBlocks), 2, async (piece) => {
-      const own = await this.#hashPiece(disk, piece)
-      hashes.set(own, (piece.firstBlock - region.firstBlock) * hashBytes)
-    })
-    const bitmap = await sender.queryHashes({ diskIndex: disk.diskIndex, ...region, hashes })
-    let differences = 0
-    for (let index = 0; index < region.blockCount; index++) {
-      if ((((bitmap[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 0) continue
-      disk.dirty.mark(region.firstBlock + index, 1)
-      differences += 1
-    }
-    return differences
+  /** Asks the replicator about the hashes; what differs becomes dirty. Answers how many blocks do. */
+  #compare(walk: Walk, sender: Sender): Promise<number> {
+    const { disk } = walk
+    const { hashThreads } = this.#context
+    const atOnce =
+      disk.source.fd === undefined || hashThreads === undefined ? piecesAtOnce : hashThreads.jobsAtOnce
+    const hash = (piece: Extent) => this.#hash(disk, piece)
+    return new Comparison({ disk, sender, hash, piecesAtOnce: atOnce }).compare(walk.pieces(readBlocks))
+  }
+
+  /** By a thread; what no thread can read, and every disk without an open file, by this one. */
+  async #hash(disk: DiskSync, piece: Extent): Promise<Uint8Array> {
+    const { fd } = disk.source
+    const offsetBytes = piece.firstBlock * blockSizeBytes
+    const byThread =
+      fd === undefined
+        ? undefined
+        : await this.#context.hashThreads?.hash(fd, offsetBytes, disk.lengthOf(piece))
+    return byThread ?? this.#hashPiece(disk, piece)
   }
 
   /** Hashes without clearing marks: nothing is sent, so nothing becomes clean. A block that cannot be read counts as different. */
   async #hashPiece(disk: DiskSync, piece: Extent): Promise<Uint8Array> {
-    const slot = await this.#pool.acquire()
+    const slot = await this.#context.pool.acquire()
     try {
       const length = disk.lengthOf(piece)
       await disk.source.read(piece.firstBlock * blockSizeBytes, length, slot.bytes)
@@ -102,6 +114,45 @@ export class Scanner {
       hashes.set(own, index * hashBytes)
     }
     return hashes
+  }
+}
+
+/** What one step walks over: pieces from the cursor on, as many as are begun in its time, and at least one. */
+class Walk {
+  readonly disk: DiskSync
+  /** Blocks before it were begun. */
+  end: number
+  readonly #scan: Scan
+  readonly #clock: Clock
+  readonly #until: number
+
+  constructor(disk: DiskSync, scan: Scan, clock: Clock) {
+    this.disk = disk
+    this.end = scan.cursor
+    this.#scan = scan
+    this.#clock = clock
+    this.#until = clock.monotonicMs() + stepMs
+  }
+
+  *pieces(blocks: number): Generator<Extent> {
+    const firstBlock = this.#scan.cursor
+    const rest = { firstBlock, blockCount: this.disk.blockCount - firstBlock }
+    for (const piece of pieces(rest, blocks)) {
+      this.end = piece.firstBlock + piece.blockCount
+      yield piece
+      // Another scan has begun: it walks over all of this again.
+      if (this.#clock.monotonicMs() >= this.#until || this.disk.scan !== this.#scan) return
+    }
+  }
+
+  /** The same for a blank volume. After a step that was cut short it may hold what a block was then: that it is zero now must be said. */
+  *blankPieces(blocks: number): Generator<{ piece: Extent; isBlank: boolean }> {
+    const scan = this.#scan
+    for (const piece of this.pieces(blocks)) {
+      const isBlank = piece.firstBlock >= scan.attemptedEnd
+      scan.attemptedEnd = Math.max(scan.attemptedEnd, this.end)
+      yield { piece, isBlank }
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,6 +26,14 @@ function newestGlibc(file: string): string {
     { encoding: 'utf8' },
   )
   return text.trim()
+}
+
+/** How far each thread of a process stands back, as `nice` counts. */
+function nicenessOfThreads(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+    return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[16])
+  })
 }
 
 describe('the agent as one executable file', () => {
@@ -76,7 +84,7 @@ describe('the agent as one executable file', () => {
     )
   })
 
-  it('replicates, with its own native part, in little memory', async () => {
+  it('replicates and compares, with its own native part and threads, in little memory', async () => {
     const image = join(folder, 'disk.img')
     makeSparseFile(image, sizeBytes)
     await writeFile(image, Buffer.alloc(5_000_000, 'content '), { flag: 'r+' })
@@ -112,6 +120,16 @@ describe('the agent as one executable file', () => {
       }
       await until('it is continuous', () => Promise.resolve(gateway.last?.state === 'CONTINUOUS'), 30_000, 20)
       expect(await digestOf(replicator.volumePath(0))).toBe(await digestOf(image))
+      await writeFile(image, Buffer.alloc(100_000, 'other content '), { flag: 'r+' })
+      const wanted = await digestOf(image)
+      await until(
+        'a pass over the file finds the change',
+        async () => (await digestOf(replicator.volumePath(0))) === wanted,
+        30_000,
+        100,
+      )
+      expect(agent.output).not.toContain('ash thread')
+      expect(nicenessOfThreads(agent.child.pid ?? 0)).toContain(10)
       const status = readFileSync(`/proc/${agent.child.pid}/status`, 'utf8')
       expect(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1])).toBeLessThan(150 * 1024)
     } finally {

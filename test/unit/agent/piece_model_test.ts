@@ -84,7 +84,7 @@ class World {
     this.disk.learnContents(isEmpty ? 'EMPTY' : 'PARTIAL', false, 0)
     const pool = new AlignedPool(3)
     const reader = new Reader({ pool, clock: this.clock, onUnreadable: () => undefined })
-    const scanner = new Scanner(reader, pool)
+    const scanner = new Scanner({ reader, pool, clock: this.clock })
     const certainty = new Certainty(this.clock)
     this.#session = () =>
       new Session(

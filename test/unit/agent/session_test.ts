@@ -44,7 +44,7 @@ function makeSession() {
       run: () => Promise.resolve(''),
       disks: { all: [disk], check: () => Promise.resolve() } as unknown as DiskSet,
       reader,
-      scanner: new Scanner(reader, pool),
+      scanner: new Scanner({ reader, pool, clock }),
       certainty,
       points: new PointKeeper(clock),
       yielding: new Yielding(clock),
