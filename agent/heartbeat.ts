@@ -160,6 +160,7 @@ export class Heartbeat {
       ),
       ...(report.consistencyFailure === undefined ? {} : { consistencyFailure: report.consistencyFailure }),
       ...(report.pointOutcomes.length === 0 ? {} : { pointOutcomes: report.pointOutcomes }),
+      ...(report.verification === undefined ? {} : { verification: report.verification }),
       ...(report.error === undefined ? {} : { error: report.error }),
       notes,
     }

@@ -11,6 +11,7 @@ import { addServerCommands } from './commands/servers.ts'
 import { addDiskCommands } from './commands/disks.ts'
 import { addTokenCommands } from './commands/tokens.ts'
 import { addUpCommand } from './commands/up.ts'
+import { addVerifyCommand } from './commands/verify.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const program = new Command('rehost')
@@ -24,6 +25,7 @@ addDemoCommand(program, root)
 addAgentCommand(program, root)
 addServerCommands(program)
 addDiskCommands(program)
+addVerifyCommand(program)
 addTokenCommands(program)
 
 try {

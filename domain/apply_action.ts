@@ -10,6 +10,7 @@ import { decideAction } from './decide_action.ts'
 import { ConflictError, unreachable } from './errors.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 import { hasStagingArea, withStaging } from './staging.ts'
+import { askVerification } from './verification.ts'
 import { withWork } from './work.ts'
 
 /** What {@link applyAction} needs from outside, so that it stays pure. */
@@ -126,6 +127,8 @@ export function applyAction(
         ...asked,
         replication: { ...asked.replication, rescanEpoch: asked.replication.rescanEpoch + 1 },
       }
+    case 'VERIFY':
+      return askVerification(asked, at, actor)
     case 'RETRY': {
       if (!hasStagingArea(asked)) return withStaging(asked, at)
       const initiating = withReplication(asked, 'INITIATE', at, actor)
@@ -153,6 +156,7 @@ const actionInWords: Record<ServerAction, string> = {
   PAUSE: 'pause replication of %',
   RESUME: 'resume replication of %',
   RESCAN: 'rescan the disks of %',
+  VERIFY: 'verify the copies of %',
   RETRY: 'try replication of % again',
   DISCONNECT: 'disconnect %',
   ARCHIVE: 'archive %',

@@ -11,6 +11,7 @@ import type { SourceServer } from './source_server.ts'
 import { unreachable } from './errors.ts'
 import { uncoveredInWords } from './disk_changes.ts'
 import { advanceLifecycle } from './lifecycle.ts'
+import { openVerification } from './verification.ts'
 import { workName } from './work.ts'
 
 export type { Decision } from './decision.ts'
@@ -27,6 +28,7 @@ export const serverActions = [
   'PAUSE',
   'RESUME',
   'RESCAN',
+  'VERIFY',
   'RETRY',
   'DISCONNECT',
   'ARCHIVE',
@@ -190,6 +192,19 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
           'A rescan compares a finished copy; the disks are being copied or compared now',
         ),
       )
+    case 'VERIFY': {
+      const open = openVerification(server)
+      return all(
+        replicates,
+        notLaunching,
+        when(server.agent.desired === 'REPLICATE', 'Replication is paused; resume it first'),
+        when(
+          ['CONTINUOUS', 'BACKLOG', 'CREATING_SNAPSHOT'].includes(server.replication.state),
+          'A verification proves a finished copy; the disks are being copied or compared now, or replication is stalled',
+        ),
+        when(open === undefined, `A verification is under way since ${open?.askedAt}`),
+      )
+    }
     case 'RETRY':
       return all(
         replicates,

@@ -19,6 +19,8 @@ import { withPointOutcomes } from './point_figures.ts'
 import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 import { hasStagingArea } from './staging.ts'
+import type { VerificationProgress } from './verification.ts'
+import { withVerificationProgress, withVerificationResult } from './verification.ts'
 
 /** A report without news is written down this often at most. */
 export const quietWriteIntervalMs = 10_000
@@ -46,6 +48,7 @@ export interface HeartbeatReport extends ContactReport {
   /** What became of consistency points, until it was answered. */
   pointOutcomes?: PointOutcome[] | undefined
   consistencyFailure?: { consistencyPointId: string; reason: string } | undefined
+  verification?: VerificationProgress | undefined
   notes: { level: 'INFO' | 'WARNING' | 'ERROR'; message: string }[]
 }
 
@@ -93,11 +96,14 @@ export function applyHeartbeat(server: SourceServer, report: HeartbeatReport, at
     next = withInitiation(next, report, at)
     next = withReadiness(next, report, at)
     next = withTrackers(next, report, at)
+    next = withVerificationResult(next, report.verification, at)
   }
   const isNews = next !== server
   const lastSeen = server.agent.lastSeenAt
   const isDue = lastSeen === undefined || Date.parse(at) - Date.parse(lastSeen) >= quietWriteIntervalMs
-  return isNews || isDue ? withMeasurements(next, report, at) : server
+  return isNews || isDue
+    ? withVerificationProgress(withMeasurements(next, report, at), report.verification)
+    : server
 }
 
 /** Whether reports still move the server: after disconnecting and after the cutover the agent only has its leave to take. */

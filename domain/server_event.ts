@@ -23,6 +23,7 @@ export type ServerEventType =
   | 'AGENT'
   | 'REPLICATOR'
   | 'CONSISTENCY_POINT'
+  | 'VERIFICATION'
   | 'JOB'
   | 'LAUNCH'
   | 'CONFIGURATION'

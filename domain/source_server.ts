@@ -26,6 +26,7 @@ import type { OfferedDisk } from './offered_disk.ts'
 import type { NewEvent, ServerEvent } from './server_event.ts'
 import type { SourceProperties } from './source_properties.ts'
 import type { TaskKind } from './task.ts'
+import type { Verification } from './verified_disk.ts'
 import { advanceLifecycle } from './lifecycle.ts'
 import { advanceDataReplication, newInitiationSteps } from './replication.ts'
 import { ConflictError } from './errors.ts'
@@ -89,6 +90,8 @@ export interface DataReplication {
   points?: PointFigures
   /** Raised by one to ask for a hash rescan of every disk. */
   rescanEpoch: number
+  /** The last verification, over or not; absent before the first. */
+  verification?: Verification
 }
 
 /** A snapshot and the disk it is of. */

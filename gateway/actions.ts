@@ -23,6 +23,7 @@ export const actionSlugs = {
   PAUSE: 'pause',
   RESUME: 'resume',
   RESCAN: 'rescan',
+  VERIFY: 'verify',
   RETRY: 'retry',
   DISCONNECT: 'disconnect',
   ARCHIVE: 'archive',

@@ -7,6 +7,7 @@ import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { errorMessage } from '../domain/errors.ts'
+import type { ScrubPolicy } from './services.ts'
 import { TrustedProxies } from './trusted_proxies.ts'
 
 const port = (standard: number) => z.coerce.number().int().min(1).max(65_535).default(standard)
@@ -39,6 +40,8 @@ const schema = z.object({
   REHOST_ADMIN_PASSWORD: z.string().min(8, 'at least 8 characters').max(1024).optional(),
   REHOST_AGENT_DIR: z.string().min(1).optional(),
   REHOST_CERTIFICATE_DAYS: z.coerce.number().min(0.01).max(397).default(7),
+  REHOST_SCRUB_DAYS: z.coerce.number().min(0).max(365).default(7),
+  REHOST_SCRUB_MB_PER_SECOND: z.coerce.number().min(0.1).max(10_000).default(16),
   REHOST_TABLE: z.string().min(3).max(255).default('rehost'),
   REDIS_URL: z.string().regex(/^(redis|rediss|unix):\/\//, 'redis://…, rediss://… or unix:///path'),
 })
@@ -57,6 +60,8 @@ export interface GatewayConfig {
   /** Where the built agent is. */
   agentDir: string
   certificateValidityMs: number
+  /** How replication servers read their volumes again. */
+  scrub: ScrubPolicy
   table: string
   redisUrl: string
 }
@@ -101,6 +106,10 @@ export function readGatewayConfig(
     adminPassword: values.REHOST_ADMIN_PASSWORD,
     agentDir: values.REHOST_AGENT_DIR ?? resolve(root, 'dist/agent'),
     certificateValidityMs: values.REHOST_CERTIFICATE_DAYS * 86_400_000,
+    scrub: {
+      intervalMs: Math.round(values.REHOST_SCRUB_DAYS * 86_400_000),
+      bytesPerSecond: Math.round(values.REHOST_SCRUB_MB_PER_SECOND * 1_000_000),
+    },
     table: values.REHOST_TABLE,
     redisUrl: values.REDIS_URL,
   }

@@ -104,6 +104,7 @@ async function run(): Promise<void> {
     },
     refusals: new Refusals(clock),
     trustedProxies: config.trustedProxies,
+    scrub: config.scrub,
     clock,
     random,
     log,

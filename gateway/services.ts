@@ -6,6 +6,7 @@ import type { RandomBytes } from '../domain/ids.ts'
 import type { ChangePublisher } from '../queues/changes.ts'
 import type { WakeUps } from '../queues/enqueue.ts'
 import type { Store } from '../store/store.ts'
+import type { ReplicatorDesired } from '../wire/control_api.ts'
 import type { InstallScriptFacts } from '../wire/install_script.ts'
 import type { AgentDownloads } from './agent_api/downloads.ts'
 import type { Allowances } from './allowances.ts'
@@ -30,6 +31,9 @@ export interface Installation {
   replicationPort: number
 }
 
+/** How replication servers read their volumes again in the background. */
+export type ScrubPolicy = NonNullable<ReplicatorDesired['scrub']>
+
 /** The limits on guessing, each by address. */
 export interface RateLimits {
   signIn: RateLimiter
@@ -53,6 +57,7 @@ export interface Services {
   rateLimits: RateLimits
   refusals: Refusals
   trustedProxies: TrustedProxies
+  scrub: ScrubPolicy
   clock: () => Date
   random: RandomBytes
   log: Log

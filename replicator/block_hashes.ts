@@ -30,7 +30,7 @@ export interface HashedDisk {
 }
 
 /** The blocks in `hashes`, those of the blocks from `first`, that are not known: in runs as long as what is read at once. */
-function runsOfUnknown(hashes: Uint8Array, first: number): Extent[] {
+export function runsOfUnknown(hashes: Uint8Array, first: number): Extent[] {
   const count = hashes.length / hashBytes
   const runs: Extent[] = []
   let position = 0
@@ -45,11 +45,6 @@ function runsOfUnknown(hashes: Uint8Array, first: number): Extent[] {
     position = end
   }
   return runs
-}
-
-/** Which of `count` blocks from `first` the index does not know. Ask for `indexChunkBlocks` at most. @throws Error of the disk. */
-export async function unknownRuns(index: HashIndex, first: number, count: number): Promise<Extent[]> {
-  return runsOfUnknown(await index.read(first, count), first)
 }
 
 /**
@@ -72,8 +67,8 @@ export async function readHashes(disk: HashedDisk, first: number, count: number)
   return hashes
 }
 
-/** Fills `into` with the hashes of as many blocks from `firstBlock`, read from the data. */
-async function hashData(
+/** Fills `into` with the hashes of as many blocks from `firstBlock`, read from the data. @throws Error of the disk. */
+export async function hashData(
   { data, sizeBytes }: HashedDisk,
   firstBlock: number,
   into: Uint8Array,

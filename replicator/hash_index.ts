@@ -14,6 +14,12 @@ import { readFully, writeFully } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { Doubts } from './doubts.ts'
 
+/**
+ * The entry of a block whose data are not what was written there: it equals no block's hash. It stays through everything but a write of
+ * the whole block, a restart included, so that the agent is asked for the block until it has come.
+ */
+export const damagedHash = Buffer.alloc(hashBytes, 0xfe)
+
 /** Entries that are read or written at once: 128 KiB, the hashes of 256 MiB. */
 export const indexChunkBlocks = 4096
 
@@ -31,7 +37,13 @@ export function isHash(hashes: Uint8Array, index: number, hash: Uint8Array): boo
   return Buffer.compare(hashes.subarray(start, start + hashBytes), hash) === 0
 }
 
-/** Entry by entry: a block's hash, {@link zeroHash} or {@link unknownHash}. A new file, all zero, says that every block is zero. */
+/** Makes `count` entries from position `start` unknown, but for those of damaged blocks: pieces of a block do not mend it. */
+function forgetUndamaged(hashes: Uint8Array, start: number, count: number): void {
+  for (let index = start; index < start + count; index++)
+    if (!isHash(hashes, index, damagedHash)) hashes.set(unknownHash, index * hashBytes)
+}
+
+/** Entry by entry: a block's hash, {@link zeroHash}, {@link unknownHash} or {@link damagedHash}. A new file, all zero, says that every block is zero. */
 export class HashIndex {
   readonly #disk: Disk
   /** Unknown, whatever the file says. */
@@ -46,8 +58,7 @@ export class HashIndex {
     const hashes = Buffer.allocUnsafe(indexBytes(count))
     await readFully(this.#disk, hashes, indexBytes(first))
     for (const run of this.doubts.within({ firstBlock: first, blockCount: count })) {
-      const start = indexBytes(run.firstBlock - first)
-      hashes.fill(unknownHash, start, start + indexBytes(run.blockCount))
+      forgetUndamaged(hashes, run.firstBlock - first, run.blockCount)
     }
     return hashes
   }
@@ -66,9 +77,14 @@ export class HashIndex {
     this.doubts.add(extent)
   }
 
-  /** Sets `count` entries to unknown. */
+  /** Sets `count` entries to unknown, but for those of damaged blocks: that these are wrong stays known. */
   async forget(first: number, count: number): Promise<void> {
-    await this.#fill(first, count, unknownHash)
+    for (let done = 0; done < count; done += indexChunkBlocks) {
+      const length = Math.min(count - done, indexChunkBlocks)
+      const hashes = await this.read(first + done, length)
+      forgetUndamaged(hashes, 0, length)
+      await this.write(first + done, hashes)
+    }
   }
 
   /** Sets `count` entries to zero. */
@@ -95,9 +111,25 @@ export class HashIndex {
     await this.#disk.flush()
   }
 
-  /** Should a hash be written at the same time, either may stay in the file: unknown is never wrong. */
+  /**
+   * Should a hash be written at the same time, either may stay in the file: unknown is never wrong. Damaged entries are not written, as their
+   * block may be coming just now.
+   */
   async #saveDoubt(first: number, count: number): Promise<void> {
-    await writeFully(this.#disk, Buffer.alloc(indexBytes(count), unknownHash), indexBytes(first))
+    const hashes = Buffer.allocUnsafe(indexBytes(count))
+    await readFully(this.#disk, hashes, indexBytes(first))
+    for (let start = 0; start < count; start++) {
+      let end = start
+      while (end < count && !isHash(hashes, end, damagedHash)) end++
+      if (end === start) continue
+      forgetUndamaged(hashes, start, end - start)
+      await writeFully(
+        this.#disk,
+        hashes.subarray(indexBytes(start), indexBytes(end)),
+        indexBytes(first + start),
+      )
+      start = end
+    }
   }
 
   async close(): Promise<void> {

@@ -42,6 +42,7 @@ export class Registry {
   /** What earlier runs left of servers that are not assigned any more is removed before anything is opened. */
   #swept: Promise<void> | undefined
   #beat = 0
+  #scrubPolicy: ReplicatorDesired['scrub']
   #isClosed = false
 
   constructor(options: RegistryOptions) {
@@ -69,6 +70,11 @@ export class Registry {
     return [...this.#servers.values()]
   }
 
+  /** How volumes are read again, as the gateway last said; undefined before. */
+  get scrubPolicy(): ReplicatorDesired['scrub'] {
+    return this.#scrubPolicy
+  }
+
   /** Whether a point is being held somewhere, so that the gateway should be asked often. */
   get isHolding(): boolean {
     return this.servers.some((server) => server.hold.point !== undefined)
@@ -85,7 +91,11 @@ export class Registry {
       openVolumeIds: [],
       error: message,
     }))
-    return { beat: this.#beat, sessions: [...this.servers.map((server) => server.report()), ...failed] }
+    const served = this.servers.map((server) => ({
+      ...server.report(),
+      ...server.notes.sendWith(this.#beat),
+    }))
+    return { beat: this.#beat, sessions: [...served, ...failed] }
   }
 
   /**
@@ -94,6 +104,8 @@ export class Registry {
    */
   apply(desired: ReplicatorDesired, beat: number): void {
     const wanted = new Map(desired.assignments.map((assignment) => [assignment.sourceServerId, assignment]))
+    this.#scrubPolicy = desired.scrub
+    for (const server of this.#servers.values()) server.notes.answered(beat)
     this.#swept ??= this.#sweep(desired.assignments)
     const known = [...this.#servers.keys(), ...this.#failures.keys(), ...this.#running.keys()]
     for (const sourceServerId of new Set([...wanted.keys(), ...known])) {

@@ -17,6 +17,7 @@ import { Membership } from './membership.ts'
 import { Registry } from './registry.ts'
 import { StateDirectory } from './state_directory.ts'
 import type { TelemetrySink } from './telemetry.ts'
+import { runScrubber } from './scrubber.ts'
 import { runTicker } from './ticker.ts'
 
 /** How long writes under way may take to become durable when the process ends. */
@@ -87,6 +88,16 @@ export async function runReplicator(
       signal,
     ),
     runTicker({ registry, telemetry, nowMs, log }, signal),
+    runScrubber(
+      {
+        servers: () => registry.servers,
+        policy: () => registry.scrubPolicy,
+        recordOf: (volumeId) => state.scrubRecord(volumeId),
+        nowMs,
+        log,
+      },
+      signal,
+    ),
   ])
   listener.stopAccepting()
   const closed = registry

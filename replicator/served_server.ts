@@ -23,11 +23,13 @@ import type { Announce } from './hold.ts'
 import { Members, requireCurrent } from './members.ts'
 import type { ServerSession } from './members.ts'
 import { Reaching } from './reaching.ts'
+import { ServerNotes } from './server_notes.ts'
 import { ServerRecord } from './server_record.ts'
 import { ServerStats } from './server_stats.ts'
 import { TurnQueue } from './turn_queue.ts'
 import type { Volume } from './volume.ts'
 import type { VolumeParts } from './volume_parts.ts'
+import { VolumeScrub } from './volume_scrub.ts'
 import { isSameVolume, settledRoots, VolumeSet } from './volume_set.ts'
 import { WriteCount } from './write_count.ts'
 
@@ -52,6 +54,8 @@ export class ServedServer {
   readonly stats = new ServerStats()
   readonly writes = new WriteCount()
   readonly hold: Hold
+  readonly notes = new ServerNotes()
+  readonly scrub: VolumeScrub
   readonly #options: ServedServerOptions
   readonly #record: ServerRecord
   readonly #volumes: VolumeSet
@@ -73,6 +77,7 @@ export class ServedServer {
     this.#record = record
     this.hold = new Hold({ sourceServerId, record, announce: options.announce, log: options.log })
     this.#volumes = new VolumeSet({ ...options, onBroken: (error) => this.#endAll(error) })
+    this.scrub = new VolumeScrub(this.#volumes, this.notes, options.log)
   }
 
   /** Takes up a server where its checkpoint left it: a point that was held is held and told of again. @throws Error of the checkpoint. */

@@ -28,6 +28,9 @@ import type { Volume } from './volume.ts'
 import { volumeOf } from './volume_set.ts'
 import type { Obstacle } from './write_gate.ts'
 
+/** Damaged extents of a disk that are told at a time. */
+const maxDamageTold = 64
+
 /** What a session needs. */
 export interface SessionOptions {
   socket: Duplex
@@ -126,10 +129,13 @@ export class Session implements ServerSession {
         return undefined
       case 'HASHES':
         return this.#compare(message)
+      case 'VERIFY':
+        return this.#verify(message)
       case 'BARRIER':
         return this.#reachBarrier(message)
       case 'STATUS':
         this.#server?.stats.setStatus(message.body)
+        this.#tellDamage()
         return undefined
       case 'PING':
         this.#output.send({ type: 'PONG' })
@@ -213,8 +219,26 @@ export class Session implements ServerSession {
     this.#output.send({ type: 'DIFFERENCES', diskIndex, firstBlock, blockCount, bitmap })
   }
 
+  async #verify(message: Extract<Message, { type: 'VERIFY' }>): Promise<void> {
+    const { diskIndex, firstBlock, blockCount, hashes } = message
+    const verified = await volumeOf(this.#volumes, diskIndex).verify(firstBlock, blockCount, hashes)
+    this.#output.send({ type: 'VERIFIED', diskIndex, firstBlock, blockCount, ...verified })
+  }
+
+  /** Asks for damaged blocks, again and again until they have come: it is the answer to the agent's figures. */
+  #tellDamage(): void {
+    for (const [diskIndex, volume] of this.#volumes) {
+      for (const extent of volume.hashes.damage.extents(maxDamageTold))
+        this.#output.send({ type: 'DAMAGED', diskIndex, ...extent })
+    }
+  }
+
   async #reachBarrier({ body }: Extract<Message, { type: 'BARRIER' }>): Promise<void> {
-    const reached = await this.#server?.barrier(body, this.#volumes, this)
+    const reached = await this.#server?.barrier(body, this.#volumes, this).catch((error: unknown) => {
+      // Damage may be what keeps the point from being reached: the agent repairs it before it tries again.
+      this.#tellDamage()
+      throw error
+    })
     if (reached === undefined) return
     // Everything before it is durable by now, so its ACKs go first.
     this.#output.sendAcks()

@@ -4,7 +4,7 @@
  * ```
  * identity.json                 key and certificate
  * servers/SERVER.json           generation and held point
- * volumes/VOLUME/checkpoint.json, hashes
+ * volumes/VOLUME/checkpoint.json, hashes, scrub.json
  * ```
  * @module
  */
@@ -16,6 +16,8 @@ import type { DocumentStore, ServerCheckpoint } from './checkpoint.ts'
 import { openDataDisk, openStateFile } from './file_disk.ts'
 import { errorMessage } from '../domain/errors.ts'
 import type { Lease, TakeLease } from './lease.ts'
+import { scrubRecordSchema } from './scrubber.ts'
+import type { ScrubRecord } from './scrubber.ts'
 import type { VolumeParts } from './volume_parts.ts'
 
 /** What enrolment and the first checkpoints need at least. */
@@ -93,6 +95,15 @@ export class StateDirectory {
         'move it away, and the blocks of the volume are read again to know what they hold',
       ),
     }
+  }
+
+  /** Where reading a volume again is. */
+  scrubRecord(volumeId: string): DocumentStore<ScrubRecord> {
+    return new JsonFile(
+      join(this.#path, 'volumes', fileName(volumeId), 'scrub.json'),
+      scrubRecordSchema,
+      'remove it, and the volume is read again in its turn',
+    )
   }
 
   /** Removes what is remembered of a volume that is closed. */

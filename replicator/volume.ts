@@ -7,7 +7,7 @@ import type { Extent } from '../domain/units.ts'
 import { blockSizeBytes, extentBytes, maxExtentBlocks } from '../domain/units.ts'
 import { zeroHash } from '../wire/hash.ts'
 import { hashBytes } from '../wire/message.ts'
-import type { WireError } from '../wire/wire_error.ts'
+import { WireError } from '../wire/wire_error.ts'
 import { allDone } from './all_done.ts'
 import { readHashes, verifiedBytes } from './block_hashes.ts'
 import type { BlocksMessage, HashedDisk } from './block_hashes.ts'
@@ -19,6 +19,7 @@ import type { PiecesMessage } from './piece_write.ts'
 import { RangeLock } from './range_lock.ts'
 import { VolumeDurability } from './volume_durability.ts'
 import { VolumeHashes } from './volume_hashes.ts'
+import type { Verified } from './volume_hashes.ts'
 import { VolumeHealth } from './volume_health.ts'
 import type { VolumeOptions } from './volume_parts.ts'
 import { VolumeRange } from './volume_range.ts'
@@ -92,6 +93,7 @@ export class Volume {
             index.write(firstBlock, hashes.subarray(0, blockCount * hashBytes)),
           ]),
         )
+        this.hashes.damage.repaired(firstBlock, blockCount)
       })
     })
   }
@@ -137,6 +139,27 @@ export class Volume {
   async compare(firstBlock: number, blockCount: number, hashes: Uint8Array): Promise<Uint8Array> {
     this.#range.requireExtent({ firstBlock, blockCount })
     return await this.hashes.differences(firstBlock, blockCount, hashes)
+  }
+
+  /**
+   * Whether the data are what they should be, see {@link VolumeHashes.verify}.
+   * @throws WireError as {@link writeBlocks}.
+   */
+  async verify(firstBlock: number, blockCount: number, hashes: Uint8Array): Promise<Verified> {
+    this.#range.requireExtent({ firstBlock, blockCount })
+    return await this.hashes.verify(firstBlock, blockCount, hashes)
+  }
+
+  /** @throws WireError VOLUME_IO_ERROR while blocks are known to be damaged: a snapshot of them must not be taken. */
+  requireUndamaged(): void {
+    const [first] = this.hashes.damage.extents(1)
+    if (first === undefined) return
+    throw new WireError(
+      'VOLUME_IO_ERROR',
+      `Cannot reach a consistency point: ${this.hashes.damage.count} blocks of volume ${this.volumeId} are damaged on the staging ` +
+        `disk, the first at byte ${first.firstBlock * blockSizeBytes}. The agent sends them again, and the point is tried again`,
+      { diskIndex: this.diskIndex },
+    )
   }
 
   /** Resolves when everything written before this call is durable. @throws WireError as {@link writeBlocks}. */
@@ -205,6 +228,7 @@ export class Volume {
             index.zero(extent.firstBlock, extent.blockCount),
           ]),
         )
+        this.hashes.damage.repaired(extent.firstBlock, extent.blockCount)
       })
       position = end
     }

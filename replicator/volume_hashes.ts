@@ -2,12 +2,17 @@
  * What a volume knows of its blocks: their hashes, read from the index, and from the data where the index does not know.
  * @module
  */
+import type { Extent } from '../domain/units.ts'
 import { blockCountOf } from '../domain/units.ts'
-import { equalHashes, hashAt, RootHash } from '../wire/hash.ts'
+import { equalHashes, hashAt, RootHash, rootOf } from '../wire/hash.ts'
+import { hashBytes } from '../wire/message.ts'
 import { allDone } from './all_done.ts'
 import type { HashedDisk } from './block_hashes.ts'
-import { readHashes, unknownRuns } from './block_hashes.ts'
-import { indexChunkBlocks } from './hash_index.ts'
+import { readHashes, runsOfUnknown } from './block_hashes.ts'
+import { damagedHash, indexChunkBlocks, isHash } from './hash_index.ts'
+import { checkStored } from './stored_data.ts'
+import type { StoredBlocks } from './stored_data.ts'
+import { extentsOf, VolumeDamage } from './volume_damage.ts'
 
 /** Runs of blocks that are read at once when there is hurry. */
 const readsAtOnce = 4
@@ -15,8 +20,20 @@ const readsAtOnce = 4
 /** Runs `read` while nobody writes the blocks; its failure is the volume's. */
 export type ReadInTurn = <T>(first: number, count: number, read: () => Promise<T>) => Promise<T>
 
+/** The answer to the question whether data are as they should be. Bits as in {@link VolumeHashes.differences}. */
+export interface Verified {
+  root: Uint8Array
+  differing: Uint8Array
+  damaged: Uint8Array
+}
+
+function setBit(bitmap: Uint8Array, index: number): void {
+  bitmap[index >> 3] = (bitmap[index >> 3] ?? 0) | (1 << (index & 7))
+}
+
 /** The hashes of one volume. Its methods throw as `Volume.writeBlocks` does, and SHUTTING_DOWN when the volume is closed. */
 export class VolumeHashes {
+  readonly damage = new VolumeDamage()
   readonly #disk: HashedDisk
   readonly #inTurn: ReadInTurn
 
@@ -31,20 +48,42 @@ export class VolumeHashes {
     const bitmap = new Uint8Array(Math.ceil(blockCount / 8))
     for (let index = 0; index < blockCount; index++) {
       if (equalHashes(hashAt(own, index), hashAt(hashes, index))) continue
-      bitmap[index >> 3] = (bitmap[index >> 3] ?? 0) | (1 << (index & 7))
+      setBit(bitmap, index)
     }
     return bitmap
   }
 
+  /** Reads the blocks again, whatever the index says: which of them have another hash than `hashes`, and which are damaged. */
+  async verify(firstBlock: number, blockCount: number, hashes: Uint8Array): Promise<Verified> {
+    const stored = await this.#check(firstBlock, blockCount)
+    const answer = {
+      root: rootOf(stored.hashes),
+      differing: new Uint8Array(Math.ceil(blockCount / 8)),
+      damaged: new Uint8Array(Math.ceil(blockCount / 8)),
+    }
+    for (let index = 0; index < blockCount; index++)
+      if (!equalHashes(hashAt(stored.hashes, index), hashAt(hashes, index))) setBit(answer.differing, index)
+    for (const index of stored.damaged) setBit(answer.damaged, index)
+    return answer
+  }
+
+  /** Reads the blocks again and answers the extents that turned out to be damaged. */
+  async scrub(firstBlock: number, blockCount: number): Promise<Extent[]> {
+    const { found } = await this.#check(firstBlock, blockCount)
+    return extentsOf(found.map((index) => firstBlock + index))
+  }
+
   /**
-   * BLAKE3 over the hashes of all blocks in order, in hexadecimal. Reading what is not known may take long: when `signal` aborts its
+   * BLAKE3 over the hashes of all blocks in order, in hexadecimal; of a volume without {@link damage} alone it means anything. Reading what is not known may take long: when `signal` aborts its
    * reason is thrown, and what was read is known.
    */
   async root(signal: AbortSignal): Promise<string> {
     const root = new RootHash()
     for (const { first, count } of this.#chunks()) {
       signal.throwIfAborted()
-      root.update(await this.#read(first, count))
+      const hashes = await this.#read(first, count)
+      this.#noteDamage(first, hashes)
+      root.update(hashes)
     }
     return root.digest()
   }
@@ -57,7 +96,11 @@ export class VolumeHashes {
   async learn(onUnknown: () => void): Promise<number> {
     let learnt = 0
     for (const { first, count } of this.#chunks()) {
-      const runs = await this.#inTurn(first, count, () => unknownRuns(this.#disk.index, first, count))
+      const runs = await this.#inTurn(first, count, async () => {
+        const hashes = await this.#disk.index.read(first, count)
+        this.#noteDamage(first, hashes)
+        return runsOfUnknown(hashes, first)
+      })
       for (const { firstBlock, blockCount } of runs) {
         if (learnt === 0) onUnknown()
         await this.#read(firstBlock, blockCount)
@@ -94,6 +137,22 @@ export class VolumeHashes {
       for (const { firstBlock, blockCount } of runs) await this.#read(firstBlock, blockCount)
     }
     await allDone(Array.from({ length: readsAtOnce }, lane))
+  }
+
+  async #check(first: number, count: number): Promise<StoredBlocks> {
+    return await this.#inTurn(first, count, async () => {
+      const stored = await checkStored(this.#disk, first, count)
+      for (const index of stored.damaged) this.damage.add(first + index)
+      return stored
+    })
+  }
+
+  /** Takes in what the index marks: found by an earlier run, or more than was kept in memory. */
+  #noteDamage(first: number, hashes: Uint8Array): void {
+    // One search through all of them costs next to nothing; volumes without damage are the rule.
+    if (!Buffer.from(hashes.buffer, hashes.byteOffset, hashes.byteLength).includes(damagedHash)) return
+    for (let index = 0; index * hashBytes < hashes.length; index++)
+      if (isHash(hashes, index, damagedHash)) this.damage.add(first + index)
   }
 
   async #read(first: number, count: number): Promise<Uint8Array> {

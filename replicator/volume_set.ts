@@ -67,7 +67,7 @@ export function volumeOf(volumes: ReadonlyMap<number, Volume>, diskIndex: number
 
 /**
  * Makes everything in `volumes` durable, then answers the root of each. Nobody writes to them meanwhile.
- * @throws WireError of a volume; the reason of `signal` soon after it aborts.
+ * @throws WireError of a volume, also when blocks of it are damaged; the reason of `signal` soon after it aborts.
  */
 export async function settledRoots(
   volumes: ReadonlyMap<number, Volume>,
@@ -75,7 +75,10 @@ export async function settledRoots(
 ): Promise<BarrierReached['roots']> {
   const roots: BarrierReached['roots'] = []
   for (const volume of volumes.values()) await volume.settle()
-  for (const [diskIndex, volume] of volumes) roots.push({ diskIndex, root: await volume.hashes.root(signal) })
+  for (const [diskIndex, volume] of volumes) {
+    roots.push({ diskIndex, root: await volume.hashes.root(signal) })
+    volume.requireUndamaged()
+  }
   return roots
 }
 

@@ -86,6 +86,14 @@ export const actionWords: Record<ServerAction, ActionWord> = {
     tone: 'plain',
     isHarmless: true,
   },
+  VERIFY: {
+    button: 'Verify copies',
+    icon: 'shield',
+    effect:
+      'Every block is read on the source and on the staging disk and compared; what differs is named and sent again. Replication goes on meanwhile.',
+    tone: 'plain',
+    isHarmless: true,
+  },
   RETRY: {
     button: 'Try replication again',
     icon: 'sync',

@@ -169,6 +169,7 @@ export const eventTypeWords: Record<ServerEventType, string> = {
   AGENT: 'Agent',
   REPLICATOR: 'Replication server',
   CONSISTENCY_POINT: 'Consistency point',
+  VERIFICATION: 'Verification',
   JOB: 'Work',
   LAUNCH: 'Launch',
   CONFIGURATION: 'Settings',

@@ -125,6 +125,35 @@ const paceSchema = z.object({
   durableBytesPerSecond: z.number().min(0),
 })
 
+const root = z.string().length(64)
+
+/** How far a verification has come on each disk, and what it found. */
+export const verificationReportSchema = z.object({
+  verifyEpoch: z.int().min(1),
+  isDone: z.boolean(),
+  disks: z
+    .array(
+      z.object({
+        diskIndex: z.int().min(0).max(59),
+        checkedBytes: bytes,
+        /** Blocks of the copy that differed; some of them damaged, which means: not what the replication server wrote. */
+        differingBlocks: z.int().min(0),
+        damagedBlocks: z.int().min(0),
+        /** Of the differing ones: sent again, and found right. */
+        repairedBlocks: z.int().min(0),
+        unreadableBlocks: z.int().min(0),
+        /** Where the copy differed, the first places. */
+        differences: z.array(z.object({ offsetBytes: bytes, lengthBytes: bytes })).max(20),
+        /** Over what was compared, each computed at its own end; once the disk is done. */
+        sourceRoot: root.optional(),
+        replicaRoot: root.optional(),
+        durationMs: z.number().min(0),
+      }),
+    )
+    .max(60),
+})
+export type VerificationReport = z.infer<typeof verificationReportSchema>
+
 /** `POST /agent/v1/heartbeat`: what the agent is doing. */
 export const agentHeartbeatSchema = z.object({
   generation: z.int().min(1),
@@ -162,6 +191,8 @@ export const agentHeartbeatSchema = z.object({
   consistencyFailure: z.object({ consistencyPointId: id, reason: z.string().max(1000) }).optional(),
   /** What became of consistency points, until it was answered. */
   pointOutcomes: z.array(pointOutcomeSchema).max(50).optional(),
+  /** The verification that is asked for, until the gateway no longer asks. */
+  verification: verificationReportSchema.optional(),
   error: z
     .object({
       error: z.enum(dataReplicationErrors),
@@ -197,6 +228,8 @@ export const agentDesiredSchema = z.object({
   /** Copies and comparisons read slowly while the source's disks are busy. */
   yieldsToSource: z.boolean().optional(),
   rescanEpoch: z.int().min(0),
+  /** Present while a verification is asked for and its result has not come; a higher one is another one. */
+  verifyEpoch: z.int().min(1).optional(),
   consistencyPoint: z
     .object({ consistencyPointId: id, expiresAt: z.iso.datetime(), maxFreezeMs: z.int().min(0) })
     .optional(),
@@ -231,6 +264,11 @@ export const replicatorHeartbeatSchema = z.object({
         /** The consistency point at which later writes are being held back. */
         heldConsistencyPointId: id.optional(),
         error: z.string().max(2000).optional(),
+        /** Sentences worth an event in the dashboard, each sent until a heartbeat was answered. */
+        notes: z
+          .array(z.object({ level: z.enum(['INFO', 'WARNING', 'ERROR']), message: z.string().max(1000) }))
+          .max(20)
+          .optional(),
       }),
     )
     .max(1000),
@@ -260,6 +298,15 @@ export const replicatorDesiredSchema = z.object({
         .optional(),
     }),
   ),
+  /** How volumes are read again in the background; absent: not at all. */
+  scrub: z
+    .object({
+      /** From the end of one time to the begin of the next. 0: not at all. */
+      intervalMs: z.int().min(0),
+      /** Of all volumes together. */
+      bytesPerSecond: z.int().min(1),
+    })
+    .optional(),
   renewCertificate: z.boolean(),
   heartbeatIntervalMs: z.int().min(100).max(600_000),
 })

@@ -15,5 +15,11 @@ export type { Frame, PayloadAllocator } from './frame_decoder.ts'
 export { FrameEncoder } from './frame_encoder.ts'
 export type { EncodedFrame } from './frame_encoder.ts'
 export { firstSequence, isUpTo, nextSequence } from './frame_header.ts'
-export { frameHeaderBytes, maxHashesPerFrame, maxMetaBytes, maxPayloadBytes } from './limits.ts'
+export {
+  frameHeaderBytes,
+  maxBlocksPerVerify,
+  maxHashesPerFrame,
+  maxMetaBytes,
+  maxPayloadBytes,
+} from './limits.ts'
 export { WireError } from './wire_error.ts'

@@ -62,6 +62,11 @@ export function fromHex(text: string): Uint8Array {
   return Buffer.from(text, 'hex')
 }
 
+/** The root of a part of a volume: BLAKE3 over the hashes of its blocks in order. */
+export function rootOf(hashes: Uint8Array): Uint8Array {
+  return blake3Digest(hashes)
+}
+
 /** A volume's root: BLAKE3 over the hashes of its blocks in order. Fed with hashes as they come; both ends compute it on their own. */
 export class RootHash {
   readonly #stream = blake3Stream()

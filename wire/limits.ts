@@ -18,6 +18,9 @@ export const maxPayloadBytes = maxExtentBlocks * blockSizeBytes + 64 * 1024
 /** Blocks whose hashes fit one HASHES frame: 256 MiB of disk. */
 export const maxHashesPerFrame = 4096
 
+/** Blocks that one VERIFY frame asks about: 16 MiB of disk, which the replicator reads before it answers. */
+export const maxBlocksPerVerify = 256
+
 /** Blocks a disk may have: beyond it a position in bytes would not be exact. */
 export const maxBlocksPerDisk = Math.floor(Number.MAX_SAFE_INTEGER / blockSizeBytes)
 
@@ -37,7 +40,17 @@ export const noDiskIndex = 0xffff
 export const maxDiskIndex = 59
 
 /** Fixed part of each binary meta, before hashes, numbers or bitmap. */
-export const metaBytes = { BLOCKS: 16, PIECES: 40, ZEROS: 12, ACK: 4, HASHES: 12, DIFFERENCES: 12 } as const
+export const metaBytes = {
+  BLOCKS: 16,
+  PIECES: 40,
+  ZEROS: 12,
+  ACK: 4,
+  HASHES: 12,
+  DIFFERENCES: 12,
+  VERIFY: 12,
+  VERIFIED: 12 + hashBytes,
+  DAMAGED: 12,
+} as const
 
 /** What a frame of each type may carry. */
 export interface FrameLimit {
@@ -88,6 +101,9 @@ export const frameLimits: Readonly<Record<MessageType, FrameLimit>> = {
     maxPayloadBytes,
     true,
   ),
+  VERIFY: binary(metaBytes.VERIFY + hashBytes, metaBytes.VERIFY + maxBlocksPerVerify * hashBytes, 0, true),
+  VERIFIED: binary(metaBytes.VERIFIED + 2, metaBytes.VERIFIED + maxBlocksPerVerify / 4, 0, true),
+  DAMAGED: binary(metaBytes.DAMAGED, metaBytes.DAMAGED, 0, true),
 }
 
 /** Message types by their number on the wire; undefined for a number nobody has. */

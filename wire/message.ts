@@ -7,8 +7,9 @@
  * | HELLO | WELCOME, or ERROR and close |
  * | BLOCKS, PIECES, ZEROS | ACK once everything up to a sequence number is durable |
  * | HASHES | DIFFERENCES |
+ * | VERIFY | VERIFIED |
  * | BARRIER | BARRIER_REACHED |
- * | STATUS | nothing |
+ * | STATUS | nothing, or DAMAGED |
  * | PING | PONG |
  * | GOODBYE | closes when all is durable |
  * @module
@@ -36,6 +37,9 @@ export const messageTypes = {
   ERROR: 13,
   GOODBYE: 14,
   PIECES: 15,
+  VERIFY: 16,
+  VERIFIED: 17,
+  DAMAGED: 18,
 } as const
 
 /** The encodings of a payload. */
@@ -181,6 +185,22 @@ export type Message =
   | { type: 'HASHES'; diskIndex: number; firstBlock: number; blockCount: number; hashes: Uint8Array }
   /** Bit i (least significant first) set: block firstBlock + i differs or is unknown. */
   | { type: 'DIFFERENCES'; diskIndex: number; firstBlock: number; blockCount: number; bitmap: Uint8Array }
+  /** As HASHES, but the replicator reads the data again, whatever its index says. */
+  | { type: 'VERIFY'; diskIndex: number; firstBlock: number; blockCount: number; hashes: Uint8Array }
+  | {
+      type: 'VERIFIED'
+      diskIndex: number
+      firstBlock: number
+      blockCount: number
+      /** BLAKE3 over the hashes of the data, block by block; {@link hashBytes} long. */
+      root: Uint8Array
+      /** Bits as in DIFFERENCES: the data have another hash than was asked about. */
+      differing: Uint8Array
+      /** Bits as in DIFFERENCES: the data have another hash than the index says, or cannot be read. */
+      damaged: Uint8Array
+    }
+  /** Blocks whose data are not what was written there: they must be sent again. */
+  | { type: 'DAMAGED'; diskIndex: number; firstBlock: number; blockCount: number }
   | { type: 'BARRIER'; body: Barrier }
   | { type: 'BARRIER_REACHED'; body: BarrierReached }
   | { type: 'STATUS'; body: Status }

@@ -6,6 +6,7 @@ import { unreachable } from '../domain/errors.ts'
 import { maxExtentBlocks } from '../domain/units.ts'
 import {
   maxBlocksPerDisk,
+  maxBlocksPerVerify,
   maxHashesPerFrame,
   maxPiecesPerFrame,
   metaBytes,
@@ -92,23 +93,25 @@ export function decodeMeta(type: MessageType, diskIndex: number, meta: Buffer, p
         payload,
       }
     }
-    case 'ZEROS': {
+    case 'ZEROS':
+    case 'DAMAGED': {
       const blockCount = meta.readUInt32LE(8)
       requireCount(type, blockCount, twoTo32 - 1)
       return { type, diskIndex, firstBlock: readFirstBlock(meta, type), blockCount }
     }
     case 'ACK':
       return { type, upToSequence: meta.readUInt32LE(0) }
-    case 'HASHES': {
+    case 'HASHES':
+    case 'VERIFY': {
       const blockCount = meta.readUInt32LE(8)
-      requireCount(type, blockCount, maxHashesPerFrame)
-      requireLength(type, 'list of hashes', blockCount * hashBytes, meta.length - metaBytes.HASHES)
+      requireCount(type, blockCount, type === 'HASHES' ? maxHashesPerFrame : maxBlocksPerVerify)
+      requireLength(type, 'list of hashes', blockCount * hashBytes, meta.length - metaBytes[type])
       return {
         type,
         diskIndex,
         firstBlock: readFirstBlock(meta, type),
         blockCount,
-        hashes: meta.subarray(metaBytes.HASHES),
+        hashes: meta.subarray(metaBytes[type]),
       }
     }
     case 'DIFFERENCES': {
@@ -121,6 +124,21 @@ export function decodeMeta(type: MessageType, diskIndex: number, meta: Buffer, p
         firstBlock: readFirstBlock(meta, type),
         blockCount,
         bitmap: meta.subarray(metaBytes.DIFFERENCES),
+      }
+    }
+    case 'VERIFIED': {
+      const blockCount = meta.readUInt32LE(8)
+      requireCount(type, blockCount, maxBlocksPerVerify)
+      const length = bitmapBytes(blockCount)
+      requireLength(type, 'pair of bitmaps', 2 * length, meta.length - metaBytes.VERIFIED)
+      return {
+        type,
+        diskIndex,
+        firstBlock: readFirstBlock(meta, type),
+        blockCount,
+        root: meta.subarray(12, metaBytes.VERIFIED),
+        differing: meta.subarray(metaBytes.VERIFIED, metaBytes.VERIFIED + length),
+        damaged: meta.subarray(metaBytes.VERIFIED + length),
       }
     }
     case 'PING':

@@ -4,7 +4,13 @@
  */
 import { unreachable } from '../domain/errors.ts'
 import { maxExtentBlocks } from '../domain/units.ts'
-import { maxBlocksPerDisk, maxHashesPerFrame, maxPiecesPerFrame, metaBytes } from './limits.ts'
+import {
+  maxBlocksPerDisk,
+  maxBlocksPerVerify,
+  maxHashesPerFrame,
+  maxPiecesPerFrame,
+  metaBytes,
+} from './limits.ts'
 import { hashBytes } from './message.ts'
 import type { Message } from './message.ts'
 import { bitmapBytes, bodySchemas, checkBytes, requireCount, requireLength, twoTo32 } from './meta_checks.ts'
@@ -64,9 +70,10 @@ export function encodeMeta(message: Message, reserve: number): Buffer {
       meta.set(list, metaBytes.PIECES)
       return whole
     }
-    case 'ZEROS': {
-      const [whole, meta] = withRoom(metaBytes.ZEROS)
-      requireCount('ZEROS', message.blockCount, twoTo32 - 1)
+    case 'ZEROS':
+    case 'DAMAGED': {
+      const [whole, meta] = withRoom(metaBytes[message.type])
+      requireCount(message.type, message.blockCount, twoTo32 - 1)
       writeFirstBlock(meta, message.firstBlock)
       meta.writeUInt32LE(message.blockCount, 8)
       return whole
@@ -76,13 +83,15 @@ export function encodeMeta(message: Message, reserve: number): Buffer {
       meta.writeUInt32LE(message.upToSequence, 0)
       return whole
     }
-    case 'HASHES': {
-      requireCount('HASHES', message.blockCount, maxHashesPerFrame)
-      requireLength('HASHES', 'list of hashes', message.blockCount * hashBytes, message.hashes.length)
-      const [whole, meta] = withRoom(metaBytes.HASHES + message.hashes.length)
+    case 'HASHES':
+    case 'VERIFY': {
+      const { type, blockCount, hashes } = message
+      requireCount(type, blockCount, type === 'HASHES' ? maxHashesPerFrame : maxBlocksPerVerify)
+      requireLength(type, 'list of hashes', blockCount * hashBytes, hashes.length)
+      const [whole, meta] = withRoom(metaBytes[type] + hashes.length)
       writeFirstBlock(meta, message.firstBlock)
-      meta.writeUInt32LE(message.blockCount, 8)
-      meta.set(message.hashes, metaBytes.HASHES)
+      meta.writeUInt32LE(blockCount, 8)
+      meta.set(hashes, metaBytes[type])
       return whole
     }
     case 'DIFFERENCES': {
@@ -92,6 +101,20 @@ export function encodeMeta(message: Message, reserve: number): Buffer {
       writeFirstBlock(meta, message.firstBlock)
       meta.writeUInt32LE(message.blockCount, 8)
       meta.set(message.bitmap, metaBytes.DIFFERENCES)
+      return whole
+    }
+    case 'VERIFIED': {
+      const { type, blockCount, root, differing, damaged } = message
+      requireCount(type, blockCount, maxBlocksPerVerify)
+      requireLength(type, 'root', hashBytes, root.length)
+      for (const bitmap of [differing, damaged])
+        requireLength(type, 'bitmap', bitmapBytes(blockCount), bitmap.length)
+      const [whole, meta] = withRoom(metaBytes.VERIFIED + differing.length + damaged.length)
+      writeFirstBlock(meta, message.firstBlock)
+      meta.writeUInt32LE(blockCount, 8)
+      meta.set(root, 12)
+      meta.set(differing, metaBytes.VERIFIED)
+      meta.set(damaged, metaBytes.VERIFIED + differing.length)
       return whole
     }
     case 'PING':

@@ -5,7 +5,10 @@
  */
 export const protocolVersions = [
   { version: 1, changed: 'First version' },
-  { version: 2, changed: 'PIECES carries the changed parts of blocks' },
+  {
+    version: 2,
+    changed: 'PIECES carries the changed parts of blocks; VERIFY, VERIFIED and DAMAGED prove and mend copies',
+  },
 ] as const
 
 /** The version this build speaks. */

@@ -14,6 +14,7 @@ import { WireError } from '../../wire/frame.ts'
 import { greet, writeFrame } from './handshake.ts'
 import { LinkError } from './link_error.ts'
 import { Outstanding, sentFrame } from './outstanding.ts'
+import type { Verified } from './questions.ts'
 import { Questions } from './questions.ts'
 import { Waiters } from './waiters.ts'
 
@@ -29,6 +30,9 @@ const maxQueuedBytes = 4 * 1024 * 1024
 /** Frames on their way at most. Zeros take nothing of the window, and a disk may have millions of them. */
 const maxOutstandingFrames = 4096
 
+/** Damaged extents that may wait to be looked at; the replicator tells them again. */
+const maxDamaged = 10_000
+
 /** One connection, from WELCOME on. */
 export class Connection {
   /** What the replicator said it has and takes. */
@@ -40,6 +44,7 @@ export class Connection {
   readonly #outstanding = new Outstanding()
   readonly #questions = new Questions()
   readonly #waiters = new Waiters()
+  readonly #damaged: SentExtent[] = []
   #lastReceivedMs: number
   readonly #timer: NodeJS.Timeout
   #failure: Error | undefined
@@ -153,6 +158,18 @@ export class Connection {
     return answer
   }
 
+  /** Asks whether the data of the blocks have these hashes. */
+  verify(query: SentExtent & { hashes: Uint8Array }): Promise<Verified> {
+    const answer = this.#questions.verified(query)
+    this.#send({ type: 'VERIFY', ...query })
+    return answer
+  }
+
+  /** Blocks that the replicator asks for again; who takes them must send them. */
+  takeDamaged(): SentExtent[] {
+    return this.#damaged.splice(0)
+  }
+
   /** Sends BARRIER and waits until the point is reached. */
   barrier(body: Barrier): Promise<BarrierReached> {
     const answer = this.#questions.barrier(body)
@@ -210,6 +227,15 @@ export class Connection {
         return
       case 'DIFFERENCES':
         this.#questions.answerDifferences(message)
+        return
+      case 'VERIFIED':
+        this.#questions.answerVerified(message)
+        return
+      case 'DAMAGED':
+        if (this.#damaged.length < maxDamaged) {
+          const { diskIndex, firstBlock, blockCount } = message
+          this.#damaged.push({ diskIndex, firstBlock, blockCount })
+        }
         return
       case 'BARRIER_REACHED':
         this.#questions.answerBarrier(message.body)

@@ -206,6 +206,11 @@ export class DiskSync {
     this.#unreadable.clear(extent.firstBlock, extent.blockCount)
   }
 
+  /** Whether a block could not be read when it was last tried: what the copy holds of it is older. */
+  isUnreadable(block: number): boolean {
+    return this.#unreadable.has(block)
+  }
+
   /** Makes unreadable blocks dirty again from time to time, so that they are tried again. */
   retryUnreadable(nowMs: number): void {
     if (this.#unreadable.count === 0 || nowMs < this.#retryAtMs) return

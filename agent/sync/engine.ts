@@ -28,6 +28,7 @@ import { Scanner } from './scanner.ts'
 import { StateKeeper } from './state_keeper.ts'
 import { rememberComplete } from './sync_memory.ts'
 import { Throttle } from './throttle.ts'
+import { Verification } from './verification.ts'
 import { Visit } from './visit.ts'
 import { Yielding } from './yielding.ts'
 
@@ -49,6 +50,7 @@ export class Engine {
   readonly #yielding: Yielding
   readonly #certainty: Certainty
   readonly #points: PointKeeper
+  readonly #verification = new Verification()
   readonly #notes: NoteBox
   readonly #counters: SendCounters = { sentBytes: 0 }
   readonly #faults = new FaultKeeper()
@@ -100,6 +102,7 @@ export class Engine {
       yielding: this.#yielding,
       certainty: this.#certainty,
       points: this.#points,
+      verification: this.#verification,
       notes: this.#notes,
       counters: this.#counters,
       planFreeze: () => planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
@@ -121,6 +124,8 @@ export class Engine {
     if (this.#points.apply(desired.consistencyPoint)) {
       this.#context.log.info(`Consistency point ${desired.consistencyPoint?.consistencyPointId} is asked for`)
     }
+    if (this.#verification.apply(desired.verifyEpoch))
+      this.#notes.add('INFO', 'The copies of all disks are verified, as the operator asked')
     if (before !== undefined && sessionKey(before) === sessionKey(desired)) return
     this.#faults.forgive()
     this.#leaving?.abort(new Error('The gateway wants something else'))
@@ -187,6 +192,7 @@ export class Engine {
       consistencyFailure: this.#points.failure,
       pointOutcomes: this.#points.outcomes,
       readingSlowed: this.#yielding.because,
+      verification: this.#verification.report(this.#disks.all, this.#context.clock.monotonicMs()),
       error: this.#currentFault(),
     }
   }
@@ -197,6 +203,7 @@ export class Engine {
     if (isForgetting) {
       await this.#disks.closeAll()
       this.#certainty.reset()
+      this.#verification.restart()
       this.#state.forget()
       this.#faults.clear()
     }
@@ -266,7 +273,8 @@ export class Engine {
   /** Only a walk over the disks gives way: what changes must be followed. */
   async #watchLoad(): Promise<void> {
     const { load, log } = this.#context
-    const isWalking = this.#disks.all.some(({ scan }) => scan !== undefined && scan.purpose !== 'PASS')
+    const isScanning = this.#disks.all.some(({ scan }) => scan !== undefined && scan.purpose !== 'PASS')
+    const isWalking = isScanning || this.#verification.isUnderWay
     if (load === undefined || !isWalking || this.#desired?.yieldsToSource === false) {
       this.#yielding.stop()
       return

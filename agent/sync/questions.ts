@@ -1,19 +1,42 @@
 /**
- * What was asked over one connection and is not answered yet: which blocks differ, and whether a barrier is reached.
+ * What was asked over one connection and is not answered yet: which blocks differ, whether data are well, and whether a barrier is reached.
  * @module
  */
 import type { Barrier, BarrierReached, Message } from '../../wire/message.ts'
 import type { SentExtent } from './outstanding.ts'
 import { WireError } from '../../wire/wire_error.ts'
 
-interface Question extends SentExtent {
-  resolve(bitmap: Uint8Array): void
+interface Question<T> extends SentExtent {
+  resolve(answer: T): void
   reject(error: Error): void
+}
+
+/** What the replicator found when it read data again. */
+export type Verified = Pick<Extract<Message, { type: 'VERIFIED' }>, 'root' | 'differing' | 'damaged'>
+
+/** The question that `message` answers: the answers come in the order of the questions. @throws WireError when it answers another one. */
+function answered<T>(
+  questions: Question<T>[],
+  message: Extract<Message, { type: 'DIFFERENCES' | 'VERIFIED' }>,
+): Question<T> {
+  const question = questions.shift()
+  const isAnswer =
+    question?.diskIndex === message.diskIndex &&
+    question.firstBlock === message.firstBlock &&
+    question.blockCount === message.blockCount
+  if (isAnswer && question !== undefined) return question
+  const error = new WireError(
+    'BAD_FRAME',
+    `Cannot match ${message.type} from block ${message.firstBlock} with a question`,
+  )
+  question?.reject(error)
+  throw error
 }
 
 /** Questions in their order; the answers come in the same. Barriers by their name. */
 export class Questions {
-  readonly #differences: Question[] = []
+  readonly #differences: Question<Uint8Array>[] = []
+  readonly #verified: Question<Verified>[] = []
   readonly #barriers = new Map<string, { resolve(body: BarrierReached): void; reject(error: Error): void }>()
 
   /** Resolves with the bitmap of blocks that differ. */
@@ -26,23 +49,24 @@ export class Questions {
     return new Promise((resolve, reject) => this.#barriers.set(body.consistencyPointId, { resolve, reject }))
   }
 
+  /** Resolves with what the data are. */
+  verified(extent: SentExtent): Promise<Verified> {
+    return new Promise((resolve, reject) => this.#verified.push({ ...extent, resolve, reject }))
+  }
+
   /** @throws WireError when it answers another question than the next. */
   answerDifferences(message: Extract<Message, { type: 'DIFFERENCES' }>): void {
-    const question = this.#differences.shift()
-    const isAnswer =
-      question?.diskIndex === message.diskIndex &&
-      question.firstBlock === message.firstBlock &&
-      question.blockCount === message.blockCount
-    if (!isAnswer || question === undefined) {
-      const error = new WireError(
-        'BAD_FRAME',
-        `Cannot match DIFFERENCES from block ${message.firstBlock} with a question`,
-      )
-      question?.reject(error)
-      throw error
-    }
     // The chunk it lies in is used again.
-    question.resolve(Uint8Array.from(message.bitmap))
+    answered(this.#differences, message).resolve(Uint8Array.from(message.bitmap))
+  }
+
+  /** @throws WireError when it answers another question than the next. */
+  answerVerified(message: Extract<Message, { type: 'VERIFIED' }>): void {
+    answered(this.#verified, message).resolve({
+      root: Uint8Array.from(message.root),
+      differing: Uint8Array.from(message.differing),
+      damaged: Uint8Array.from(message.damaged),
+    })
   }
 
   /** A barrier that nobody waits for any more is none. */
@@ -55,6 +79,7 @@ export class Questions {
   /** No answer comes any more. */
   rejectAll(error: Error): void {
     for (const question of this.#differences.splice(0)) question.reject(error)
+    for (const question of this.#verified.splice(0)) question.reject(error)
     for (const waiting of this.#barriers.values()) waiting.reject(error)
     this.#barriers.clear()
   }

@@ -7,6 +7,7 @@ import type { PointOutcome } from '../../domain/point_figures.ts'
 import type { Status } from '../../wire/message.ts'
 import type { DiskSync } from './disk_sync.ts'
 import type { ProgressReport } from './progress.ts'
+import type { VerificationReport } from './verification.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 
 /** A disk's figures. */
@@ -40,6 +41,7 @@ export interface EngineReport extends ProgressReport {
   consistencyFailure: { consistencyPointId: string; reason: string } | undefined
   /** What became of consistency points, as far as the gateway has not heard of it. */
   pointOutcomes: PointOutcome[]
+  verification: VerificationReport | undefined
   error: DataReplicationError | undefined
 }
 

@@ -77,26 +77,33 @@ export class Scanner {
   /** Asks the replicator about the hashes; what differs becomes dirty. Answers how many blocks do. */
   #compare(walk: Walk, sender: Sender): Promise<number> {
     const { disk } = walk
-    const { hashThreads } = this.#context
-    const atOnce =
-      disk.source.fd === undefined || hashThreads === undefined ? piecesAtOnce : hashThreads.jobsAtOnce
-    const hash = (piece: Extent) => this.#hash(disk, piece)
-    return new Comparison({ disk, sender, hash, piecesAtOnce: atOnce }).compare(walk.pieces(readBlocks))
+    const hash = (piece: Extent) => this.hashPiece(disk, piece)
+    return new Comparison({ disk, sender, hash, piecesAtOnce: this.piecesAtOnce(disk) }).compare(
+      walk.pieces(readBlocks),
+    )
   }
 
-  /** By a thread; what no thread can read, and every disk without an open file, by this one. */
-  async #hash(disk: DiskSync, piece: Extent): Promise<Uint8Array> {
+  /** How many calls of {@link hashPiece} overlap best. */
+  piecesAtOnce({ source }: DiskSync): number {
+    const { hashThreads } = this.#context
+    return source.fd === undefined || hashThreads === undefined ? piecesAtOnce : hashThreads.jobsAtOnce
+  }
+
+  /**
+   * Hashes at most 16 blocks without clearing marks: nothing is sent, so nothing becomes clean. A block that cannot be read has `unknownHash`. By
+   * a thread; what no thread can read, and every disk without an open file, by this one.
+   */
+  async hashPiece(disk: DiskSync, piece: Extent): Promise<Uint8Array> {
     const { fd } = disk.source
     const offsetBytes = piece.firstBlock * blockSizeBytes
     const byThread =
       fd === undefined
         ? undefined
         : await this.#context.hashThreads?.hash(fd, offsetBytes, disk.lengthOf(piece))
-    return byThread ?? this.#hashPiece(disk, piece)
+    return byThread ?? this.#hashHere(disk, piece)
   }
 
-  /** Hashes without clearing marks: nothing is sent, so nothing becomes clean. A block that cannot be read counts as different. */
-  async #hashPiece(disk: DiskSync, piece: Extent): Promise<Uint8Array> {
+  async #hashHere(disk: DiskSync, piece: Extent): Promise<Uint8Array> {
     const slot = await this.#context.pool.acquire()
     try {
       const length = disk.lengthOf(piece)
@@ -110,7 +117,7 @@ export class Scanner {
     if (piece.blockCount === 1) return unknownHash
     const hashes = new Uint8Array(piece.blockCount * hashBytes)
     for (let index = 0; index < piece.blockCount; index++) {
-      const own = await this.#hashPiece(disk, { firstBlock: piece.firstBlock + index, blockCount: 1 })
+      const own = await this.#hashHere(disk, { firstBlock: piece.firstBlock + index, blockCount: 1 })
       hashes.set(own, index * hashBytes)
     }
     return hashes

@@ -7,6 +7,7 @@ import type { Barrier, BarrierReached, Status } from '../../wire/message.ts'
 import type { SentExtent } from './outstanding.ts'
 import type { ConnectInput } from './connect.ts'
 import type { Connection } from './connection.ts'
+import type { Verified } from './questions.ts'
 import type { Run } from './runs.ts'
 import { blockSizeBytes, pieceSizeBytes, piecesPerBlock } from '../../domain/units.ts'
 import { maxPiecesPerFrame } from '../../wire/limits.ts'
@@ -170,6 +171,17 @@ export class Sender {
   queryHashes(query: SentExtent & { hashes: Uint8Array }): Promise<Uint8Array> {
     const { diskIndex, firstBlock, blockCount, hashes } = query
     return this.#connectionOf(query).queryHashes({ diskIndex, firstBlock, blockCount, hashes })
+  }
+
+  /** Asks whether the data of these blocks have these hashes. What was sent of the blocks before, and handed to the socket, counts. */
+  verify(query: SentExtent & { hashes: Uint8Array }): Promise<Verified> {
+    const { diskIndex, firstBlock, blockCount, hashes } = query
+    return this.#connectionOf(query).verify({ diskIndex, firstBlock, blockCount, hashes })
+  }
+
+  /** Blocks that the replicator asks for again; who takes them must send them. */
+  takeDamaged(): SentExtent[] {
+    return this.#connections.flatMap((connection) => connection.takeDamaged())
   }
 
   /** Resolves when everything sent so far is durable. */

@@ -26,6 +26,8 @@ import { coverageOf } from './certainty.ts'
 import { changedBytes } from './change_map.ts'
 import { forEachAtOnce } from './scanner.ts'
 import { sweep } from './sweep.ts'
+import type { Verification } from './verification.ts'
+import { Verifier } from './verifier.ts'
 
 /** Wait when there was nothing to do: the grain of lag while nothing changes. */
 const idleMs = 100
@@ -34,6 +36,9 @@ const idleMs = 100
  * take a quarter of the time at most. */
 const passPauseMs = 1000
 const passPauseShare = 3
+
+/** Damaged places that a session tells of; of the others the log of the replication server has more. */
+const maxDamageTold = 100
 
 /** What outlives a session. */
 export interface SessionContext {
@@ -47,6 +52,7 @@ export interface SessionContext {
   points: PointKeeper
   progress: Progress
   yielding: Yielding
+  verification: Verification
   planFreeze(): Promise<FreezePlan | undefined>
   /** The operator's hooks. @throws HookRefusedError when they must not be run. */
   findHooks(): Promise<HookSet>
@@ -63,11 +69,15 @@ export class Session {
   readonly #context: SessionContext
   readonly #sender: Sender
   readonly #signal: AbortSignal
+  readonly #verifier: Verifier
+  /** Damage that was told of, by disk and extent: the replicator repeats what is not repaired yet. */
+  readonly #damageTold = new Set<string>()
 
   constructor(context: SessionContext, sender: Sender, signal: AbortSignal) {
     this.#context = context
     this.#sender = sender
     this.#signal = signal
+    this.#verifier = new Verifier({ ...context, drain: () => this.drain(true) })
   }
 
   /** Works until the session fails, which it throws, or is told to stop. */
@@ -88,8 +98,10 @@ export class Session {
     const drainedAtMs = clock.monotonicMs()
     await this.drain(false)
     for (const disk of disks.all) disk.retryUnreadable(clock.monotonicMs())
+    this.#markDamaged()
     const hasScanned = await this.#scanOn()
     const isScanning = disks.all.some((disk) => disk.scan !== undefined && disk.scan.purpose !== 'PASS')
+    const hasVerified = !isScanning && (await this.#verifyOn())
     await this.#reachPoint(isScanning)
     // During the copy to an empty volume marks only gather: a block that changes ten times is sent once, at its end.
     const sweepable = disks.all.filter((disk) => disk.scan?.mode !== 'BLANK')
@@ -97,7 +109,7 @@ export class Session {
     // Asked after the sweep: a block that it could not read is not certain, nor is anything once a rescan was asked for meanwhile.
     const covered = coverageOf(disks.all, drainedAtMs)
     if (covered !== undefined) certainty.expect(covered, this.#sender.allAcknowledged())
-    return sent === 0 && !hasScanned
+    return sent === 0 && !hasScanned && !hasVerified
   }
 
   /** Asks every tracker and marks what changed. False when events were lost: the disk is then compared from its begin. */
@@ -135,6 +147,34 @@ export class Session {
     })
     if (isWalking) yielding.hasRead(clock.monotonicMs() - beginMs)
     return chosen.length > 0
+  }
+
+  /** Moves the verification that is asked for on by a part. */
+  async #verifyOn(): Promise<boolean> {
+    const { disks, clock, verification, yielding } = this.#context
+    const own = verification.next(disks.all, clock.monotonicMs())
+    if (own === undefined || !yielding.mayRead) return false
+    const beginMs = clock.monotonicMs()
+    await this.#verifier.step(own, this.#sender)
+    yielding.hasRead(clock.monotonicMs() - beginMs)
+    if (verification.finish(disks.all, clock.monotonicMs())) this.#context.onChange()
+    return true
+  }
+
+  /** Blocks that are damaged in the copy are outstanding. */
+  #markDamaged(): void {
+    for (const { diskIndex, firstBlock, blockCount } of this.#sender.takeDamaged()) {
+      const disk = this.#context.disks.all.find((candidate) => candidate.diskIndex === diskIndex)
+      if (disk === undefined) continue
+      disk.dirty.mark(firstBlock, blockCount)
+      const key = `${diskIndex}/${firstBlock}/${blockCount}`
+      if (this.#damageTold.has(key) || this.#damageTold.size >= maxDamageTold) continue
+      this.#damageTold.add(key)
+      this.#context.note(
+        'WARNING',
+        `The copy of ${disk.deviceName} is damaged at byte ${firstBlock * blockSizeBytes} (${blockCount * blockSizeBytes} bytes): it is sent again`,
+      )
+    }
   }
 
   #finishScan(disk: DiskSync): boolean {

@@ -112,7 +112,7 @@ export class Visit {
 
   /** Hears what the volumes hold, and begins accordingly. */
   async #learn(): Promise<void> {
-    const { clock, engine, disks, points, notes, certainty } = this.#context
+    const { clock, engine, disks, points, notes, certainty, verification } = this.#context
     for (const disk of disks.all) {
       const contents = this.#sender.contentsOf(disk.diskIndex) ?? 'PARTIAL'
       const wasComplete = engine.memory.isComplete(disk.volumeId)
@@ -120,6 +120,7 @@ export class Visit {
       if (contents === 'EMPTY') await forgetComplete(engine.memory, disk, engine.log)
       if (!isEmptied) continue
       points.sentBarrier = undefined
+      verification.restart(disk.diskIndex)
       notes.add(
         'WARNING',
         `The copy of ${disk.deviceName} is empty, though blocks of it were durable; it is copied again`,
@@ -131,10 +132,13 @@ export class Visit {
   /** Whatever was on its way is outstanding again. */
   #takeBack(): void {
     const { all } = this.#context.disks
+    const damaged = this.#sender.takeDamaged()
+    // Something is sent before the barrier would be repeated, so that it would name another moment.
+    if (damaged.length > 0) this.#context.points.sentBarrier = undefined
     for (const disk of all) {
       if (this.#sender.acknowledgedBlocks(disk.diskIndex) > 0) disk.hasDurableBlocks = true
     }
-    for (const extent of this.#sender.unacknowledged()) {
+    for (const extent of [...this.#sender.unacknowledged(), ...damaged]) {
       const disk = all.find((candidate) => candidate.diskIndex === extent.diskIndex)
       disk?.dirty.mark(extent.firstBlock, extent.blockCount)
     }

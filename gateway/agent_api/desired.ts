@@ -7,7 +7,9 @@ import type { Allowance } from '../../domain/bandwidth.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { AgentDesired, ReplicatorDesired } from '../../wire/control_api.ts'
 import { consistencyPolicyOf } from '../../domain/consistency_policy.ts'
+import type { ScrubPolicy } from '../services.ts'
 import { mayReplicate } from '../../domain/agent_contact.ts'
+import { openVerification } from '../../domain/verification.ts'
 
 /** How often an agent reports: often while somebody waits for it, seldom otherwise. */
 export const heartbeatIntervals = { busyMs: 500, quietMs: 2000, replicatorMs: 1000, holdingMs: 500 } as const
@@ -24,7 +26,8 @@ export function agentDesired(
   const { isOff, bitsPerSecond } = options.allowance
   const request = server.consistencyRequest
   const isWanted = request?.state === 'REQUESTED'
-  const isBusy = server.activeTask !== undefined || isWanted
+  const open = openVerification(server)
+  const isBusy = server.activeTask !== undefined || isWanted || open !== undefined
   return {
     mode: modeOf(server, isReachable),
     ...(isReachable && replicationServer !== undefined
@@ -41,6 +44,7 @@ export function agentDesired(
     isSendingOff: isOff,
     yieldsToSource: server.replicationConfiguration.yieldsToSource ?? true,
     rescanEpoch: server.replication.rescanEpoch,
+    ...(open === undefined ? {} : { verifyEpoch: open.verifyEpoch }),
     ...(isWanted
       ? {
           consistencyPoint: {
@@ -70,7 +74,7 @@ function modeOf(server: SourceServer, isReachable: boolean): AgentDesired['mode'
 export function replicatorDesired(
   replicationServer: ReplicationServer,
   servers: readonly SourceServer[],
-  options: { isRenewalDue: boolean },
+  options: { isRenewalDue: boolean; scrub: ScrubPolicy },
 ): ReplicatorDesired {
   const own = servers.filter(
     (server) => server.replication.replicationServerId === replicationServer.replicationServerId,
@@ -100,6 +104,7 @@ export function replicatorDesired(
             },
           }),
     })),
+    scrub: options.scrub,
     renewCertificate: options.isRenewalDue,
     heartbeatIntervalMs:
       isHolding || isExpecting ? heartbeatIntervals.holdingMs : heartbeatIntervals.replicatorMs,

@@ -28,6 +28,9 @@ import { settleSerial } from './identity.ts'
 /** "Last seen" alone is written this often. */
 const quietWriteIntervalMs = 5000
 
+/** Events waiting for the relay above which notes are no longer added: the item must not outgrow the store. */
+const maxWaitingEvents = 200
+
 /** A replication server that has shown its certificate. */
 export interface CallingReplicator {
   replicationServer: ReplicationServer
@@ -57,16 +60,18 @@ export async function replicatorBeats(
     const session = body.sessions.find((candidate) => candidate.sourceServerId === sourceServerId)
     // While an agent is connected its own report is the better one.
     const error = session?.isConnected === true ? undefined : session?.error
+    const notes = session?.notes ?? []
     servers.push(
       await changeServer(
         services,
         sourceServerId,
-        (server) => withSessionError(expireConsistencyPoint(server, at), error, at),
+        (server) => withNotes(withSessionError(expireConsistencyPoint(server, at), error, at), notes, at),
         found,
       ),
     )
   }
   return replicatorDesired(current, servers, {
+    scrub: services.scrub,
     isRenewalDue:
       current.certificateNotAfter !== undefined &&
       isRenewalDue(current.certificateNotAfter, services.issuer.validityMs, now),
@@ -114,6 +119,21 @@ function withSessionError(server: SourceServer, error: string | undefined, at: s
     level: 'ERROR',
     message: error,
   })
+}
+
+/** What the replication server found, as events: of many at once, a few say enough. */
+function withNotes(
+  server: SourceServer,
+  notes: NonNullable<ReplicatorHeartbeat['sessions'][number]['notes']>,
+  at: string,
+): SourceServer {
+  return notes
+    .slice(0, Math.max(0, maxWaitingEvents - server.outbox.length))
+    .reduce(
+      (next, { level, message }) =>
+        withEvent(next, at, { type: 'REPLICATOR', actor: 'replicator', level, message }),
+      server,
+    )
 }
 
 /**

@@ -18,6 +18,7 @@ const actionMessages: Record<ServerAction, string> = {
   PAUSE: 'The agent is told to pause.',
   RESUME: 'The agent is told to go on.',
   RESCAN: 'The agent is told to compare all blocks again.',
+  VERIFY: 'The agent is told to verify the copies. The result is shown on this page.',
   RETRY: 'Replication is tried again.',
   DISCONNECT: 'The server is being disconnected.',
   ARCHIVE: 'Archived. The server is in the list under Archived.',

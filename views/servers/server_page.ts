@@ -21,6 +21,7 @@ import { consistencyCard } from './consistency_card.ts'
 import { initiationCard, replicationCard } from './replication_card.ts'
 import { agentCard, launchCard, replicationSettingsCard, sourceCard } from './side_cards.ts'
 import { actionMenu, nextStep, stepper } from './stepper.ts'
+import { verificationCard } from './verification_card.ts'
 
 /** What the page shows. */
 export interface ServerModel extends ReplicationModel {
@@ -51,7 +52,7 @@ export function serverPage(frame: Frame, model: ServerModel, stream: string): Ht
       </div>
       <div class="column-side">
         ${sourceCard(server, model.now)} ${agentCard(server, model.now)}
-        ${consistencyCard(server, model.viewer, model.now)}
+        ${consistencyCard(server, model.viewer, model.now)} ${verificationCard(server, model.now)}
         ${replicationSettingsCard(server, model.viewer, model.allowance)} ${launchCard(server, model.viewer)}
       </div>
     </div>
@@ -75,6 +76,7 @@ export function serverParts(model: ServerModel): Map<string, Html> {
     ['source', sourceCard(server, now)],
     ['agent', agentCard(server, now)],
     ['consistency', consistencyCard(server, model.viewer, now)],
+    ['verification', verificationCard(server, now)],
     ['replication-settings', replicationSettingsCard(server, model.viewer, model.allowance)],
     ['launch', launchCard(server, model.viewer)],
   ])

@@ -7,6 +7,7 @@ import { windowBytes } from '../../../replicator/session_output.ts'
 import { blockHashes } from '../../../wire/hash.ts'
 import { encodings } from '../../../wire/message.ts'
 import type { Welcome } from '../../../wire/message.ts'
+import { protocolVersion } from '../../../wire/version.ts'
 import { randomInt, seededRandom, seedFor, shuffled } from '../../fixtures/seed.ts'
 import { blocksOf, extentsOf, helloOf, rootOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
@@ -51,7 +52,7 @@ describe('replication over TLS', () => {
     const half = Math.floor(extents.length / 2)
     const first = await replicator.connect()
     expect(await first.hello(helloOf(sizeBytes))).toEqual({
-      protocolVersion: 2,
+      protocolVersion,
       windowBytes,
       disks: [{ diskIndex: 0, contents: 'EMPTY' }],
     })

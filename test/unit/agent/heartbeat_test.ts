@@ -62,6 +62,7 @@ async function talk(
         disks: [],
         consistencyFailure: undefined,
         pointOutcomes: outcomes,
+        verification: undefined,
         error: undefined,
       }),
       takeNotes: () => notes.splice(0),

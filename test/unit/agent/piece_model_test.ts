@@ -23,6 +23,7 @@ import { Meter } from '../../../agent/sync/meter.ts'
 import { Progress } from '../../../agent/sync/progress.ts'
 import { Yielding } from '../../../agent/sync/yielding.ts'
 import { Session } from '../../../agent/sync/session.ts'
+import { Verification } from '../../../agent/sync/verification.ts'
 import type { Tracker } from '../../../agent/tracking/tracker.ts'
 import type { Extent } from '../../../domain/units.ts'
 import { blockLengthBytes, blockSizeBytes, pieceSizeBytes } from '../../../domain/units.ts'
@@ -99,6 +100,7 @@ class World {
           points: new PointKeeper(this.clock),
           yielding: new Yielding(this.clock),
           progress: new Progress(this.clock, new Meter(this.clock)),
+          verification: new Verification(),
           planFreeze: () => Promise.resolve(undefined),
           findHooks: () => Promise.resolve({ preFreeze: [], postThaw: [] }),
           note: () => undefined,
@@ -285,6 +287,7 @@ class World {
         }
         return Promise.resolve(bitmap)
       },
+      takeDamaged: () => [],
       allAcknowledged: () => {
         if (this.#failure !== undefined) return Promise.reject(this.#failure)
         for (const frame of this.#pending.splice(0)) frame.apply(Infinity)

@@ -7,11 +7,13 @@ import { Certainty } from '../../../agent/sync/certainty.ts'
 import type { DiskSet } from '../../../agent/sync/disk_set.ts'
 import { Meter } from '../../../agent/sync/meter.ts'
 import { Progress } from '../../../agent/sync/progress.ts'
+import type { SentExtent } from '../../../agent/sync/outstanding.ts'
 import { Reader } from '../../../agent/sync/reader.ts'
 import { Yielding } from '../../../agent/sync/yielding.ts'
 import { Scanner } from '../../../agent/sync/scanner.ts'
 import type { ExtentToSend, Sender } from '../../../agent/sync/sender.ts'
 import { Session } from '../../../agent/sync/session.ts'
+import { Verification } from '../../../agent/sync/verification.ts'
 import { FakeClock } from './fake_clock.ts'
 import { memoryDisk } from './memory_disk.ts'
 
@@ -23,6 +25,8 @@ function makeSession() {
   if (disk.scan !== undefined) disk.scan.cursor = disk.blockCount
   disk.finishScan(clock.now)
   const sent: number[] = []
+  const damaged: SentExtent[] = []
+  const notes: string[] = []
   const sender = {
     failure: undefined,
     maxBlocksPerExtent: 16,
@@ -33,6 +37,7 @@ function makeSession() {
       return Promise.resolve()
     },
     allAcknowledged: () => Promise.resolve(),
+    takeDamaged: () => damaged.splice(0),
   } as unknown as Sender
   const pool = new AlignedPool(4)
   const reader = new Reader({ pool, clock, onUnreadable: () => undefined })
@@ -49,9 +54,10 @@ function makeSession() {
       points: new PointKeeper(clock),
       yielding: new Yielding(clock),
       progress: new Progress(clock, new Meter(clock)),
+      verification: new Verification(),
       planFreeze: () => Promise.resolve(undefined),
       findHooks: () => Promise.resolve({ preFreeze: [], postThaw: [] }),
-      note: () => undefined,
+      note: (_level, message) => notes.push(message),
       counters: { sentBytes: 0 },
       onChange: () => undefined,
       onTurn: () => undefined,
@@ -59,7 +65,7 @@ function makeSession() {
     sender,
     new AbortController().signal,
   )
-  return { clock, disk, source, sent, certainty, session }
+  return { clock, disk, source, sent, certainty, session, damaged, notes }
 }
 
 describe('Session', () => {
@@ -71,6 +77,19 @@ describe('Session', () => {
     clock.now += 70
     expect(certainty.lagMs()).toBe(70)
     expect(await session.turn()).toBe(true)
+  })
+
+  it('sends blocks again that are damaged in the copy, and tells of each place once', async () => {
+    const { sent, session, damaged, notes } = makeSession()
+    const extent = { diskIndex: 0, firstBlock: 5, blockCount: 2 }
+    damaged.push(extent, { diskIndex: 9, firstBlock: 1, blockCount: 1 })
+    expect(await session.turn()).toBe(false)
+    damaged.push(extent)
+    await session.turn()
+    expect(sent).toEqual([5, 5])
+    expect(notes).toEqual([
+      'The copy of /dev/disk0 is damaged at byte 327680 (131072 bytes): it is sent again',
+    ])
   })
 
   it('claims nothing in the very turn in which a sector turns out to be unreadable', async () => {

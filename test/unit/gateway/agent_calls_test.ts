@@ -242,6 +242,47 @@ describe('start and heartbeat', () => {
     expect(await revision()).toBe((before ?? 0) + 1)
   })
 
+  it('ask for a verification until its result has come, and keep that', async () => {
+    const { sourceServerId: id } = await enrolServer(gateway)
+    await putServer(gateway, id, staged)
+    await call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: inventory() })
+    const beat = async (overrides = {}) =>
+      (await (await call('/agent/v1/heartbeat', heartbeat(1, overrides))).json()) as AgentDesired
+    expect(await beat()).not.toHaveProperty('verifyEpoch')
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      replication: {
+        ...server.replication,
+        verification: {
+          verifyEpoch: 2,
+          askedAt: gateway.now().toISOString(),
+          askedBy: 'admin',
+          disks: [],
+        },
+      },
+    }))
+    expect(await beat()).toMatchObject({ verifyEpoch: 2 })
+    const disk = {
+      diskIndex: 0,
+      checkedBytes: 3_221_225_472,
+      differingBlocks: 1,
+      damagedBlocks: 1,
+      repairedBlocks: 1,
+      unreadableBlocks: 0,
+      differences: [{ offsetBytes: 65_536, lengthBytes: 65_536 }],
+      sourceRoot: 'ab'.repeat(32),
+      replicaRoot: 'ab'.repeat(32),
+      durationMs: 5000,
+    }
+    const half = { verifyEpoch: 2, isDone: false, disks: [{ ...disk, checkedBytes: 1 }] }
+    expect(await beat({ verification: half })).toMatchObject({ verifyEpoch: 2 })
+    const done = { verifyEpoch: 2, isDone: true, disks: [disk] }
+    expect(await beat({ verification: done })).not.toHaveProperty('verifyEpoch')
+    const { replication, outbox } = (await gateway.store.get('server', { id }))?.value ?? {}
+    expect(replication?.verification).toMatchObject({ verdict: 'REPAIRED', disks: [disk] })
+    expect(outbox?.filter(({ type }) => type === 'VERIFICATION')).toHaveLength(1)
+  })
+
   it('carry instructions down: pause, rescan, consistency point, uninstall', async () => {
     const { sourceServerId: id } = await enrolServer(gateway)
     await putServer(gateway, id, staged)

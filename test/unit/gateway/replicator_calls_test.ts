@@ -96,6 +96,22 @@ describe('replication servers', () => {
     })
   })
 
+  it('say what they found when they read volumes again, and hear how often they should', async () => {
+    const { sourceServerId } = await enrolServer(gateway)
+    await putServer(gateway, sourceServerId, staged)
+    const { certificatePem } = (await (await enrolReplicator()).json()) as Enrolled
+    gateway.present(peerOf(certificatePem))
+    const notes = [{ level: 'ERROR', message: 'The copy of disk 0 is damaged at byte 65536' }]
+    const session = { sourceServerId, generation: 1, isConnected: true, openVolumeIds: [] }
+    const { scrub } = await beat([{ ...session, notes }])
+    expect(scrub).toEqual({ intervalMs: 604_800_000, bytesPerSecond: 16_000_000 })
+    await beat([session])
+    const server = (await gateway.store.get('server', { id: sourceServerId }))?.value
+    expect(server?.outbox.filter(({ type }) => type === 'REPLICATOR')).toMatchObject([
+      { actor: 'replicator', level: 'ERROR', message: 'The copy of disk 0 is damaged at byte 65536' },
+    ])
+  })
+
   it('are told of the volumes that a server still has when one is lost, so that nothing of them is forgotten', async () => {
     const { sourceServerId } = await enrolServer(gateway)
     const { certificatePem } = (await (await enrolReplicator()).json()) as Enrolled

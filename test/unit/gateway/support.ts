@@ -116,6 +116,7 @@ export async function testGateway(
     },
     refusals: new Refusals(clock),
     trustedProxies: new TrustedProxies(options.trustedProxies ?? []),
+    scrub: { intervalMs: 604_800_000, bytesPerSecond: 16_000_000 },
     clock,
     random,
     log,

@@ -61,6 +61,7 @@ describe('words', () => {
         'AGENT',
         'REPLICATOR',
         'CONSISTENCY_POINT',
+        'VERIFICATION',
         'JOB',
         'LAUNCH',
         'CONFIGURATION',

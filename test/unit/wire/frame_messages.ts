@@ -6,7 +6,7 @@ import * as fc from 'fast-check'
 import { blockSizeBytes, pieceSizeBytes } from '../../../domain/units.ts'
 import { FrameDecoder, FrameEncoder, maxHashesPerFrame } from '../../../wire/frame.ts'
 import type { Frame } from '../../../wire/frame.ts'
-import { maxBlocksPerDisk, maxPiecesPerDisk } from '../../../wire/limits.ts'
+import { maxBlocksPerDisk, maxBlocksPerVerify, maxPiecesPerDisk } from '../../../wire/limits.ts'
 import { encodings, wireErrorCodes } from '../../../wire/message.ts'
 import type { Message, MessageType } from '../../../wire/message.ts'
 
@@ -161,6 +161,32 @@ export const messageArbitraries: { [T in MessageType]: fc.Arbitrary<Extract<Mess
       bitmap: bytes(Math.ceil(blocks / 8)),
     }),
   ),
+  VERIFY: fc.tuple(diskIndex, firstBlock, count(maxBlocksPerVerify)).chain(([disk, first, blocks]) =>
+    fc.record({
+      type: fc.constant('VERIFY' as const),
+      diskIndex: fc.constant(disk),
+      firstBlock: fc.constant(first),
+      blockCount: fc.constant(blocks),
+      hashes: bytes(blocks * 32),
+    }),
+  ),
+  VERIFIED: fc.tuple(diskIndex, firstBlock, count(maxBlocksPerVerify)).chain(([disk, first, blocks]) =>
+    fc.record({
+      type: fc.constant('VERIFIED' as const),
+      diskIndex: fc.constant(disk),
+      firstBlock: fc.constant(first),
+      blockCount: fc.constant(blocks),
+      root: bytes(32),
+      differing: bytes(Math.ceil(blocks / 8)),
+      damaged: bytes(Math.ceil(blocks / 8)),
+    }),
+  ),
+  DAMAGED: fc.record({
+    type: fc.constant('DAMAGED' as const),
+    diskIndex,
+    firstBlock,
+    blockCount: count(2 ** 32 - 1),
+  }),
   BARRIER: fc.record({
     type: fc.constant('BARRIER' as const),
     body: fc.record({
