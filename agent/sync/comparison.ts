@@ -48,7 +48,10 @@ export class Comparison {
   async compare(pieces: Iterable<Extent>): Promise<number> {
     try {
       for (const piece of pieces) {
-        this.#reading.push({ piece, hashes: this.#context.hash(piece) })
+        const hashes = this.#context.hash(piece)
+        // It is awaited later, perhaps after another one's failure.
+        hashes.catch(() => undefined)
+        this.#reading.push({ piece, hashes })
         if (this.#reading.length >= this.#context.piecesAtOnce) await this.#takeHashed()
       }
       while (this.#reading.length > 0) await this.#takeHashed()
