@@ -78,12 +78,12 @@ describe('the first copy', () => {
   it('says what became zero while its connection was cut in the middle of a step', async () => {
     const random = seededRandom(seedFor('cut first copy'))
     await writeFile(image, randomBytesFrom(random, sizeBytes))
-    // In each turn of the first few reading stops somewhere, until the test has cut the connection and changed the disk.
-    const gates: { offset: number; isReached: boolean; opened: PromiseWithResolvers<void> }[] = []
+    // A few times reading stops after some reads, until the test has cut the connection and changed the disk.
+    const gates: { readsLeft: number; opened: PromiseWithResolvers<void> }[] = []
     const tracker = new ToldTracker(() => {
-      if (gates.length === cuts) return
-      const offset = randomInt(random, 64, 200) * blockSizeBytes
-      gates.push({ offset, isReached: false, opened: Promise.withResolvers() })
+      const last = gates.at(-1)
+      if (gates.length === cuts || (last !== undefined && last.readsLeft >= 0)) return
+      gates.push({ readsLeft: randomInt(random, 2, 4), opened: Promise.withResolvers() })
     })
     test = await TestEngine.start(replicator, {
       disks: [{ deviceName: image, sizeBytes }],
@@ -96,10 +96,7 @@ describe('the first copy', () => {
         close: () => source.close(),
         read: async (offset, length, into) => {
           const gate = gates.at(-1)
-          if (gate !== undefined && gate.offset < offset + length) {
-            gate.isReached = true
-            await gate.opened.promise
-          }
+          if (gate !== undefined && --gate.readsLeft < 0) await gate.opened.promise
           await source.read(offset, length, into)
         },
       }),
@@ -112,7 +109,8 @@ describe('the first copy', () => {
         'part of the step is sent',
         () => {
           const hasSent = run.engine.report().sentBytes > sentBefore + 8 * blockSizeBytes
-          return Promise.resolve(hasSent && gates[cut]?.isReached === true && gates[cut])
+          const next = gates[cut]
+          return Promise.resolve(hasSent && next !== undefined && next.readsLeft < 0 && next)
         },
         20_000,
         5,

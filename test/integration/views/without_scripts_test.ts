@@ -79,7 +79,7 @@ describe('without scripts', () => {
     })
 
     await open()
-    await page.getByRole('link', { name: 'Change' }).click()
+    await page.locator('#launch').getByRole('link', { name: 'Change' }).click()
     await page.getByLabel('Web pages that must answer').fill('80 / Welcome')
     await page.getByRole('button', { name: 'Save' }).click()
     await page.getByText('Launch settings saved.').waitFor()
