@@ -118,6 +118,13 @@ export function notice(tone: Tone, heading: string, text: HtmlValue): Html {
   </div>`
 }
 
+/** The end of a form of settings: back to `back`, or save. */
+export function saveButtons(back: string): Html {
+  return html`<div class="confirm-buttons">
+    <a class="button" href="${back}">Cancel</a><button class="button primary" type="submit">Save</button>
+  </div>`
+}
+
 /** Why a form was refused. */
 export function problemStrip(problem: string): Html {
   return html`<p class="strip tone-bad" role="alert">${icon('circleCross')}<span>${problem}</span></p>`

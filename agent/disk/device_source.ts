@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { open, stat } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
 import type { BlockSource } from './block_source.ts'
 import { machineFiles } from '../inventory/system_files.ts'
@@ -183,9 +183,6 @@ export async function openDevice(deviceName: string, clock: Clock): Promise<Bloc
   const handle = await openForReading(deviceName, facts.kind === 'block').catch((error: unknown) => {
     throw new DiskRefusedError(deviceName, `Cannot open ${deviceName} for reading`, { cause: error })
   })
-  const currentSize = async () => {
-    if (facts.kind === 'file') return (await stat(deviceName).catch(() => undefined))?.size
-    return (await machineFiles.facts(deviceName))?.sizeBytes
-  }
+  const currentSize = async () => (await machineFiles.facts(deviceName))?.sizeBytes
   return new DeviceSource({ deviceName, sizeBytes: facts.sizeBytes, handle, clock, currentSize })
 }

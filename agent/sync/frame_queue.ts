@@ -36,14 +36,22 @@ export class FrameQueue {
     this.#context = context
   }
 
-  /** Runs `emit` after what was called before it; resolves when all is written that it adds to `written`, so that its memory is free. */
-  async inTurn(emit: (written: Promise<void>[]) => Promise<void>): Promise<void> {
+  /**
+   * Runs `emit` after what was called before it, with what is being prepared meanwhile; resolves when all is written that it adds to `written`, so
+   * that its memory is free.
+   */
+  async inTurn<T>(
+    preparing: Promise<T>,
+    emit: (prepared: T, written: Promise<void>[]) => Promise<void>,
+  ): Promise<void> {
+    // It is awaited below, perhaps later than it fails.
+    preparing.catch(() => undefined)
     const before = this.#tail
     const own = (async () => {
       await before
       const written: Promise<void>[] = []
       try {
-        await emit(written)
+        await emit(await preparing, written)
       } catch (error) {
         // What came before it is still being written from memory that the caller takes back.
         await Promise.all(written)

@@ -136,10 +136,7 @@ export class Sender {
     const encoded = Promise.all(
       runs.map((run) => (run.isZero ? Promise.resolve(undefined) : this.#compression.encode(run.bytes))),
     )
-    // It is awaited below, perhaps later than it fails.
-    encoded.catch(() => undefined)
-    await this.#queue.inTurn(async (written) => {
-      const payloads = await encoded
+    await this.#queue.inTurn(encoded, async (payloads, written) => {
       for (const [index, run] of runs.entries()) {
         if (run.isZero && extent.isBlank) continue
         await this.#emitRun(extent.diskIndex, run, payloads[index], written)
@@ -156,11 +153,10 @@ export class Sender {
     this.#compression.begin()
     try {
       const encoded = this.#compression.encode(bytes)
-      encoded.catch(() => undefined)
       const lane = this.laneOf(diskIndex, Math.floor((pieces[0] ?? 0) / piecesPerBlock))
-      await this.#queue.inTurn(async (written) => {
+      await this.#queue.inTurn(encoded, async (payload, written) => {
         const own = { type: 'PIECES' as const, diskIndex, pieces, rawBytes: bytes.length, hash }
-        await this.#queue.emit(this.#connectionIn(lane), { ...own, ...(await encoded) }, written)
+        await this.#queue.emit(this.#connectionIn(lane), { ...own, ...payload }, written)
       })
     } finally {
       this.#compression.end()

@@ -3,6 +3,7 @@
  * @module
  */
 import type { Extent } from '../../domain/units.ts'
+import type { VerifiedDisk } from '../../domain/verified_disk.ts'
 import type { DiskSync } from './disk_sync.ts'
 import { blockSizeBytes, extentBytes } from '../../domain/units.ts'
 import { RootHash } from '../../wire/hash.ts'
@@ -11,31 +12,11 @@ import { DirtyMap } from './dirty_map.ts'
 /** Differing extents that are named; the blocks of all are counted. */
 const maxExtentsNamed = 20
 
-/** What is told of one disk. */
-export interface DiskVerificationReport {
-  diskIndex: number
-  checkedBytes: number
-  /** Blocks whose copy differed, those that are damaged among them. */
-  differingBlocks: number
-  /** Blocks whose data were not what the replication server had written. */
-  damagedBlocks: number
-  /** Of those that differed, the ones that were sent again and found right. */
-  repairedBlocks: number
-  /** Blocks that the source disk cannot give. */
-  unreadableBlocks: number
-  /** Where they differed, the first ones. */
-  differences: { offsetBytes: number; lengthBytes: number }[]
-  /** Over what was compared, computed at each end on its own; once the disk is done. */
-  sourceRoot?: string
-  replicaRoot?: string
-  durationMs: number
-}
-
 /** What is told of the whole. */
 export interface VerificationReport {
   verifyEpoch: number
   isDone: boolean
-  disks: DiskVerificationReport[]
+  disks: VerifiedDisk[]
 }
 
 /** What a part of a disk turned out to be. */
@@ -121,9 +102,9 @@ export class DiskVerification {
   }
 
   /** How it stands. */
-  report(nowMs: number): DiskVerificationReport {
+  report(nowMs: number): VerifiedDisk {
     const { diskIndex, sizeBytes } = this.disk
-    const differences: DiskVerificationReport['differences'] = []
+    const differences: VerifiedDisk['differences'] = []
     for (const extent of this.#differing.extents(0, Number.MAX_SAFE_INTEGER)) {
       if (differences.length === maxExtentsNamed) break
       differences.push(extentBytes(extent, sizeBytes))
@@ -198,7 +179,7 @@ export class Verification {
     return this.#done ?? { verifyEpoch: this.#verifyEpoch, isDone: false, disks: this.#reports(disks, nowMs) }
   }
 
-  #reports(disks: readonly DiskSync[], nowMs: number): DiskVerificationReport[] {
+  #reports(disks: readonly DiskSync[], nowMs: number): VerifiedDisk[] {
     return disks.flatMap((disk) => {
       const own = this.#disks.get(disk.diskIndex)
       return own?.disk === disk ? [own.report(nowMs)] : []

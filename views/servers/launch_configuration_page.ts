@@ -7,7 +7,7 @@ import type { Html } from '../html.ts'
 import type { Frame } from '../layout.ts'
 import { html, nothing } from '../html.ts'
 import { layout } from '../layout.ts'
-import { pageHead, problemStrip } from '../parts.ts'
+import { pageHead, problemStrip, saveButtons } from '../parts.ts'
 
 /** The fields as they stand in the form: as stored, or as they were sent and refused. */
 export interface LaunchForm {
@@ -112,10 +112,7 @@ ${form.httpChecks}</textarea
           >One a line: port, path, and words the page must contain. For example: 80 / Welcome</small
         ></label
       >
-      <div class="confirm-buttons">
-        <a class="button" href="${address}">Cancel</a
-        ><button class="button primary" type="submit">Save</button>
-      </div>
+      ${saveButtons(address)}
     </form>
   </div>`
   return layout(frame, { title: 'Launch settings', section: 'servers', body })

@@ -8,7 +8,7 @@ import type { Frame } from '../layout.ts'
 import { consistencyPolicyOf } from '../../domain/consistency_policy.ts'
 import { html, nothing } from '../html.ts'
 import { layout } from '../layout.ts'
-import { pageHead, problemStrip } from '../parts.ts'
+import { pageHead, problemStrip, saveButtons } from '../parts.ts'
 
 /** The form. */
 export interface ProtectionModel {
@@ -76,10 +76,7 @@ export function protectionPage(frame: Frame, { server, form, problem }: Protecti
         Hooks are scripts on the source server, in <code>/etc/rehost/hooks.d/pre-freeze</code> and
         <code>post-thaw</code>.
       </p>
-      <div class="confirm-buttons">
-        <a class="button" href="${address}">Cancel</a
-        ><button class="button primary" type="submit">Save</button>
-      </div>
+      ${saveButtons(address)}
     </form>
   </div>`
   return layout(frame, { title: 'Consistency points and new disks', section: 'servers', body })

@@ -9,7 +9,7 @@ import { writeCalendarEntry } from '../../domain/bandwidth_lines.ts'
 import { defaultPriority } from '../../domain/site_budget.ts'
 import { html, nothing } from '../html.ts'
 import { layout } from '../layout.ts'
-import { calendarFields, pageHead, problemStrip } from '../parts.ts'
+import { calendarFields, pageHead, problemStrip, saveButtons } from '../parts.ts'
 
 /** The fields as they stand in the form: as stored, or as they were sent and refused. */
 export interface ReplicationForm {
@@ -103,10 +103,7 @@ export function replicationConfigurationPage(
           ${option('yes', 'Copy and compare more slowly', form.yieldsToSource)}${option('no', 'Go on at full speed', form.yieldsToSource)}
         </select></label
       >
-      <div class="confirm-buttons">
-        <a class="button" href="${address}">Cancel</a
-        ><button class="button primary" type="submit">Save</button>
-      </div>
+      ${saveButtons(address)}
     </form>
   </div>`
   return layout(frame, { title: 'Replication settings', section: 'servers', body })

@@ -8,7 +8,7 @@ import type { Frame } from '../layout.ts'
 import { writeCalendarEntry } from '../../domain/bandwidth_lines.ts'
 import { html, nothing } from '../html.ts'
 import { layout } from '../layout.ts'
-import { calendarFields, pageHead, problemStrip } from '../parts.ts'
+import { calendarFields, pageHead, problemStrip, saveButtons } from '../parts.ts'
 
 /** The fields as they stand in the form: as stored, or as they were sent and refused. */
 export interface BandwidthForm {
@@ -44,10 +44,7 @@ ${form.sites}</textarea
           >One a line: name and Mbit/s that its servers share by priority. For example: berlin 200</small
         ></label
       >
-      <div class="confirm-buttons">
-        <a class="button" href="/settings">Cancel</a
-        ><button class="button primary" type="submit">Save</button>
-      </div>
+      ${saveButtons('/settings')}
     </form>
   </div>`
   return layout(frame, { title: 'Bandwidth', section: 'settings', body })

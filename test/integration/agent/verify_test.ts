@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { DiskVerificationReport } from '../../../agent/sync/verification.ts'
+import type { VerifiedDisk } from '../../../domain/verified_disk.ts'
 import { blockSizeBytes } from '../../../domain/units.ts'
 import { randomBytesFrom, randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 import { until } from '../../fixtures/waiting.ts'
@@ -55,7 +55,7 @@ describe.runIf(isRoot)('verification of a running server', () => {
     await disk.remove()
   })
 
-  async function verify(): Promise<DiskVerificationReport> {
+  async function verify(): Promise<VerifiedDisk> {
     epoch += 1
     test.apply({ verifyEpoch: epoch })
     const report = await until(

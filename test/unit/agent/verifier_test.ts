@@ -7,7 +7,7 @@ import { Reader } from '../../../agent/sync/reader.ts'
 import { Scanner } from '../../../agent/sync/scanner.ts'
 import type { ExtentToSend, PiecesToSend, Sender } from '../../../agent/sync/sender.ts'
 import { sweep } from '../../../agent/sync/sweep.ts'
-import type { DiskVerificationReport } from '../../../agent/sync/verification.ts'
+import type { VerifiedDisk } from '../../../domain/verified_disk.ts'
 import { Verification } from '../../../agent/sync/verification.ts'
 import { Verifier } from '../../../agent/sync/verifier.ts'
 import type { Tracker } from '../../../agent/tracking/tracker.ts'
@@ -212,7 +212,7 @@ class World {
   }
 
   /** Verifies all of it; between the parts what is dirty is sent, as in a session. */
-  async verifyAll(): Promise<DiskVerificationReport> {
+  async verifyAll(): Promise<VerifiedDisk> {
     this.verification.apply(1)
     for (;;) {
       const own = this.verification.next([this.disk], this.clock.now)
@@ -245,7 +245,7 @@ class World {
 }
 
 /** The blocks that a report names. */
-function named(report: DiskVerificationReport): number[] {
+function named(report: VerifiedDisk): number[] {
   return report.differences.flatMap(({ offsetBytes, lengthBytes }) =>
     Array.from(
       { length: Math.ceil(lengthBytes / blockSizeBytes) },
