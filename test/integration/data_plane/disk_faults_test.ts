@@ -10,8 +10,8 @@ import type { DocumentStore, VolumeCheckpoint } from '../../../replicator/checkp
 import type { Disk } from '../../../replicator/disk.ts'
 import type { VolumeParts } from '../../../replicator/volume_parts.ts'
 import { seedFor } from '../../fixtures/seed.ts'
-import { withCalls } from './sim_replicator.ts'
 import { SimWorld } from './sim_world.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const seed = seedFor('disk faults')
 

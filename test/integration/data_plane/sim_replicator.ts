@@ -7,7 +7,6 @@ import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import { pino } from 'pino'
 import type { ServerCheckpoint } from '../../../replicator/checkpoint.ts'
-import type { Disk } from '../../../replicator/disk.ts'
 import type { DocumentStore } from '../../../replicator/checkpoint.ts'
 import { PayloadPool } from '../../../replicator/payload_pool.ts'
 import { Registry } from '../../../replicator/registry.ts'
@@ -147,18 +146,5 @@ export class SimReplicator {
     this.record.crash()
     for (const socket of this.#sessions) socket.destroy()
     this.#sessions.clear()
-  }
-}
-
-/** `disk` with some of its calls replaced. */
-export function withCalls(disk: Disk, calls: Partial<Disk>): Disk {
-  return {
-    sizeBytes: disk.sizeBytes,
-    read: (into, offset) => disk.read(into, offset),
-    write: (from, offset) => disk.write(from, offset),
-    flush: () => disk.flush(),
-    check: () => disk.check(),
-    close: () => disk.close(),
-    ...calls,
   }
 }

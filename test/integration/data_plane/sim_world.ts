@@ -14,8 +14,9 @@ import { rootOf } from '../replicator/test_agent.ts'
 import { SimAgent } from './sim_agent.ts'
 import type { SimMachine } from './sim_agent.ts'
 import type { LinkFaults } from './sim_link.ts'
-import { SimReplicator, withCalls } from './sim_replicator.ts'
+import { SimReplicator } from './sim_replicator.ts'
 import { distinctSectors, SimSource } from './sim_source.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 /** How long a schedule may take to come to its end; only one that hangs takes so long. */
 const hangMs = 60_000

@@ -4,11 +4,11 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { blockSizeBytes } from '../../../domain/units.ts'
-import type { Disk } from '../../../replicator/disk.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { extentsOf, helloOf, rootOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const sizeBytes = 32 * blockSizeBytes
 
@@ -22,19 +22,6 @@ afterEach(async () => {
 
 function failure(code: string): Error {
   return Object.assign(new Error(`Injected ${code}`), { code })
-}
-
-/** `disk` with some calls replaced. */
-function withFaults(disk: Disk, faults: Partial<Disk>): Disk {
-  return {
-    sizeBytes: disk.sizeBytes,
-    read: (into, offset) => disk.read(into, offset),
-    write: (from, offset) => disk.write(from, offset),
-    flush: () => disk.flush(),
-    check: () => disk.check(),
-    close: () => disk.close(),
-    ...faults,
-  }
 }
 
 const reportedError = (): string | undefined => replicator.registry.servers[0]?.report().error
@@ -67,7 +54,7 @@ describe('a disk that fails', () => {
     async (errno, call, code) => {
       let isFailing = false
       replicator.wrap = (disk) =>
-        withFaults(disk, {
+        withCalls(disk, {
           [call]: (...args: [Uint8Array, number]) =>
             isFailing
               ? Promise.reject(failure(errno))
@@ -101,7 +88,7 @@ describe('a disk that fails', () => {
   it('ends every connection of the server, and no other server', async () => {
     let isFailing = false
     replicator.wrap = (disk, volumeId) =>
-      withFaults(disk, {
+      withCalls(disk, {
         write: (from, offset) =>
           isFailing && volumeId === 'vol-0' ? Promise.reject(failure('EIO')) : disk.write(from, offset),
       })
@@ -130,7 +117,7 @@ describe('a disk that fails', () => {
 
   it('that writes and reads short is filled up', async () => {
     replicator.wrap = (disk) =>
-      withFaults(disk, {
+      withCalls(disk, {
         write: (from, offset) => disk.write(from.subarray(0, Math.min(from.length, 50_000)), offset),
         read: (into, offset) => disk.read(into.subarray(0, Math.min(into.length, 30_000)), offset),
       })
@@ -158,20 +145,43 @@ describe('a disk that fails', () => {
 })
 
 const isRoot = process.getuid?.() === 0
+
+/** Runs `work` with a file system of `size`, as mount writes it, and takes it away. */
+async function onFileSystem(size: string, work: (mount: string) => Promise<void>): Promise<void> {
+  const mount = join(replicator.folder, 'small')
+  mkdirSync(mount)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'none', mount])
+  try {
+    await work(mount)
+  } finally {
+    execFileSync('umount', [mount])
+  }
+}
+
+/** A volume below `mount`, and an agent of which eight blocks are durable there. */
+async function begunOn(mount: string) {
+  const path = join(mount, 'disk.raw')
+  makeSparseFile(path, sizeBytes)
+  const volumes = [{ diskIndex: 0, volumeId: 'vol-0', devicePath: path, sizeBytes }]
+  await replicator.assign(replicator.assignment([], { volumes }))
+  const source = randomBytes(sizeBytes)
+  const agent = await replicator.connect()
+  await agent.hello(helloOf(sizeBytes))
+  await agent.ack(agent.sendBlocks(0, source, 0, 8))
+  return { path, volumes, source, agent }
+}
+
+/** Has the replicator close the volume of an agent that goes. */
+async function letGo(agent: TestAgent): Promise<void> {
+  agent.destroy()
+  await until('it has left', () => Promise.resolve(replicator.registry.servers[0]?.isConnected === false))
+  await replicator.assign()
+}
+
 describe.runIf(isRoot)('a file system that is full', () => {
   it('ends in NO_SPACE, keeps what was acknowledged, and goes on when there is room', async () => {
-    const mount = join(replicator.folder, 'small')
-    mkdirSync(mount)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', mount])
-    try {
-      const path = join(mount, 'disk.raw')
-      makeSparseFile(path, sizeBytes)
-      const volumes = [{ diskIndex: 0, volumeId: 'vol-0', devicePath: path, sizeBytes }]
-      await replicator.assign(replicator.assignment([], { volumes }))
-      const source = randomBytes(sizeBytes)
-      const agent = await replicator.connect()
-      await agent.hello(helloOf(sizeBytes))
-      await agent.ack(agent.sendBlocks(0, source, 0, 8))
+    await onFileSystem('1m', async (mount) => {
+      const { path, source, agent } = await begunOn(mount)
       agent.sendBlocks(0, source, 8, 16)
       const error = await agent.closed()
       expect(error).toMatchObject({ code: 'NO_SPACE', retryable: true })
@@ -186,29 +196,15 @@ describe.runIf(isRoot)('a file system that is full', () => {
       await again.hello(helloOf(sizeBytes))
       await sendAll(again, source)
       expect(readFileSync(path).equals(source)).toBe(true)
-      again.destroy()
-      await until('it has left', () => Promise.resolve(replicator.registry.servers[0]?.isConnected === false))
-      await replicator.assign()
-    } finally {
-      execFileSync('umount', [mount])
-    }
+      await letGo(again)
+    })
   })
 })
 
 describe.runIf(isRoot)('a file system that became read-only', () => {
   it('is told as the reason, and the copy goes on when it can be written again', async () => {
-    const mount = join(replicator.folder, 'readonly')
-    mkdirSync(mount)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'none', mount])
-    try {
-      const path = join(mount, 'disk.raw')
-      makeSparseFile(path, sizeBytes)
-      const volumes = [{ diskIndex: 0, volumeId: 'vol-0', devicePath: path, sizeBytes }]
-      await replicator.assign(replicator.assignment([], { volumes }))
-      const source = randomBytes(sizeBytes)
-      const agent = await replicator.connect()
-      await agent.hello(helloOf(sizeBytes))
-      await agent.ack(agent.sendBlocks(0, source, 0, 8))
+    await onFileSystem('8m', async (mount) => {
+      const { path, volumes, source, agent } = await begunOn(mount)
       agent.destroy()
       await replicator.close()
       // Linux lets nobody do this while a file of it is open for writing.
@@ -229,11 +225,7 @@ describe.runIf(isRoot)('a file system that became read-only', () => {
       )
       await sendAll(again, source)
       expect(readFileSync(path).equals(source)).toBe(true)
-      again.destroy()
-      await until('it has left', () => Promise.resolve(replicator.registry.servers[0]?.isConnected === false))
-      await replicator.assign()
-    } finally {
-      execFileSync('umount', [mount])
-    }
+      await letGo(again)
+    })
   })
 })

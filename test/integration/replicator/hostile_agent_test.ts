@@ -9,6 +9,7 @@ import { tlsVersionOptions } from '../../../wire/tls.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { blocksOf, helloOf } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const blockCount = 16
 const sizeBytes = blockCount * blockSizeBytes
@@ -19,17 +20,13 @@ let stuck: PromiseWithResolvers<void> | undefined
 beforeEach(async () => {
   stuck = undefined
   replicator = await TestReplicator.start()
-  replicator.wrap = (disk) => ({
-    sizeBytes: disk.sizeBytes,
-    read: (into, offset) => disk.read(into, offset),
-    write: (from, offset) => disk.write(from, offset),
-    flush: async () => {
-      await stuck?.promise
-      await disk.flush()
-    },
-    check: () => disk.check(),
-    close: () => disk.close(),
-  })
+  replicator.wrap = (disk) =>
+    withCalls(disk, {
+      flush: async () => {
+        await stuck?.promise
+        await disk.flush()
+      },
+    })
   makeSparseFile(replicator.volumePath(0), sizeBytes)
   await replicator.assign(replicator.assignment([sizeBytes]))
 })

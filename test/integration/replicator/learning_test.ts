@@ -9,6 +9,7 @@ import type { TestAgent } from './test_agent.ts'
 import { extentsOf, helloOf, rootOf } from './test_agent.ts'
 import type { Assignment } from './test_replicator.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const sizeBytes = 40 * blockSizeBytes
 
@@ -35,18 +36,14 @@ beforeEach(async () => {
   rmSync(join(replicator.folder, 'state', 'volumes', 'vol-0'), { recursive: true })
   readBytes = 0
   held = undefined
-  replicator.wrap = (disk) => ({
-    sizeBytes: disk.sizeBytes,
-    write: (from, offset) => disk.write(from, offset),
-    flush: () => disk.flush(),
-    check: () => disk.check(),
-    close: () => disk.close(),
-    read: async (into, offset) => {
-      readBytes += into.length
-      await held
-      return await disk.read(into, offset)
-    },
-  })
+  replicator.wrap = (disk) =>
+    withCalls(disk, {
+      read: async (into, offset) => {
+        readBytes += into.length
+        await held
+        return await disk.read(into, offset)
+      },
+    })
   await replicator.open()
   await replicator.assign(assignment())
 })

@@ -12,6 +12,7 @@ import { until } from '../../fixtures/waiting.ts'
 import { blocksOf, extentsOf, helloOf, piecesOf, rootOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const seed = seedFor('pieces')
 const sizeBytes = 70 * blockSizeBytes + 5 * pieceSizeBytes + 512
@@ -27,20 +28,17 @@ let stuck: PromiseWithResolvers<void> | undefined
 beforeEach(async () => {
   stuck = undefined
   replicator = await TestReplicator.start()
-  replicator.wrap = (disk) => ({
-    sizeBytes: disk.sizeBytes,
-    read: (into, offset) => {
-      readBytes += into.length
-      return disk.read(into, offset)
-    },
-    write: (from, offset) => disk.write(from, offset),
-    flush: async () => {
-      await stuck?.promise
-      await disk.flush()
-    },
-    check: () => disk.check(),
-    close: () => disk.close(),
-  })
+  replicator.wrap = (disk) =>
+    withCalls(disk, {
+      read: (into, offset) => {
+        readBytes += into.length
+        return disk.read(into, offset)
+      },
+      flush: async () => {
+        await stuck?.promise
+        await disk.flush()
+      },
+    })
   makeSparseFile(replicator.volumePath(0), sizeBytes)
   await replicator.assign(replicator.assignment([sizeBytes]))
   image = randomBytes(sizeBytes)

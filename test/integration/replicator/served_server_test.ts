@@ -9,6 +9,7 @@ import { until } from '../../fixtures/waiting.ts'
 import { blocksOf, extentsOf, helloOf, rootOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const sizeBytes = 40 * blockSizeBytes + 512
 
@@ -151,17 +152,13 @@ describe('a served server', () => {
   it('bounds what is not acknowledged, and acknowledges nothing before it is durable', async () => {
     const stuck = Promise.withResolvers<void>()
     let isStuck = false
-    replicator.wrap = (disk) => ({
-      sizeBytes: disk.sizeBytes,
-      read: (into, offset) => disk.read(into, offset),
-      write: (from, offset) => disk.write(from, offset),
-      flush: async () => {
-        if (isStuck) await stuck.promise
-        await disk.flush()
-      },
-      check: () => disk.check(),
-      close: () => disk.close(),
-    })
+    replicator.wrap = (disk) =>
+      withCalls(disk, {
+        flush: async () => {
+          if (isStuck) await stuck.promise
+          await disk.flush()
+        },
+      })
     await ready(sizeBytes)
     const agent = await replicator.connect()
     await agent.hello(helloOf(sizeBytes))

@@ -6,6 +6,7 @@ import { blockSizeBytes } from '../../../domain/units.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { helloOf } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const blockCount = 16
 const sizeBytes = blockCount * blockSizeBytes
@@ -17,17 +18,13 @@ let stuck: PromiseWithResolvers<void> | undefined
 beforeEach(async () => {
   stuck = undefined
   replicator = await TestReplicator.start({ helloDeadlineMs: 5000 })
-  replicator.wrap = (disk) => ({
-    sizeBytes: disk.sizeBytes,
-    read: (into, offset) => disk.read(into, offset),
-    write: (from, offset) => disk.write(from, offset),
-    flush: async () => {
-      await stuck?.promise
-      await disk.flush()
-    },
-    check: () => disk.check(),
-    close: () => disk.close(),
-  })
+  replicator.wrap = (disk) =>
+    withCalls(disk, {
+      flush: async () => {
+        await stuck?.promise
+        await disk.flush()
+      },
+    })
   for (const diskIndex of [0, 1, 9]) makeSparseFile(replicator.volumePath(diskIndex), sizeBytes)
   await replicator.assign(replicator.assignment([sizeBytes]))
   source = randomBytes(sizeBytes)

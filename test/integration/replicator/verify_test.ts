@@ -8,6 +8,7 @@ import type { Message } from '../../../wire/message.ts'
 import { helloOf, piecesOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
+import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const blockCount = 12
 const sizeBytes = blockCount * blockSizeBytes - 512
@@ -212,15 +213,15 @@ describe('VERIFY', () => {
     agent.destroy()
     await replicator.close()
     let isBad = false
-    replicator.wrap = (disk) => ({
-      ...wrapped(disk),
-      read: (into, offset) => {
-        const bad = 6 * blockSizeBytes + 512
-        if (isBad && offset <= bad && bad < offset + into.length)
-          return Promise.reject(Object.assign(new Error('bad sector'), { code: 'EIO' }))
-        return disk.read(into, offset)
-      },
-    })
+    replicator.wrap = (disk) =>
+      withCalls(disk, {
+        read: (into, offset) => {
+          const bad = 6 * blockSizeBytes + 512
+          if (isBad && offset <= bad && bad < offset + into.length)
+            return Promise.reject(Object.assign(new Error('bad sector'), { code: 'EIO' }))
+          return disk.read(into, offset)
+        },
+      })
     await replicator.open()
     await replicator.assign(replicator.assignment([sizeBytes]))
     await connect(2)
@@ -244,15 +245,3 @@ describe('VERIFY', () => {
     expect(await agent.closed()).toMatchObject({ code: 'OUT_OF_RANGE' })
   })
 })
-
-/** The calls of a disk, bound to it. */
-function wrapped(disk: Parameters<TestReplicator['wrap']>[0]): ReturnType<TestReplicator['wrap']> {
-  return {
-    sizeBytes: disk.sizeBytes,
-    read: (into, offset) => disk.read(into, offset),
-    write: (from, offset) => disk.write(from, offset),
-    flush: () => disk.flush(),
-    check: () => disk.check(),
-    close: () => disk.close(),
-  }
-}
