@@ -165,16 +165,19 @@ describe('npm start', () => {
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       const exit = once(shell, 'exit')
+      let running = 0
       try {
         let words = ''
         shell.stdout.on('data', (chunk: Buffer) => (words += chunk.toString()))
         await until('the service is up', async () => words.includes('Ctrl-C stops everything'))
+        running = (await processLeftovers(dataDir)).length
         shell.stdout.destroy()
         shell.stderr.destroy()
       } finally {
         shell.kill(signal)
       }
-      await until('stopping has begun', async () => (await processLeftovers(dataDir)).length < 4)
+      const isFewer = async () => (await processLeftovers(dataDir)).length < running
+      await until('stopping has begun', isFewer, 60_000, 5)
       shell.kill(signal)
       expect(await exit).toEqual([0, null])
       expect(await processLeftovers(dataDir)).toEqual([])

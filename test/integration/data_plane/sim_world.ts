@@ -18,8 +18,8 @@ import { SimReplicator } from './sim_replicator.ts'
 import { distinctSectors, SimSource } from './sim_source.ts'
 import { withCalls } from '../../fixtures/disk_calls.ts'
 
-/** How long a schedule may take to come to its end; only one that hangs takes so long. */
-const hangMs = 60_000
+/** How long a schedule may take to come to its end; only one that hangs takes so long. Less than a test may take, so that it says why. */
+const hangMs = 45_000
 
 /** A link on which nothing goes wrong. */
 export const goodLink: LinkFaults = { cutAfterBytes: Infinity, pieceBytes: 65_536 }
