@@ -15,6 +15,7 @@ import { ApiClient, findAccess } from '../api_client.ts'
 import { hostAccelerator } from '../../cloud/qemu/host_accelerator.ts'
 import { ensureAgentBuilt } from '../supervisor/agent_build.ts'
 import { startSupervisor } from '../supervisor/supervisor.ts'
+import type { GuestSpec } from './guest.ts'
 import { buildGuest } from './guest.ts'
 import { pollUntil } from './service_view.ts'
 import { startSourceVm } from './source_vm.ts'
@@ -30,6 +31,8 @@ export interface StageOptions {
   cacheDir: string
   /** Build the guest anew instead of taking the one of earlier today. */
   isFresh: boolean
+  /** Another disk than the demonstration's. */
+  guest?: Pick<GuestSpec, 'sizeBytes' | 'dataBytes'>
   say: (line: string) => void
   timer: StepTimer
   signal: AbortSignal
@@ -37,9 +40,8 @@ export interface StageOptions {
 
 /** A gateway that was killed is up again after some seconds. */
 const servicePatienceMs = 60_000
-const guestSizeBytes = 3 * 1024 ** 3
-/** Files that the server holds beside its system: enough that replication takes a while. */
-const guestDataBytes = 160_000_000
+/** The demonstration's source: its files beside the system are enough that replication takes a while. */
+const demoGuest = { sizeBytes: 3 * 1024 ** 3, dataBytes: 160_000_000 }
 const enrolTimeoutMs = 120_000
 
 /** The source server's host name; also the name that its machines keep. */
@@ -102,14 +104,13 @@ export class Stage {
   }
 
   async #buildSource(workDir: string): Promise<void> {
-    const { cacheDir, isFresh, say, signal } = this.#options
+    const { cacheDir, isFresh, guest = demoGuest, say, signal } = this.#options
     this.#initialImagePath = await this.#options.timer.run('build the source server', () =>
       buildGuest({
         path: join(workDir, 'source.initial.raw'),
         cacheDir,
         workDir,
-        sizeBytes: guestSizeBytes,
-        dataBytes: guestDataBytes,
+        ...guest,
         hostname: demoHostname,
         isFresh,
         log: say,
