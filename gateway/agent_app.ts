@@ -3,7 +3,7 @@
  * @module
  */
 import type { Context } from 'hono'
-import type { PeerLookup } from './agent_api/identity.ts'
+import type { KnownServers, PeerLookup } from './agent_api/identity.ts'
 import type { Services } from './services.ts'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -33,9 +33,12 @@ const maxBodyBytes = 2 * 1024 * 1024
 /** Makes the app. `peerOf` finds the client certificate of a request. */
 export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
   const app = new Hono()
-  const agent = (c: Context) => {
+  const { servers: heldServers } = services.held
+  const readServer = (id: string) => heldServers.readAnew(id)
+  const storedServers: KnownServers = { read: readServer, readAnew: readServer }
+  const agent = (c: Context, servers = storedServers) => {
     const peer = peerOf(c)
-    const authenticated = () => authenticateAgent(services.store, peer, services.clock())
+    const authenticated = () => authenticateAgent(servers, peer, services.clock())
     const subject = namedServer(peer)
     return subject === undefined
       ? authenticated()
@@ -81,7 +84,7 @@ export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
     c.json(await agentStarts(services, await agent(c), await readJson(c, agentStartSchema))),
   )
   app.post('/agent/v1/heartbeat', async (c) =>
-    c.json(await agentBeats(services, await agent(c), await readJson(c, agentHeartbeatSchema))),
+    c.json(await agentBeats(services, await agent(c, heldServers), await readJson(c, agentHeartbeatSchema))),
   )
   app.post('/agent/v1/renew', async (c) =>
     c.json(await agentRenews(services, await agent(c), await readJson(c, renewSchema))),

@@ -1,6 +1,7 @@
 /**
  * All source servers, held in memory for lists, metrics and replication servers' assignments. It may be a moment old; whoever decides
- * something reads the item itself. Kept fresh by change notices, and by reading everything again now and then because notices get lost.
+ * something reads the item itself. Kept fresh by change notices, and by reading everything again where notices were missed, and now and then
+ * because single ones get lost.
  * Of a small fleet callers wait for the latest; of a large one they get what is held while it is read again behind them.
  * @module
  */
@@ -20,6 +21,9 @@ const parallelReads = 25
 
 /** The notice of a write made here comes back within this time, or never. */
 const ownNoticeMs = 2000
+
+/** Servers read at once where all are: reading them is work that keeps heartbeats and pages waiting. */
+const listingPage = 100
 
 /** Whoever comes when the listing is older than this waits for the next: nobody has looked for long. */
 const maxStaleMs = 300_000
@@ -48,13 +52,16 @@ export class Fleet {
   readonly #own = new Map<SourceServerId, number>()
   /** Writes made here while everything is being read: the listing may have passed them already. */
   readonly #notedMeanwhile = new Map<SourceServerId, SourceServer>()
+  readonly #feed: ChangeFeed
   readonly #stopListening: () => void
   #listedAt = -Infinity
+  #listedUnbroken: symbol | undefined
   #running: Promise<void> | undefined
 
   constructor(store: Store, feed: ChangeFeed, clock: () => Date) {
     this.#store = store
     this.#clock = clock
+    this.#feed = feed
     this.#stopListening = feed.listen((notice) => {
       if (notice.kind === 'server') this.#hear(notice.id as SourceServerId)
     })
@@ -117,14 +124,16 @@ export class Fleet {
   async #read(): Promise<void> {
     const now = this.#clock().getTime()
     const size = this.#servers.size
+    const { unbroken } = this.#feed
     const changed = [...this.#changed]
     this.#changed.clear()
     try {
-      const isOld = now - this.#listedAt >= maxAgeMs(size)
+      const isOld = now - this.#listedAt >= maxAgeMs(size) || unbroken !== this.#listedUnbroken
       if (!isOld && changed.length <= Math.max(maxSingleReads, size / 10))
         return await this.#readEach(changed)
       await this.#readAll()
       this.#listedAt = now
+      this.#listedUnbroken = unbroken
     } catch (error) {
       for (const id of changed) this.#changed.add(id)
       throw error
@@ -148,7 +157,7 @@ export class Fleet {
     let cursor: string | undefined
     do {
       const page = await this.#store.list('server', {
-        limit: 1000,
+        limit: listingPage,
         ...(cursor === undefined ? {} : { cursor }),
       })
       found.push(...page.items.map(({ value }) => value))

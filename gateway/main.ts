@@ -27,6 +27,7 @@ import { readGatewayConfig, urlHost } from './config.ts'
 import { withDeadline } from './deadline.ts'
 import { BandwidthPlan } from './bandwidth_plan.ts'
 import { Fleet } from './fleet.ts'
+import { holdRecords } from './held_items.ts'
 import { prepareInstallation } from './installation.ts'
 import { listenHttp, listenTls, stopListening } from './listen.ts'
 import { LiveHub } from './live_hub.ts'
@@ -82,6 +83,7 @@ async function run(): Promise<void> {
   const services: Services = {
     store,
     fleet,
+    held: holdRecords(store, changes, clock),
     wakeUps: new BullWakeUps(redis, trouble),
     changes,
     telemetry,
@@ -151,6 +153,7 @@ async function run(): Promise<void> {
     streams.close()
     hub.close()
     services.fleet.close()
+    services.held.close()
     await Promise.all([stopListening(operators), stopListening(agents.server)])
     await services.wakeUps.close()
     redis.destroy()

@@ -12,7 +12,7 @@ import { RevisionConflictError } from '../store/store.ts'
 import { withDeadline } from './deadline.ts'
 
 /** What a change needs. */
-export type ChangeServices = Pick<Services, 'store' | 'changes' | 'fleet' | 'log'>
+export type ChangeServices = Pick<Services, 'store' | 'changes' | 'fleet' | 'held' | 'log'>
 
 /**
  * Changes a server as `mutate` does and says so to whoever listens. `known`, when given, is tried first and saves a read.
@@ -24,14 +24,26 @@ export async function changeServer(
   change: (server: SourceServer) => SourceServer,
   known?: Versioned<SourceServer>,
 ): Promise<SourceServer> {
-  const written =
-    (known && (await tryOnce(services, known, change))) ?? (await readAndChange(services, id, change))
-  if (written.isChanged) await announce(services, written.server)
-  return written.server
+  const { servers } = services.held
+  const begun = servers.begin(id)
+  let written: Written
+  try {
+    written =
+      (known && (await tryOnce(services, known, change))) ?? (await readAndChange(services, id, change))
+  } catch (error) {
+    servers.end(id, begun, undefined)
+    throw error
+  }
+  const { found, isChanged } = written
+  // Only a store that was asked makes what is held any newer.
+  if (found === known) servers.giveUp(id, begun)
+  else servers.end(id, begun, found)
+  if (isChanged) await announce(services, found)
+  return found.value
 }
 
 interface Written {
-  server: SourceServer
+  found: Versioned<SourceServer>
   isChanged: boolean
 }
 
@@ -40,11 +52,17 @@ async function tryOnce(
   known: Versioned<SourceServer>,
   change: (server: SourceServer) => SourceServer,
 ): Promise<Written | undefined> {
-  const next = change(known.value)
-  if (next === known.value) return { server: next, isChanged: false }
+  let next: SourceServer
   try {
-    await store.replace('server', { id: next.sourceServerId }, known.revision, next)
-    return { server: next, isChanged: true }
+    next = change(known.value)
+  } catch {
+    // What is known may be a moment old: only what is stored now is refused, with the same words.
+    return undefined
+  }
+  if (next === known.value) return { found: known, isChanged: false }
+  try {
+    const revision = await store.replace('server', { id: next.sourceServerId }, known.revision, next)
+    return { found: { value: next, revision }, isChanged: true }
   } catch (error) {
     // Somebody was faster: read it again and change that.
     if (error instanceof RevisionConflictError) return undefined
@@ -58,19 +76,23 @@ async function readAndChange(
   change: (server: SourceServer) => SourceServer,
 ): Promise<Written> {
   let isChanged = false
-  const { value } = await mutate(store, 'server', { id }, (server) => {
+  const found = await mutate(store, 'server', { id }, (server) => {
     const next = change(server)
     isChanged = next !== server
     return next
   })
-  return { server: value, isChanged }
+  return { found, isChanged }
 }
 
 /** Tells pages and the relay. A notice that cannot be sent costs them a second; it must not fail what was written. */
-export async function announce(services: ChangeServices, server: SourceServer): Promise<void> {
+export async function announce(
+  services: ChangeServices,
+  { value: server, revision }: Versioned<SourceServer>,
+): Promise<void> {
   services.fleet.note(server)
+  const notice = { kind: 'server', id: server.sourceServerId, revision } as const
   try {
-    await withDeadline(services.changes.publish({ kind: 'server', id: server.sourceServerId }), 1000, 'Redis')
+    await withDeadline(services.changes.publish(notice), 1000, 'Redis')
   } catch (error) {
     services.log.warn(
       { sourceServerId: server.sourceServerId, error: errorMessage(error) },

@@ -14,6 +14,7 @@ import type { Artefacts } from './artefacts.ts'
 import type { ChangeFeed } from './change_feed.ts'
 import type { CertIssuer } from './certificates/issuer.ts'
 import type { Fleet } from './fleet.ts'
+import type { HeldRecords } from './held_items.ts'
 import type { Log } from './log.ts'
 import type { RateLimiter } from './rate_limit.ts'
 import type { Refusals } from './refusals.ts'
@@ -45,6 +46,7 @@ export interface RateLimits {
 export interface Services {
   store: Store
   fleet: Fleet
+  held: HeldRecords
   wakeUps: WakeUps
   changes: ChangePublisher & ChangeFeed
   telemetry: TelemetryStore

@@ -11,6 +11,8 @@ export const changesChannel = 'rehost:changes'
 export const changeNoticeSchema = z.object({
   kind: z.enum(['server', 'job', 'task']),
   id: z.string(),
+  /** The revision that was written, from whoever knows it: who holds that one or a later one has heard nothing new. */
+  revision: z.int().optional(),
 })
 export type ChangeNotice = z.infer<typeof changeNoticeSchema>
 
@@ -25,6 +27,7 @@ interface PubSubClient {
   readonly isReady: boolean
   publish(channel: string, message: string): Promise<unknown>
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
+  on(event: 'error' | 'ready', listener: () => void): unknown
 }
 
 /** Notices over Redis. Publishing is best effort: what could not be told is found by the next look. */
@@ -32,19 +35,29 @@ export class RedisChanges implements ChangePublisher {
   readonly #publisher: Pick<PubSubClient, 'publish' | 'isReady'>
   readonly #trouble: (message: string) => void
   readonly #listeners = new Set<(notice: ChangeNotice) => void>()
+  #unbroken: symbol | undefined
 
   constructor(publisher: Pick<PubSubClient, 'publish' | 'isReady'>, trouble: (message: string) => void) {
     this.#publisher = publisher
     this.#trouble = trouble
   }
 
+  /** Stays the same while no notice can have been missed; undefined while none comes. */
+  get unbroken(): symbol | undefined {
+    return this.#unbroken
+  }
+
   /** Starts to receive, on a connection of its own: a subscribed one can do nothing else. */
-  async receive(subscriber: Pick<PubSubClient, 'subscribe'>): Promise<void> {
+  async receive(subscriber: Pick<PubSubClient, 'subscribe' | 'on'>): Promise<void> {
+    subscriber.on('error', () => (this.#unbroken = undefined))
+    // A connection that is back has subscribed again by then.
+    subscriber.on('ready', () => (this.#unbroken = Symbol('unbroken')))
     await subscriber.subscribe(changesChannel, (message) => {
       const notice = changeNoticeSchema.safeParse(parseJson(message))
       if (!notice.success) return this.#trouble(`Ignored a malformed notice of ${message.length} characters`)
       for (const listener of this.#listeners) listener(notice.data)
     })
+    this.#unbroken = Symbol('unbroken')
   }
 
   async publish(notice: ChangeNotice): Promise<void> {

@@ -25,7 +25,7 @@ import { Refusal } from '../problem.ts'
 import { changeServer } from '../server_changes.ts'
 import { TelemetryAwayError } from '../telemetry.ts'
 import { agentDesired } from './desired.ts'
-import { settleSerial } from './identity.ts'
+import { requireSerial, settleSerial } from './identity.ts'
 
 /** A server whose agent has shown its certificate. */
 export interface CallingAgent {
@@ -69,21 +69,34 @@ export async function agentBeats(
     services,
     caller.known.value.sourceServerId,
     (current) => applyHeartbeat(withSettledSerial(current, caller.serial), report, at),
-    caller.known,
+    answersSomebody(body) ? undefined : caller.known,
   )
   await offerFigures(services, server, body, at)
   const { replicationServerId } = server.replication
   const replicationServer =
     replicationServerId === undefined
       ? undefined
-      : (await services.store.get('replicationServer', { id: replicationServerId }))?.value
+      : (await services.held.replicationServers.read(replicationServerId))?.value
   return agentDesired(server, replicationServer, {
     isRenewalDue: isRenewalDue(server.agent.certificateNotAfter, services.issuer.validityMs, now),
     allowance: await services.bandwidth.allowanceOf(server),
   })
 }
 
+/** What was asked of the agent and is told once must meet the server that asked: what is known may be from before. */
+function answersSomebody(body: AgentHeartbeat): boolean {
+  const { consistencyFailure, pointOutcomes = [], verification, sourceDisks } = body
+  return (
+    consistencyFailure !== undefined ||
+    pointOutcomes.length > 0 ||
+    verification !== undefined ||
+    sourceDisks !== undefined
+  )
+}
+
+/** @throws Refusal 403 for a certificate that is over by now. */
 function withSettledSerial(server: SourceServer, serial: string): SourceServer {
+  requireSerial(server.agent, serial)
   const agent = settleSerial(server.agent, serial)
   return agent === server.agent ? server : { ...server, agent }
 }
@@ -131,15 +144,18 @@ export async function agentRenews(services: Services, caller: CallingAgent, body
     uri: agentUri(sourceServerId),
     dnsNames: [],
   })
-  await changeServer(services, sourceServerId, (server) => ({
-    ...server,
-    agent: {
-      ...server.agent,
-      certificateSerial: certificate.serial,
-      certificateNotAfter: certificate.notAfter,
-      previousCertificateSerial: caller.serial,
-    },
-  }))
+  await changeServer(services, sourceServerId, (server) => {
+    requireSerial(server.agent, caller.serial)
+    return {
+      ...server,
+      agent: {
+        ...server.agent,
+        certificateSerial: certificate.serial,
+        certificateNotAfter: certificate.notAfter,
+        previousCertificateSerial: caller.serial,
+      },
+    }
+  })
   return {
     subjectId: sourceServerId,
     certificatePem: certificate.certificatePem,

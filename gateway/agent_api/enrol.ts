@@ -101,8 +101,8 @@ async function createServer(
     server,
   )
   const started = withStaging(told, input.at)
-  await services.store.create('server', { id: started.sourceServerId }, started)
-  await announce(services, started)
+  const revision = await services.store.create('server', { id: started.sourceServerId }, started)
+  await announce(services, { value: started, revision })
   return started
 }
 

@@ -105,23 +105,41 @@ function subjectOf(peer: PeerCertificate, kind: 'agent' | 'replicator'): string 
   return uri.slice(prefix.length)
 }
 
-function refuseSerial(seen: string): never {
+/** Asked again in the write itself by whoever may know an older record. @throws Refusal 403 for a certificate that is over. */
+export function requireSerial(record: SerialRecord, serial: string): void {
+  if (isSerialOf(record, serial)) return
   throw new Refusal(
     403,
     'forbidden',
-    `The client certificate ${seen} is no longer the one in use: the agent was installed again or its certificate was renewed elsewhere; ${enrolAgain}`,
+    `The client certificate ${serial} is no longer the one in use: the agent was installed again or its certificate was renewed elsewhere; ${enrolAgain}`,
   )
 }
 
-/** The server whose agent calls. @throws Refusal 401, 403 or 404, each saying what to do. */
+interface SerialRecord {
+  certificateSerial?: string
+  previousCertificateSerial?: string
+}
+
+/** Servers as they are stored, or as they were a moment ago. */
+export interface KnownServers {
+  read(id: string): Promise<Versioned<SourceServer> | undefined>
+  readAnew(id: string): Promise<Versioned<SourceServer> | undefined>
+}
+
+/**
+ * The server whose agent calls; it may be a moment old. Nobody is refused for what is no longer so.
+ * @throws Refusal 401, 403 or 404, each saying what to do.
+ */
 export async function authenticateAgent(
-  store: Store,
+  servers: KnownServers,
   peer: PeerCertificate | undefined,
   now: Date,
 ): Promise<{ known: Versioned<SourceServer>; serial: string }> {
   const trusted = trustedPeer(peer, now)
   const id = subjectOf(trusted, 'agent')
-  const found = isId('sourceServer', id) ? await store.get('server', { id }) : undefined
+  let found = isId('sourceServer', id) ? await servers.read(id) : undefined
+  if (found !== undefined && !isSerialOf(found.value.agent, trusted.serial))
+    found = await servers.readAnew(id)
   if (found === undefined) {
     throw new Refusal(
       404,
@@ -129,7 +147,7 @@ export async function authenticateAgent(
       `Cannot find source server ${id}: it was deleted in the dashboard. Uninstall this agent (rehost-agent uninstall), or ${enrolAgain}`,
     )
   }
-  if (!isSerialOf(found.value.agent, trusted.serial)) refuseSerial(trusted.serial)
+  requireSerial(found.value.agent, trusted.serial)
   return { known: found, serial: trusted.serial }
 }
 
@@ -149,23 +167,17 @@ export async function authenticateReplicator(
       `Cannot find replication server ${id}: it was removed; stop this process`,
     )
   }
-  if (!isSerialOf(found.value, trusted.serial)) refuseSerial(trusted.serial)
+  requireSerial(found.value, trusted.serial)
   return { replicationServer: found.value, serial: trusted.serial }
 }
 
 /** Whether `serial` is the record's certificate, or the one before it while the renewed one has not been used. */
-function isSerialOf(
-  record: { certificateSerial?: string; previousCertificateSerial?: string },
-  serial: string,
-): boolean {
+function isSerialOf(record: SerialRecord, serial: string): boolean {
   return record.certificateSerial === serial || record.previousCertificateSerial === serial
 }
 
 /** The record once its new certificate was used: the old one is over. The same object when there is none. */
-export function settleSerial<T extends { certificateSerial?: string; previousCertificateSerial?: string }>(
-  record: T,
-  serial: string,
-): T {
+export function settleSerial<T extends SerialRecord>(record: T, serial: string): T {
   if (record.previousCertificateSerial === undefined || record.certificateSerial !== serial) return record
   const { previousCertificateSerial: _old, ...settled } = record
   return settled as T

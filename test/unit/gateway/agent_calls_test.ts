@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { defaultConsistencyPolicy } from '../../../domain/consistency_policy.ts'
-import type { ReplicationServerId } from '../../../domain/ids.ts'
+import type { ReplicationServerId, SourceServerId } from '../../../domain/ids.ts'
+import type { SourceServer } from '../../../domain/source_server.ts'
 import type { AgentDesired, Enrolled } from '../../../wire/control_api.ts'
 import type { TestGateway } from './support.ts'
+import { performAction } from '../../../gateway/actions.ts'
+import { mutate } from '../../../store/mutate.ts'
 import { agentDesiredSchema, agentUri, replicatorUri } from '../../../wire/control_api.ts'
 import {
   callAgentPort,
@@ -109,6 +112,100 @@ describe('client certificates', () => {
     gateway.present(old)
     expect((await beatAgain()).status).toBe(403)
     expect((await serverOf(gateway, first.subjectId)).agent.previousCertificateSerial).toBeUndefined()
+  })
+})
+
+describe('heartbeats of a large fleet', () => {
+  /** As if many others had called a moment ago. */
+  function holdMany(): void {
+    const { servers } = gateway.services.held
+    for (let number = 0; number < 250; number++) {
+      const id = `s-${String(number).padStart(17, '0')}`
+      servers.end(id, servers.begin(id), { value: {} as SourceServer, revision: 1 })
+    }
+    expect(servers.isLarge).toBe(true)
+  }
+
+  const beat = () => call('/agent/v1/heartbeat', heartbeat(1))
+  const desired = async () => (await (await beat()).json()) as AgentDesired
+
+  async function held() {
+    const enrolled = await enrolServer(gateway)
+    await putServer(gateway, enrolled.sourceServerId, staged)
+    await call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: inventory() })
+    holdMany()
+    expect((await desired()).mode).toBe('IDLE')
+    return enrolled
+  }
+
+  /** Writes as another process does, whose notice is lost. */
+  const writeUnheard = async (id: SourceServerId, change: (server: SourceServer) => SourceServer) => {
+    await mutate(gateway.store, 'server', { id }, change)
+  }
+
+  it('carry what another process wrote once its notice has come', async () => {
+    const { sourceServerId: id } = await held()
+    await writeUnheard(id, (server) => ({ ...server, agent: { ...server.agent, desired: 'PAUSE' } }))
+    expect((await desired()).mode).toBe('IDLE')
+    await gateway.changes.publish({ kind: 'server', id })
+    expect((await desired()).mode).toBe('PAUSE')
+  })
+
+  it('carry at once what was written here', async () => {
+    const { sourceServerId: id } = await held()
+    await performAction(gateway.services, id, 'PAUSE', 'alice')
+    expect((await desired()).mode).toBe('PAUSE')
+  })
+
+  it('meet the server that asked, though its notice was lost, when they bring an answer', async () => {
+    const { sourceServerId: id } = await held()
+    await writeUnheard(id, (server) => ({
+      ...server,
+      consistencyRequest: {
+        consistencyPointId: 'cp-1',
+        state: 'REQUESTED',
+        requestedAt: gateway.now().toISOString(),
+        expiresAt: new Date(gateway.now().getTime() + 60_000).toISOString(),
+      } as SourceServer['consistencyRequest'] & object,
+    }))
+    const consistencyFailure = { consistencyPointId: 'cp-1', reason: 'The file system could not be frozen' }
+    expect((await call('/agent/v1/heartbeat', { ...heartbeat(1), consistencyFailure })).status).toBe(200)
+    expect((await serverOf(gateway, id)).consistencyRequest?.state).toBe('FAILED')
+  })
+
+  it('are all that a certificate is good for that ended unheard, and not one that writes', async () => {
+    const { sourceServerId: id } = await held()
+    await writeUnheard(id, (server) => ({
+      ...server,
+      agent: { ...server.agent, certificateSerial: 'ANOTHER' },
+    }))
+    const renewal = await call('/agent/v1/renew', { csrPem: await signingRequest() })
+    expect(renewal.status).toBe(403)
+    const again = { version: '0.1.0', bootId: 'c', sourceProperties: inventory() }
+    expect((await call('/agent/v1/start', again)).status).toBe(403)
+    expect((await call('/agent/v1/uninstalled', {})).status).toBe(403)
+    expect((await serverOf(gateway, id)).agent).toMatchObject({ certificateSerial: 'ANOTHER', generation: 1 })
+  })
+
+  it('of a certificate that ended unheard are refused when there is something to write', async () => {
+    const { sourceServerId: id } = await held()
+    const end = (server: SourceServer): SourceServer => ({
+      ...server,
+      agent: { ...server.agent, certificateSerial: 'ANOTHER' },
+    })
+    await writeUnheard(id, end)
+    gateway.pass(10_000)
+    const before = await gateway.store.get('server', { id })
+    expect((await beat()).status).toBe(403)
+    expect((await beat()).status).toBe(403)
+    expect(await gateway.store.get('server', { id })).toEqual(before)
+  })
+
+  it('end when the server was deleted', async () => {
+    const { sourceServerId: id } = await held()
+    await gateway.store.remove('server', { id })
+    await gateway.changes.publish({ kind: 'server', id })
+    expect((await beat()).status).toBe(404)
   })
 })
 

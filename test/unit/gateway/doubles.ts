@@ -11,6 +11,7 @@ import { TelemetryAwayError } from '../../../gateway/telemetry.ts'
 /** Notices within this process. */
 export class LocalChanges {
   readonly published: ChangeNotice[] = []
+  unbroken: symbol | undefined = Symbol('unbroken')
   readonly #listeners = new Set<(notice: ChangeNotice) => void>()
   publish(notice: ChangeNotice): Promise<void> {
     this.published.push(notice)

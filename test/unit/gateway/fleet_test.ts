@@ -29,7 +29,7 @@ class CountingStore extends MemoryStore {
   isAway = false
   override list: MemoryStore['list'] = async (kind, options) => {
     if (this.isAway) throw new Error('The store is away')
-    this.listings++
+    if (options?.cursor === undefined) this.listings++
     return super.list(kind, options)
   }
   override get: MemoryStore['get'] = async (kind, key) => {
@@ -85,6 +85,18 @@ describe('Fleet', () => {
     expect(await nameOf(7)).toBeUndefined()
     await settle()
     expect(await nameOf(7)).toBe('unheard of')
+    expect(store.listings).toBe(2)
+  })
+
+  it('reads all of it again where notices were missed', async () => {
+    const { fleet, changes, write, nameOf, store } = await fleetOf(300)
+    await fleet.list()
+    changes.unbroken = undefined
+    await write(7, 'during the break')
+    changes.unbroken = Symbol('unbroken')
+    await fleet.list()
+    await settle()
+    expect(await nameOf(7)).toBe('during the break')
     expect(store.listings).toBe(2)
   })
 

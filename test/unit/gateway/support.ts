@@ -20,6 +20,7 @@ import { loadAssets } from '../../../gateway/assets.ts'
 import { EmbeddedCa } from '../../../gateway/certificates/embedded_ca.ts'
 import { BandwidthPlan } from '../../../gateway/bandwidth_plan.ts'
 import { Fleet } from '../../../gateway/fleet.ts'
+import { holdRecords } from '../../../gateway/held_items.ts'
 import { LiveHub } from '../../../gateway/live_hub.ts'
 import { LiveStreams } from '../../../gateway/live_stream.ts'
 import { createApiToken } from '../../../gateway/people/api_tokens.ts'
@@ -94,6 +95,7 @@ export async function testGateway(
   const services: Services = {
     store,
     fleet,
+    held: holdRecords(store, changes, clock),
     wakeUps,
     changes,
     telemetry,

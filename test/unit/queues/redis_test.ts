@@ -83,8 +83,11 @@ describe('RedisChanges', () => {
     ])
     expect(troubles).toContain('Ignored a malformed notice of 7 characters')
 
+    const unbroken = changes.unbroken
+    expect(unbroken).toBeDefined()
     await redis.kill()
-    await until('the loss is noticed', async () => !client.isReady)
+    await until('the loss is noticed', async () => !client.isReady && !subscriber.isReady)
+    await until('notices are known to be missing', async () => changes.unbroken === undefined)
     await changes.publish({ kind: 'task', id: 't-1' })
     await redis.begin()
     await until('the connections are back', async () => client.isReady && subscriber.isReady)
@@ -94,6 +97,8 @@ describe('RedisChanges', () => {
       return heard.some(({ id }) => id === 's-2')
     })
     expect(heard.map(({ id }) => id)).not.toContain('t-1')
+    expect(changes.unbroken).toBeDefined()
+    expect(changes.unbroken).not.toBe(unbroken)
     stop()
     subscriber.destroy()
   })

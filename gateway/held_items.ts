@@ -1,0 +1,164 @@
+/**
+ * Items held in memory for callers that come thousands of times a second with nothing new. What is held may be a moment old; whoever writes does so
+ * under the revision that was read, so nothing is ever decided against a later write. A change that is told drops what is held, and while notices
+ * cannot come nothing that is held is given. One that was never sent is seen when the time is over, or at the next write.
+ *
+ * Only large fleets are held: of a small one every call reads, and sees every change at once.
+ * @module
+ */
+import type { Entities, Kind, Store, Versioned } from '../store/store.ts'
+import type { ChangeFeed } from './change_feed.ts'
+
+/** Fewer servers heard in {@link holdMs} than this are read each time. */
+const leastItems = 200
+
+/** How old what is held may be: longer than from one write of a heartbeat to the next, which finds out what was missed. */
+const holdMs = 15_000
+
+/** Of replication servers nobody sends notices, and there are few. */
+const holdQuietMs = 1000
+
+interface Held<K extends Kind> {
+  found: Versioned<Entities[K]>
+  atMs: number
+  unbroken: symbol | undefined
+}
+
+/** A read or a write that is under way, since when notices have come without a break. */
+export interface Begun {
+  readonly unbroken: symbol | undefined
+}
+
+/** What {@link HeldItems} work with. */
+export interface HeldItemsContext<K extends Kind> {
+  store: Store
+  kind: K
+  feed: Pick<ChangeFeed, 'unbroken'>
+  clock: () => Date
+  holdMs: number
+  /** Whether holding is worth it, given how many items are held. */
+  isWorthIt(heldItems: number): boolean
+}
+
+/** Held items of one kind without parent. */
+export class HeldItems<K extends Kind> {
+  readonly #context: HeldItemsContext<K>
+  readonly #held = new Map<string, Held<K>>()
+  /** What began last with an item, unless the item was changed or something else ended since. */
+  readonly #begun = new Map<string, Begun>()
+  #sweptAtMs = 0
+
+  constructor(context: HeldItemsContext<K>) {
+    this.#context = context
+  }
+
+  /** Items that are held. */
+  get size(): number {
+    return this.#held.size
+  }
+
+  /** Whether callers get what is held. */
+  get isLarge(): boolean {
+    return this.#context.isWorthIt(this.#held.size)
+  }
+
+  /** The item, held or read; undefined when there is none. */
+  async read(id: string): Promise<Versioned<Entities[K]> | undefined> {
+    const held = this.#held.get(id)
+    if (this.isLarge && held !== undefined && this.#isGood(held)) return held.found
+    return this.readAnew(id)
+  }
+
+  /** The item as it is stored now. */
+  async readAnew(id: string): Promise<Versioned<Entities[K]> | undefined> {
+    const begun = this.begin(id)
+    let found: Versioned<Entities[K]> | undefined
+    try {
+      found = await this.#context.store.get(this.#context.kind, { id })
+    } finally {
+      this.end(id, begun, found)
+    }
+    return found
+  }
+
+  /** Somebody here begins to read or write the item, and says so to {@link end} with what it then is. */
+  begin(id: string): Begun {
+    const begun = { unbroken: this.#context.feed.unbroken }
+    this.#begun.set(id, begun)
+    return begun
+  }
+
+  /**
+   * Holds `found`, unless it may be old already: somebody else began or ended meanwhile, or told of a change. Nothing is held after what failed
+   * and so doesn't know what is stored.
+   */
+  end(id: string, begun: Begun, found: Versioned<Entities[K]> | undefined): void {
+    this.#sweep()
+    const isAlone = this.#begun.get(id) === begun
+    this.#begun.delete(id)
+    if (!isAlone || found === undefined) this.#held.delete(id)
+    else this.#held.set(id, { found, atMs: this.#nowMs(), unbroken: begun.unbroken })
+  }
+
+  /** Whoever began found nothing to write: what is held stays as old as it is. */
+  giveUp(id: string, begun: Begun): void {
+    if (this.#begun.get(id) === begun) this.#begun.delete(id)
+  }
+
+  /** A notice says that the item changed, and perhaps to which revision: that of a write made here brings nothing new. */
+  hear(id: string, revision: number | undefined): void {
+    const held = this.#held.get(id)
+    if (held !== undefined && revision !== undefined && held.found.revision >= revision) return
+    this.#held.delete(id)
+    this.#begun.delete(id)
+  }
+
+  /** Not too old, nor from the future of a clock that was set back, and no notice since can have been missed. */
+  #isGood({ atMs, unbroken }: Held<K>): boolean {
+    const ageMs = this.#nowMs() - atMs
+    return (
+      ageMs >= 0 &&
+      ageMs < this.#context.holdMs &&
+      unbroken !== undefined &&
+      unbroken === this.#context.feed.unbroken
+    )
+  }
+
+  #nowMs(): number {
+    return this.#context.clock().getTime()
+  }
+
+  /** Forgets what is too old, so that what is held is what is asked for. */
+  #sweep(): void {
+    const nowMs = this.#nowMs()
+    if (Math.abs(nowMs - this.#sweptAtMs) < this.#context.holdMs) return
+    this.#sweptAtMs = nowMs
+    for (const [id, held] of this.#held) if (!this.#isGood(held)) this.#held.delete(id)
+  }
+}
+
+/** What agents' heartbeats are answered from. */
+export interface HeldRecords {
+  servers: HeldItems<'server'>
+  replicationServers: HeldItems<'replicationServer'>
+  /** Stops listening. */
+  close(): void
+}
+
+/** Holds servers and the replication servers that they are placed at. */
+export function holdRecords(store: Store, feed: ChangeFeed, clock: () => Date): HeldRecords {
+  const isWorthIt = (items: number) => items >= leastItems
+  const servers = new HeldItems({ store, kind: 'server', feed, clock, holdMs, isWorthIt })
+  const replicationServers = new HeldItems({
+    store,
+    kind: 'replicationServer',
+    feed,
+    clock,
+    holdMs: holdQuietMs,
+    isWorthIt: () => servers.isLarge,
+  })
+  const close = feed.listen((notice) => {
+    if (notice.kind === 'server') servers.hear(notice.id, notice.revision)
+  })
+  return { servers, replicationServers, close }
+}
