@@ -3,7 +3,7 @@
  * @module
  */
 import { readFile } from 'node:fs/promises'
-import { availableParallelism, hostname, networkInterfaces } from 'node:os'
+import { hostname, networkInterfaces } from 'node:os'
 import type { AgentConfig } from './config.ts'
 import type { ControlClientOptions } from './control_client.ts'
 import type { Host } from './inventory.ts'
@@ -62,7 +62,6 @@ async function runCommandRun(config: AgentConfig): Promise<number> {
     log,
     random: Math.random,
     run: runCommand,
-    processors: availableParallelism(),
     startHashThread,
     isService: process.env['INVOCATION_ID'] !== undefined,
     newClient: (input: Pick<ControlClientOptions, 'gatewayUrl' | 'caPem' | 'identity' | 'signal'>) =>

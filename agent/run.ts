@@ -2,69 +2,27 @@
  * One run of the agent: enrol if need be, start, replicate, talk to the gateway, and go when told to.
  * @module
  */
-import type { Worker } from 'node:worker_threads'
 import type { SourceProperties } from '../domain/source_server.ts'
-import type { Random } from './backoff.ts'
-import type { Clock } from './clock.ts'
 import type { AgentConfig } from './config.ts'
 import type { ControlClient } from './control_client.ts'
-import type { Host } from './inventory.ts'
-import type { LineLog } from './log.ts'
 import type { CommandRunner } from './run_command.ts'
-import type { Identity, StateFiles } from './state_files.ts'
+import type { RunContext } from './run_context.ts'
+import type { Identity } from './state_files.ts'
 import { errorMessage, PermanentError } from '../domain/errors.ts'
+import { lockAgent } from './agent_lock.ts'
 import { backoffMs } from './backoff.ts'
-import { planFreeze } from './consistency/freeze_plan.ts'
-import { findHooks } from './consistency/hooks.ts'
 import { ControlError } from './control_error.ts'
-import { openDevice } from './disk/device_source.ts'
-import { DiskLoad } from './disk/disk_load.ts'
-import { HashThreads } from './disk/hash_threads.ts'
 import { enrol, isExpired, lifeOf, renew } from './enrolment.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { layout } from './install/layout.ts'
 import { uninstall } from './install/uninstall.ts'
 import { takeDisks, takeInventory } from './inventory.ts'
 import { DiskWatch } from './inventory/disk_watch.ts'
-import { machineFiles } from './inventory/system_files.ts'
 import { readBootId } from './inventory/machine.ts'
+import { makeEngine } from './make_engine.ts'
 import { Renewal } from './renewal.ts'
-import { isInstalled } from './run_command.ts'
-import { cipherTrial, fasterSuite } from './sync/cipher_choice.ts'
-import { Engine } from './sync/engine.ts'
-import { PieceRoom } from './sync/piece_room.ts'
-import { chooseTracker, prepareTracing } from './tracking/choose.ts'
-import { TraceHub } from './tracking/trace_hub.ts'
 import { agentVersion } from './version.ts'
 
 const startRetry = { baseMs: 1000, maxMs: 60_000 }
-
-/** The whole ring buffer of the kernel's trace, KiB; it is shared among the processors. */
-const traceBufferKb = 64 * 1024
-const maxTraceBufferPerCpuKb = 8 * 1024
-
-/** What a run is made with. */
-export interface RunContext {
-  config: AgentConfig
-  files: StateFiles
-  host: Host
-  clock: Clock
-  log: LineLog
-  random: Random
-  run: CommandRunner
-  processors: number
-  /** A new thread that hashes. */
-  startHashThread(): Worker
-  /** This process was started by the service manager. */
-  isService: boolean
-  newClient(input: {
-    gatewayUrl: string
-    caPem: string
-    identity: () => Identity | undefined
-    signal: AbortSignal
-  }): ControlClient
-  readText(path: string): Promise<string>
-}
 
 /** Who this agent is: stored, or by enrolling now. */
 async function establishIdentity(context: RunContext, signal: AbortSignal): Promise<Identity> {
@@ -126,8 +84,18 @@ async function startRun(
 
 /** How a run ended, as the process's exit code: 0 when it was told to go, 1 when another run took over. */
 export async function runAgent(context: RunContext, signal: AbortSignal): Promise<number> {
-  const { config, files, clock, log, run } = context
+  const { files } = context
   await files.prepare()
+  const lock = await lockAgent(files.directory)
+  try {
+    return await runLocked(context, signal)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function runLocked(context: RunContext, signal: AbortSignal): Promise<number> {
+  const { config, files, clock, log, run } = context
   let identity = await establishIdentity(context, signal)
   const gatewayUrl = config.gatewayUrl ?? identity.gatewayUrl
   const client = context.newClient({ gatewayUrl, caPem: identity.caPem, identity: () => identity, signal })
@@ -182,65 +150,6 @@ export async function runAgent(context: RunContext, signal: AbortSignal): Promis
   })
   if (end === 'UNINSTALL') await leave(context, client, run)
   return end === 'FENCED' ? 1 : 0
-}
-
-async function makeEngine(
-  context: RunContext,
-  input: {
-    generation: number
-    disks: DiskWatch
-    identity: () => Identity
-    onChange: () => void
-  },
-): Promise<Engine> {
-  const { clock, log, run, files, config, host } = context
-  const bufferKb = Math.min(maxTraceBufferPerCpuKb, Math.ceil(traceBufferKb / context.processors))
-  const hub = new TraceHub(clock, { bufferKb })
-  const tracingRefusal = await prepareTracing(run, config.isRoot)
-  const canFreeze =
-    config.isRoot && (await isInstalled(run, 'fsfreeze')) && (await isInstalled(run, 'timeout'))
-  const room = new PieceRoom()
-  return new Engine({
-    clock,
-    log,
-    random: context.random,
-    run,
-    sourceServerId: input.identity().sourceServerId,
-    agentVersion,
-    generation: input.generation,
-    identity: input.identity,
-    openSource: (deviceName) => openDevice(deviceName, clock),
-    chooseTracker: async (source) => {
-      const facts = (await host.files.facts(source.deviceName)) ?? { kind: 'other', sizeBytes: 0 }
-      return chooseTracker({ source, facts, tracingRefusal, hub, room, clock })
-    },
-    isOffered: (deviceName) => input.disks.isOffered(deviceName),
-    planFreeze: async (deviceNames) =>
-      canFreeze ? planFreeze(machineFiles, await kernelNames(deviceNames)) : undefined,
-    findHooks: () => findHooks(layout.hooksFolder),
-    load: new DiskLoad({
-      readStatistics: () => context.readText('/proc/diskstats'),
-      deviceNumberOf: async (deviceName) => (await machineFiles.facts(deviceName))?.deviceNumber,
-    }),
-    memory: await files.openMemory((message) => log.warning(message)),
-    onChange: input.onChange,
-    hashThreads: new HashThreads({ count: config.hashThreads, start: context.startHashThread, clock, log }),
-    cipherSuite: fasterSuite(cipherTrial(() => clock.monotonicMs())),
-  })
-}
-
-/** `sda` for `/dev/sda`, `dm-0` for `/dev/mapper/mpatha`; nothing for a file. */
-async function kernelNames(deviceNames: readonly string[]): Promise<Set<string>> {
-  const names = new Set<string>()
-  for (const deviceName of deviceNames) {
-    const facts = await machineFiles.facts(deviceName)
-    const folder =
-      facts?.deviceNumber === undefined
-        ? undefined
-        : await machineFiles.realPath(`/sys/dev/block/${facts.deviceNumber}`)
-    if (folder !== undefined) names.add(folder.slice(folder.lastIndexOf('/') + 1))
-  }
-  return names
 }
 
 /** The gateway wants the agent gone: say so, then go. */

@@ -34,6 +34,8 @@ export const volumeCheckpointSchema = z.object({
   activeSegments: z.array(z.int().min(0)),
   /** A flush failed: what reads back in the active segments may be in memory alone. */
   isSuspect: z.boolean(),
+  /** Names the copy: what was acknowledged under this name is there. Checkpoints of older versions have none. */
+  copyId: z.string().optional(),
   /** Which data it was, where that can be told: see `openDataDisk`. */
   identity: z.string().optional(),
 })

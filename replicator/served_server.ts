@@ -116,7 +116,7 @@ export class ServedServer {
       }
       this.#error = undefined
       this.#members.add(session, hello)
-      const disks = [...volumes].map(([diskIndex, volume]) => ({ diskIndex, contents: volume.contents }))
+      const disks = [...volumes].map(([diskIndex, { contents, copyId }]) => ({ diskIndex, contents, copyId }))
       return { disks, volumes }
     })
   }

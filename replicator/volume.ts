@@ -12,7 +12,6 @@ import { allDone } from './all_done.ts'
 import { readHashes, verifiedBytes } from './block_hashes.ts'
 import type { BlocksMessage, HashedDisk } from './block_hashes.ts'
 import { diskError, writeFully } from './disk.ts'
-import type { HashIndex } from './hash_index.ts'
 import { indexChunkBlocks, isHash } from './hash_index.ts'
 import { blocksOfPieces, verifiedPieces, writePieceRuns } from './piece_write.ts'
 import type { PiecesMessage } from './piece_write.ts'
@@ -39,7 +38,8 @@ export class Volume {
   readonly #health: VolumeHealth
   readonly #durability: VolumeDurability
 
-  constructor(options: VolumeOptions, index: HashIndex, isWritten: boolean) {
+  constructor(options: VolumeOptions, recovered: Awaited<ReturnType<typeof recoverVolume>>) {
+    const { index, isWritten, copyId } = recovered
     const { volumeId, diskIndex, sizeBytes, parts } = options
     this.volumeId = volumeId
     this.diskIndex = diskIndex
@@ -48,7 +48,7 @@ export class Volume {
     this.#range = new VolumeRange({ volumeId, diskIndex, sizeBytes })
     const { onBroken = () => {}, onSuspect = () => {} } = options
     this.#health = new VolumeHealth({ volumeId, diskIndex, onBroken, onSuspect })
-    this.#durability = new VolumeDurability({ options, health: this.#health, index, isWritten })
+    this.#durability = new VolumeDurability({ options, health: this.#health, index, isWritten, copyId })
     this.hashes = new VolumeHashes(this.#disk, (first, count, read) =>
       this.#inTurn([{ firstBlock: first, blockCount: count }], async (ready) => {
         await ready
@@ -60,6 +60,11 @@ export class Volume {
   /** EMPTY while no block was ever written: every byte is zero. */
   get contents(): 'EMPTY' | 'PARTIAL' {
     return this.#durability.isWritten ? 'PARTIAL' : 'EMPTY'
+  }
+
+  /** Names these contents: what was acknowledged under this name is there. */
+  get copyId(): string {
+    return this.#durability.copyId
   }
 
   /** Why it can't be used any more; undefined while it can. */
@@ -242,8 +247,7 @@ export class Volume {
  */
 export async function openVolume(options: VolumeOptions): Promise<Volume> {
   try {
-    const { index, isWritten } = await recoverVolume(options)
-    return new Volume(options, index, isWritten)
+    return new Volume(options, await recoverVolume(options))
   } catch (error) {
     await options.parts.data.close()
     throw diskError(error, `open volume ${options.volumeId}`, options.diskIndex)

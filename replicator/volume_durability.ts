@@ -18,10 +18,19 @@ export class VolumeDurability {
   readonly #segmentBlocks: number
   readonly #activity: ActivityLog
   readonly #flush = new Coalescer(() => this.#flushOnce())
+  /** See `VolumeCheckpoint`. */
+  readonly copyId: string
   #isWritten: boolean
 
-  constructor(own: { options: VolumeOptions; health: VolumeHealth; index: HashIndex; isWritten: boolean }) {
+  constructor(own: {
+    options: VolumeOptions
+    health: VolumeHealth
+    index: HashIndex
+    isWritten: boolean
+    copyId: string
+  }) {
     this.#options = own.options
+    this.copyId = own.copyId
     this.#health = own.health
     this.#isWritten = own.isWritten
     this.#segmentBlocks = own.options.segmentBlocks ?? defaultSegmentBlocks
@@ -129,6 +138,7 @@ export class VolumeDurability {
       isWritten: this.#isWritten,
       activeSegments,
       isSuspect: this.#health.isSuspect,
+      copyId: this.copyId,
       ...(parts.identity === undefined ? {} : { identity: parts.identity }),
     })
   }

@@ -29,6 +29,8 @@ export interface VolumeOptions {
   isSameRun?: boolean
   /** A flush of it failed before in this process, so that what reads back proves nothing. Default: no. */
   isSuspect?: boolean
+  /** Makes a name that no other copy has. Default: a random one. */
+  newCopyId?: () => string
   /** Default: 1024, which is 64 MiB. */
   segmentBlocks?: number
   /** Told once, when the volume stops being usable; close it and open it anew. */

@@ -3,6 +3,7 @@
  * costs reading those blocks later and nothing else.
  * @module
  */
+import { randomUUID } from 'node:crypto'
 import { blockCountOf, blockSizeBytes, maxExtentBlocks } from '../domain/units.ts'
 import { WireError } from '../wire/wire_error.ts'
 import { defaultSegmentBlocks } from './activity_log.ts'
@@ -15,6 +16,7 @@ import type { VolumeOptions } from './volume_parts.ts'
 interface Recovered {
   index: HashIndex
   isWritten: boolean
+  copyId: string
 }
 
 /** Makes index and checkpoint right for {@link VolumeOptions.sizeBytes}. @throws WireError or the disk's own error. */
@@ -31,9 +33,12 @@ export async function recoverVolume(options: VolumeOptions): Promise<Recovered> 
   const isSuspect = before?.isSuspect === true || options.isSuspect === true
   if (isSuspect && before !== undefined && !isZero && !isReplaced) await rewriteActive(parts.data, before)
   const known = before?.isWritten === true && !isZero && !isReplaced ? before : undefined
-  // An index that is dropped must not be taken for a good one, whatever the data are when this is done again.
-  if (before?.isWritten === true && known === undefined)
-    await parts.checkpoint.write({ ...before, isWritten: false })
+  // An index that is dropped must not be taken for a good one, whatever the data are when this is done again, nor the copy for the same.
+  if (before?.isWritten === true && known === undefined) {
+    const { copyId: _, ...rest } = before
+    await parts.checkpoint.write({ ...rest, isWritten: false })
+  }
+  const copyId = keptCopyId(before, known !== undefined, isZero) ?? (options.newCopyId ?? randomUUID)()
   const { disk, bytesBefore } = await parts.openIndex(
     indexBytes(blockCountOf(sizeBytes)),
     known === undefined,
@@ -50,13 +55,27 @@ export async function recoverVolume(options: VolumeOptions): Promise<Recovered> 
       isWritten: !isZero,
       activeSegments: [],
       isSuspect: false,
+      copyId,
       ...(parts.identity === undefined ? {} : { identity: parts.identity }),
     })
-    return { index, isWritten: !isZero }
+    return { index, isWritten: !isZero, copyId }
   } catch (error) {
     await index.close()
     throw error
   }
+}
+
+/**
+ * The name of the copy if it is still the one that bears it: the data are those that were written, or none ever were and none are there.
+ * An agent that was acknowledged blocks under a name goes on without comparing, so a doubtful name must never come back.
+ */
+function keptCopyId(
+  before: VolumeCheckpoint | undefined,
+  isKnown: boolean,
+  isZero: boolean,
+): string | undefined {
+  const isStillEmpty = before?.isWritten === false && isZero
+  return isKnown || isStillEmpty ? before?.copyId : undefined
 }
 
 function requireRoom({ volumeId, diskIndex, sizeBytes, parts }: VolumeOptions): void {

@@ -77,6 +77,8 @@ export const welcomeSchema = z.strictObject({
       diskIndex,
       /** EMPTY: never written, all zero, so nothing need be compared. PARTIAL: compare hashes where certainty is lost. */
       contents: z.enum(['EMPTY', 'PARTIAL']),
+      /** Names these contents: another one means that nothing of what was acknowledged before is there. */
+      copyId: identifier,
     }),
   ),
 })

@@ -7,7 +7,8 @@ export const protocolVersions = [
   { version: 1, changed: 'First version' },
   {
     version: 2,
-    changed: 'PIECES carries the changed parts of blocks; VERIFY, VERIFIED and DAMAGED prove and mend copies',
+    changed:
+      'PIECES carries the changed parts of blocks; WELCOME names the copy that a volume holds; VERIFY, VERIFIED and DAMAGED prove and mend copies',
   },
 ] as const
 

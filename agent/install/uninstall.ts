@@ -10,6 +10,9 @@ import { machineFiles } from '../inventory/system_files.ts'
 import { nativeFolderPrefix } from '../native_directories.ts'
 import { isInstalled } from '../run_command.ts'
 import { stateFileNames } from '../state_files.ts'
+import { tracingFolder } from '../tracking/instance_names.ts'
+import { runFolder } from '../tracking/run_folder.ts'
+import { traceInstanceName, trackKey } from '../tracking/track_folder.ts'
 import { layout, serviceName } from './layout.ts'
 
 /** What an uninstall works with. */
@@ -48,7 +51,13 @@ function quoted(path: string): string {
  */
 export function stateRemovalCommand(stateDirectory: string): string {
   const files = stateFileNames.map((name) => quoted(join(stateDirectory, name)))
+  const key = trackKey(stateDirectory)
+  const instance = join(tracingFolder, 'instances', traceInstanceName(key))
   return [
+    // The kernel's trace outlives the agent: it goes with it here.
+    `if [ -d ${quoted(instance)} ]; then rmdir ${quoted(instance)}; fi`,
+    `rm -rf -- ${quoted(join(runFolder, key))}`,
+    `rmdir -- ${quoted(runFolder)} 2>/dev/null`,
     `rm -f -- ${files.join(' ')}`,
     `rm -rf -- ${quoted(join(stateDirectory, nativeFolderPrefix))}*`,
     `rmdir -- ${quoted(stateDirectory)} 2>/dev/null`,

@@ -79,7 +79,7 @@ async function leftOutBecause(
 }
 
 /** What names the disk for good: its world-wide name, its serial number, its multipath id; its device name where it has none. */
-async function stableIdOf(files: SystemFiles, name: string, deviceName: string): Promise<string> {
+export async function stableIdOf(files: SystemFiles, name: string, deviceName: string): Promise<string> {
   const folder = `/sys/block/${name}`
   for (const path of [
     `${folder}/wwid`,

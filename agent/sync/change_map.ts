@@ -158,6 +158,12 @@ export class ChangeMap {
     return this.#whole.extents(from, maxBlocks, alignBlocks)
   }
 
+  /** Every block of which anything is marked, as a whole. */
+  *touchedBlocks(): Generator<Extent> {
+    yield* this.#whole.extents(0, Number.MAX_SAFE_INTEGER)
+    for (const firstBlock of this.#pieces.keys()) yield { firstBlock, blockCount: 1 }
+  }
+
   /** Everything marked, and unmarks it. */
   takeAll(): Change[] {
     const changes: Change[] = [...this.#whole.extents(0, Number.MAX_SAFE_INTEGER)]

@@ -13,12 +13,25 @@ import { PieceRoom } from './piece_room.ts'
 /** A disk as the gateway names it. */
 export type DesiredDisk = AgentDesired['disks'][number]
 
+/** The copy that a tracker's memory is about. */
+export type TrackedVolume = Pick<DesiredDisk, 'volumeId' | 'sizeBytes'>
+
+/** What trackers keep for the next run of the agent: see `TraceHub`. */
+export interface KeptDisks {
+  /** Forgets what earlier runs left of volumes other than these. */
+  retain(volumeIds: readonly string[]): Promise<void>
+  /** This process ends, tracking goes on. */
+  leave(): Promise<void>
+}
+
 /** Where disks come from. */
 export interface DiskSetContext {
   clock: Clock
   /** @throws DiskGoneError when there is none. */
   openSource(deviceName: string): Promise<BlockSource>
-  chooseTracker(source: BlockSource): Promise<Tracker>
+  chooseTracker(source: BlockSource, volume: TrackedVolume): Promise<Tracker>
+  /** What outlives the process; absent where nothing does. */
+  kept?: KeptDisks
   /** Whether the agent offers this device; it opens no other, whoever asks. */
   isOffered(deviceName: string): boolean
   /** A sentence worth an event in the dashboard. */
@@ -84,6 +97,7 @@ export class DiskSet {
       else if (same.sizeBytes > disk.sizeBytes) await this.#grow(disk, same.sizeBytes)
     }
     for (const want of desired) if (!this.#disks.has(want.diskIndex)) await this.#open(want)
+    await this.#context.kept?.retain(desired.map(({ volumeId }) => volumeId))
   }
 
   /** The tracker first: what is written while the rest follows must be seen. */
@@ -110,7 +124,7 @@ export class DiskSet {
     const source = await this.#context.openSource(want.deviceName)
     try {
       if (source.sizeBytes < want.sizeBytes) throw shrunk(want.deviceName, want.sizeBytes, source.sizeBytes)
-      const tracker = await this.#context.chooseTracker(source)
+      const tracker = await this.#context.chooseTracker(source, want)
       await tracker.start()
       const { diskIndex, volumeId, sizeBytes } = want
       const room = this.#room
@@ -151,8 +165,21 @@ export class DiskSet {
     }
   }
 
-  /** Closes all. */
+  /** Closes all, and forgets what any run knew of them. */
   async closeAll(): Promise<void> {
     for (const disk of [...this.#disks.values()]) await this.close(disk)
+    await this.#context.kept?.retain([])
+  }
+
+  /** Closes all; where a tracker can, it goes on without this process. */
+  async leaveAll(): Promise<void> {
+    const disks = [...this.#disks.values()]
+    this.#disks.clear()
+    try {
+      for (const { tracker } of disks) if (tracker.memory === undefined) await tracker.stop()
+      await this.#context.kept?.leave()
+    } finally {
+      for (const { source } of disks) await source.close()
+    }
   }
 }

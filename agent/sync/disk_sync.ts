@@ -3,43 +3,15 @@
  * @module
  */
 import type { Extent } from '../../domain/units.ts'
-import type { BlockSource } from '../disk/block_source.ts'
+import type { BlockSource, UnreadableSectorError } from '../disk/block_source.ts'
+import type { FinishedScan, Scan } from './scan.ts'
+import type { SavedState } from '../tracking/track_memory.ts'
 import type { Tracker } from '../tracking/tracker.ts'
 import { blockCountOf, blockLengthBytes, blockSizeBytes } from '../../domain/units.ts'
-import { UnreadableSectorError } from '../disk/block_source.ts'
 import { ChangeMap } from './change_map.ts'
 import type { Change } from './change_map.ts'
-import { DirtyMap } from './dirty_map.ts'
 import { PieceRoom } from './piece_room.ts'
-
-/**
- * A walk over all blocks. BLANK: the volume is empty, so everything that is not zero is sent. COMPARE: hashes are compared and what differs
- * becomes dirty. INITIAL is the first copy, RESCAN follows a loss of certainty, PASS is how a disk is watched that no tracker sees.
- */
-export interface Scan {
-  mode: 'BLANK' | 'COMPARE'
-  purpose: 'INITIAL' | 'RESCAN' | 'PASS'
-  /** Blocks before it are dealt with: sent, dirty, or known to be the same. */
-  cursor: number
-  /** Blocks from here on were never sent. A step that a broken session cut short lies before it: the volume may hold parts of that. */
-  attemptedEnd: number
-  /** Only what a disk has grown by: of the rest it says nothing. */
-  isPartial?: boolean
-  /** Monotonic time; every block is read after it. */
-  startedAtMs: number
-  /** Blocks found to differ. */
-  differences: number
-}
-
-/** A scan that has ended. */
-export interface FinishedScan {
-  startedAtMs: number
-  endedAtMs: number
-  differences: number
-}
-
-/** Unreadable blocks are tried again this often. */
-const retryUnreadableMs = 30_000
+import { UnreadableBlocks } from './unreadable_blocks.ts'
 
 /** Replication of one disk. */
 export class DiskSync {
@@ -61,12 +33,11 @@ export class DiskSync {
   hasDurableBlocks = false
   /** The replicator has told what the volume holds. */
   isKnown = false
+  /** Names the contents of the volume, as the replicator said last. */
+  copyId: string | undefined
   lastScan: FinishedScan | undefined
   #scan: Scan | undefined
-  /** Blocks that cannot be read. A dying disk has millions: of each only its number is kept, and the last error. */
-  readonly #unreadable: DirtyMap
-  #unreadableError: { block: number; error: UnreadableSectorError } | undefined
-  #retryAtMs = 0
+  readonly #unreadable: UnreadableBlocks
 
   constructor(input: {
     diskIndex: number
@@ -84,7 +55,7 @@ export class DiskSync {
     this.source = input.source
     this.tracker = input.tracker
     this.dirty = new ChangeMap(input.sizeBytes, input.room ?? new PieceRoom())
-    this.#unreadable = new DirtyMap(this.blockCount)
+    this.#unreadable = new UnreadableBlocks(this.blockCount, this.deviceName)
   }
 
   /** Bytes that are replicated. */
@@ -152,6 +123,41 @@ export class DiskSync {
     this.dirty.forgetPieces()
   }
 
+  /** Blocks of a blank volume before `end` are about to be sent for the first time. */
+  attempt(scan: Scan, end: number): void {
+    // Should the agent be killed, the next run must not take these for blank.
+    this.tracker.memory?.willSend(end)
+    scan.attemptedEnd = Math.max(scan.attemptedEnd, end)
+  }
+
+  /** Goes on where an earlier run was: `marks` and what lies behind the cursor may differ from the copy, nothing else. */
+  resume(state: SavedState, marks: Iterable<Extent>, nowMs: number): void {
+    this.isKnown = true
+    this.isInitialSyncDone = state.isInitialSyncDone
+    this.hasDurableBlocks ||= state.hasDurableBlocks
+    for (const extent of marks) this.dirty.mark(extent.firstBlock, extent.blockCount)
+    if (state.scan === undefined) return
+    const scan = { ...state.scan, startedAtMs: nowMs }
+    this.#scan = scan
+    if (scan.purpose === 'RESCAN') this.rescans += 1
+  }
+
+  /** What a later run needs to {@link resume}; undefined while nothing can be said. */
+  savedState(rescanEpoch: number): SavedState | undefined {
+    const { copyId, isInitialSyncDone, hasDurableBlocks } = this
+    if (!this.isKnown || copyId === undefined) return undefined
+    const state = { copyId, rescanEpoch, isInitialSyncDone, hasDurableBlocks }
+    if (this.#scan === undefined) return state
+    const { startedAtMs: _, isPartial, ...scan } = this.#scan
+    return { ...state, scan: { ...scan, isPartial: isPartial === true } }
+  }
+
+  /** Blocks that may differ from the copy, but for those in hand or on their way. */
+  *outstanding(): Generator<Extent> {
+    yield* this.dirty.touchedBlocks()
+    yield* this.#unreadable.extents()
+  }
+
   /** Ends the walk once its cursor is at the end. */
   finishScan(nowMs: number): FinishedScan {
     const scan = this.#requireScan()
@@ -193,17 +199,12 @@ export class DiskSync {
 
   /** Remembers a block that cannot be read: it stays outstanding, and nothing is claimed of the disk. True when that is news. */
   markUnreadable(block: number, error: UnreadableSectorError, nowMs: number): boolean {
-    const isNew = !this.#unreadable.has(block)
-    if (this.#unreadable.count === 0) this.#retryAtMs = nowMs + retryUnreadableMs
-    this.#unreadable.mark(block, 1)
-    this.#unreadableError = { block, error }
-    return isNew
+    return this.#unreadable.mark(block, error, nowMs)
   }
 
   /** A block was read: should it have been unreadable, it no longer is. */
   markReadable(extent: Extent): void {
-    if (this.#unreadable.count === 0) return
-    this.#unreadable.clear(extent.firstBlock, extent.blockCount)
+    this.#unreadable.clear(extent)
   }
 
   /** Whether a block could not be read when it was last tried: what the copy holds of it is older. */
@@ -213,18 +214,14 @@ export class DiskSync {
 
   /** Makes unreadable blocks dirty again from time to time, so that they are tried again. */
   retryUnreadable(nowMs: number): void {
-    if (this.#unreadable.count === 0 || nowMs < this.#retryAtMs) return
-    this.#retryAtMs = nowMs + retryUnreadableMs
-    this.dirty.markAll(this.#unreadable)
+    if (!this.#unreadable.isRetryDue(nowMs)) return
+    for (const { firstBlock, blockCount } of this.#unreadable.extents())
+      this.dirty.mark(firstBlock, blockCount)
   }
 
   /** A failure to read that still stands. */
   get unreadable(): UnreadableSectorError | undefined {
-    const first = this.#unreadable.firstFrom(0)
-    if (first === undefined) return undefined
-    const last = this.#unreadableError
-    if (last !== undefined && this.#unreadable.has(last.block)) return last.error
-    return new UnreadableSectorError(this.deviceName, first * blockSizeBytes)
+    return this.#unreadable.failure
   }
 
   /** Blocks that cannot be read. */

@@ -27,6 +27,7 @@ import { reportDisk } from './replication_report.ts'
 import { Scanner } from './scanner.ts'
 import { StateKeeper } from './state_keeper.ts'
 import { rememberComplete } from './sync_memory.ts'
+import { rememberTracking } from './track_keeper.ts'
 import { Throttle } from './throttle.ts'
 import { Verification } from './verification.ts'
 import { Visit } from './visit.ts'
@@ -34,6 +35,9 @@ import { Yielding } from './yielding.ts'
 
 /** Extents in memory for reading and sending. */
 const poolSlots = 12
+
+/** What a later run may go on from is written down this often. */
+const rememberIntervalMs = 1000
 
 /** What of the gateway's wishes ends a session when it changes. */
 function sessionKey({ mode, replicator, disks }: AgentDesired): string {
@@ -61,15 +65,16 @@ export class Engine {
   #leaving: AbortController | undefined
   #visiting: Visit | undefined
   #isStopped = false
+  #rememberedAtMs = 0
   readonly #pause: Pause
   readonly #state: StateKeeper
 
   constructor(context: EngineContext) {
-    const { clock, log, run, openSource, chooseTracker, isOffered, planFreeze } = context
+    const { clock, log, run, openSource, chooseTracker, kept, isOffered, planFreeze } = context
     this.#context = context
     this.#notes = new NoteBox(log)
     const note: NoteBox['add'] = (level, message) => this.#notes.add(level, message)
-    this.#disks = new DiskSet({ clock, openSource, chooseTracker, isOffered, note })
+    this.#disks = new DiskSet({ clock, openSource, chooseTracker, ...(kept && { kept }), isOffered, note })
     this.#throttle = new Throttle(clock)
     this.#meter = new Meter(clock)
     this.#progress = new Progress(clock, this.#meter)
@@ -108,7 +113,8 @@ export class Engine {
       planFreeze: () => planFreeze(this.#disks.all.map((disk) => disk.deviceName)),
       findHooks: () => context.findHooks(),
       onChange: () => context.onChange(),
-      onTurn: () => this.#updateState(),
+      onTurn: () => this.#afterTurn(),
+      rescanEpoch: () => this.#rescanEpoch ?? 0,
     }
   }
 
@@ -142,7 +148,8 @@ export class Engine {
         await this.#rest(desired)
       }
     }
-    await this.#disks.closeAll()
+    rememberTracking(this.#disks.all, [], this.#rescanEpoch ?? 0)
+    await this.#disks.leaveAll()
     await this.#context.hashThreads?.close()
   }
 
@@ -259,6 +266,14 @@ export class Engine {
     this.#context.onChange()
   }
 
+  #afterTurn(): void {
+    this.#updateState()
+    const now = this.#context.clock.monotonicMs()
+    if (now - this.#rememberedAtMs < rememberIntervalMs) return
+    this.#rememberedAtMs = now
+    this.#visiting?.remember()
+  }
+
   #everySecond(visit: Visit): void {
     if (this.#state.connectedMs > steadyAfterMs) this.#faults.clear()
     this.#updateState()
@@ -290,7 +305,7 @@ export class Engine {
   #applyRescan(epoch: number): void {
     const before = this.#rescanEpoch
     this.#rescanEpoch = Math.max(epoch, before ?? 0)
-    // A new run compares everything anyway, whatever was asked of the one before.
+    // A new run compares what was not compared since the operator asked, see `resumeTracking`.
     if (before === undefined || epoch <= before) return
     this.#notes.add('INFO', 'The operator asked for a rescan: every disk is compared with its copy')
     for (const disk of this.#disks.all) disk.loseCertainty(this.#context.clock.monotonicMs())

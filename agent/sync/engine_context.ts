@@ -13,6 +13,7 @@ import type { LineLog } from '../log.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { Tracker } from '../tracking/tracker.ts'
 import type { CipherSuite } from './cipher_choice.ts'
+import type { KeptDisks, TrackedVolume } from './disk_set.ts'
 import type { SyncMemory } from './sync_memory.ts'
 import type { ConnectLink } from './tls_link.ts'
 
@@ -28,7 +29,9 @@ export interface EngineContext {
   generation: number
   identity(): { caPem: string; certificatePem: string; keyPem: string }
   openSource(deviceName: string): Promise<BlockSource>
-  chooseTracker(source: BlockSource): Promise<Tracker>
+  chooseTracker(source: BlockSource, volume: TrackedVolume): Promise<Tracker>
+  /** What outlives the process; absent where nothing does. */
+  kept?: KeptDisks
   isOffered(deviceName: string): boolean
   /** The file systems to freeze for these devices; undefined when this machine cannot freeze. */
   planFreeze(deviceNames: readonly string[]): Promise<FreezePlan | undefined>

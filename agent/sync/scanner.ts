@@ -6,8 +6,9 @@ import type { Extent } from '../../domain/units.ts'
 import type { Clock } from '../clock.ts'
 import type { AlignedPool } from '../disk/aligned_pool.ts'
 import type { HashThreads } from '../disk/hash_threads.ts'
-import type { DiskSync, Scan } from './disk_sync.ts'
+import type { DiskSync } from './disk_sync.ts'
 import type { Reader } from './reader.ts'
+import type { Scan } from './scan.ts'
 import type { Sender } from './sender.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { hashBytes } from '../../wire/message.ts'
@@ -157,7 +158,7 @@ class Walk {
     const scan = this.#scan
     for (const piece of this.pieces(blocks)) {
       const isBlank = piece.firstBlock >= scan.attemptedEnd
-      scan.attemptedEnd = Math.max(scan.attemptedEnd, this.end)
+      this.disk.attempt(scan, this.end)
       yield { piece, isBlank }
     }
   }

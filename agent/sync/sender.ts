@@ -70,6 +70,11 @@ export class Sender {
     return this.#first.welcome.disks.find((disk) => disk.diskIndex === diskIndex)?.contents
   }
 
+  /** Name of what the replicator has of disk `diskIndex`. */
+  copyIdOf(diskIndex: number): string | undefined {
+    return this.#first.welcome.disks.find((disk) => disk.diskIndex === diskIndex)?.copyId
+  }
+
   /** Blocks that fit one extent without exceeding the window. */
   get maxBlocksPerExtent(): number {
     return Math.max(1, Math.min(16, Math.floor(this.#first.welcome.windowBytes / blockSizeBytes)))

@@ -15,11 +15,14 @@ import { statusOf } from './replication_report.ts'
 import { Sender } from './sender.ts'
 import { Session } from './session.ts'
 import { forgetComplete } from './sync_memory.ts'
+import { rememberTracking, resumeTracking } from './track_keeper.ts'
 
 /** What outlives a visit. */
 export interface VisitContext extends SenderContext, Omit<SessionContext, 'clock' | 'counters' | 'note'> {
   engine: EngineContext
   notes: NoteBox
+  /** The highest rescan that the gateway asked for. */
+  rescanEpoch(): number
 }
 
 /** What the gateway wants when it wants replication. */
@@ -85,6 +88,12 @@ export class Visit {
     return this.#sender.acknowledgedBytes
   }
 
+  /** Writes down how it stands, for the next run of the agent. Between two turns only: nothing may be in hand. */
+  remember(): void {
+    this.#noteDurable()
+    rememberTracking(this.#context.disks.all, this.#sender.unacknowledged(), this.#context.rescanEpoch())
+  }
+
   /** Tells the replicator the agent's own figures. */
   tell(report: EngineReport): void {
     this.#sender.sendStatus(statusOf(report))
@@ -112,9 +121,22 @@ export class Visit {
 
   /** Hears what the volumes hold, and begins accordingly. */
   async #learn(): Promise<void> {
-    const { clock, engine, disks, points, notes, certainty, verification } = this.#context
+    const { clock, engine, disks, points, notes, certainty, verification, rescanEpoch } = this.#context
+    const note: SessionContext['note'] = (level, message) => notes.add(level, message)
     for (const disk of disks.all) {
       const contents = this.#sender.contentsOf(disk.diskIndex) ?? 'PARTIAL'
+      const copyId = this.#sender.copyIdOf(disk.diskIndex)
+      const welcome = { contents, copyId, rescanEpoch: rescanEpoch(), nowMs: clock.monotonicMs() }
+      if (!disk.isKnown && resumeTracking(disk, welcome, note)) continue
+      if (disk.isKnown && contents === 'PARTIAL' && disk.copyId !== copyId) {
+        note(
+          'WARNING',
+          `The copy of ${disk.deviceName} is another one than before; the disk is compared with it`,
+        )
+        disk.loseCertainty(clock.monotonicMs())
+        verification.restart(disk.diskIndex)
+      }
+      disk.copyId = copyId
       const wasComplete = engine.memory.isComplete(disk.volumeId)
       const isEmptied = disk.learnContents(contents, wasComplete, clock.monotonicMs())
       if (contents === 'EMPTY') await forgetComplete(engine.memory, disk, engine.log)
@@ -129,15 +151,18 @@ export class Visit {
     if (disks.all.some((disk) => !disk.isInitialSyncDone)) certainty.reset()
   }
 
+  #noteDurable(): void {
+    for (const disk of this.#context.disks.all)
+      if (this.#sender.acknowledgedBlocks(disk.diskIndex) > 0) disk.hasDurableBlocks = true
+  }
+
   /** Whatever was on its way is outstanding again. */
   #takeBack(): void {
     const { all } = this.#context.disks
+    this.#noteDurable()
     const damaged = this.#sender.takeDamaged()
     // Something is sent before the barrier would be repeated, so that it would name another moment.
     if (damaged.length > 0) this.#context.points.sentBarrier = undefined
-    for (const disk of all) {
-      if (this.#sender.acknowledgedBlocks(disk.diskIndex) > 0) disk.hasDurableBlocks = true
-    }
     for (const extent of [...this.#sender.unacknowledged(), ...damaged]) {
       const disk = all.find((candidate) => candidate.diskIndex === extent.diskIndex)
       disk?.dirty.mark(extent.firstBlock, extent.blockCount)

@@ -9,14 +9,19 @@ import type { BlockSource } from '../disk/block_source.ts'
 import type { PieceRoom } from '../sync/piece_room.ts'
 import type { PathFacts } from '../inventory/system_files.ts'
 import type { CommandRunner } from '../run_command.ts'
+import type { TrackedVolume } from '../sync/disk_set.ts'
 import type { TraceHub } from './trace_hub.ts'
-import type { DeviceNumber } from './trace_instance.ts'
+import type { TraceHandler } from './trace_parser.ts'
+import type { DeviceNumber } from './trace.ts'
 import type { Tracker } from './tracker.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { AlignedPool } from '../disk/aligned_pool.ts'
 import { machineFiles } from '../inventory/system_files.ts'
+import { diskIdentity } from './disk_identity.ts'
 import { ScanTracker } from './scan_tracker.ts'
-import { parseDeviceNumber, removeStaleInstances, TraceInstance, tracingFolder } from './trace_instance.ts'
+import { removeStaleInstances, tracingFolder } from './instance_names.ts'
+import { parseDeviceNumber } from './trace.ts'
+import { TraceInstance } from './trace_instance.ts'
 import { TracefsTracker } from './tracefs_tracker.ts'
 
 /** How long an event of the self-test may take. */
@@ -47,21 +52,25 @@ async function isMounted(): Promise<boolean> {
   return (await machineFiles.realPath(`${tracingFolder}/instances`)) !== undefined
 }
 
-/** Whether a request on `device` becomes an event: reads 4 KiB of it and looks. Throws when the kernel refuses. */
+/** Whether a request on `device` becomes an event that can be read: reads 4 KiB of it and looks. Throws when the kernel refuses. */
 async function seesRequests(deviceName: string, device: DeviceNumber, clock: Clock): Promise<boolean> {
-  let isSeen = false
-  const handler = { changed: () => undefined, lost: () => undefined }
+  const seen = new Set<string>()
+  const handler: TraceHandler = {
+    changed: (major, minor) => void seen.add(`${major}:${minor}`),
+    lost: () => undefined,
+  }
   const instance = await TraceInstance.open([device], handler, { bufferKb: 256, withReads: true })
   const handle = await open(deviceName, constants.O_RDONLY | constants.O_DIRECT)
   try {
     const slot = await new AlignedPool(1).acquire()
     const begin = clock.monotonicMs()
     await handle.read(slot.bytes, 0, 4096, 0)
-    while (!isSeen && clock.monotonicMs() - begin < selfTestMs) {
-      isSeen = await instance.hasEvents()
-      if (!isSeen) await clock.sleep(20)
+    const own = `${device.major}:${device.minor}`
+    for (;;) {
+      await instance.pump()
+      if (seen.has(own) || clock.monotonicMs() - begin >= selfTestMs) return seen.has(own)
+      await clock.sleep(20)
     }
-    return isSeen
   } finally {
     await handle.close()
     await instance.close()
@@ -77,12 +86,14 @@ export interface TrackerChoice {
   hub: TraceHub
   /** For changes known in pieces, of all disks. */
   room: PieceRoom
+  /** The volume that it is copied to. */
+  volume: TrackedVolume
   clock: Clock
 }
 
 /** `tracefs` for a block device whose requests the kernel shows, `scan` for everything else. */
 export async function chooseTracker(choice: TrackerChoice): Promise<Tracker> {
-  const { source, facts, tracingRefusal, hub, room, clock } = choice
+  const { source, facts, tracingRefusal, hub, room, volume, clock } = choice
   const { deviceName } = source
   if (facts.kind !== 'block' || facts.deviceNumber === undefined) {
     return new ScanTracker(
@@ -99,5 +110,8 @@ export async function chooseTracker(choice: TrackerChoice): Promise<Tracker> {
     return scan(`the kernel refuses tracing (${errorMessage(error)})`)
   }
   const reason = 'The kernel shows every completed write of this device; no kernel module is needed'
-  return new TracefsTracker({ hub, device, sizeBytes: source.sizeBytes, reason, room })
+  const diskId = await diskIdentity(machineFiles, facts.deviceNumber, deviceName)
+  const { volumeId, sizeBytes } = volume
+  const disk = diskId === undefined ? undefined : { diskId, volumeId, sizeBytes }
+  return new TracefsTracker({ hub, device, sizeBytes: source.sizeBytes, reason, room, disk })
 }

@@ -1,12 +1,21 @@
 /**
- * One tracing instance for all disks of the agent: hands each disk its own events and reads them often enough that the ring never fills.
+ * One tracing instance for all disks of the agent: hands each disk its own events and reads them often enough that the rings never fill. With a
+ * folder it outlives the process: what happens meanwhile waits in the rings, and what was read is in the disks' files.
  * @module
  */
 import type { Clock } from '../clock.ts'
-import type { DeviceNumber, TraceInstanceOptions } from './trace_instance.ts'
+import type { MarkedDisk } from './mark_file.ts'
+import type { DeviceNumber, Trace, TraceInstanceOptions, TraceKernel } from './trace.ts'
+import type { TraceSink } from './subscriptions.ts'
+import type { TrackFolder } from './track_folder.ts'
+import type { TrackMemory } from './track_memory.ts'
+import { errorMessage } from '../../domain/errors.ts'
+import { DiskMemory } from './disk_memory.ts'
+import { KeptTracking } from './kept_tracking.ts'
+import { keyOf, Subscriptions } from './subscriptions.ts'
 import { TraceInstance } from './trace_instance.ts'
 
-/** How often the ring is read when nobody asks. */
+/** How often the rings are read when nobody asks. */
 const pollIntervalMs = 50
 
 /**
@@ -18,112 +27,188 @@ const checkIntervalMs = 1000
 /** The disks of a server are asked one after the other: one look at the counters serves them all. */
 const strictIntervalMs = 20
 
-/** Who wants the events of one device. */
-export interface TraceSink {
-  changed(firstSector: number, sectorCount: number): void
-  lost(reason: string): void
+/** What a hub is made with. */
+export interface TraceHubOptions extends Pick<TraceInstanceOptions, 'root' | 'bufferKb'> {
+  /** Where tracking outlives the process. */
+  folder?: TrackFolder
+  /** Told when it no longer can. */
+  warn?: (message: string) => void
+  /** Default: the machine's. */
+  kernel?: TraceKernel
 }
 
-interface Subscription {
-  device: DeviceNumber
-  sink: TraceSink
-}
-
-/** Shared by the trackers of all disks. The instance exists while somebody is subscribed. */
+/** Shared by the trackers of all disks. The instance exists while a device is tracked. */
 export class TraceHub {
   readonly #clock: Clock
-  readonly #options: TraceInstanceOptions
-  readonly #subscriptions = new Map<number, Subscription>()
-  #instance: TraceInstance | undefined
+  readonly #options: Pick<TraceInstanceOptions, 'root' | 'bufferKb'>
+  readonly #kernel: TraceKernel
+  readonly #kept: KeptTracking | undefined
+  readonly #subscriptions: Subscriptions
+  #trace: Trace | undefined
   #timer: NodeJS.Timeout | undefined
   #lastCheckMs = 0
+  /** Why nothing of an earlier run can be gone on from; as it stands after "because". */
+  #refusal = ''
+  #hasLooked = false
+  #hasLeft = false
   /** Openings and closings happen one after the other. */
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(clock: Clock, options: TraceInstanceOptions = {}) {
+  constructor(clock: Clock, options: TraceHubOptions = {}) {
+    const { folder, warn = () => undefined, kernel = TraceInstance, ...rest } = options
     this.#clock = clock
-    this.#options = options
+    this.#options = rest
+    this.#kernel = kernel
+    this.#kept = folder && new KeptTracking(folder, warn)
+    this.#subscriptions = new Subscriptions((work) => this.#kept?.run(work))
   }
 
   /**
-   * Sends the events of `device` to `sink` from the moment this resolves.
+   * Sends the events of `device` to `sink` from the moment this resolves. Named by what it is, the disk has a memory, which may hold what an earlier
+   * run has left.
    * @throws Error when somebody has them already, who would hear of no change any more, or when the kernel refuses.
    */
-  subscribe(device: DeviceNumber, sink: TraceSink): Promise<void> {
-    const { major, minor } = device
-    const key = keyOf(major, minor)
+  subscribe(device: DeviceNumber, sink: TraceSink, disk?: MarkedDisk): Promise<TrackMemory | undefined> {
     return this.#inTurn(async () => {
-      if (this.#subscriptions.has(key)) {
-        throw new Error(
-          `Cannot track device ${major}:${minor} twice; two of the disks to replicate are one device`,
-        )
-      }
-      this.#subscriptions.set(key, { device, sink })
+      await this.#look()
+      const { own, refusal = this.#refusal } = this.#subscriptions.add(device, sink, disk)
       try {
         await this.#apply()
       } catch (error) {
-        this.#subscriptions.delete(key)
+        this.#subscriptions.drop(device)
         throw error
       }
+      const kept = this.#kept
+      if (kept === undefined || disk === undefined) return undefined
+      const isLeft = own.file !== undefined
+      own.file ??= kept.createMarks(device, disk)
+      return own.file && new DiskMemory({ file: own.file, refusal: isLeft ? undefined : refusal, kept })
     })
   }
 
   /** Ends it; the last one takes the instance away. */
   unsubscribe(device: DeviceNumber): Promise<void> {
     return this.#inTurn(async () => {
-      this.#subscriptions.delete(keyOf(device.major, device.minor))
+      if (this.#hasLeft) return
+      this.#subscriptions.drop(device)
       await this.#apply()
+    })
+  }
+
+  /** Goes on reading what an earlier run has left, before anybody asks for a disk: rings that nobody reads overflow. */
+  resume(): Promise<void> {
+    return this.#inTurn(() => this.#look())
+  }
+
+  /** Forgets what earlier runs left of volumes other than these. */
+  retain(volumeIds: readonly string[]): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#look()
+      this.#subscriptions.retain(volumeIds)
+      await this.#apply()
+    })
+  }
+
+  /** This process ends: what is there is read once more, then the kernel goes on alone. Where nothing is kept, everything ends. */
+  leave(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#hasLeft) return
+      this.#hasLeft = true
+      clearInterval(this.#timer)
+      await this.pump(true)
+      const trace = this.#trace
+      this.#trace = undefined
+      if (this.#kept?.isOn === true) await trace?.leave()
+      else await trace?.close()
+      this.#kept?.close([...this.#subscriptions.files()])
+      this.#subscriptions.clear()
     })
   }
 
   /** Hands out every event that is there now. */
   async pump(isStrict: boolean): Promise<void> {
-    const instance = this.#instance
-    if (instance === undefined) return
-    await instance.pump()
+    const trace = this.#trace
+    if (trace === undefined) return
+    await trace.pump(() => {
+      if (this.#trace === trace) this.#kept?.write(trace, this.#subscriptions.files())
+    })
     const now = this.#clock.monotonicMs()
     if (now - this.#lastCheckMs < (isStrict ? strictIntervalMs : checkIntervalMs)) return
     this.#lastCheckMs = now
-    await instance.check()
+    await trace.check()
+    if (this.#trace === trace) this.#kept?.write(trace, this.#subscriptions.files())
   }
 
+  /** Looks once what an earlier process has left, and goes on from it or clears it away. */
+  async #look(): Promise<void> {
+    const kept = this.#kept
+    if (this.#hasLooked || kept === undefined) return
+    this.#hasLooked = true
+    const left = kept.find()
+    if (typeof left === 'string') this.#refusal = left
+    else {
+      this.#subscriptions.restore(left.files)
+      try {
+        const options = { ...this.#options, name: kept.instanceName }
+        const trace = await this.#kernel.adopt(left.ring.devices, this.#subscriptions, options, left.ring)
+        kept.begin(trace, left.ring.ringId)
+        this.#start(trace)
+        this.#refusal = 'the run before did not track it'
+        return
+      } catch (error) {
+        this.#refusal = errorMessage(error)
+        for (const file of left.files) file.close()
+        this.#subscriptions.clear()
+      }
+    }
+    kept.clear()
+    if (await this.#kernel.remove(kept.instanceName, this.#options.root)) return
+    kept.stop(
+      `somebody looks into the kernel's tracing instance ${kept.instanceName}, which an earlier run left`,
+    )
+  }
+
+  /** Makes the kernel trace what is subscribed. */
   async #apply(): Promise<void> {
-    const devices = [...this.#subscriptions.values()].map(({ device }) => device)
+    const kept = this.#kept?.isOn === true ? this.#kept : undefined
+    const { devices } = this.#subscriptions
+    const trace = this.#trace
     if (devices.length === 0) {
+      if (trace === undefined) return
       clearInterval(this.#timer)
-      const instance = this.#instance
-      this.#instance = undefined
-      await instance?.close()
-    } else if (this.#instance === undefined) {
-      this.#instance = await TraceInstance.open(devices, this.#handler(), this.#options)
-      // Also while replication is paused or the far end is away: an overflow would cost a rescan.
-      this.#timer = setInterval(() => void this.#instance?.pump(), pollIntervalMs)
-      this.#timer.unref()
-    } else {
-      await this.#instance.setDevices(devices)
+      this.#trace = undefined
+      kept?.clear()
+      await trace.close()
+    } else if (trace === undefined) {
+      const name = kept === undefined ? {} : { name: kept.instanceName }
+      const made = await this.#kernel.open(devices, this.#subscriptions, { ...this.#options, ...name })
+      kept?.begin(made)
+      this.#start(made)
+    } else if (!hasSameDevices(trace.devices, devices)) {
+      await trace.setDevices(devices)
+      kept?.write(trace, this.#subscriptions.files())
     }
   }
 
-  #handler() {
-    return {
-      changed: (major: number, minor: number, firstSector: number, sectorCount: number) =>
-        this.#subscriptions.get(keyOf(major, minor))?.sink.changed(firstSector, sectorCount),
-      // Nobody knows whose events were lost: every disk must be compared.
-      lost: (reason: string) => {
-        for (const { sink } of this.#subscriptions.values()) sink.lost(reason)
-      },
-    }
+  #start(trace: Trace): void {
+    this.#trace = trace
+    // Also while replication is paused or the far end is away: an overflow would cost a rescan.
+    this.#timer = setInterval(() => void this.pump(false), pollIntervalMs)
+    this.#timer.unref()
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const own = this.#turn.then(work)
     // The next in line goes ahead whatever became of this one; this one's caller sees the failure.
-    this.#turn = own.catch(() => undefined)
+    this.#turn = own.then(
+      () => undefined,
+      () => undefined,
+    )
     return own
   }
 }
 
-/** One number for a device. */
-function keyOf(major: number, minor: number): number {
-  return major * 2 ** 20 + minor
+function hasSameDevices(left: readonly DeviceNumber[], right: readonly DeviceNumber[]): boolean {
+  const keys = new Set(left.map(keyOf))
+  return keys.size === right.length && right.every((device) => keys.has(keyOf(device)))
 }

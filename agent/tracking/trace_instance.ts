@@ -3,100 +3,32 @@
  * nobody else's tracing is touched.
  * @module
  */
-import { closeSync, constants, openSync, readSync } from 'node:fs'
-import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { DeviceNumber, InstanceState, Trace, TraceInstanceOptions } from './trace.ts'
+import type { RingCounts } from './trace_rings.ts'
 import type { TraceHandler } from './trace_parser.ts'
 import { errorMessage } from '../../domain/errors.ts'
-import { TraceParser } from './trace_parser.ts'
+import { privateName, removeInstance, tracingFolder } from './instance_names.ts'
+import { defaultRingKb } from './ring_size.ts'
+import { traceFilter } from './trace.ts'
+import { readTraceLayout } from './trace_layout.ts'
+import { TraceRings } from './trace_rings.ts'
 
-/** Where the kernel shows tracing. */
-export const tracingFolder = '/sys/kernel/tracing'
-
-const instancePrefix = 'rehost-'
 const eventFolder = 'events/block/block_rq_complete'
 
-/** Reads of the pipe in one go before other work gets its turn. */
-const readsPerTurn = 64
-const readBytes = 64 * 1024
-
-/** A device as the kernel numbers it. */
-export interface DeviceNumber {
-  major: number
-  minor: number
-}
-
-/** `254:0` as numbers. */
-export function parseDeviceNumber(text: string): DeviceNumber {
-  const [major, minor] = text.split(':').map(Number)
-  if (!Number.isInteger(major) || !Number.isInteger(minor)) {
-    throw new TypeError(`Cannot read ${text} as a device number`)
-  }
-  return { major: major ?? 0, minor: minor ?? 0 }
-}
-
-/** The kernel's filter for writes of these devices; with `withReads`, for everything. */
-export function traceFilter(devices: readonly DeviceNumber[], withReads = false): string {
-  const own = devices.map(({ major, minor }) => `dev == ${major * 2 ** 20 + minor}`).join(' || ')
-  return withReads ? own : `(${own}) && !(rwbs ~ "R*")`
-}
-
-/** When process `pid` started, in ticks after boot; undefined when there is none. Tells a process from a later one with the same number. */
-async function startTicks(pid: number): Promise<string | undefined> {
-  try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19]
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH'))
-      return undefined
-    throw error
-  }
-}
-
-/** Removes instances whose process has died: each holds memory of the kernel. Answers the names of those removed. */
-export async function removeStaleInstances(root = tracingFolder): Promise<string[]> {
-  const removed: string[] = []
-  for (const name of await readdir(join(root, 'instances'))) {
-    const [, pid, ticks] = /^rehost-(\d+)-(\d+)-\d+$/.exec(name) ?? []
-    if (pid === undefined || (await startTicks(Number(pid))) === ticks) continue
-    if (await removeInstance(join(root, 'instances', name))) removed.push(name)
-  }
-  return removed
-}
-
-/** Removes an instance; false when another was faster, or somebody looks into it, which does no harm. */
-async function removeInstance(folder: string): Promise<boolean> {
-  try {
-    await rmdir(folder)
-    return true
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code !== 'ENOENT' && code !== 'EBUSY') throw error
-    return false
-  }
-}
-
-let instanceCounter = 0
-
-/** What an instance is made with. */
-export interface TraceInstanceOptions {
-  root?: string
-  /** Ring buffer for each processor, KiB. 8 MiB held 100,000 writes a second without loss. */
-  bufferKb?: number
-  /** Let reads through too: only the self-test wants them. */
-  withReads?: boolean
-}
-
 /** One tracing instance. Its events must be read often: {@link TraceInstance.pump}. */
-export class TraceInstance {
+export class TraceInstance implements Trace {
   readonly folder: string
   readonly #withReads: boolean
-  readonly #parser = new TraceParser()
-  readonly #buffer = Buffer.allocUnsafe(readBytes)
   readonly #handler: TraceHandler
-  #pipe: number | undefined
+  #rings: TraceRings | undefined
   #devices: DeviceNumber[] = []
+  #filter = ''
+  #folderId = ''
   #lostEvents = 0
+  /** Looks at the instance's own files that are under way. */
+  #checking: Promise<void> = Promise.resolve()
 
   private constructor(folder: string, handler: TraceHandler, withReads: boolean) {
     this.folder = folder
@@ -113,20 +45,18 @@ export class TraceInstance {
     handler: TraceHandler,
     options: TraceInstanceOptions = {},
   ): Promise<TraceInstance> {
-    instanceCounter += 1
-    const ticks = await startTicks(process.pid)
-    const name = `${instancePrefix}${process.pid}-${ticks}-${instanceCounter}`
-    const folder = join(options.root ?? tracingFolder, 'instances', name)
+    const { root = tracingFolder, withReads = false } = options
+    const folder = join(root, 'instances', options.name ?? (await privateName()))
+    const layout = await readTraceLayout(root, eventFolder)
     await mkdir(folder)
-    const instance = new TraceInstance(folder, handler, options.withReads ?? false)
+    const instance = new TraceInstance(folder, handler, withReads)
     try {
-      await instance.#set('buffer_size_kb', String(options.bufferKb ?? 8192))
-      // Without process, processor and time a line is half as long, and no process name is in it.
-      await instance.#set('options/context-info', '0')
+      await instance.#set('buffer_size_kb', String(options.bufferKb ?? (await defaultRingKb())))
       await instance.setDevices(devices)
-      instance.#pipe = openSync(join(folder, 'trace_pipe'), constants.O_RDONLY | constants.O_NONBLOCK)
+      instance.#rings = TraceRings.open(folder, layout, withReads)
       await instance.#set(`${eventFolder}/enable`, '1')
       await instance.#set('tracing_on', '1')
+      instance.#folderId = await folderIdOf(folder)
     } catch (error) {
       await instance.close()
       throw error
@@ -134,14 +64,52 @@ export class TraceInstance {
     return instance
   }
 
+  /**
+   * Goes on with the instance of `options.name` that an earlier process left: its rings hold what happened since.
+   * @throws Error with the reason when it is not as that process left it: then something may be missing.
+   */
+  static async adopt(
+    devices: readonly DeviceNumber[],
+    handler: TraceHandler,
+    options: TraceInstanceOptions & { name: string },
+    left: InstanceState,
+  ): Promise<TraceInstance> {
+    const { root = tracingFolder } = options
+    const folder = join(root, 'instances', options.name)
+    const layout = await readTraceLayout(root, eventFolder)
+    const instance = new TraceInstance(folder, handler, false)
+    instance.#folderId = await folderIdOf(folder)
+    if (instance.#folderId !== left.folderId) throw new Error('the trace of the kernel is another one')
+    instance.#devices = [...devices]
+    instance.#filter = left.filter
+    instance.#lostEvents = left.lost
+    const rings = TraceRings.open(folder, layout, false)
+    try {
+      rings.takeOver()
+      const fault = (await instance.#switchedOff()) ?? faultOf(rings.counts(), left)
+      if (fault !== undefined) throw new Error(fault)
+    } catch (error) {
+      rings.close()
+      throw error
+    }
+    instance.#rings = rings
+    return instance
+  }
+
+  /** Removes the instance that an earlier process left; false when somebody looks into it, so that the name stays taken. */
+  static remove(name: string, root = tracingFolder): Promise<boolean> {
+    return removeInstance(join(root, 'instances', name))
+  }
+
   /** Traces exactly `devices` from now on; those traced before and after lose nothing. */
   async setDevices(devices: readonly DeviceNumber[]): Promise<void> {
-    const filter = join(this.folder, eventFolder, 'filter')
+    this.#filter = traceFilter(devices, this.#withReads)
     try {
-      await writeFile(filter, traceFilter(devices, this.#withReads))
+      await this.#set(`${eventFolder}/filter`, this.#filter)
     } catch {
       // Older kernels know no negation: reads then come through and are left out by the parser.
-      await writeFile(filter, traceFilter(devices, true))
+      this.#filter = traceFilter(devices, true)
+      await this.#set(`${eventFolder}/filter`, this.#filter)
     }
     this.#devices = [...devices]
   }
@@ -151,71 +119,123 @@ export class TraceInstance {
     return this.#devices
   }
 
-  /** Whether anything was traced, reads included, as the kernel counts it. Consumes nothing. */
-  async hasEvents(): Promise<boolean> {
-    return (await this.#sumStats(/^(?:entries|read events): (\d+)$/gm)) > 0
-  }
-
-  /** Reads every event that is there. Never waits for one. */
-  async pump(): Promise<void> {
-    for (let reads = 1; this.#readOnce(); reads++) {
-      if (reads % readsPerTurn === 0) await new Promise((resolve) => setImmediate(resolve))
+  /** What a later process must find. */
+  get state(): InstanceState {
+    return {
+      folderId: this.#folderId,
+      filter: this.#filter,
+      lost: this.#lostEvents,
+      records: this.#rings?.records ?? 0,
     }
   }
 
-  #readOnce(): boolean {
-    if (this.#pipe === undefined) return false
-    try {
-      // The kernel fills about a page at a time, from memory: this takes microseconds and never blocks.
-      const bytes = readSync(this.#pipe, this.#buffer, 0, this.#buffer.length, null)
-      if (bytes === 0) return false
-      this.#parser.push(this.#buffer.subarray(0, bytes), this.#handler)
-      return true
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return false
-      this.#handler.lost(`the kernel's events cannot be read: ${errorMessage(error)}`)
-      return false
-    }
+  /** Records taken out so far. */
+  get records(): number {
+    return this.#rings?.records ?? 0
   }
 
-  /** Looks at the kernel's own counters: any event lost since the last look, or tracing switched off by someone, is told to the handler. */
-  async check(): Promise<void> {
+  /** Reads every event that is there. Never waits for one. `onTurn` is called in the same breath as each turn of reading. */
+  async pump(onTurn: () => void = () => undefined): Promise<void> {
+    let told: string | undefined
+    const turn = (): void => {
+      if (told !== undefined && !this.#checkCounts()) this.#handler.lost(told)
+      told = undefined
+    }
+    const handler: TraceHandler = {
+      changed: (...change) => this.#handler.changed(...change),
+      // The counters say how many, and would tell the same loss once more at the next look.
+      lost: (description) => {
+        told ??= description
+      },
+    }
+    await this.#rings?.pump(handler, () => {
+      turn()
+      onTurn()
+    })
+    turn()
+  }
+
+  /** Whether the kernel's counters show that something is missing, which is told. */
+  #checkCounts(): boolean {
+    const rings = this.#rings
+    if (rings === undefined) return false
     try {
-      const lost = await this.#countLost()
-      if (lost > this.#lostEvents) this.#handler.lost(`the kernel dropped ${lost - this.#lostEvents} events`)
-      this.#lostEvents = lost
-      for (const name of ['tracing_on', `${eventFolder}/enable`]) {
-        const value = (await readFile(join(this.folder, name), 'utf8')).trim()
-        if (value.startsWith('1')) continue
-        this.#handler.lost(`tracing was switched off by someone (${name} is ${value})`)
-        await this.#set(name, '1')
-      }
+      const counts = rings.counts()
+      const fault = faultOf(counts, { lost: this.#lostEvents, records: rings.records })
+      if (fault === undefined) return false
+      this.#lostEvents = counts.lost
+      rings.takeOver()
+      this.#handler.lost(fault)
     } catch (error) {
       this.#handler.lost(`the kernel's counters cannot be read: ${errorMessage(error)}`)
     }
+    return true
   }
 
-  #countLost(): Promise<number> {
-    return this.#sumStats(/^(?:overrun|commit overrun|dropped events): (\d+)$/gm)
+  /**
+   * Looks at the kernel's own counters: any event lost since the last look, events that somebody else took, or tracing switched off, is told to
+   * the handler.
+   */
+  check(): Promise<void> {
+    this.#checking = this.#checking.then(() => this.#checkNow())
+    return this.#checking
   }
 
-  async #sumStats(pattern: RegExp): Promise<number> {
-    let sum = 0
-    for (const cpu of await readdir(join(this.folder, 'per_cpu'))) {
-      const stats = await readFile(join(this.folder, 'per_cpu', cpu, 'stats'), 'utf8')
-      for (const match of stats.matchAll(pattern)) sum += Number(match[1])
+  async #checkNow(): Promise<void> {
+    if (this.#rings === undefined) return
+    this.#checkCounts()
+    try {
+      const off = await this.#switchedOff()
+      if (off === undefined) return
+      this.#handler.lost(off)
+      await this.#set(`${eventFolder}/filter`, this.#filter)
+      await this.#set(`${eventFolder}/enable`, '1')
+      await this.#set('tracing_on', '1')
+    } catch (error) {
+      this.#handler.lost(`what the kernel traces cannot be read: ${errorMessage(error)}`)
     }
-    return sum
+  }
+
+  /** Why events may not have been traced; undefined while they are. */
+  async #switchedOff(): Promise<string | undefined> {
+    for (const name of ['tracing_on', `${eventFolder}/enable`]) {
+      const value = (await readFile(join(this.folder, name), 'utf8')).trim()
+      if (!value.startsWith('1')) return `tracing was switched off by someone (${name} is ${value})`
+    }
+    const filter = (await readFile(join(this.folder, eventFolder, 'filter'), 'utf8')).trim()
+    if (filter !== this.#filter) return `the filter of the trace was changed by someone (${filter})`
+    return undefined
+  }
+
+  /** Stops reading; tracing goes on for a later process. */
+  async leave(): Promise<void> {
+    this.#rings?.close()
+    this.#rings = undefined
+    // The kernel removes no instance of which a file is open.
+    await this.#checking
   }
 
   /** Gives the kernel's memory back. Somebody may have removed the instance already, or be reading in it: the next start removes what is left. */
   async close(): Promise<void> {
-    if (this.#pipe !== undefined) closeSync(this.#pipe)
-    this.#pipe = undefined
+    await this.leave()
     await removeInstance(this.folder)
   }
 
   #set(name: string, value: string): Promise<void> {
     return writeFile(join(this.folder, name), value)
   }
+}
+
+/** What is missing by the kernel's count, against what was counted before; undefined when nothing is. */
+function faultOf(now: RingCounts, before: { lost: number; records: number }): string | undefined {
+  if (now.lost > before.lost) return `the kernel dropped ${now.lost - before.lost} events`
+  if (now.lost < before.lost || now.read < before.records)
+    return 'the trace of the kernel was emptied by someone'
+  if (now.read > before.records)
+    return `somebody else took ${now.read - before.records} events out of the trace`
+  return undefined
+}
+
+async function folderIdOf(folder: string): Promise<string> {
+  return String((await stat(folder)).ino)
 }

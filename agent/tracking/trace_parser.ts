@@ -1,14 +1,19 @@
 /**
- * Reads the text of `trace_pipe`: one line per completed request, or a line that says how many were lost.
+ * Reads pages of the kernel's binary trace. A page is a header, which says how much of it is used and whether events before it are lost, and
+ * records: a word with 5 bits of type and 27 bits of time, then what the type says.
  *
  * ```
- * block_rq_complete: 254,0 WS () 2048 + 8 none,0,0 [0]
- * CPU:1 [LOST 512 EVENTS]
+ * page    [ timestamp | commit: used bytes, lost flags | … | record record record … ]
+ * record  [ type 1–28, time | data of 4 × type bytes ]
+ *         [ type 0, time    | length with this word | data ]
+ *         [ type 29, time   | length with this word | nothing: padding; with a time of 0 nothing follows in the page ]
+ *         [ type 30 or 31   | a word of time ]
  * ```
  * @module
  */
+import type { TraceLayout } from './trace_layout.ts'
 
-/** What is found; calls come in the order of the text. */
+/** What is found; calls come in the order of the records. */
 export interface TraceHandler {
   /** Sectors of 512 bytes that a request other than a read has completed on device `major`:`minor`. */
   changed(major: number, minor: number, firstSector: number, sectorCount: number): void
@@ -16,87 +21,85 @@ export interface TraceHandler {
   lost(description: string): void
 }
 
-/** Opens every event. A process name cannot forge it: names end after 15 bytes. */
-const eventMark = Buffer.from('block_rq_complete: ')
-const lostMark = Buffer.from('LOST ')
-const newline = 0x0a
-const space = 0x20
-const digitZero = 0x30
+const missedFlag = 0x8000_0000
+const usedMask = 0x07ff_ffff
+const typePadding = 29
+const typeTimeExtend = 30
 const letterR = 0x52
-const plus = 0x2b
-const closing = 0x29
+const minorBits = 20
+const minorMask = 0xf_ffff
 
-/** Longest line that can be one of ours; a longer rest is no event. */
-const maxLineBytes = 4096
-
-/** Parses a stream of text cut anywhere. */
+/** Parses pages of one layout. */
 export class TraceParser {
-  #rest: Buffer = Buffer.alloc(0)
+  readonly #layout: TraceLayout
+  readonly #withReads: boolean
+  /** Bytes of an event's data that are looked at. */
+  readonly #eventBytes: number
 
-  /** Reads the whole lines of what came so far; keeps the piece of a line at the end. */
-  push(chunk: Uint8Array, handler: TraceHandler): void {
-    const own = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    const text = this.#rest.length === 0 ? own : Buffer.concat([this.#rest, own])
-    let start = 0
-    for (;;) {
-      const end = text.indexOf(newline, start)
-      if (end < 0) break
-      parseLine(text, start, end, handler)
-      start = end + 1
-    }
-    // The chunk's memory is the caller's: what is kept is copied.
-    this.#rest = Buffer.from(text.subarray(start))
-    if (this.#rest.length > maxLineBytes) {
-      this.#rest = Buffer.alloc(0)
-      handler.lost('the kernel sent a line that is too long to be an event')
-    }
+  /** @param withReads hands reads on too. */
+  constructor(layout: TraceLayout, withReads = false) {
+    this.#layout = layout
+    this.#withReads = withReads
+    const { dev, sector, sectorCount, kind } = layout
+    this.#eventBytes = Math.max(
+      dev.offset + dev.size,
+      sector.offset + sector.size,
+      sectorCount.offset + sectorCount.size,
+      kind.offset + 1,
+    )
   }
-}
 
-/** One line of `text`, from `start` to `end`. */
-function parseLine(text: Buffer, start: number, end: number, handler: TraceHandler): void {
-  const mark = text.indexOf(eventMark, start)
-  if (mark < 0 || mark >= end) {
-    const lost = text.indexOf(lostMark, start)
-    if (lost >= 0 && lost < end)
-      handler.lost(`the kernel says: ${text.toString('latin1', lost, end).replace(/\]$/, '')}`)
-    return
-  }
-  parseEvent(text, mark + eventMark.length, end, handler)
-}
-
-/** `254,0 WS () 2048 + 8 [0]`, byte by byte: a regular expression costs several times as much, and there may be 100,000 a second. */
-function parseEvent(text: Buffer, start: number, end: number, handler: TraceHandler): void {
-  let position = start
-  const number = (): number => {
-    let value = 0
-    for (; position < end; position++) {
-      const digit = (text[position] ?? 0) - digitZero
-      if (digit < 0 || digit > 9) break
-      value = value * 10 + digit
+  /** Reads a page; `words` is the same memory as `bytes`. Answers how many records with data were in it, as the kernel counts them. */
+  page(bytes: Uint8Array, words: Uint32Array, handler: TraceHandler): number {
+    const { commit, dataOffset } = this.#layout
+    const flags = words[commit.offset >>> 2] ?? 0
+    if ((flags & missedFlag) !== 0) handler.lost('the kernel says that the ring overflowed')
+    const end = dataOffset + (flags & usedMask)
+    if (end > bytes.length) {
+      handler.lost(`the kernel sent a page of ${end} bytes; ${bytes.length} were expected`)
+      return 0
     }
-    return value
+    let records = 0
+    for (let at = dataOffset; at < end;) {
+      const head = words[at >>> 2] ?? 0
+      const type = head & 31
+      if (type >= typeTimeExtend) {
+        at += 8
+        continue
+      }
+      if (type === typePadding && head >>> 5 === 0) break
+      const isLong = type === 0 || type === typePadding
+      const data = isLong ? at + 8 : at + 4
+      const next = isLong ? at + 4 + (words[(at + 4) >>> 2] ?? 0) : data + type * 4
+      if (next > end || next < data || (next & 3) !== 0) {
+        handler.lost('the kernel sent a record of an unknown form')
+        break
+      }
+      if (type !== typePadding) {
+        records += 1
+        this.#record(bytes, words, data, next, handler)
+      }
+      at = next
+    }
+    return records
   }
-  const major = number()
-  position += 1
-  const minor = number()
-  position += 1
-  // Kinds begin with R for reads; everything else (W, D, F, N for write-zeroes) may change the disk.
-  if (text[position] === letterR) return
-  const afterCommand = text.indexOf(closing, position)
-  position = afterCommand + 2
-  const firstSector = number()
-  const isWhole =
-    afterCommand > 0 &&
-    afterCommand < end &&
-    text[position] === space &&
-    text[position + 1] === plus &&
-    text[position + 2] === space
-  if (!isWhole) {
-    handler.lost('the kernel sent an event of an unknown form')
-    return
+
+  #record(bytes: Uint8Array, words: Uint32Array, data: number, end: number, handler: TraceHandler): void {
+    const { commonType, eventId, dev, sector, sectorCount, kind } = this.#layout
+    const type = (bytes[data + commonType.offset] ?? 0) + (bytes[data + commonType.offset + 1] ?? 0) * 256
+    // Somebody else's marks in our ring.
+    if (type !== eventId) return
+    if (data + this.#eventBytes > end) {
+      handler.lost('the kernel sent an event that is too short')
+      return
+    }
+    // Kinds begin with R for reads; everything else (W, D, F, N for write-zeroes) may change the disk.
+    if (bytes[data + kind.offset] === letterR && !this.#withReads) return
+    const count = words[(data + sectorCount.offset) >>> 2] ?? 0
+    if (count === 0) return
+    const device = words[(data + dev.offset) >>> 2] ?? 0
+    const low = words[(data + sector.offset) >>> 2] ?? 0
+    const high = sector.size === 8 ? (words[(data + sector.offset + 4) >>> 2] ?? 0) : 0
+    handler.changed(device >>> minorBits, device & minorMask, high * 2 ** 32 + low, count)
   }
-  position += 3
-  const sectorCount = number()
-  if (sectorCount > 0) handler.changed(major, minor, firstSector, sectorCount)
 }

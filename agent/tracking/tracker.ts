@@ -3,6 +3,7 @@
  * @module
  */
 import type { Change } from '../sync/change_map.ts'
+import type { TrackMemory } from './track_memory.ts'
 
 /** What changed since the last time somebody asked; or that it is not known any more, and why. */
 export type Drained = { lost: false; changed: Change[] } | { lost: true; reason: string }
@@ -20,6 +21,8 @@ export interface Tracker {
   readonly needsPasses: boolean
   /** Bytes known to have changed and not asked for yet. */
   readonly waitingBytes: number
+  /** What outlives the process; undefined where nothing does, and before {@link Tracker.start}. */
+  readonly memory?: TrackMemory | undefined
   start(): Promise<void>
   /** The disk has grown to `sizeBytes`: changes there count from the moment this returns. */
   grow(sizeBytes: number): void

@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { removeStaleInstances } from '../../../agent/tracking/trace_instance.ts'
+import { removeStaleInstances } from '../../../agent/tracking/instance_names.ts'
+import { TraceInstance } from '../../../agent/tracking/trace_instance.ts'
+import { runFolder } from '../../../agent/tracking/run_folder.ts'
+import { traceInstanceName, trackKey } from '../../../agent/tracking/track_folder.ts'
 import { makeTestCa } from '../../fixtures/test_ca.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { makeSparseFile, TestReplicator } from '../replicator/test_replicator.ts'
@@ -237,6 +240,9 @@ describe('the agent as a process', () => {
       await agent?.ended
       // What a killed agent leaves in the kernel, the next one removes.
       await removeStaleInstances()
+      const key = trackKey(state())
+      await TraceInstance.remove(traceInstanceName(key))
+      rmSync(join(runFolder, key), { recursive: true, force: true })
       await disk.remove()
     })
 

@@ -3,6 +3,8 @@
  * @module
  */
 import { tmpdir } from 'node:os'
+import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BlockSource } from '../../../agent/disk/block_source.ts'
@@ -21,6 +23,8 @@ import { Engine } from '../../../agent/sync/engine.ts'
 import { PieceRoom } from '../../../agent/sync/piece_room.ts'
 import { chooseTracker, prepareTracing } from '../../../agent/tracking/choose.ts'
 import { TraceHub } from '../../../agent/tracking/trace_hub.ts'
+import { TraceInstance } from '../../../agent/tracking/trace_instance.ts'
+import { traceInstanceName, TrackFolder, trackKey } from '../../../agent/tracking/track_folder.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { digestOf } from './loop_disk.ts'
 import type { Assignment, TestReplicator } from '../replicator/test_replicator.ts'
@@ -87,10 +91,20 @@ export class TestEngine {
     await files.prepare()
     const isRoot = process.getuid?.() === 0
     const refusal = await prepareTracing(runCommand, isRoot)
-    const hub = new TraceHub(
-      systemClock,
-      options.bufferKb === undefined ? {} : { bufferKb: options.bufferKb },
-    )
+    const key = trackKey(stateFolder)
+    const folder = new TrackFolder({
+      path: join(stateFolder, 'tracking'),
+      instanceName: traceInstanceName(key),
+      bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
+      generation: options.generation ?? 1,
+      newRingId: randomUUID,
+    })
+    const { bufferKb } = options
+    const hub = new TraceHub(systemClock, {
+      folder,
+      warn: (message) => log.warning(message),
+      ...(bufferKb === undefined ? {} : { bufferKb }),
+    })
     const { certPem, keyPem } = replicator.agentCertificate
     const test = new TestEngine(
       replicator,
@@ -106,7 +120,7 @@ export class TestEngine {
         identity: () => ({ caPem: replicator.ca.caPem, certificatePem: certPem, keyPem }),
         openSource: async (name) =>
           (options.wrapSource ?? ((source) => source))(await openDevice(name, systemClock)),
-        chooseTracker: async (source) => {
+        chooseTracker: async (source, volume) => {
           const facts = (await machineFiles.facts(source.deviceName)) ?? { kind: 'other', sizeBytes: 0 }
           const tracker = await chooseTracker({
             source,
@@ -114,10 +128,12 @@ export class TestEngine {
             tracingRefusal: refusal,
             hub,
             room: new PieceRoom(),
+            volume,
             clock: systemClock,
           })
           return (options.wrapTracker ?? ((chosen) => chosen))(tracker)
         },
+        ...(refusal === undefined ? { kept: hub } : {}),
         isOffered: () => true,
         planFreeze: (names) =>
           planFreeze(machineFiles, new Set(names.map((name) => name.replace('/dev/', '')))),
@@ -211,6 +227,10 @@ export class TestEngine {
 
   async end(): Promise<void> {
     await this.stop()
+    const name = traceInstanceName(trackKey(this.stateFolder))
+    // Where there is no tracing there is nothing to remove.
+    if (process.getuid?.() === 0 && !(await TraceInstance.remove(name)))
+      throw new Error(`Cannot remove the tracing instance ${name}: somebody has a file of it open`)
     rmSync(this.stateFolder, { recursive: true, force: true })
   }
 }

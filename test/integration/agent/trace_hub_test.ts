@@ -5,7 +5,7 @@ import { machineFiles } from '../../../agent/inventory/system_files.ts'
 import { runCommand } from '../../../agent/run_command.ts'
 import { prepareTracing } from '../../../agent/tracking/choose.ts'
 import { TraceHub } from '../../../agent/tracking/trace_hub.ts'
-import { parseDeviceNumber } from '../../../agent/tracking/trace_instance.ts'
+import { parseDeviceNumber } from '../../../agent/tracking/trace.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { isRoot, LoopDisk } from './loop_disk.ts'
 

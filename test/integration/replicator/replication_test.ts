@@ -54,7 +54,7 @@ describe('replication over TLS', () => {
     expect(await first.hello(helloOf(sizeBytes))).toEqual({
       protocolVersion,
       windowBytes,
-      disks: [{ diskIndex: 0, contents: 'EMPTY' }],
+      disks: [{ diskIndex: 0, contents: 'EMPTY', copyId: expect.any(String) as string }],
     })
     const acked: typeof extents = []
     const sequences = extents.slice(0, half).map((extent) => ({

@@ -100,7 +100,7 @@ export class ScriptedReplicator {
           this.onMessage(frame)
           continue
         }
-        const disks = [{ diskIndex: 0, contents: 'EMPTY' as const }]
+        const disks = [{ diskIndex: 0, contents: 'EMPTY' as const, copyId: 'copy-1' }]
         const body = { protocolVersion, windowBytes: this.windowBytes, disks }
         this.send({ type: 'WELCOME', body })
       }

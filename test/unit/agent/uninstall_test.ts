@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { removalCommand, stateRemovalCommand, uninstall } from '../../../agent/install/uninstall.ts'
 import { runCommand } from '../../../agent/run_command.ts'
 import { StateFiles } from '../../../agent/state_files.ts'
+import { trackKey } from '../../../agent/tracking/track_folder.ts'
 
 const identity = {
   sourceServerId: 's-1',
@@ -67,6 +68,7 @@ describe('removalCommand()', () => {
     const command = removalCommand('/srv/data')
     expect(command).toContain(stateRemovalCommand('/srv/data'))
     expect(command.split('; ').filter((part) => part.startsWith('rm -rf'))).toEqual([
+      `rm -rf -- '/run/rehost/${trackKey('/srv/data')}'`,
       "rm -rf -- '/srv/data/.native-'*",
       "rm -rf '/opt/rehost' '/var/lib/rehost'",
     ])

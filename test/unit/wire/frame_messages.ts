@@ -83,7 +83,11 @@ export const messageArbitraries: { [T in MessageType]: fc.Arbitrary<Extract<Mess
       protocolVersion: fc.constant(2),
       windowBytes: count(2 ** 30),
       disks: fc.array(
-        fc.record({ diskIndex, contents: fc.constantFrom('EMPTY' as const, 'PARTIAL' as const) }),
+        fc.record({
+          diskIndex,
+          contents: fc.constantFrom('EMPTY' as const, 'PARTIAL' as const),
+          copyId: id,
+        }),
         { maxLength: 60 },
       ),
     }),

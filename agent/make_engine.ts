@@ -1,0 +1,99 @@
+/**
+ * The engine on the machine that the agent runs on.
+ * @module
+ */
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import type { DiskWatch } from './inventory/disk_watch.ts'
+import type { RunContext } from './run_context.ts'
+import type { Identity } from './state_files.ts'
+import { planFreeze } from './consistency/freeze_plan.ts'
+import { findHooks } from './consistency/hooks.ts'
+import { openDevice } from './disk/device_source.ts'
+import { DiskLoad } from './disk/disk_load.ts'
+import { HashThreads } from './disk/hash_threads.ts'
+import { layout } from './install/layout.ts'
+import { readBootId } from './inventory/machine.ts'
+import { machineFiles } from './inventory/system_files.ts'
+import { isInstalled } from './run_command.ts'
+import { cipherTrial, fasterSuite } from './sync/cipher_choice.ts'
+import { Engine } from './sync/engine.ts'
+import { PieceRoom } from './sync/piece_room.ts'
+import { chooseTracker, prepareTracing } from './tracking/choose.ts'
+import { TraceHub } from './tracking/trace_hub.ts'
+import { isInMemory, runFolder } from './tracking/run_folder.ts'
+import { traceInstanceName, TrackFolder, trackKey } from './tracking/track_folder.ts'
+import { agentVersion } from './version.ts'
+
+/** Makes the engine of a run that the gateway has numbered. Tracking that an earlier run left goes on from here. */
+export async function makeEngine(
+  context: RunContext,
+  input: {
+    generation: number
+    disks: DiskWatch
+    identity: () => Identity
+    onChange: () => void
+  },
+): Promise<Engine> {
+  const { clock, log, run, files, config, host } = context
+  const key = trackKey(files.directory)
+  const folder = new TrackFolder({
+    path: join(runFolder, key),
+    instanceName: traceInstanceName(key),
+    bootId: await readBootId(host.files),
+    generation: input.generation,
+    newRingId: randomUUID,
+  })
+  const warn = (message: string): void => log.warning(message)
+  const isKept = await isInMemory(runFolder)
+  if (!isKept)
+    warn(`The disks are compared after a restart of the agent, because ${runFolder} is not in memory`)
+  const hub = new TraceHub(clock, isKept ? { folder, warn } : {})
+  const tracingRefusal = await prepareTracing(run, config.isRoot)
+  if (tracingRefusal === undefined) await hub.resume()
+  const canFreeze =
+    config.isRoot && (await isInstalled(run, 'fsfreeze')) && (await isInstalled(run, 'timeout'))
+  const room = new PieceRoom()
+  return new Engine({
+    clock,
+    log,
+    random: context.random,
+    run,
+    sourceServerId: input.identity().sourceServerId,
+    agentVersion,
+    generation: input.generation,
+    identity: input.identity,
+    openSource: (deviceName) => openDevice(deviceName, clock),
+    chooseTracker: async (source, volume) => {
+      const facts = (await host.files.facts(source.deviceName)) ?? { kind: 'other', sizeBytes: 0 }
+      return chooseTracker({ source, facts, tracingRefusal, hub, room, volume, clock })
+    },
+    isOffered: (deviceName) => input.disks.isOffered(deviceName),
+    ...(tracingRefusal === undefined ? { kept: hub } : {}),
+    planFreeze: async (deviceNames) =>
+      canFreeze ? planFreeze(machineFiles, await kernelNames(deviceNames)) : undefined,
+    findHooks: () => findHooks(layout.hooksFolder),
+    load: new DiskLoad({
+      readStatistics: () => context.readText('/proc/diskstats'),
+      deviceNumberOf: async (deviceName) => (await machineFiles.facts(deviceName))?.deviceNumber,
+    }),
+    memory: await files.openMemory(warn),
+    onChange: input.onChange,
+    hashThreads: new HashThreads({ count: config.hashThreads, start: context.startHashThread, clock, log }),
+    cipherSuite: fasterSuite(cipherTrial(() => clock.monotonicMs())),
+  })
+}
+
+/** `sda` for `/dev/sda`, `dm-0` for `/dev/mapper/mpatha`; nothing for a file. */
+async function kernelNames(deviceNames: readonly string[]): Promise<Set<string>> {
+  const names = new Set<string>()
+  for (const deviceName of deviceNames) {
+    const facts = await machineFiles.facts(deviceName)
+    const folder =
+      facts?.deviceNumber === undefined
+        ? undefined
+        : await machineFiles.realPath(`/sys/dev/block/${facts.deviceNumber}`)
+    if (folder !== undefined) names.add(folder.slice(folder.lastIndexOf('/') + 1))
+  }
+  return names
+}

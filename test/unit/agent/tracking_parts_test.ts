@@ -1,0 +1,171 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { lockAgent } from '../../../agent/agent_lock.ts'
+import type { SavedState } from '../../../agent/tracking/track_memory.ts'
+import { diskIdentity } from '../../../agent/tracking/disk_identity.ts'
+import { MarkFile } from '../../../agent/tracking/mark_file.ts'
+import { isInMemory } from '../../../agent/tracking/run_folder.ts'
+import { TrackFolder } from '../../../agent/tracking/track_folder.ts'
+import { blockSizeBytes, sectorSizeBytes } from '../../../domain/units.ts'
+import type { Tree } from './captured_trees.ts'
+import { treeFiles } from './captured_trees.ts'
+
+const sectorsPerBlock = blockSizeBytes / sectorSizeBytes
+
+describe('diskIdentity()', () => {
+  const link = { '/sys/dev/block/8:0': '→ /sys/block/sda', '/sys/block/sda/size': '1000' }
+  const serial = { '/sys/block/sda/device/serial': 'S-1' }
+  const of = (tree: Tree) =>
+    diskIdentity(treeFiles({ ...link, ...tree }), '8:0', '/dev/sda', () => Promise.resolve('77'))
+
+  it('is of the disk, and of the time for which this kernel has it', async () => {
+    expect(await of({ ...serial, '/sys/block/sda/diskseq': '9' })).toBe('9 S-1')
+    expect(await of({ '/sys/block/sda/diskseq': '9' })).toBe('9 /dev/sda')
+    expect(await of({ ...serial, '/sys/block/sda/removable': '0' })).toBe('folder 77 S-1')
+  })
+
+  it('is none where another disk could stand in its place unnoticed', async () => {
+    expect(await of({ '/sys/block/sda/removable': '0' })).toBeUndefined()
+    expect(await of({ ...serial, '/sys/block/sda/removable': '1' })).toBeUndefined()
+    expect(await diskIdentity(treeFiles({}), '8:0', '/dev/sda')).toBeUndefined()
+  })
+})
+
+describe('lockAgent()', () => {
+  it.runIf(process.platform === 'linux')('lets one agent have a folder at a time', async () => {
+    const first = await lockAgent('/tests/one')
+    await expect(lockAgent('/tests/one')).rejects.toThrow(
+      'Another agent runs with the state directory /tests/one; end it first',
+    )
+    await (await lockAgent('/tests/other')).release()
+    await first.release()
+    await (await lockAgent('/tests/one')).release()
+  })
+})
+
+describe('isInMemory()', () => {
+  it('looks at the file system that a folder is in, or would be made in', async () => {
+    expect(await isInMemory('/dev/shm')).toBe(true)
+    expect(await isInMemory('/dev/shm/not/there/yet')).toBe(true)
+    expect(await isInMemory('/proc/not/there')).toBe(false)
+  })
+})
+
+describe('what outlives a run', () => {
+  let path: string
+
+  beforeEach(() => {
+    path = mkdtempSync(join(tmpdir(), 'rehost-run-'))
+  })
+  afterEach(() => rmSync(path, { recursive: true, force: true }))
+
+  const state: SavedState = {
+    copyId: 'copy-1',
+    rescanEpoch: 0,
+    isInitialSyncDone: true,
+    hasDurableBlocks: true,
+  }
+  const disk = { diskId: 'd', volumeId: 'vol-1', sizeBytes: 100_000 * blockSizeBytes }
+  const makeFile = () =>
+    MarkFile.create(join(path, 'one.marks'), { ...disk, ringId: 'r', device: [8, 0] as [number, number] })
+  const reloaded = (file: MarkFile): MarkFile => {
+    file.close()
+    return MarkFile.load(file.path)
+  }
+  const marksOf = (file: MarkFile) => [...file.marks()]
+
+  it('marks whole blocks of every sector touched, up to the end of the volume', () => {
+    const file = makeFile()
+    file.mark(sectorsPerBlock - 1, 2)
+    file.mark(40_000 * sectorsPerBlock, 1)
+    file.mark(99_999 * sectorsPerBlock, 1000 * sectorsPerBlock)
+    file.flush()
+    expect(marksOf(reloaded(file))).toEqual(
+      [0, 1, 40_000, 99_999].map((firstBlock) => ({ firstBlock, blockCount: 1 })),
+    )
+  })
+
+  it('says nothing of the copy between growing and the next saving, and marks what is new', () => {
+    const file = makeFile()
+    file.save(state, [])
+    file.grow(disk.sizeBytes + blockSizeBytes)
+    file.mark(100_000 * sectorsPerBlock, 1)
+    file.flush()
+    const grown = reloaded(file)
+    expect(grown.header).toMatchObject({ sizeBytes: disk.sizeBytes + blockSizeBytes })
+    expect(grown.header.state).toBeUndefined()
+    expect(marksOf(grown)).toEqual([{ firstBlock: 100_000, blockCount: 1 }])
+    grown.save(state, [{ firstBlock: 5, blockCount: 40 }])
+    const saved = reloaded(grown)
+    expect(saved.header.state).toEqual(state)
+    expect(marksOf(saved).reduce((sum, { blockCount }) => sum + blockCount, 0)).toBe(40)
+    saved.close()
+  })
+
+  it('knows of a blank volume how far it was ever written, before it is', () => {
+    const scan = { mode: 'BLANK', purpose: 'INITIAL', isPartial: false, differences: 0 } as const
+    const file = makeFile()
+    file.save({ ...state, scan: { ...scan, cursor: 256, attemptedEnd: 300 } }, [])
+    const attempted = (own: MarkFile) => own.header.state?.scan?.attemptedEnd ?? 0
+    const first = reloaded(file)
+    expect(attempted(first)).toBeGreaterThanOrEqual(300)
+    const beyond = attempted(first) + 1
+    first.willSend(beyond)
+    const second = reloaded(first)
+    expect(attempted(second)).toBeGreaterThanOrEqual(beyond)
+    expect(second.header.state?.scan?.cursor).toBe(256)
+    second.close()
+  })
+
+  it('does not let an older state speak of newer marks', () => {
+    const file = makeFile()
+    const scan = {
+      mode: 'COMPARE',
+      purpose: 'RESCAN',
+      isPartial: false,
+      attemptedEnd: 0,
+      differences: 0,
+    } as const
+    file.save(state, [{ firstBlock: 7, blockCount: 1 }])
+    // Killed after the marks were replaced: the rescan that has begun is not known yet.
+    const stop = (): never => {
+      throw new Error('Killed')
+    }
+    const outstanding = (function* () {
+      yield { firstBlock: 9, blockCount: 1 }
+      stop()
+    })()
+    expect(() => file.save({ ...state, scan: { ...scan, cursor: 0 } }, outstanding)).toThrow('Killed')
+    const killed = reloaded(file)
+    expect(killed.header.state).toBeUndefined()
+    killed.close()
+  })
+
+  it('forgets a loss only with the state that makes it good', () => {
+    const file = makeFile()
+    file.save(state, [])
+    file.lost('the ring was full')
+    const told = reloaded(file)
+    expect(told.header.lost).toBe('the ring was full')
+    told.save(state, [])
+    expect(told.header.lost).toBeUndefined()
+    told.close()
+  })
+
+  it('is believed by the next run of this machine only', () => {
+    const folder = (generation: number, bootId = 'boot-1') =>
+      new TrackFolder({ path, instanceName: 'rehost-test', bootId, generation, newRingId: () => 'r' })
+    const ring = { folderId: '1', filter: 'f', lost: 0, records: 5 }
+    const first = folder(3)
+    expect(first.find()).toMatch(/^no earlier run/)
+    first.record(ring, [{ major: 8, minor: 0 }]).close()
+    expect(folder(5).find()).toMatch(/^the run before \(4\) was not this machine's \(3\)/)
+    // A refusal leaves no trace that would make it an acceptance the next time.
+    expect(folder(6).find()).toMatch(/^the run before \(5\) was not this machine's \(3\)/)
+    expect(folder(4, 'boot-2').find()).toBe('the machine was started anew')
+    expect(folder(4).find()).toMatchObject({ ring: { ...ring, ringId: 'r' }, files: [] })
+    expect(folder(5).find()).toMatchObject({ ring })
+  })
+})
