@@ -1,6 +1,7 @@
 /**
  * The data plane against an oracle: the agent's engine and a replicator, both real, on simulated disks, trackers and links. Concurrent
- * writers, lost events, kills of either end, power cuts, links cut anywhere, rescans, pauses and consistency points in every order.
+ * writers, lost events, kills of either end, runs of the agent that go on where the one before was, power cuts, links cut anywhere, rescans,
+ * pauses and consistency points in every order.
  *
  * `SCHEDULES=N` runs N schedules, `REHOST_LONG=1` runs 5,000; `SEED=…` begins with that one.
  * @module
@@ -97,8 +98,8 @@ function anyStep(random: () => number): Step {
   throw new Error('A step is always found')
 }
 
-/** One schedule from begin to end. */
-async function runSchedule(ownSeed: number): Promise<void> {
+/** One schedule from begin to end; answers whether its last run of the agent had gone on where the one before was. */
+async function runSchedule(ownSeed: number): Promise<boolean> {
   const world = new SimWorld(ownSeed)
   try {
     await world.replicator.start()
@@ -108,6 +109,7 @@ async function runSchedule(ownSeed: number): Promise<void> {
       await world.turns(30)
     }
     await world.finish()
+    return world.agent.hasResumed
   } finally {
     await world.end()
   }
@@ -117,14 +119,19 @@ describe('replication whatever happens', () => {
   it(
     `ends with identical volumes, and keeps what it claimed, in ${schedules} schedules`,
     async () => {
+      let resumed = 0
       for (let run = 0; run < schedules; run++) {
         const ownSeed = (seed + run) >>> 0
         try {
-          await runSchedule(ownSeed)
+          if (await runSchedule(ownSeed)) resumed += 1
         } catch (error) {
           throw new Error(`Failed with SEED=${ownSeed} SCHEDULES=1`, { cause: error })
         }
       }
+      console.log(
+        `In ${resumed} of ${schedules} schedules the last run of the agent went on where the one before was`,
+      )
+      if (schedules >= 100) expect(resumed).toBeGreaterThan(schedules / 20)
     },
     schedules * 2000 + 60_000,
   )
@@ -144,6 +151,27 @@ describe('a quiet source', () => {
       await world.converge()
       expect(world.agent.engine.report().sentBytes).toBe(sentBytes)
       expect(world.sources.map((source) => source.readsSinceReset)).toEqual(world.sources.map(() => 0))
+    } finally {
+      await world.end()
+    }
+  })
+
+  it('is not read and sends nothing again when the agent is killed or stopped', async () => {
+    const world = new SimWorld(seed, { isAllTracked: true })
+    try {
+      await world.replicator.start()
+      await world.converge()
+      for (const isKilled of [true, false, true]) {
+        // What is outstanding is written down once a second.
+        const writtenMs = world.clock.now + 3000
+        await world.until('nothing is written down as outstanding', () => world.clock.now > writtenMs)
+        for (const source of world.sources) source.readsSinceReset = 0
+        await world.restartAgent(isKilled, 0)
+        await world.converge()
+        expect(world.agent.hasResumed).toBe(true)
+        expect(world.agent.engine.report().sentBytes).toBe(0)
+        expect(world.sources.map((source) => source.readsSinceReset)).toEqual(world.sources.map(() => 0))
+      }
     } finally {
       await world.end()
     }

@@ -85,6 +85,7 @@ async function runSchedule(ownSeed: number, sourceServerId: string): Promise<voi
       lossChance: () => 0,
       connectionCount: randomInt(random, 1, 5),
       complete: new Set(),
+      rescanEpoch: 0,
       far: {
         sourceServerId,
         port: proxy.port,

@@ -11,8 +11,8 @@ import { randomInt } from '../../fixtures/seed.ts'
 import type { LinkFaults } from './sim_link.ts'
 import { SimLink } from './sim_link.ts'
 import type { SimReplicator } from './sim_replicator.ts'
-import { passTracker } from './sim_source.ts'
 import type { SimSource } from './sim_source.ts'
+import { passTracker } from './sim_tracker.ts'
 
 /** The machine that an agent runs on. */
 export interface SimMachine {
@@ -30,6 +30,8 @@ export interface SimMachine {
   connectionCount: number
   /** Volumes that hold a whole first copy: kept across runs. */
   complete: Set<string>
+  /** Rescans that the operator has asked for, of any run. */
+  rescanEpoch: number
 }
 
 /** One run. */
@@ -64,8 +66,17 @@ export class SimAgent {
       openSource: (deviceName) => Promise.resolve(sourceOf(deviceName).open()),
       chooseTracker: ({ deviceName }) =>
         Promise.resolve(
-          untracked.has(indexOf(deviceName)) ? passTracker() : sourceOf(deviceName).tracker(lossChance),
+          untracked.has(indexOf(deviceName))
+            ? passTracker()
+            : sourceOf(deviceName).tracker(lossChance, generation),
         ),
+      kept: {
+        retain: () => Promise.resolve(),
+        leave: () => {
+          for (const source of sources) source.leave()
+          return Promise.resolve()
+        },
+      },
       isOffered: () => true,
       planFreeze: () => Promise.resolve(undefined),
       findHooks: () => Promise.resolve({ preFreeze: [], postThaw: [] }),
@@ -98,7 +109,7 @@ export class SimAgent {
         sizeBytes: bytes.length,
       })),
       throttleBitsPerSecond: 0,
-      rescanEpoch: 0,
+      rescanEpoch: machine.rescanEpoch,
       renewCertificate: false,
       heartbeatIntervalMs: 500,
     }
@@ -114,6 +125,7 @@ export class SimAgent {
   /** The gateway answers something else. */
   apply(changes: Partial<AgentDesired>): void {
     this.#desired = { ...this.#desired, ...changes }
+    this.#machine.rescanEpoch = this.#desired.rescanEpoch
     this.engine.apply(this.#desired)
   }
 
@@ -127,6 +139,11 @@ export class SimAgent {
     }
     const expiresAt = new Date(this.#machine.clock.nowMs() + 100_000).toISOString()
     this.apply({ consistencyPoint: { consistencyPointId, expiresAt, maxFreezeMs: 0 } })
+  }
+
+  /** Whether it went on with a disk where the run before was. */
+  get hasResumed(): boolean {
+    return this.logLines.some((line) => line.includes('goes on where the run before was'))
   }
 
   /** One of the connections that are open, or undefined. */

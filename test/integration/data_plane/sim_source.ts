@@ -1,33 +1,19 @@
 /**
- * A source disk in memory with writers of its own, and a tracker that sees each write when it is over, unless events are lost. It remembers
- * every version of every sector, and so knows what a copy may hold.
+ * A source disk in memory with writers of its own. It remembers every version of every sector, and so knows what a copy may hold.
  * @module
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { BlockSource } from '../../../agent/disk/block_source.ts'
-import type { Drained, Tracker } from '../../../agent/tracking/tracker.ts'
-import { ScanTracker } from '../../../agent/tracking/scan_tracker.ts'
-import { ChangeMap } from '../../../agent/sync/change_map.ts'
-import { PieceRoom } from '../../../agent/sync/piece_room.ts'
+import type { Tracker } from '../../../agent/tracking/tracker.ts'
 import { blockSizeBytes, sectorSizeBytes } from '../../../domain/units.ts'
 import { randomInt } from '../../fixtures/seed.ts'
-
-/** Blocks that a tracker knows in pieces at most: few, so that others are copied whole. */
-const piecedBlocks = 6
-
-/** Told of a write that is over. */
-type Listener = (firstSector: number, sectorCount: number) => void
+import { SimMemory } from './sim_memory.ts'
+import { SimTracker, someTurns } from './sim_tracker.ts'
+import type { Listener } from './sim_tracker.ts'
 
 interface Version {
   /** Number of the write. */
   write: number
   bytes: Buffer
-}
-
-/** Now or a little later, so that others come in between. */
-async function someTurns(random: () => number): Promise<void> {
-  if (random() < 0.2) await nextTurn()
-  else if (random() < 0.5) await Promise.resolve()
 }
 
 /** Bytes of which every sector is like no other: random where it counts, as random bytes all through take time to make. */
@@ -42,6 +28,8 @@ export function distinctSectors(random: () => number, length: number): Buffer {
 export class SimSource {
   readonly deviceName: string
   readonly bytes: Buffer
+  /** What outlives a run of the agent. */
+  readonly memory: SimMemory
   readonly #random: () => number
   readonly #nowMs: () => number
   /** Versions of each sector, oldest first; the first is what it held at the begin. */
@@ -56,6 +44,7 @@ export class SimSource {
   constructor(input: { deviceName: string; bytes: Buffer; random: () => number; nowMs: () => number }) {
     this.deviceName = input.deviceName
     this.bytes = input.bytes
+    this.memory = new SimMemory(input.bytes.length)
     this.#random = input.random
     this.#nowMs = input.nowMs
     this.#versions = Array.from({ length: input.bytes.length / sectorSizeBytes }, (_, sector) => [
@@ -105,14 +94,31 @@ export class SimSource {
     }
   }
 
-  /** @param lossChance of one event. */
-  tracker(lossChance: () => number): Tracker {
-    return new SimTracker(this.#listeners, this.bytes.length, this.#random, lossChance)
+  /**
+   * For one life of the agent.
+   * @param lossChance of one event.
+   */
+  tracker(lossChance: () => number, generation: number): Tracker {
+    const life = this.#life
+    return new SimTracker({
+      listeners: this.#listeners,
+      sizeBytes: this.bytes.length,
+      random: this.#random,
+      lossChance,
+      memory: this.memory,
+      generation,
+      isKilled: () => life !== this.#life,
+    })
   }
 
   /** The agent is killed: its reads end, its tracker is gone. */
   kill(): void {
     this.#life++
+    this.leave()
+  }
+
+  /** The agent ends: its tracker is gone, and changes are noted without it. */
+  leave(): void {
     this.#listeners.clear()
   }
 
@@ -150,66 +156,8 @@ export class SimSource {
     }
     await someTurns(this.#random)
     this.#overAtMs[write] = this.#nowMs()
-    for (const listener of this.#listeners) listener(firstSector, count)
+    const isLost = [...this.#listeners].map((listener) => listener(firstSector, count)).includes(true)
+    if (isLost) this.memory.lose()
+    else this.memory.changed(firstSector, count)
   }
-}
-
-/** Sees events; some are lost, and it says so. */
-class SimTracker implements Tracker {
-  readonly kind = 'tracefs'
-  readonly reason = 'It is simulated'
-  readonly needsPasses = false
-  readonly #listeners: Set<Listener>
-  readonly #random: () => number
-  readonly #lossChance: () => number
-  readonly #changed: ChangeMap
-  #isLost = false
-  readonly #listener = (firstSector: number, sectorCount: number): void => {
-    if (this.#random() < this.#lossChance()) this.#isLost = true
-    else this.#changed.markSectors(firstSector, sectorCount)
-  }
-
-  constructor(listeners: Set<Listener>, sizeBytes: number, random: () => number, lossChance: () => number) {
-    this.#listeners = listeners
-    this.#changed = new ChangeMap(sizeBytes, new PieceRoom(piecedBlocks))
-    this.#random = random
-    this.#lossChance = lossChance
-  }
-
-  get waitingBytes(): number {
-    return this.#changed.bytes
-  }
-
-  start(): Promise<void> {
-    this.#listeners.add(this.#listener)
-    return Promise.resolve()
-  }
-
-  grow(sizeBytes: number): void {
-    this.#changed.grow(sizeBytes)
-  }
-
-  async drain(): Promise<Drained> {
-    const isEarly = this.#random() < 0.5
-    const early = isEarly ? this.#take() : undefined
-    await someTurns(this.#random)
-    return early ?? this.#take()
-  }
-
-  stop(): Promise<void> {
-    this.#listeners.delete(this.#listener)
-    return Promise.resolve()
-  }
-
-  #take(): Drained {
-    const changed = this.#changed.takeAll()
-    const isLost = this.#isLost
-    this.#isLost = false
-    return isLost ? { lost: true, reason: 'simulated loss of events' } : { lost: false, changed }
-  }
-}
-
-/** A tracker that sees nothing, as for a file. */
-export function passTracker(): Tracker {
-  return new ScanTracker('It is simulated')
 }

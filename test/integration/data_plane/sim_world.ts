@@ -113,13 +113,17 @@ export class SimWorld {
       far: { replicator: this.replicator, linkFaults: () => this.nextLink() },
       connectionCount: options.connectionCount ?? randomInt(random, 1, 5),
       complete: new Set(),
+      rescanEpoch: 0,
     }
     this.agent = new SimAgent(this.machine, this.#generation)
   }
 
-  /** Lets others work for some turns. */
+  /** Lets others work for some turns, and time go by: what the agent does once a second it also does in the midst of sending. */
   async turns(most: number): Promise<void> {
-    for (let left = randomInt(this.random, 0, most); left > 0; left--) await nextTurn()
+    for (let left = randomInt(this.random, 0, most); left > 0; left--) {
+      if (this.random() < 0.2) this.clock.now += randomInt(this.random, 1, 500)
+      await nextTurn()
+    }
   }
 
   /** Waits until `look` says so. @throws Error with what agent and replicator said last, when that does not happen. */
@@ -155,10 +159,20 @@ export class SimWorld {
     await Promise.all(this.#writers.splice(0))
   }
 
-  /** The agent is killed, or stopped in order, and another run of it starts. */
-  async restartAgent(isKilled: boolean): Promise<void> {
+  /**
+   * The agent is killed, or stopped in order, and another run of it starts.
+   * @param lossChance that the machine is started anew meanwhile, or that more changes than can be noted.
+   */
+  async restartAgent(isKilled: boolean, lossChance = 0.2): Promise<void> {
     await (isKilled ? this.agent.kill() : this.agent.stop())
     await this.turns(20)
+    if (this.random() < lossChance) {
+      const isRebooted = this.random() < 0.5
+      for (const { memory } of this.sources) {
+        if (isRebooted) memory.forget()
+        else memory.lose()
+      }
+    }
     this.#generation += 1
     this.agent = new SimAgent(this.machine, this.#generation)
   }
