@@ -2,8 +2,7 @@
  * What every row works with.
  * @module
  */
-import { truncate, writeFile } from 'node:fs/promises'
-import { run } from './command.ts'
+import type { Parts } from './parts.ts'
 
 /** Where and how often to measure. */
 export interface BenchContext {
@@ -17,17 +16,7 @@ export interface BenchContext {
   sizeBytes: number
   /** Seconds of load, for rows that load. */
   loadSeconds: number
+  /** What the parts of the path can do by themselves, measured in this run. */
+  parts: Parts
   say(line: string): void
-}
-
-/** Makes a file of random bytes. */
-export async function makeRandomFile(path: string, sizeBytes: number): Promise<void> {
-  const mebibytes = Math.ceil(sizeBytes / 2 ** 20)
-  await run('dd', ['if=/dev/urandom', `of=${path}`, 'bs=1M', `count=${mebibytes}`, 'status=none'])
-}
-
-/** Makes a file of zeros that takes no room. */
-export async function makeSparseFile(path: string, sizeBytes: number): Promise<void> {
-  await writeFile(path, '')
-  await truncate(path, sizeBytes)
 }

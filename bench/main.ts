@@ -15,11 +15,15 @@ import type { Row, RowName } from './row.ts'
 import { ended, run } from './command.ts'
 import { helpText, readBenchConfig } from './config.ts'
 import { buildBenchGuest } from './guest.ts'
+import { measureParts, partsInWords } from './parts.ts'
 import { hostFacts, reportOf } from './report.ts'
 import { tableOf } from './row.ts'
 import { agentCost } from './rows/agent_cost.ts'
+import { controlPlane } from './rows/control_plane.ts'
 import { initialSync } from './rows/initial_sync.ts'
+import { replicatorCost } from './rows/replicator_cost.ts'
 import { rescan } from './rows/rescan.ts'
+import { snapshot } from './rows/snapshot.ts'
 import { wanSync } from './rows/wan_sync.ts'
 import { writeLoad } from './rows/write_load.ts'
 
@@ -32,6 +36,9 @@ const measurements: Record<RowName, (context: BenchContext) => Promise<Row[]>> =
   rescan,
   write_load: writeLoad,
   agent_cost: agentCost,
+  replicator_cost: replicatorCost,
+  snapshot,
+  control_plane: controlPlane,
 }
 
 const say = (line: string): void => {
@@ -73,7 +80,9 @@ async function detachLoops(folder: string): Promise<void> {
 async function measure(config: BenchConfig, folder: string): Promise<number> {
   await run('ip', ['link', 'set', 'lo', 'up'])
   const { runs, sizeBytes, loadSeconds } = config
-  const context: BenchContext = { root, folder, runs, sizeBytes, loadSeconds, say }
+  const parts = await measureParts(folder)
+  say(`Parts: ${partsInWords(parts)}`)
+  const context: BenchContext = { root, folder, runs, sizeBytes, loadSeconds, parts, say }
   const rows: Row[] = []
   for (const name of config.only) {
     say(`▶ ${name}`)
@@ -81,8 +90,8 @@ async function measure(config: BenchConfig, folder: string): Promise<number> {
   }
   say(`\n${tableOf(rows)}`)
   if (config.jsonPath !== undefined)
-    await writeFile(config.jsonPath, `${JSON.stringify({ host: await hostFacts(), rows }, null, 2)}\n`)
-  if (config.reportPath !== undefined) await writeFile(config.reportPath, await reportOf(rows, config))
+    await writeFile(config.jsonPath, `${JSON.stringify({ host: await hostFacts(), parts, rows }, null, 2)}\n`)
+  if (config.reportPath !== undefined) await writeFile(config.reportPath, await reportOf(rows, config, parts))
   return rows.every((row) => row.met) ? 0 : 1
 }
 

@@ -6,6 +6,8 @@ import { cpus, totalmem } from 'node:os'
 import type { BenchConfig } from './config.ts'
 import type { Row } from './row.ts'
 import { run } from './command.ts'
+import type { Parts } from './parts.ts'
+import { partsInWords } from './parts.ts'
 import { figure, tableOf } from './row.ts'
 
 /** What the figures depend on. */
@@ -36,11 +38,15 @@ export async function hostFacts(): Promise<HostFacts> {
 }
 
 /** The report, in Markdown. */
-export async function reportOf(rows: readonly Row[], config: BenchConfig): Promise<string> {
+export async function reportOf(rows: readonly Row[], config: BenchConfig, parts: Parts): Promise<string> {
   const host = await hostFacts()
   const details = rows.map(
-    (row) =>
-      `- \`${row.name}\`, ${row.what}: ${row.runs.map(figure).join(', ')} ${row.unit}. Limit: ${row.limit}.`,
+    (row) => `### \`${row.name}\`: ${row.what}
+
+${row.limit}.
+
+Single runs: ${row.runs.map(figure).join(', ')} ${row.unit}.
+`,
   )
   return `# Performance
 
@@ -53,7 +59,8 @@ ${host.peers.join(', ')}. Each figure is the middle one of ${config.runs}; disks
 
 ${tableOf(rows)}
 
-## Single runs and limits
-${details.join('\n')}
-`
+## Physical limits, and what bounds each figure
+The parts, each by itself on one processor of this machine, measured in the same run: ${partsInWords(parts)}.
+
+${details.join('\n')}`
 }

@@ -4,7 +4,16 @@
  */
 
 /** The rows of the budget table, in its order. */
-export const rowNames = ['initial_sync', 'wan_sync', 'rescan', 'write_load', 'agent_cost'] as const
+export const rowNames = [
+  'initial_sync',
+  'wan_sync',
+  'rescan',
+  'write_load',
+  'agent_cost',
+  'replicator_cost',
+  'snapshot',
+  'control_plane',
+] as const
 /** One of them. */
 export type RowName = (typeof rowNames)[number]
 

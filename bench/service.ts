@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ServerEvent } from '../domain/server_event.ts'
@@ -112,6 +113,9 @@ interface Started {
 export class Service {
   readonly folder: string
   readonly api: ApiClient
+  /** The dashboard, and who may see it. */
+  readonly httpUrl: string
+  readonly adminPassword: string
   readonly #supervisor: Supervisor
   readonly #environment: Record<string, string>
   readonly #sources: Source[] = []
@@ -119,11 +123,15 @@ export class Service {
   private constructor(own: {
     folder: string
     api: ApiClient
+    httpUrl: string
+    adminPassword: string
     supervisor: Supervisor
     environment: Record<string, string>
   }) {
     this.folder = own.folder
     this.api = own.api
+    this.httpUrl = own.httpUrl
+    this.adminPassword = own.adminPassword
     this.#supervisor = own.supervisor
     this.#environment = own.environment
   }
@@ -135,7 +143,13 @@ export class Service {
   static async start(parentFolder: string, publicHost = '127.0.0.1'): Promise<Service> {
     await mkdir(parentFolder, { recursive: true })
     const folder = await mkdtemp(join(parentFolder, 'service-'))
-    const environment = { REHOST_DATA_DIR: folder, REHOST_PUBLIC_HOST: publicHost, REHOST_CLOUD: 'qemu' }
+    const adminPassword = randomBytes(16).toString('hex')
+    const environment = {
+      REHOST_DATA_DIR: folder,
+      REHOST_PUBLIC_HOST: publicHost,
+      REHOST_CLOUD: 'qemu',
+      REHOST_ADMIN_PASSWORD: adminPassword,
+    }
     const config = readSupervisorConfig(environment)
     const supervisor = await startSupervisor({
       config,
@@ -144,7 +158,14 @@ export class Service {
       say: () => undefined,
     })
     const access = await findAccess({ REHOST_DATA_DIR: folder, REHOST_HTTP_PORT: String(config.httpPort) })
-    return new Service({ folder, api: new ApiClient(access), supervisor, environment })
+    return new Service({
+      folder,
+      api: new ApiClient(access),
+      httpUrl: access.baseUrl,
+      adminPassword,
+      supervisor,
+      environment,
+    })
   }
 
   /** Process ids of the service's own processes by name. */

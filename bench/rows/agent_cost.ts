@@ -2,12 +2,13 @@
  * What the agent costs the source server: memory with many large disks, processor time while nothing changes.
  * @module
  */
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchContext } from '../context.ts'
 import type { Row } from '../row.ts'
 import { run } from '../command.ts'
-import { makeRandomFile, makeSparseFile } from '../context.ts'
+import { makeRandomFile, makeSparseFile } from '../disk_files.ts'
+import { peakMemoryMb, processorSeconds } from '../process_facts.ts'
 import { Service } from '../service.ts'
 
 const mostMemoryMb = 150
@@ -15,23 +16,6 @@ const mostIdleShare = 0.05
 const diskCount = 50
 const diskSizeBytes = 2 ** 40
 const idleDiskBytes = 256 * 2 ** 20
-const ticksPerSecond = 100
-
-/** The most memory that a process has held, in MB. */
-async function peakMemoryMb(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  const kibibytes = /VmHWM:\s+(\d+) kB/.exec(status)?.[1]
-  if (kibibytes === undefined) throw new Error(`Cannot find VmHWM of process ${pid}`)
-  return (Number(kibibytes) * 1024) / 1e6
-}
-
-/** Processor seconds of a process and its threads. */
-async function processorSeconds(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8')
-  // The name in parentheses may hold anything; user and system time are the 14th and 15th field.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
-}
 
 const sleep = (seconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, seconds * 1000))

@@ -8,7 +8,7 @@ import type { BenchContext } from '../context.ts'
 import type { Row } from '../row.ts'
 import type { Source } from '../service.ts'
 import { run, until } from '../command.ts'
-import { makeRandomFile } from '../context.ts'
+import { makeRandomFile } from '../disk_files.ts'
 import { percentile } from '../row.ts'
 import { Service } from '../service.ts'
 

@@ -31,8 +31,8 @@ const rooms: Record<string, { mayImport: string[]; because: string }> = {
     because: 'bin starts processes and talks to them over their public surface',
   },
   bench: {
-    mayImport: ['domain', 'bin'],
-    because: 'bench measures the product from outside: its processes and its public surface',
+    mayImport: ['domain', 'wire', 'agent', 'store', 'cloud', 'bin'],
+    because: 'bench measures the product from outside, and plays what it has no machines for',
   },
   scripts: { mayImport: [], because: 'scripts prepare the machine or the build' },
 }

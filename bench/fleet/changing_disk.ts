@@ -1,0 +1,70 @@
+/**
+ * A disk that is only played: it is zero but for its beginning, and that changes again and again, as its tracker says.
+ * @module
+ */
+import type { BlockSource } from '../../agent/disk/block_source.ts'
+import type { Drained, Tracker } from '../../agent/tracking/tracker.ts'
+import { blockSizeBytes } from '../../domain/units.ts'
+
+/** Blocks that are not zero and change. */
+const changingBlocks = 64
+
+/** Blocks that change between two looks of the engine. */
+const changesAtOnce = 16
+
+/** Reads of a changing block are cut from this at random: bytes that no compression makes smaller. */
+const noise = new Uint8Array(2 * 2 ** 20)
+for (let offset = 0; offset < noise.length; offset += 65_536)
+  crypto.getRandomValues(noise.subarray(offset, offset + 65_536))
+
+/** A disk of `sizeBytes`. */
+export class ChangingDisk implements BlockSource, Tracker {
+  readonly deviceName: string
+  readonly sizeBytes: number
+  readonly kind = 'bench'
+  readonly reason = 'It is only played'
+  readonly needsPasses = false
+  readonly waitingBytes = 0
+
+  constructor(deviceName: string, sizeBytes: number) {
+    this.deviceName = deviceName
+    this.sizeBytes = sizeBytes
+  }
+
+  read(offsetBytes: number, lengthBytes: number, into: Uint8Array): Promise<void> {
+    const changing = Math.max(0, Math.min(lengthBytes, changingBlocks * blockSizeBytes - offsetBytes))
+    const from = Math.floor(Math.random() * (noise.length - changing))
+    into.set(noise.subarray(from, from + changing))
+    into.fill(0, changing, lengthBytes)
+    return Promise.resolve()
+  }
+
+  currentSizeBytes(): Promise<number> {
+    return Promise.resolve(this.sizeBytes)
+  }
+
+  growTo(): void {
+    throw new Error('A played disk does not grow')
+  }
+
+  grow(): void {
+    this.growTo()
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  drain(): Promise<Drained> {
+    const firstBlock = Math.floor(Math.random() * (changingBlocks - changesAtOnce))
+    return Promise.resolve({ lost: false, changed: [{ firstBlock, blockCount: changesAtOnce }] })
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve()
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * What a replication server costs: its memory with a hundred agents of five disks that all send, and while its disk answers nothing at all.
+ * @module
+ */
+import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BenchContext } from '../context.ts'
+import type { FleetFile } from '../fleet/fleet_file.ts'
+import type { Row } from '../row.ts'
+import { ended, run, until } from '../command.ts'
+import { makeSparseFile } from '../disk_files.ts'
+import { enrolAgents } from '../fleet/enrol.ts'
+import { peakMemoryMb } from '../process_facts.ts'
+import { Service } from '../service.ts'
+
+const agentCount = 100
+const disksOfAgent = 5
+const diskSizeBytes = 2 ** 30
+const mostMemoryMb = 512
+const stagingBytes = 16 * 2 ** 30
+const readyTimeoutMs = 400_000
+
+/** What the fleet said last. */
+interface FleetNews {
+  sending: number
+  sentBytes: number
+}
+
+/** The one replication server of the service. */
+async function replicatorPid(service: Service): Promise<number> {
+  const folder = join(service.folder, 'cloud/replication-servers')
+  const pids: number[] = []
+  for (const name of await readdir(folder)) {
+    const text = await readFile(join(folder, name, 'pid'), 'utf8').catch(() => undefined)
+    const pid = text?.split('\n')[1]?.split(' ')[0]
+    if (pid !== undefined) pids.push(Number(pid))
+  }
+  const [pid] = pids
+  if (pid === undefined || pids.length > 1)
+    throw new Error(`Expected one replication server and found ${pids.length}`)
+  return pid
+}
+
+/** Enrols the fleet and starts the process that plays it. */
+async function startFleet(
+  service: Service,
+  folder: string,
+): Promise<{ process: ChildProcess; news: () => FleetNews }> {
+  const { token } = await service.api.post<{ token: string }>('/tokens', { uses: agentCount })
+  const gatewayUrl = 'https://127.0.0.1:8443'
+  const caPem = await readFile(join(service.folder, 'ca/ca.crt.pem'), 'utf8')
+  const sizes = Array<number>(disksOfAgent).fill(diskSizeBytes)
+  const agents = await enrolAgents({ gatewayUrl, caPem, token, count: agentCount, diskSizeBytes: sizes })
+  const file = join(folder, 'fleet.json')
+  await writeFile(
+    file,
+    JSON.stringify({ gatewayUrl, caPem, diskSizeBytes: sizes, agents } satisfies FleetFile),
+  )
+  const program = join(import.meta.dirname, '../fleet/senders.ts')
+  const child = spawn(process.execPath, [...process.execArgv, program, file], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  let news: FleetNews = { sending: 0, sentBytes: 0 }
+  child.stdout.on('data', (chunk: Buffer) => {
+    const line = chunk.toString().trim().split('\n').at(-1)
+    if (line?.startsWith('{') === true && line.endsWith('}')) news = JSON.parse(line) as FleetNews
+  })
+  return { process: child, news: () => news }
+}
+
+const sleep = (seconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+
+/** The service's volumes are on a file system of their own at `place`, which can be made to stand still. */
+async function measure(context: BenchContext, service: Service, place: string): Promise<Measured> {
+  const { loadSeconds, folder, say } = context
+  const fleet = await startFleet(service, folder)
+  const end = ended(fleet.process)
+  try {
+    await until('all agents send', readyTimeoutMs, () =>
+      fleet.news().sending === agentCount ? true : undefined,
+    )
+    const pid = await replicatorPid(service)
+    const before = fleet.news().sentBytes
+    await sleep(loadSeconds)
+    const sentMb = (fleet.news().sentBytes - before) / 1e6
+    const sendingMb = await peakMemoryMb(pid)
+    await run('fsfreeze', ['--freeze', place])
+    await sleep(loadSeconds)
+    const stalledMb = await peakMemoryMb(pid)
+    await run('fsfreeze', ['--unfreeze', place])
+    const stood = fleet.news().sentBytes
+    await until('blocks flow again', 60_000, () => (fleet.news().sentBytes > stood ? true : undefined))
+    say(
+      `  ${sendingMb.toFixed(0)} MB while ${(sentMb / loadSeconds).toFixed(0)} MB/s came, ${stalledMb.toFixed(0)} MB after the disk stood still`,
+    )
+    return { sendingMb, stalledMb, mbPerSecond: sentMb / loadSeconds }
+  } finally {
+    fleet.process.kill('SIGKILL')
+    await end
+  }
+}
+
+interface Measured {
+  sendingMb: number
+  stalledMb: number
+  mbPerSecond: number
+}
+
+/** The row `replicator_cost`. */
+export async function replicatorCost(context: BenchContext): Promise<Row[]> {
+  const { folder, loadSeconds } = context
+  const image = join(folder, 'staging.img')
+  await makeSparseFile(image, stagingBytes)
+  await run('mkfs.btrfs', ['--quiet', image])
+  const place = join(folder, 'staging')
+  await mkdir(place)
+  await run('mount', ['-o', 'loop', image, place])
+  const service = await Service.start(folder)
+  try {
+    await mkdir(join(service.folder, 'cloud'), { recursive: true })
+    await symlink(place, join(service.folder, 'cloud/volumes'))
+    const { sendingMb, stalledMb, mbPerSecond } = await measure(context, service, place)
+    const row = {
+      name: 'replicator_cost',
+      unit: 'MB',
+      peer: null,
+      peerValue: null,
+      ratio: null,
+      budget: `at most ${mostMemoryMb} MB`,
+    } as const
+    const fleet = `${agentCount} agents with ${agentCount * disksOfAgent} disks`
+    return [
+      {
+        ...row,
+        what: `most memory with ${fleet} that all send`,
+        value: sendingMb,
+        met: sendingMb <= mostMemoryMb,
+        runs: [sendingMb],
+        limit: `Work under way is bounded by 256 MiB on all connections together; the rest is the program, and a TLS session for each agent. ${mbPerSecond.toFixed(0)} MB/s came`,
+      },
+      {
+        ...row,
+        what: `most memory with ${fleet} while the staging disk answers nothing for ${loadSeconds} s`,
+        value: stalledMb,
+        met: stalledMb <= mostMemoryMb,
+        runs: [stalledMb],
+        limit: 'The same bound: what can not be written is not read from the connections either',
+      },
+    ]
+  } finally {
+    await service.stop()
+    await run('umount', [place])
+    await rm(image)
+  }
+}
