@@ -223,7 +223,6 @@ export class Service {
   }
 
   async #serverIds(): Promise<string[]> {
-    const { items } = await this.api.get<{ items: ServerView[] }>('/servers')
-    return items.map((server) => server.sourceServerId)
+    return (await this.api.getAll<ServerView>('/servers')).map((server) => server.sourceServerId)
   }
 }

@@ -39,6 +39,14 @@ export interface ApiAccess {
 const requestTimeoutMs = 30_000
 const askAgainMs = 500
 
+/** As many as the service gives at once. */
+const itemsPerPage = 1000
+
+interface ListPage<T> {
+  items: T[]
+  nextToken?: string
+}
+
 /**
  * Finds the service: `REHOST_URL` and `REHOST_API_TOKEN`, else the one whose data folder is here.
  * @throws Error saying what to set when there is no token.
@@ -74,6 +82,18 @@ export class ApiClient {
   /** GET, decoded. @throws ApiError when refused. */
   get<T>(path: string): Promise<T> {
     return this.#call<T>('GET', path)
+  }
+
+  /** Every item of a list that comes in pages. @throws ApiError when refused. */
+  async getAll<T>(path: string): Promise<T[]> {
+    const found: T[] = []
+    let next = ''
+    do {
+      const page = await this.get<ListPage<T>>(`${path}?limit=${itemsPerPage}${next}`)
+      found.push(...page.items)
+      next = page.nextToken === undefined ? '' : `&nextToken=${encodeURIComponent(page.nextToken)}`
+    } while (next !== '')
+    return found
   }
 
   /** POST with a JSON body, decoded. @throws ApiError when refused. */

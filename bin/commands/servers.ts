@@ -109,7 +109,7 @@ export function addServerCommands(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const api = new ApiClient(await findAccess(process.env))
-      const { items } = await api.get<{ items: SourceServer[] }>('/servers')
+      const items = await api.getAll<SourceServer>('/servers')
       if (options.json === true) return console.log(JSON.stringify(items, null, 2))
       const rows = [['SERVER', 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN'], ...items.map(row)]
       const widths =

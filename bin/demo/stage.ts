@@ -156,8 +156,8 @@ export class Stage {
       'the agent has enrolled',
       { timeoutMs: enrolTimeoutMs, signal },
       async () => {
-        const { items } = await this.api.get<{ items: ServerView[] }>('/servers')
-        const own = items.find(
+        const servers = await this.api.getAll<ServerView>('/servers')
+        const own = servers.find(
           ({ sourceProperties }) => sourceProperties.identificationHints.hostname === demoHostname,
         )
         return own?.sourceServerId

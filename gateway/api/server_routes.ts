@@ -18,6 +18,7 @@ import { findEvents, findFigures, findServer } from '../queries.ts'
 import { changeReplicationConfiguration, replicationConfigurationSchema } from '../replication_settings.ts'
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
+import { pageOf, pageQuery } from './server_paging.ts'
 
 /** A server as the API shows it: the record, the live figures, and where the launched machine answers. */
 export interface ServerView extends SourceServer {
@@ -34,7 +35,7 @@ function viewOf(server: SourceServer, telemetry: ServerTelemetry | undefined): S
   }
 }
 
-const listQuery = z.object({ archived: z.enum(['true', 'false']).default('false') })
+const listQuery = pageQuery.extend({ archived: z.enum(['true', 'false']).default('false') })
 const eventsQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) })
 
 /** The routes. */
@@ -46,16 +47,18 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
   }
 
   app.get('/', async (c) => {
-    const { archived } = listQuery.parse(c.req.query())
+    const { archived, ...wanted } = listQuery.parse(c.req.query())
     const servers = (await services.fleet.list()).filter(
       (server) => archived === 'true' || !server.isArchived,
     )
+    const { items, ...next } = pageOf(servers, wanted)
     const figures = await findFigures(
       services,
-      servers.map(({ sourceServerId }) => sourceServerId),
+      items.map(({ sourceServerId }) => sourceServerId),
     )
     return c.json({
-      items: servers.map((server) => viewOf(server, figures.byServer.get(server.sourceServerId))),
+      items: items.map((server) => viewOf(server, figures.byServer.get(server.sourceServerId))),
+      ...next,
     })
   })
 

@@ -50,6 +50,33 @@ const run = async (env: NodeJS.ProcessEnv, ...args: string[]) =>
 const absent = `Cannot find a source server with the id ${id}`
 const working = (kind: string) => server('DISCONNECTED', { taskId: 't-1', kind })
 
+describe('rehost servers', () => {
+  it('reads every page of the list', async () => {
+    const asked: string[] = []
+    const http = createServer((request, response) => {
+      asked.push(request.url ?? '')
+      const isFirst = asked.length === 1
+      const page = {
+        items: [{ sourceServerId: isFirst ? 's-1' : 's-2' }],
+        ...(isFirst ? { nextToken: 'a=b' } : {}),
+      }
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(page))
+    })
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+    const { port } = http.address() as AddressInfo
+    try {
+      const environment = { ...process.env, REHOST_URL: `http://127.0.0.1:${port}`, REHOST_API_TOKEN: 't' }
+      const { stdout, stderr } = await run(environment, 'servers', '--json')
+      expect(stderr).toBe('')
+      expect(JSON.parse(stdout)).toEqual([{ sourceServerId: 's-1' }, { sourceServerId: 's-2' }])
+      expect(asked).toEqual(['/api/v1/servers?limit=1000', '/api/v1/servers?limit=1000&nextToken=a%3Db'])
+    } finally {
+      http.closeAllConnections()
+      await new Promise((resolve) => http.close(resolve))
+    }
+  })
+})
+
 describe('rehost delete --wait', () => {
   it('has succeeded when the server is not found any more', async () => {
     await withService('DELETE', [working('DELETE'), absent], async (environment) => {

@@ -42,6 +42,85 @@ async function addServers(count: number): Promise<void> {
   gateway.pass(2000)
 }
 
+describe('the list by API', () => {
+  interface ListPage {
+    items: { sourceServerId: SourceServerId }[]
+    nextToken?: string
+  }
+  const ask = async (query: string): Promise<Response> =>
+    gateway.app.request(`/api/v1/servers${query}`, {
+      headers: { authorization: `Bearer ${await gateway.apiToken()}` },
+    })
+  const list = async (query: string) => (await (await ask(query)).json()) as ListPage
+  const numbers = ({ items }: ListPage) => items.map(({ sourceServerId }) => Number(sourceServerId.slice(2)))
+  const range = (first: number, last: number) =>
+    Array.from({ length: last - first + 1 }, (_, index) => first + index)
+
+  it('comes in pages of a hundred unless told, oldest first, and ends without a token', async () => {
+    await addServers(120)
+    const first = await list('')
+    expect(numbers(first)).toEqual(range(1, 100))
+    const second = await list(`?nextToken=${first.nextToken}`)
+    expect(numbers(second)).toEqual(range(101, 120))
+    expect(second).not.toHaveProperty('nextToken')
+    expect(await list('?limit=120')).not.toHaveProperty('nextToken')
+  })
+
+  it('gives each server once whatever comes and goes between pages, also those of one moment', async () => {
+    await addServers(30)
+    const at = gateway.now().toISOString()
+    for (const number of range(5, 25)) {
+      const id = `s-${String(number).padStart(17, '0')}` as SourceServerId
+      await putServer(gateway, id, (server) => ({ ...server, createdAt: at }))
+    }
+    gateway.pass(2000)
+    const all = numbers(await list('?limit=1000'))
+    expect(all).toHaveLength(30)
+    const found: number[] = []
+    let query = '?limit=7'
+    for (;;) {
+      const part = await list(query)
+      found.push(...numbers(part))
+      if (part.nextToken === undefined) break
+      query = `?limit=7&nextToken=${part.nextToken}`
+      if (found.length === 7) {
+        // The last one given goes: the token still names its place.
+        const last = part.items.at(-1)?.sourceServerId ?? ('' as SourceServerId)
+        await gateway.store.remove('server', { id: last })
+        gateway.pass(2000)
+      }
+    }
+    expect(found).toEqual(all)
+  })
+
+  it('leaves out archived servers unless asked for, on every page', async () => {
+    await addServers(6)
+    for (const number of [1, 4]) {
+      const id = `s-${String(number).padStart(17, '0')}` as SourceServerId
+      await putServer(gateway, id, (server) => ({ ...server, isArchived: true }))
+    }
+    gateway.pass(2000)
+    const first = await list('?limit=2')
+    expect(numbers(first)).toEqual([2, 3])
+    expect(numbers(await list(`?limit=2&nextToken=${first.nextToken}`))).toEqual([5, 6])
+    expect(numbers(await list('?limit=2&archived=true'))).toEqual([1, 2])
+  })
+
+  it.each([
+    ['?limit=0', 400],
+    ['?limit=1001', 400],
+    ['?limit=1.5', 400],
+    ['?limit=many', 400],
+    ['?nextToken=', 422],
+    ['?nextToken=AAAA', 422],
+    ['?nextToken=MjAyNg', 422],
+  ])('refuses %s with %d', async (query, status) => {
+    const response = await ask(query)
+    expect(response.status).toBe(status)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+  })
+})
+
 describe('the list', () => {
   it('shows fifty servers a page, the newest first, and leads to the others', async () => {
     await addServers(120)
