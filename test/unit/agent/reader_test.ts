@@ -57,6 +57,24 @@ describe('Reader', () => {
     expect(disk.unreadable).toBeUndefined()
   })
 
+  it('keeps what is marked while it reads, and while what it read is sent', async () => {
+    const { reader } = makeReader()
+    const { disk, source } = memoryDisk(0, 16)
+    disk.dirty.mark(0, 8)
+    source.failure = (offset) => {
+      if (offset === 3 * 65_536) disk.dirty.mark(3, 1)
+      return undefined
+    }
+    await reader.withExtent(disk, { firstBlock: 0, blockCount: 8 }, () => {
+      disk.dirty.mark(5, 1)
+      return Promise.resolve()
+    })
+    expect([...disk.dirty.extents(0, 100)]).toEqual([
+      { firstBlock: 3, blockCount: 1 },
+      { firstBlock: 5, blockCount: 1 },
+    ])
+  })
+
   it('sets every mark again and gives the memory back when reading or sending fails', async () => {
     const { reader, pool } = makeReader()
     const { disk, source } = memoryDisk(0, 16)

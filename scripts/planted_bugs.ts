@@ -1,0 +1,202 @@
+/**
+ * The bugs that `scripts/mutations.ts` plants: each is one that somebody could write, and that would lose a block or let a stranger in.
+ * @module
+ */
+
+/** One bug, and the suite that must notice it. */
+export interface PlantedBug {
+  name: string
+  file: string
+  /** Stands in the file exactly once. */
+  from: string
+  to: string
+  tests: readonly string[]
+  /** Sizes that are enough for this bug. */
+  env?: Readonly<Record<string, string>>
+}
+
+const model = { tests: ['test/integration/data_plane/model_test.ts'], env: { SCHEDULES: '150' } }
+const crash = { tests: ['test/unit/replicator/volume_crash_test.ts'] }
+const tracking = { tests: ['test/unit/agent/track_model_test.ts'] }
+const refusals = { tests: ['test/integration/replicator/refusals_test.ts'] }
+
+/** All of them. */
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    name: 'skip-flush',
+    file: 'replicator/volume_durability.ts',
+    from: '      await this.#options.parts.data.flush()\n    } catch',
+    to: '      await Promise.resolve()\n    } catch',
+    ...crash,
+  },
+  {
+    name: 'skip-flush-in-file',
+    file: 'replicator/file_disk.ts',
+    from: '    await this.#handle.datasync()\n',
+    to: '    await this.#handle.stat()\n',
+    tests: ['test/integration/replicator/system_calls_test.ts'],
+  },
+  {
+    name: 'acknowledge-before-write',
+    file: 'replicator/session_write.ts',
+    from: '  const work = async (): Promise<void> => {\n    try {\n',
+    to: '  const work = async (): Promise<void> => {\n    onDurable()\n    try {\n',
+    ...model,
+  },
+  {
+    name: 'acknowledge-before-flush',
+    file: 'replicator/session_write.ts',
+    from: '    await volume.durable()\n    onDurable()\n',
+    to: '    onDurable()\n    await volume.durable()\n',
+    ...model,
+  },
+  {
+    name: 'acknowledge-out-of-order',
+    file: 'replicator/ack_window.ts',
+    from: '      if (!pending.isDurable) break\n',
+    to: '',
+    ...model,
+  },
+  {
+    name: 'dirty-range-one-short',
+    file: 'agent/sync/dirty_map.ts',
+    from: 'const end = Math.min(this.blockCount, firstBlock + blockCount)',
+    to: 'const end = Math.min(this.blockCount, firstBlock + Math.max(1, blockCount - 1))',
+    ...model,
+  },
+  {
+    name: 'block-edge-of-a-write',
+    file: 'agent/sync/change_map.ts',
+    from: 'Math.ceil((firstSector + sectorCount) / sectorsPerPiece)',
+    to: 'Math.max(first + 1, Math.floor((firstSector + sectorCount) / sectorsPerPiece))',
+    ...model,
+  },
+  {
+    name: 'ignore-loss',
+    file: 'agent/sync/session.ts',
+    from: '      if (drained.lost) {\n',
+    to: '      if (drained.lost && disk.scan !== undefined) {\n',
+    ...model,
+  },
+  {
+    name: 'clear-after-read',
+    file: 'agent/sync/reader.ts',
+    from: '    disk.markReadable(extent)\n    await use',
+    to: '    disk.dirty.clear(extent.firstBlock, extent.blockCount)\n    disk.markReadable(extent)\n    await use',
+    // The engine asks the trackers between its sweeps, so that no mark comes while it reads: only the reader's own test sees the order.
+    tests: ['test/unit/agent/reader_test.ts'],
+  },
+  {
+    name: 'forget-unacknowledged',
+    file: 'agent/sync/visit.ts',
+    from: '      disk?.dirty.mark(extent.firstBlock, extent.blockCount)\n',
+    to: '      void [disk, extent]\n',
+    ...model,
+  },
+  {
+    name: 'forget-what-was-in-hand',
+    file: 'agent/sync/reader.ts',
+    from: '      disk.dirty.mark(extent.firstBlock, extent.blockCount)\n      throw error\n',
+    to: '      throw error\n',
+    ...model,
+  },
+  {
+    name: 'index-before-mark',
+    file: 'replicator/volume.ts',
+    from: '        const [raw] = await allDone([verifiedBytes(message, this), marked, ready])\n',
+    to: '        const [raw] = await allDone([verifiedBytes(message, this), ready])\n        void marked\n',
+    ...crash,
+  },
+  {
+    name: 'believe-active-segments',
+    file: 'replicator/volume_recovery.ts',
+    from: '    await index.forget(first, count)\n  }\n  if (',
+    to: '    void [first, count]\n  }\n  if (',
+    ...crash,
+  },
+  {
+    name: 'clean-up-while-writing',
+    file: 'replicator/activity_log.ts',
+    from: '      if (this.#touched.has(segment) || this.#writing.has(segment)) continue\n',
+    to: '',
+    ...crash,
+  },
+  {
+    name: 'blank-zeros-after-a-cut-step',
+    file: 'agent/sync/scanner.ts',
+    from: 'const isBlank = piece.firstBlock >= scan.attemptedEnd',
+    to: 'const isBlank = piece.firstBlock >= 0',
+    tests: ['test/unit/agent/scanner_test.ts'],
+  },
+  {
+    name: 'count-before-mark',
+    file: 'agent/tracking/kept_tracking.ts',
+    from: '      for (const file of files) file?.flush()\n      this.#record?.write(trace.state, trace.devices)\n',
+    to: '      this.#record?.write(trace.state, trace.devices)\n      for (const file of files) file?.flush()\n',
+    ...tracking,
+  },
+  {
+    name: 'ignore-a-foreign-reader',
+    file: 'agent/tracking/trace_instance.ts',
+    from: '  if (now.read > before.records)\n',
+    to: '  if (now.read > Number.MAX_SAFE_INTEGER)\n',
+    tests: ['test/integration/agent/trace_instance_test.ts'],
+  },
+  {
+    name: 'go-on-with-any-copy',
+    file: 'agent/sync/track_keeper.ts',
+    from: 'if (state.copyId !== copyId || (',
+    to: 'if (state.copyId.length === 0 || (',
+    ...tracking,
+  },
+  {
+    name: 'forget-what-is-on-its-way',
+    file: 'agent/sync/track_keeper.ts',
+    from: '  for (const extent of onTheWay) if (extent.diskIndex === disk.diskIndex) yield extent\n',
+    to: '  void onTheWay\n',
+    ...tracking,
+  },
+  {
+    name: 'write-past-the-gate',
+    file: 'replicator/session.ts',
+    from: 'return hold.gate.obstacle ?? this.#options.pool.obstacle',
+    to: 'return this.#options.pool.obstacle',
+    ...model,
+  },
+  {
+    name: 'skip-hash-check',
+    file: 'replicator/block_hashes.ts',
+    from: '    if (equalHashes(actual, expected)) continue\n',
+    to: '    if (actual.length === expected.length) continue\n',
+    tests: ['test/unit/replicator/volume_test.ts'],
+  },
+  {
+    name: 'accept-any-authority',
+    file: 'replicator/peer.ts',
+    from: '  if (!socket.authorized) {\n',
+    to: '  if (!socket.authorized && certificate.subject.length === 0) {\n',
+    ...refusals,
+  },
+  {
+    name: 'accept-any-serial',
+    file: 'replicator/assignment.ts',
+    from: 'if (assignment.certificateSerials.some((serial) => normalSerial(serial) === peer.serial)) return\n',
+    to: 'if (assignment.certificateSerials.some((serial) => normalSerial(serial) !== "")) return\n',
+    ...refusals,
+  },
+  {
+    name: 'serve-a-stale-run',
+    file: 'replicator/members.ts',
+    from: 'if (hello.generation >= generation) return\n',
+    to: 'if (hello.generation >= 0 * generation) return\n',
+    tests: ['test/integration/replicator/served_server_test.ts'],
+  },
+  {
+    name: 'trust-the-announced-length',
+    file: 'wire/frame_header.ts',
+    from: '  if (payloadLength > limit.maxPayloadBytes) {\n',
+    to: '  if (payloadLength > 2 ** 32) {\n',
+    tests: ['test/unit/wire/frame_fuzz_test.ts'],
+    env: { FRAMES: '50000' },
+  },
+]

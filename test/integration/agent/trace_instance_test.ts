@@ -1,0 +1,73 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { machineFiles } from '../../../agent/inventory/system_files.ts'
+import { runCommand } from '../../../agent/run_command.ts'
+import { prepareTracing } from '../../../agent/tracking/choose.ts'
+import { parseDeviceNumber } from '../../../agent/tracking/trace.ts'
+import { TraceInstance } from '../../../agent/tracking/trace_instance.ts'
+import { isRoot, LoopDisk } from './loop_disk.ts'
+
+describe.runIf(isRoot)('TraceInstance', () => {
+  let disk: LoopDisk
+  let trace: TraceInstance
+  let changed: number[]
+  let lost: string[]
+
+  beforeEach(async () => {
+    expect(await prepareTracing(runCommand, true)).toBeUndefined()
+    disk = await LoopDisk.make(1)
+    const facts = await machineFiles.facts(disk.device)
+    changed = []
+    lost = []
+    const handler = {
+      changed: (_major: number, _minor: number, sector: number) => void changed.push(sector),
+      lost: (reason: string) => void lost.push(reason),
+    }
+    trace = await TraceInstance.open([parseDeviceNumber(facts?.deviceNumber ?? '')], handler)
+  })
+
+  afterEach(async () => {
+    await trace.close()
+    await disk.remove()
+  })
+
+  /** What a second reader does; `cat` waits for more until it is stopped. */
+  const readOnce = (file: string): Promise<unknown> =>
+    promisify(execFile)('timeout', ['0.5', 'cat', join(trace.folder, file)]).catch((error: unknown) => error)
+
+  it('tells once of events that another reader took', async () => {
+    await disk.write(65_536, randomBytes(4096))
+    await readOnce('trace_pipe')
+    await trace.pump()
+    await trace.check()
+    expect(changed).toEqual([])
+    expect(lost).toEqual([expect.stringMatching(/^somebody else took [1-9]\d* events out of the trace$/)])
+    await disk.write(131_072, randomBytes(4096))
+    await trace.pump()
+    await trace.check()
+    expect(changed).toContain(256)
+    expect(lost).toHaveLength(1)
+  })
+
+  it.each([
+    ['emptied', 'trace', '', /emptied/],
+    ['switched off', 'tracing_on', '0', /tracing_on is 0/],
+    ['filtered', 'events/block/block_rq_complete/filter', '0', /filter of the trace was changed/],
+  ])('tells that the trace was %s, and goes on', async (_what, file, text, reason) => {
+    await disk.write(65_536, randomBytes(4096))
+    await trace.pump()
+    expect(changed).toContain(128)
+    await writeFile(join(trace.folder, file), text)
+    await trace.check()
+    expect(lost).toEqual([expect.stringMatching(reason)])
+    await disk.write(131_072, randomBytes(4096))
+    await trace.pump()
+    await trace.check()
+    expect(changed).toContain(256)
+    expect(lost).toHaveLength(1)
+  })
+})
