@@ -6,11 +6,13 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchContext } from '../context.ts'
 import type { Row } from '../row.ts'
-import { run } from '../command.ts'
+import { run, until } from '../command.ts'
 import { makeRandomFile, makeSparseFile } from '../disk_files.ts'
 import { peakMemoryMb, processorSeconds } from '../process_facts.ts'
 import { Service } from '../service.ts'
 
+/** Volumes are raised one after the other. */
+const beginTimeoutMs = 120_000
 const mostMemoryMb = 150
 const mostIdleShare = 0.05
 const diskCount = 50
@@ -29,10 +31,11 @@ async function memoryWithManyDisks(folder: string, seconds: number): Promise<num
   const service = await Service.start(folder)
   try {
     const source = await service.addSource({ devices })
+    const isCopying = async (): Promise<boolean> => (await source.view()).replication.state === 'INITIAL_SYNC'
+    await until('the first copy has begun', beginTimeoutMs, async () => (await isCopying()) || undefined)
     await sleep(seconds)
-    const { replication } = await source.view()
-    if (replication.state !== 'INITIAL_SYNC')
-      throw new Error(`The server should be in its initial sync and is ${replication.state}`)
+    if (!(await isCopying()))
+      throw new Error(`The first copy of ${diskCount} disks ended before it was measured for ${seconds} s`)
     return await peakMemoryMb(source.agentPid)
   } finally {
     await service.stop()
