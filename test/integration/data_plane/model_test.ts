@@ -150,7 +150,9 @@ describe('a quiet source', () => {
       await world.restartReplicator(true)
       await world.converge()
       expect(world.agent.engine.report().sentBytes).toBe(sentBytes)
-      expect(world.sources.map((source) => source.readsSinceReset)).toEqual(world.sources.map(() => 0))
+      // Of a disk without any content nothing was written: whether a device has become another one meanwhile only comparing tells.
+      const withContent = world.sources.filter(({ bytes }) => bytes.some((byte) => byte !== 0))
+      expect(withContent.map((source) => source.readsSinceReset)).toEqual(withContent.map(() => 0))
     } finally {
       await world.end()
     }
