@@ -1,24 +1,20 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, open, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { convert } from '../../conversion/convert.ts'
-import type { ConversionReport, TargetHardware } from '../../conversion/types.ts'
+import type { ConversionReport } from '../../conversion/types.ts'
 import { bootConverted } from '../fixtures/converted_machine.ts'
 import { differingPaths, filesOfDisk } from '../fixtures/disk_files.ts'
 import type { DiskFiles } from '../fixtures/disk_files.ts'
 import { guestTree, identity } from '../fixtures/guest_tree.ts'
-import { grubServer, neglectedServer, uefiServer } from '../fixtures/guests.ts'
+import { changeNames, converted, viewOf } from '../fixtures/guest_conversion.ts'
+import { grubServer, neglectedServer } from '../fixtures/guests.ts'
 import { virtioTarget } from '../fixtures/guests_described.ts'
 
 /**
  * Real guests through the real appliance, and then through QEMU on hardware that the source did not have.
  */
-const run = promisify(execFile)
 const manyMinutes = 15 * 60_000
-const { signal } = new AbortController()
 let folder: string
 
 beforeAll(async () => {
@@ -27,31 +23,6 @@ beforeAll(async () => {
 }, manyMinutes)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** A throw-away view of `image`, as conversion is given. */
-async function viewOf(image: string): Promise<string> {
-  const overlay = `${image}.qcow2`
-  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', image, overlay])
-  return overlay
-}
-
-async function converted(
-  path: string,
-  sourceDeviceName: string,
-  target: TargetHardware,
-): Promise<ConversionReport> {
-  const report = await convert({
-    disks: [{ path, format: 'qcow2', isBootDisk: true, sourceDeviceName }],
-    target,
-    appliance: { workDir: join(folder, 'work'), accelerator: 'tcg', environment: process.env },
-    signal,
-    log: (line) => console.log(`  ${line}`),
-    now: () => performance.now(),
-  })
-  console.log(`  ${JSON.stringify(report.seconds)}`)
-  return report
-}
-
-const changeNames = ({ changes }: ConversionReport): string[] => changes.map(({ name }) => name)
 const agentFiles = (files: DiskFiles): string[] =>
   [...files.keys()].filter((path) => /\/rehost($|\/)|rehost-agent/.test(path))
 
@@ -80,7 +51,7 @@ describe('a Debian with GRUB, as a running server leaves it', () => {
     const { mtimeMs } = await stat(image)
     before = await filesOfDisk(image, 'raw')
     view = await viewOf(image)
-    report = await converted(view, '/dev/vda', target)
+    report = await converted(folder, view, '/dev/vda', target)
     after = await filesOfDisk(view, 'qcow2')
     expect((await stat(image)).mtimeMs).toBe(mtimeMs)
   }, manyMinutes)
@@ -151,8 +122,8 @@ describe('a neglected Debian with extlinux and an agent', () => {
     view = await viewOf(image)
     // Twice, as a step that is run again may.
     reports = [
-      await converted(view, '/dev/sda', virtioTarget),
-      await converted(view, '/dev/sda', virtioTarget),
+      await converted(folder, view, '/dev/sda', virtioTarget),
+      await converted(folder, view, '/dev/sda', virtioTarget),
     ]
     after = await filesOfDisk(view, 'qcow2')
   }, manyMinutes)
@@ -208,66 +179,6 @@ describe('a neglected Debian with extlinux and an agent', () => {
         'machine-id': identity.machineId,
         address: expect.stringMatching(/^10\.0\.2\.\d+\/24$/),
         root: '/dev/vda1',
-        agent: '',
-      })
-    },
-    manyMinutes,
-  )
-})
-
-describe('a Debian that starts by UEFI, on LVM', () => {
-  const target = { ...virtioTarget, diskDrivers: ['nvme'] }
-  let view: string
-  let report: ConversionReport
-  beforeAll(async () => {
-    const image = join(folder, 'uefi.raw')
-    await uefiServer(image)
-    view = await viewOf(image)
-    report = await converted(view, '/dev/sda', target)
-  }, manyMinutes)
-
-  it('is recognized, with all its partitions', () => {
-    expect(report.guest).toMatchObject({
-      firmware: 'UEFI',
-      bootLoader: 'grub2',
-      networkStack: 'systemd-networkd',
-      rootDevice: '/dev/shop/root',
-      usesLvm: true,
-      efi: { mountPoint: '/boot/efi', loaders: ['/boot/efi/EFI/debian/grubx64.efi'] },
-      fileSystems: [
-        { device: '/dev/sda1', type: 'vfat', mountPoint: '/boot/efi' },
-        { device: '/dev/sda2', type: 'ext4', mountPoint: '/boot' },
-        { device: '/dev/sda3', type: 'LVM2_member' },
-        { device: '/dev/shop/root', type: 'ext4', mountPoint: '/' },
-        { device: '/dev/shop/swap', type: 'swap' },
-      ],
-    })
-    expect(changeNames(report)).toEqual([
-      'fstab',
-      'kernel-command-line',
-      'efi-fallback-loader',
-      'network-by-dhcp',
-      'serial-login',
-    ])
-    expect(report.warnings).toEqual([
-      'The source has fixed addresses (198.51.100.7); the launched machine gets its address by DHCP',
-    ])
-  })
-
-  it(
-    'starts from NVMe with firmware that has never seen it',
-    async () => {
-      const hardware = {
-        firmware: 'UEFI' as const,
-        disk: ['nvme,serial=test,addr=6'],
-        networkCard: 'virtio-net-pci',
-      }
-      const guest = await bootConverted(view, hardware, manyMinutes)
-      expect(guest.console).toContain(`${identity.hostname} login: `)
-      expect(Object.fromEntries(guest.report)).toMatchObject({
-        address: expect.stringMatching(/^10\.0\.2\.\d+\/24$/),
-        root: '/dev/mapper/shop-root',
-        mounts: expect.stringMatching(/^\/ \/boot \/boot\/efi\b/),
         agent: '',
       })
     },

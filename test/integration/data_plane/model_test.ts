@@ -11,7 +11,7 @@ import { randomInt, seedFor } from '../../fixtures/seed.ts'
 import { SimWorld } from './sim_world.ts'
 
 const seed = seedFor('model')
-const schedules = Number(process.env['SCHEDULES'] ?? (process.env['REHOST_LONG'] === '1' ? 5000 : 150))
+const schedules = Number(process.env['SCHEDULES'] ?? (process.env['REHOST_LONG'] === '1' ? 5000 : 100))
 
 type Step = (world: SimWorld) => Promise<void>
 
