@@ -29,8 +29,14 @@ import { sweep } from './sweep.ts'
 import type { Verification } from './verification.ts'
 import { Verifier } from './verifier.ts'
 
-/** Wait when there was nothing to do: the grain of lag while nothing changes. */
+/**
+ * Wait when there was little or nothing to do: the grain of lag. What changes meanwhile goes together, which costs the source less: reading,
+ * frames, answers and flushes are paid for once.
+ */
 const idleMs = 100
+
+/** More blocks than this in one turn are much to do. */
+const fewBlocks = 64
 
 /** Wait between two passes over a disk that no tracker sees: a second, or three times as long as the last pass took, so that reading and hashing
  * take a quarter of the time at most. */
@@ -84,13 +90,13 @@ export class Session {
   async run(): Promise<void> {
     await this.#repeatBarrier()
     while (!this.#signal.aborted) {
-      const isIdle = await this.turn()
+      const isCalm = await this.turn()
       this.#context.onTurn()
-      if (isIdle) await this.#context.clock.sleep(idleMs, this.#signal)
+      if (isCalm) await this.#context.clock.sleep(idleMs, this.#signal)
     }
   }
 
-  /** One turn; true when there was nothing to do. */
+  /** One turn; true when there was little or nothing to do. */
   async turn(): Promise<boolean> {
     const { clock, disks, certainty } = this.#context
     await disks.check()
@@ -109,7 +115,7 @@ export class Session {
     // Asked after the sweep: a block that it could not read is not certain, nor is anything once a rescan was asked for meanwhile.
     const covered = coverageOf(disks.all, drainedAtMs)
     if (covered !== undefined) certainty.expect(covered, this.#sender.allAcknowledged())
-    return sent === 0 && !hasScanned && !hasVerified
+    return sent <= fewBlocks && !hasScanned && !hasVerified
   }
 
   /** Asks every tracker and marks what changed. False when events were lost: the disk is then compared from its begin. */

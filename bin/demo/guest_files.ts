@@ -46,7 +46,7 @@ mv /var/www/html/status.json.new /var/www/html/status.json
 `
 
 const writerScript = `#!/usr/bin/perl
-# Keeps the disk busy as a small shop would: new files, files replaced, a log that is flushed. About 1 MB/s, in 40 MB of space.
+# Keeps the disk busy as a small shop would: new files, files replaced, a log that is flushed. About half a MB/s, in 40 MB of space.
 # One process that starts no other: on an emulated processor every start of a command is paid for by everything else.
 use strict;
 use warnings;
@@ -65,7 +65,7 @@ for (my $count = 1; ; $count++) {
   print $log "order $count\\n" or die "Cannot write orders.log: $!";
   $log->sync if $count % 8 == 0;
   truncate $log, 0 if $count % 20000 == 0;
-  select undef, undef, undef, 0.1;
+  select undef, undef, undef, 0.2;
 }
 `
 

@@ -18,9 +18,9 @@ import { FakeClock } from './fake_clock.ts'
 import { memoryDisk } from './memory_disk.ts'
 
 /** A session over one disk that is copied already, with a far end that acknowledges at once. */
-function makeSession() {
+function makeSession(blocks = 32) {
   const clock = new FakeClock()
-  const { disk, source } = memoryDisk(0, 32)
+  const { disk, source } = memoryDisk(0, blocks)
   disk.learnContents('EMPTY', false, clock.now)
   if (disk.scan !== undefined) disk.scan.cursor = disk.blockCount
   disk.finishScan(clock.now)
@@ -72,10 +72,18 @@ describe('Session', () => {
   it('is certain of everything up to the begin of a turn whose blocks are all durable', async () => {
     const { clock, disk, sent, certainty, session } = makeSession()
     disk.dirty.mark(3, 2)
-    expect(await session.turn()).toBe(false)
+    await session.turn()
     expect(sent).toEqual([3])
     clock.now += 70
     expect(certainty.lagMs()).toBe(70)
+  })
+
+  it('lets a few changes gather before the next turn, and goes straight on after many', async () => {
+    const { disk, session } = makeSession(80)
+    disk.dirty.mark(0, 65)
+    expect(await session.turn()).toBe(false)
+    disk.dirty.mark(0, 64)
+    expect(await session.turn()).toBe(true)
     expect(await session.turn()).toBe(true)
   })
 
@@ -83,7 +91,7 @@ describe('Session', () => {
     const { sent, session, damaged, notes } = makeSession()
     const extent = { diskIndex: 0, firstBlock: 5, blockCount: 2 }
     damaged.push(extent, { diskIndex: 9, firstBlock: 1, blockCount: 1 })
-    expect(await session.turn()).toBe(false)
+    await session.turn()
     damaged.push(extent)
     await session.turn()
     expect(sent).toEqual([5, 5])
