@@ -156,22 +156,27 @@ async function readRecord(folder: string): Promise<ProcessRecord | undefined> {
 }
 
 /** Reads a line of `/proc/PID/stat`. The name in it may hold spaces and parentheses, so fields are counted after the last one. */
-export function parseStat(stat: string): { pid: number; startTicks: string; state: string } | undefined {
+export function parseStat(
+  stat: string,
+): { pid: number; startTicks: string; state: string; threadCount: number } | undefined {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const pid = Number.parseInt(stat, 10)
   const [state] = fields
+  const threadCount = Number(fields[17])
   const startTicks = fields[19]
   return Number.isNaN(pid) || state === undefined || startTicks === undefined
     ? undefined
-    : { pid, startTicks, state }
+    : { pid, startTicks, state, threadCount }
 }
 
 async function runs(record: ProcessRecord): Promise<boolean> {
   if ((await readFile(bootIdFile, 'utf8')).trim() !== record.bootId) return false
   const stat = await readStat(record.pid)
   const now = stat === undefined ? undefined : parseStat(stat)
-  // A zombie has ended; nobody has asked for its exit code yet.
-  return now !== undefined && now.startTicks === record.startTicks && now.state !== 'Z' && now.state !== 'X'
+  if (now === undefined || now.startTicks !== record.startTicks) return false
+  // A zombie has ended; nobody has asked for its exit code yet. While other threads of it are ending its files are still open.
+  const isZombie = now.state === 'Z' || now.state === 'X'
+  return !isZombie || now.threadCount > 1
 }
 
 async function readStat(pid: number): Promise<string | undefined> {

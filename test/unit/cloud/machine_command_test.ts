@@ -69,9 +69,9 @@ describe('boundResources()', () => {
 
 describe('parseStat()', () => {
   test('counts fields after the name, whatever the name holds', () => {
-    const fields = ['S', ...Array.from({ length: 18 }, () => '1'), '987654', '0', '0']
+    const fields = ['S', ...Array.from({ length: 16 }, () => '1'), '12', '1', '987654', '0', '0']
     const stat = `4711 (a ) (b) c) ${fields.join(' ')}`
-    expect(parseStat(stat)).toEqual({ pid: 4711, state: 'S', startTicks: '987654' })
+    expect(parseStat(stat)).toEqual({ pid: 4711, state: 'S', startTicks: '987654', threadCount: 12 })
     expect(parseStat('')).toBeUndefined()
     expect(parseStat('4711 (half')).toBeUndefined()
   })
