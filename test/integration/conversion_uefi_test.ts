@@ -1,35 +1,30 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { ConversionReport } from '../../conversion/types.ts'
 import { bootConverted } from '../fixtures/converted_machine.ts'
-import { changeNames, converted, viewOf } from '../fixtures/guest_conversion.ts'
-import { guestTree, identity } from '../fixtures/guest_tree.ts'
+import {
+  changeNames,
+  conversionFolder,
+  converted,
+  manyMinutes,
+  viewOf,
+} from '../fixtures/guest_conversion.ts'
+import { identity } from '../fixtures/guest_tree.ts'
 import { uefiServer } from '../fixtures/guests.ts'
 import { virtioTarget } from '../fixtures/guests_described.ts'
 
-/**
- * As `conversion_test.ts`, in a file of its own: two are run at a time.
- */
-const manyMinutes = 15 * 60_000
-let folder: string
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'rehost-conversion-'))
-  await guestTree()
-}, manyMinutes)
-afterAll(() => rm(folder, { recursive: true, force: true }))
+/** As `conversion_grub_test.ts`, in a file of its own: two are run at a time. */
+const folder = conversionFolder()
 
 describe('a Debian that starts by UEFI, on LVM', () => {
   const target = { ...virtioTarget, diskDrivers: ['nvme'] }
   let view: string
   let report: ConversionReport
   beforeAll(async () => {
-    const image = join(folder, 'uefi.raw')
+    const image = join(folder(), 'uefi.raw')
     await uefiServer(image)
     view = await viewOf(image)
-    report = await converted(folder, view, '/dev/sda', target)
+    report = await converted(folder(), view, '/dev/sda', target)
   }, manyMinutes)
 
   it('is recognized, with all its partitions', () => {
