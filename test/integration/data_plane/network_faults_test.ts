@@ -24,7 +24,7 @@ import type { ProxyManners } from './tcp_proxy.ts'
 import { goodManners, TcpProxy } from './tcp_proxy.ts'
 
 const seed = seedFor('network faults')
-const schedules = Number(process.env['SCHEDULES'] ?? (process.env['REHOST_LONG'] === '1' ? 20_000 : 120))
+const schedules = Number(process.env['SCHEDULES'] ?? (process.env['REHOST_LONG'] === '1' ? 20_000 : 60))
 
 /** Schedules under way together: half-open connections are found out by waiting. */
 const atOnce = 12

@@ -2,7 +2,7 @@
  * Power cuts, kills and failing disks under one volume, over many lives of its process: what was acknowledged is there, and the index claims
  * nothing else. Writes are torn at 512 bytes or 4 KiB, reordered, and lost with the cache, in data, index and checkpoint.
  *
- * `CRASH_RUNS=N` runs N seeds of four lives each, 500 by default and 250,000 with `REHOST_LONG=1`, so a million ends; `SEED=…` begins with that one.
+ * `CRASH_RUNS=N` runs N seeds of four lives each, 300 by default and 250,000 with `REHOST_LONG=1`, so a million ends; `SEED=…` begins with that one.
  * @module
  */
 import { describe, expect, it } from 'vitest'
@@ -25,7 +25,7 @@ import type { Faults, SimMedium } from './sim_disk.ts'
 import { SimVolume } from './sim_volume.ts'
 
 const seed = seedFor('volume crashes')
-const runs = Number(process.env['CRASH_RUNS'] ?? (process.env['REHOST_LONG'] === '1' ? 250_000 : 500))
+const runs = Number(process.env['CRASH_RUNS'] ?? (process.env['REHOST_LONG'] === '1' ? 250_000 : 300))
 
 /** A short last block, and segments that do not divide the volume. */
 const sizeBytes = 10 * blockSizeBytes + 4096 + 512
