@@ -15,7 +15,8 @@ export default defineConfig({
           name: 'migration',
           include: ['test/e2e/**/*_test.ts'],
           maxWorkers: 1,
-          sequence: { groupOrder: 0 },
+          // With 0 a project of one worker would come last.
+          sequence: { groupOrder: 1 },
           ...patient,
         },
       },
@@ -24,7 +25,7 @@ export default defineConfig({
           name: 'conversion',
           include: ['test/integration/conversion*_test.ts'],
           maxWorkers: 2,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           ...patient,
         },
       },

@@ -11,7 +11,7 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import * as z from 'zod'
 import type { DeviceNumber, InstanceState } from './trace.ts'
 import { writeWhole } from './mark_file.ts'
@@ -52,11 +52,10 @@ export function readRing(path: string): RecordedRing {
 /** The record of the rings that this process reads. Its methods throw what the file system says. */
 export class RingRecord {
   readonly ringId: string
-  readonly #path: string
   readonly #bootId: string
   readonly #file: number
   readonly #count = Buffer.alloc(8)
-  #text = ''
+  #written: Omit<InstanceState, 'records'> | undefined
   #records = -1
 
   /** Takes the place of any other. */
@@ -64,26 +63,28 @@ export class RingRecord {
     path: string,
     own: { bootId: string; ringId: string; state: InstanceState; devices: readonly DeviceNumber[] },
   ) {
-    this.#path = path
     this.#bootId = own.bootId
     this.ringId = own.ringId
     this.#file = openSync(path, 'w', 0o600)
     this.write(own.state, own.devices)
   }
 
-  /** Records how it stands; nothing is written of what is recorded already. */
+  /** Records how it stands, after every turn of reading; nothing is written of what is recorded already. */
   write({ folderId, filter, lost, records }: InstanceState, devices: readonly DeviceNumber[]): void {
-    const document: Document = {
-      bootId: this.#bootId,
-      ringId: this.ringId,
-      folderId,
-      filter,
-      lost,
-      devices: devices.map(({ major, minor }) => [major, minor]),
+    const written = this.#written
+    // The filter names the devices: other ones have another.
+    if (written?.folderId !== folderId || written.filter !== filter || written.lost !== lost) {
+      const document: Document = {
+        bootId: this.#bootId,
+        ringId: this.ringId,
+        folderId,
+        filter,
+        lost,
+        devices: devices.map(({ major, minor }) => [major, minor]),
+      }
+      writeWhole(this.#file, encodePage(document, documentBytes), 0)
+      this.#written = { folderId, filter, lost }
     }
-    const text = JSON.stringify(document)
-    if (text !== this.#text) writeWhole(this.#file, encodePage(document, documentBytes), 0)
-    this.#text = text
     if (records === this.#records) return
     this.#count.writeBigUInt64LE(BigInt(records))
     writeWhole(this.#file, this.#count, documentBytes)
@@ -93,11 +94,5 @@ export class RingRecord {
   /** Closes; it stays for the next run. */
   close(): void {
     closeSync(this.#file)
-  }
-
-  /** Closes and removes. */
-  remove(): void {
-    closeSync(this.#file)
-    rmSync(this.#path, { force: true })
   }
 }

@@ -129,11 +129,6 @@ export class TraceInstance implements Trace {
     }
   }
 
-  /** Records taken out so far. */
-  get records(): number {
-    return this.#rings?.records ?? 0
-  }
-
   /** Reads every event that is there. Never waits for one. `onTurn` is called in the same breath as each turn of reading. */
   async pump(onTurn: () => void = () => undefined): Promise<void> {
     let told: string | undefined

@@ -20,7 +20,6 @@ const statsBytes = 1024
 const nothingThere = new Set(['EAGAIN', 'ENODEV'])
 
 interface Ring {
-  cpu: string
   pipe: number
   stats: number
   /** Records taken out so far, as the kernel counts them. */
@@ -33,13 +32,14 @@ export interface RingCounts {
   lost: number
   /** Records that were taken out, by whomever. */
   read: number
-  /** Records that wait. */
-  waiting: number
 }
 
-/** A number of a ring's `stats`. */
-function statOf(text: string, name: string): number {
-  return Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(text)?.[1] ?? 0)
+/** Lines of a ring's `stats`: what no reader will see, in three ways, and what was read. */
+const lostPatterns = [/^overrun: (\d+)$/m, /^commit overrun: (\d+)$/m, /^dropped events: (\d+)$/m]
+const readPattern = /^read events: (\d+)$/m
+
+function statOf(text: string, pattern: RegExp): number {
+  return Number(pattern.exec(text)?.[1] ?? 0)
 }
 
 /** Rings of one instance. */
@@ -64,13 +64,12 @@ export class TraceRings {
     const opened = new TraceRings(rings, layout, withReads)
     try {
       for (const cpu of readdirSync(join(folder, 'per_cpu'))) {
-        const pipe = openSync(
-          join(folder, 'per_cpu', cpu, 'trace_pipe_raw'),
-          constants.O_RDONLY | constants.O_NONBLOCK,
-        )
-        rings.push({ cpu, pipe, stats: -1, records: 0 })
+        const path = join(folder, 'per_cpu', cpu)
+        const pipe = openSync(join(path, 'trace_pipe_raw'), constants.O_RDONLY | constants.O_NONBLOCK)
+        const ring: Ring = { pipe, stats: -1, records: 0 }
+        rings.push(ring)
+        ring.stats = openSync(join(path, 'stats'), 'r')
       }
-      for (const ring of rings) ring.stats = openSync(join(folder, 'per_cpu', ring.cpu, 'stats'), 'r')
     } catch (error) {
       opened.close()
       throw error
@@ -122,19 +121,18 @@ export class TraceRings {
 
   /** What the kernel counts. Takes out nothing. @throws Error of the kernel. */
   counts(): RingCounts {
-    const sum = { lost: 0, read: 0, waiting: 0 }
+    const sum = { lost: 0, read: 0 }
     for (const ring of this.#rings) {
       const text = this.#statsOf(ring)
-      sum.lost += statOf(text, 'overrun') + statOf(text, 'commit overrun') + statOf(text, 'dropped events')
-      sum.read += statOf(text, 'read events')
-      sum.waiting += statOf(text, 'entries')
+      for (const pattern of lostPatterns) sum.lost += statOf(text, pattern)
+      sum.read += statOf(text, readPattern)
     }
     return sum
   }
 
   /** What is in the rings came from an earlier reader: its count becomes ours. */
   takeOver(): void {
-    for (const ring of this.#rings) ring.records = statOf(this.#statsOf(ring), 'read events')
+    for (const ring of this.#rings) ring.records = statOf(this.#statsOf(ring), readPattern)
   }
 
   #statsOf(ring: Ring): string {

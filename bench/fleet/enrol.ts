@@ -2,11 +2,14 @@
  * Enrols agents over the public way, without machines behind them.
  * @module
  */
-import { Agent, request } from 'node:https'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { NewToken } from '../../bin/commands/tokens.ts'
 import type { AgentEnrol } from '../../wire/control_api.ts'
-import type { EnrolledAgent } from './fleet_file.ts'
+import type { Service } from '../service.ts'
+import type { EnrolledAgent, FleetFile } from './fleet_file.ts'
 import { newKeyAndRequest } from '../../agent/certificate_request.ts'
-import { enrolledSchema, gatewayServerName } from '../../wire/control_api.ts'
+import { HttpsControlClient } from '../../agent/control_client.ts'
 
 const enrolmentsAtOnce = 4
 
@@ -44,55 +47,35 @@ export function inventoryOf(
   }
 }
 
-/** Enrols `count` servers with disks of these sizes. @throws Error with what the gateway says. */
-export async function enrolAgents(input: {
-  gatewayUrl: string
-  caPem: string
-  token: string
-  count: number
-  diskSizeBytes: readonly number[]
-}): Promise<EnrolledAgent[]> {
-  const { gatewayUrl, caPem, token, count, diskSizeBytes } = input
-  const agent = new Agent({
-    keepAlive: true,
-    ca: caPem,
-    minVersion: 'TLSv1.3',
-    servername: gatewayServerName,
-  })
+/**
+ * Enrols `count` servers with disks of these sizes at the service, and writes what the process that plays them is told to `path`.
+ * @throws Error with what the gateway says.
+ */
+export async function enrolFleet(
+  service: Service,
+  path: string,
+  { count, diskSizeBytes }: { count: number; diskSizeBytes: number[] },
+): Promise<EnrolledAgent[]> {
+  const { token } = await service.api.post<NewToken>('/tokens', { uses: count })
+  const gatewayUrl = 'https://127.0.0.1:8443'
+  const caPem = await readFile(join(service.folder, 'ca/ca.crt.pem'), 'utf8')
+  const client = new HttpsControlClient({ gatewayUrl, caPem, nowMs: Date.now })
   const enrol = async (number: number): Promise<EnrolledAgent> => {
     const { keyPem, csrPem } = await newKeyAndRequest()
     const sourceProperties = inventoryOf(number, diskSizeBytes)
-    const body: AgentEnrol = { token, csrPem, version: '0.0.0-bench', sourceProperties }
-    const text = await post(new URL('/agent/v1/enrol', gatewayUrl), agent, JSON.stringify(body))
-    const { subjectId, certificatePem } = enrolledSchema.parse(JSON.parse(text))
+    const body = { token, csrPem, version: '0.0.0-bench', sourceProperties }
+    const { subjectId, certificatePem } = await client.enrol(body)
     return { sourceServerId: subjectId, keyPem, certificatePem }
   }
-  const enrolled: EnrolledAgent[] = []
+  const agents: EnrolledAgent[] = []
   for (let first = 0; first < count; first += enrolmentsAtOnce) {
     const numbers = Array.from(
       { length: Math.min(enrolmentsAtOnce, count - first) },
       (_, index) => first + index,
     )
-    enrolled.push(...(await Promise.all(numbers.map(enrol))))
+    agents.push(...(await Promise.all(numbers.map(enrol))))
   }
-  agent.destroy()
-  return enrolled
-}
-
-/** The text of a successful answer. */
-function post(url: URL, agent: Agent, body: string): Promise<string> {
-  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-  return new Promise((resolve, reject) => {
-    const outgoing = request(url, { method: 'POST', agent, headers }, (incoming) => {
-      let text = ''
-      incoming.setEncoding('utf8')
-      incoming.on('data', (piece: string) => (text += piece))
-      incoming.on('end', () => {
-        if (incoming.statusCode === 200) resolve(text)
-        else reject(new Error(`The gateway answered ${url.pathname} with ${incoming.statusCode}: ${text}`))
-      })
-    })
-    outgoing.on('error', reject)
-    outgoing.end(body)
-  })
+  client.close()
+  await writeFile(path, JSON.stringify({ gatewayUrl, caPem, diskSizeBytes, agents } satisfies FleetFile))
+  return agents
 }

@@ -6,7 +6,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchContext } from '../context.ts'
 import type { Row } from '../row.ts'
-import { run, until } from '../command.ts'
+import { run, sleep, until } from '../command.ts'
 import { makeRandomFile, makeSparseFile } from '../disk_files.ts'
 import { peakMemoryMb, processorSeconds } from '../process_facts.ts'
 import { Service } from '../service.ts'
@@ -18,9 +18,6 @@ const mostIdleShare = 0.05
 const diskCount = 50
 const diskSizeBytes = 2 ** 40
 const idleDiskBytes = 256 * 2 ** 20
-
-const sleep = (seconds: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
 /** Peak memory while the first copy of fifty disks of a tebibyte goes on. */
 async function memoryWithManyDisks(folder: string, seconds: number): Promise<number> {

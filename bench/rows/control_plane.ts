@@ -2,14 +2,13 @@
  * The gateway with a large fleet, on one core: heartbeats over mutual TLS, and the list of servers meanwhile.
  * @module
  */
-import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Store } from '../../store/store.ts'
 import type { BenchContext } from '../context.ts'
-import type { FleetFile, HeartbeatResult } from '../fleet/fleet_file.ts'
+import type { HeartbeatResult } from '../fleet/fleet_file.ts'
 import type { Row } from '../row.ts'
 import { run, until } from '../command.ts'
-import { enrolAgents } from '../fleet/enrol.ts'
+import { enrolFleet } from '../fleet/enrol.ts'
 import { seedFleet, storeOfProcess } from '../fleet/seed.ts'
 import { processorSeconds } from '../process_facts.ts'
 import { figure, percentile } from '../row.ts'
@@ -84,11 +83,8 @@ async function measure(context: BenchContext, service: Service): Promise<Measure
   // The fleet has no machines: nobody is to raise staging areas for it, or to miss its volumes.
   process.kill(workers, 'SIGSTOP')
   try {
-    const { token } = await service.api.post<{ token: string }>('/tokens', { uses: agentCount })
-    const gatewayUrl = 'https://127.0.0.1:8443'
-    const caPem = await readFile(join(service.folder, 'ca/ca.crt.pem'), 'utf8')
-    const enrolled = { gatewayUrl, caPem, token, count: agentCount, diskSizeBytes }
-    const agents = await enrolAgents(enrolled)
+    const file = join(folder, 'fleet.json')
+    const agents = await enrolFleet(service, file, { count: agentCount, diskSizeBytes })
     const ids = agents.map(({ sourceServerId }) => sourceServerId)
     await seedFleet(store, ids, serverCount)
     say(`  ${agentCount} agents enrolled, ${serverCount} servers stored`)
@@ -102,8 +98,6 @@ async function measure(context: BenchContext, service: Service): Promise<Measure
       /10[,.  ]?000/.test(await page()) ? true : undefined,
     )
     const storeReads = await storeReadsPerSecond(store, ids)
-    const file = join(folder, 'fleet.json')
-    await writeFile(file, JSON.stringify({ gatewayUrl, caPem, diskSizeBytes, agents } satisfies FleetFile))
     const before = await processorSeconds(gateway)
     const abort = new AbortController()
     const program = join(import.meta.dirname, '../fleet/heartbeats.ts')

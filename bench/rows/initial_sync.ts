@@ -36,7 +36,7 @@ function limitOf(parts: Parts, value: number): string {
   return (
     `Each byte is read, hashed, encrypted, moved, decrypted, hashed again and written: by the speed of these parts ${cores} processors ` +
     `do ${most.toFixed(2)} GB/s at most, if nothing else ran and the work were spread evenly. ${Math.round((value / most) * 100)} % of that is reached; ` +
-    'the rest is taken by copies inside TLS and the service itself'
+    'the rest is outside these parts'
   )
 }
 

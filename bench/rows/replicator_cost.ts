@@ -4,14 +4,14 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchContext } from '../context.ts'
-import type { FleetFile } from '../fleet/fleet_file.ts'
 import type { Row } from '../row.ts'
-import { ended, run, until } from '../command.ts'
-import { makeSparseFile } from '../disk_files.ts'
-import { enrolAgents } from '../fleet/enrol.ts'
+import { processState } from '../../cloud/qemu/processes.ts'
+import { ended, run, sleep, until } from '../command.ts'
+import { withReflinks } from '../disk_files.ts'
+import { enrolFleet } from '../fleet/enrol.ts'
 import { peakMemoryMb } from '../process_facts.ts'
 import { Service } from '../service.ts'
 
@@ -33,9 +33,8 @@ async function replicatorPid(service: Service): Promise<number> {
   const folder = join(service.folder, 'cloud/replication-servers')
   const pids: number[] = []
   for (const name of await readdir(folder)) {
-    const text = await readFile(join(folder, name, 'pid'), 'utf8').catch(() => undefined)
-    const pid = text?.split('\n')[1]?.split(' ')[0]
-    if (pid !== undefined) pids.push(Number(pid))
+    const { pid } = await processState(join(folder, name))
+    if (pid !== undefined) pids.push(pid)
   }
   const [pid] = pids
   if (pid === undefined || pids.length > 1)
@@ -48,16 +47,9 @@ async function startFleet(
   service: Service,
   folder: string,
 ): Promise<{ process: ChildProcess; news: () => FleetNews }> {
-  const { token } = await service.api.post<{ token: string }>('/tokens', { uses: agentCount })
-  const gatewayUrl = 'https://127.0.0.1:8443'
-  const caPem = await readFile(join(service.folder, 'ca/ca.crt.pem'), 'utf8')
-  const sizes = Array<number>(disksOfAgent).fill(diskSizeBytes)
-  const agents = await enrolAgents({ gatewayUrl, caPem, token, count: agentCount, diskSizeBytes: sizes })
   const file = join(folder, 'fleet.json')
-  await writeFile(
-    file,
-    JSON.stringify({ gatewayUrl, caPem, diskSizeBytes: sizes, agents } satisfies FleetFile),
-  )
+  const sizes = Array<number>(disksOfAgent).fill(diskSizeBytes)
+  await enrolFleet(service, file, { count: agentCount, diskSizeBytes: sizes })
   const program = join(import.meta.dirname, '../fleet/senders.ts')
   const child = spawn(process.execPath, [...process.execArgv, program, file], {
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -69,9 +61,6 @@ async function startFleet(
   })
   return { process: child, news: () => news }
 }
-
-const sleep = (seconds: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
 /** The service's volumes are on a file system of their own at `place`, which can be made to stand still. */
 async function measure(context: BenchContext, service: Service, place: string): Promise<Measured> {
@@ -109,50 +98,49 @@ interface Measured {
   mbPerSecond: number
 }
 
-/** The row `replicator_cost`. */
-export async function replicatorCost(context: BenchContext): Promise<Row[]> {
-  const { folder, loadSeconds } = context
-  const image = join(folder, 'staging.img')
-  await makeSparseFile(image, stagingBytes)
-  await run('mkfs.btrfs', ['--quiet', image])
-  const place = join(folder, 'staging')
-  await mkdir(place)
-  await run('mount', ['-o', 'loop', image, place])
-  const service = await Service.start(folder)
+/** What a service costs whose volumes are at `place`. */
+async function measureAt(context: BenchContext, place: string): Promise<Measured> {
+  const service = await Service.start(context.folder)
   try {
     await mkdir(join(service.folder, 'cloud'), { recursive: true })
     await symlink(place, join(service.folder, 'cloud/volumes'))
-    const { sendingMb, stalledMb, mbPerSecond } = await measure(context, service, place)
-    const row = {
-      name: 'replicator_cost',
-      unit: 'MB',
-      peer: null,
-      peerValue: null,
-      ratio: null,
-      budget: `at most ${mostMemoryMb} MB`,
-    } as const
-    const fleet = `${agentCount} agents with ${agentCount * disksOfAgent} disks`
-    return [
-      {
-        ...row,
-        what: `most memory with ${fleet} that all send`,
-        value: sendingMb,
-        met: sendingMb <= mostMemoryMb,
-        runs: [sendingMb],
-        limit: `Work under way is bounded by 256 MiB on all connections together; the rest is the program, and a TLS session for each agent. ${mbPerSecond.toFixed(0)} MB/s came`,
-      },
-      {
-        ...row,
-        what: `most memory with ${fleet} while the staging disk answers nothing for ${loadSeconds} s`,
-        value: stalledMb,
-        met: stalledMb <= mostMemoryMb,
-        runs: [stalledMb],
-        limit: 'The same bound: what can not be written is not read from the connections either',
-      },
-    ]
+    return await measure(context, service, place)
   } finally {
     await service.stop()
-    await run('umount', [place])
-    await rm(image)
   }
+}
+
+/** The row `replicator_cost`. */
+export async function replicatorCost(context: BenchContext): Promise<Row[]> {
+  const { folder, loadSeconds } = context
+  const { sendingMb, stalledMb, mbPerSecond } = await withReflinks(folder, stagingBytes, (place) =>
+    measureAt(context, place),
+  )
+  const row = {
+    name: 'replicator_cost',
+    unit: 'MB',
+    peer: null,
+    peerValue: null,
+    ratio: null,
+    budget: `at most ${mostMemoryMb} MB`,
+  } as const
+  const fleet = `${agentCount} agents with ${agentCount * disksOfAgent} disks`
+  return [
+    {
+      ...row,
+      what: `most memory with ${fleet} that all send`,
+      value: sendingMb,
+      met: sendingMb <= mostMemoryMb,
+      runs: [sendingMb],
+      limit: `Work under way is bounded by 256 MiB on all connections together; the rest is the program, and a TLS session for each agent. ${mbPerSecond.toFixed(0)} MB/s came`,
+    },
+    {
+      ...row,
+      what: `most memory with ${fleet} while the staging disk answers nothing for ${loadSeconds} s`,
+      value: stalledMb,
+      met: stalledMb <= mostMemoryMb,
+      runs: [stalledMb],
+      limit: 'The same bound: what can not be written is not read from the connections either',
+    },
+  ]
 }

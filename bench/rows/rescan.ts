@@ -4,6 +4,7 @@
  */
 import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { defaultHashThreads } from '../../agent/disk/hash_threads.ts'
 import type { BenchContext } from '../context.ts'
 import type { Source } from '../service.ts'
 import type { Parts } from '../parts.ts'
@@ -35,12 +36,9 @@ async function rescanSeconds(source: Source): Promise<number> {
   return Number(found[1])
 }
 
-/** The agent's threads that read and hash, as it has them unless told. */
-const hashThreads = 2
-
 /** Every byte is read and hashed once; hashes are all that crosses. */
 function limitOf({ cores, read, blake3 }: Parts, value: number): string {
-  const processors = Math.min(hashThreads, cores)
+  const processors = Math.min(defaultHashThreads, cores)
   const most = combined([read, blake3], processors)
   return (
     `Each byte is read and hashed once, by ${processors} threads: by the speed of these parts ${most.toFixed(1)} GB/s at most. ` +

@@ -2,7 +2,7 @@
  * How long a snapshot of a volume takes as volumes become larger: on a file system with reflinks, and what it costs on one without.
  * @module
  */
-import { mkdir, open, rm } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { VolumeId } from '../../domain/ids.ts'
@@ -11,7 +11,7 @@ import type { BenchContext } from '../context.ts'
 import type { Row } from '../row.ts'
 import { createProvider } from '../../cloud/registry.ts'
 import { run } from '../command.ts'
-import { makeSparseFile } from '../disk_files.ts'
+import { withReflinks } from '../disk_files.ts'
 import { figure, median } from '../row.ts'
 
 const sizesGib = [1, 10, 100] as const
@@ -82,28 +82,12 @@ function cloudIn(dataDir: string): CloudProvider {
   })
 }
 
-/** Runs `use` in a folder on a file system with reflinks, which is gone afterwards. */
-async function withReflinks<T>(folder: string, use: (folder: string) => Promise<T>): Promise<T> {
-  const image = join(folder, 'btrfs.img')
-  const place = join(folder, 'btrfs')
-  await makeSparseFile(image, fileSystemBytes)
-  await run('mkfs.btrfs', ['--quiet', image])
-  await mkdir(place)
-  await run('mount', ['-o', 'loop', image, place])
-  try {
-    return await use(place)
-  } finally {
-    await run('umount', [place])
-    await rm(image)
-  }
-}
-
 /** The row `snapshot`. */
 export async function snapshot(context: BenchContext): Promise<Row[]> {
   const { folder, say } = context
   // They take milliseconds.
   const runs = Math.max(9, context.runs)
-  const shared = await withReflinks(folder, async (place) => {
+  const shared = await withReflinks(folder, fileSystemBytes, async (place) => {
     const cloud = cloudIn(place)
     if (!cloud.capabilities.instantSnapshots)
       throw new Error('A btrfs file system has reflinks, and the cloud says that there are none')
