@@ -5,6 +5,7 @@
 import type { Encoding } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import type { CompressionChoice, CompressionMode } from './compression_choice.ts'
+import { BusyTime } from './busy_time.ts'
 import { encodePayload } from '../../wire/encoding.ts'
 import { encodings } from '../../wire/message.ts'
 import { firstChoice, nextChoice } from './compression_choice.ts'
@@ -26,20 +27,26 @@ export class Compression {
   #choice: CompressionChoice = firstChoice
   #failures = 0
   #skipped = 0
-  /** Extents being dealt with; time counts while there is one. */
-  #underWay = 0
+  /** Runs while extents are being dealt with. */
+  readonly #busy: BusyTime
+  /** It stood there when the observation under way began. */
   #sinceMs = 0
-  #elapsedMs = 0
   #linkWaitMs = 0
   #rawBytes = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#busy = new BusyTime(clock)
   }
 
   /** The mode in use. */
   get mode(): CompressionMode {
     return this.#choice.mode
+  }
+
+  /** Milliseconds in which there was something to send. */
+  get busyMs(): number {
+    return this.#busy.totalMs
   }
 
   /** `bytes` as they go on the wire; the same view when they stay raw. */
@@ -59,14 +66,12 @@ export class Compression {
 
   /** Sending an extent begins: from here to {@link end} there is something to do. */
   begin(): void {
-    if (this.#underWay === 0) this.#sinceMs = this.#clock.monotonicMs()
-    this.#underWay += 1
+    this.#busy.begin()
   }
 
   /** Sending an extent is over, well or not. */
   end(): void {
-    this.#underWay -= 1
-    if (this.#underWay === 0) this.#elapsedMs += this.#clock.monotonicMs() - this.#sinceMs
+    this.#busy.end()
   }
 
   /** A run of `rawBytes` was handed to the connection, after waiting `linkWaitMs` for the link or the throttle. */
@@ -74,13 +79,12 @@ export class Compression {
     this.#rawBytes += rawBytes
     this.#linkWaitMs += linkWaitMs
     if (this.#rawBytes < observedBytes) return
-    const now = this.#clock.monotonicMs()
-    const elapsedMs = this.#elapsedMs + (this.#underWay > 0 ? now - this.#sinceMs : 0)
+    const busyMs = this.#busy.totalMs
+    const elapsedMs = busyMs - this.#sinceMs
     if (elapsedMs < observedMs) return
     const seen = { elapsedMs, linkWaitMs: this.#linkWaitMs, rawBytes: this.#rawBytes }
-    this.#choice = nextChoice(this.#choice, seen, now)
-    this.#sinceMs = now
-    this.#elapsedMs = 0
+    this.#choice = nextChoice(this.#choice, seen, this.#clock.monotonicMs())
+    this.#sinceMs = busyMs
     this.#linkWaitMs = 0
     this.#rawBytes = 0
   }

@@ -5,17 +5,17 @@
 import type { Hello } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import type { ConnectLink, LinkTarget } from './tls_link.ts'
+import type { ConnectionPlan } from './connection_plan.ts'
 import { Connection } from './connection.ts'
+import { maxConnections } from './connection_plan.ts'
 import { connectLink } from './tls_link.ts'
-
-/** Connections that an agent may open. */
-export const maxConnections = 5
 
 /** Whom to connect to, and as whom. */
 export interface ConnectInput {
-  target: LinkTarget
+  /** Asked for each connection: certificates are renewed. */
+  target(): LinkTarget
   hello: Omit<Hello, 'connectionIndex'>
-  connectionCount: number
+  plan: ConnectionPlan
   clock: Clock
   /** Default: over TLS. */
   connectLink?: ConnectLink
@@ -24,16 +24,16 @@ export interface ConnectInput {
 }
 
 /**
- * All connections, or none.
+ * The first connections of a session, all or none.
  * @throws WireError as the replicator told it, LinkError when it cannot be reached.
  */
 export async function openConnections(input: ConnectInput): Promise<Connection[]> {
-  const { connectionCount } = input
-  if (connectionCount < 1 || connectionCount > maxConnections)
-    throw new RangeError(`Cannot open ${connectionCount} connections: 1 to ${maxConnections} are allowed`)
+  const { first } = input.plan
+  if (first < 1 || first > maxConnections)
+    throw new RangeError(`Cannot open ${first} connections: 1 to ${maxConnections} are allowed`)
   const connections: Connection[] = []
   try {
-    for (let index = 0; index < connectionCount; index++) connections.push(await openConnection(input, index))
+    for (let index = 0; index < first; index++) connections.push(await openConnection(input, index))
     return connections
   } catch (error) {
     for (const connection of connections) connection.destroy(new Error('Another connection failed'))
@@ -41,9 +41,13 @@ export async function openConnections(input: ConnectInput): Promise<Connection[]
   }
 }
 
-async function openConnection(input: ConnectInput, connectionIndex: number): Promise<Connection> {
-  const { target, hello, clock, signal } = input
-  const socket = await (input.connectLink ?? connectLink)(target, signal)
+/**
+ * Connection `connectionIndex` of the session.
+ * @throws WireError as the replicator told it, LinkError when it cannot be reached.
+ */
+export async function openConnection(input: ConnectInput, connectionIndex: number): Promise<Connection> {
+  const { hello, clock, signal } = input
+  const socket = await (input.connectLink ?? connectLink)(input.target(), signal)
   // A far end that never answers HELLO must not hold up the agent's end.
   const giveUp = () => void socket.destroy()
   signal.addEventListener('abort', giveUp, { once: true })

@@ -97,6 +97,16 @@ export class Connection {
     return this.#outstanding.extents
   }
 
+  /** Whether everything that was sent is acknowledged. */
+  get isIdle(): boolean {
+    return this.#outstanding.frames === 0
+  }
+
+  /** Whether any of these blocks was sent and is not acknowledged. */
+  isCarrying(extent: SentExtent): boolean {
+    return this.#outstanding.has(extent)
+  }
+
   /** Bytes of a disk that were sent and not acknowledged. */
   unacknowledgedBytes(diskIndex: number): number {
     return this.#outstanding.bytesOf(diskIndex)
@@ -105,6 +115,11 @@ export class Connection {
   /** Bytes of all disks that became durable through this connection. */
   get acknowledgedBytes(): number {
     return this.#outstanding.acknowledgedBytes
+  }
+
+  /** Payload that became durable through this connection, as it crossed the wire. */
+  get acknowledgedPayloadBytes(): number {
+    return this.#outstanding.acknowledgedPayloadBytes
   }
 
   /** Blocks of a disk that became durable through this connection. */

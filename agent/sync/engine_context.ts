@@ -13,6 +13,7 @@ import type { LineLog } from '../log.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { Tracker } from '../tracking/tracker.ts'
 import type { CipherSuite } from './cipher_choice.ts'
+import type { ConnectionPlan } from './connection_plan.ts'
 import type { KeptDisks, TrackedVolume } from './disk_set.ts'
 import type { SyncMemory } from './sync_memory.ts'
 import type { ConnectLink } from './tls_link.ts'
@@ -42,8 +43,8 @@ export interface EngineContext {
   load?: Pick<DiskLoad, 'sample'>
   /** Something worth a heartbeat at once has happened. */
   onChange(): void
-  /** Connections to open; default 1. */
-  connectionCount?: number
+  /** How many connections a session has; default: as many as the link needs. */
+  connectionPlan?: () => ConnectionPlan
   /** Read and hash for comparisons; default: the agent's own thread. */
   hashThreads?: HashThreads
   /** What to encrypt blocks with; default: the platform's first. */

@@ -3,6 +3,8 @@
  * @module
  */
 import type { Clock } from '../clock.ts'
+import type { LineLog } from '../log.ts'
+import { BusyTime } from './busy_time.ts'
 import type { Compression } from './compression.ts'
 import type { Connection } from './connection.ts'
 import type { Meter } from './meter.ts'
@@ -20,6 +22,7 @@ export interface SendCounters {
 /** What a sender works with. */
 export interface SenderContext {
   clock: Clock
+  log: LineLog
   throttle: Throttle
   /** Raw bytes handed to the wire. */
   meter: Meter
@@ -30,10 +33,13 @@ export interface SenderContext {
 export class FrameQueue {
   readonly #context: SenderContext & { compression: Compression; signal: AbortSignal }
   #tail: Promise<void> = Promise.resolve()
+  /** Runs while bytes wait for a connection that takes no more. */
+  readonly #waiting: BusyTime
 
   /** @param context `signal` ends waiting for the throttle. */
   constructor(context: SenderContext & { compression: Compression; signal: AbortSignal }) {
     this.#context = context
+    this.#waiting = new BusyTime(context.clock)
   }
 
   /**
@@ -67,6 +73,11 @@ export class FrameQueue {
     await Promise.all(await own)
   }
 
+  /** Milliseconds in which bytes waited for a connection that took no more. */
+  get waitMs(): number {
+    return this.#waiting.totalMs
+  }
+
   /** Resolves when everything that is in turn now has been handed to its connection. */
   empty(): Promise<void> {
     return this.#tail
@@ -78,26 +89,26 @@ export class FrameQueue {
     message: Exclude<WriteMessage, { type: 'ZEROS' }>,
     written: Promise<void>[],
   ): Promise<void> {
-    const { clock, counters, meter, compression } = this.#context
+    const { clock, throttle, signal, counters, meter, compression } = this.#context
     const { rawBytes, payload } = message
-    const linkWaitMs = await this.#waitForLink(connection, payload.length, rawBytes)
+    const beginMs = clock.monotonicMs()
+    await throttle.take(payload.length, signal)
+    const throttledMs = clock.monotonicMs() - beginMs
     const isWritten = Promise.withResolvers<void>()
-    connection.sendWrite(message, isWritten.resolve)
-    written.push(isWritten.promise)
+    this.#waiting.begin()
+    try {
+      await connection.room(rawBytes)
+      // With nothing left to write it was the far end that was waited for, which compressing does not speed up.
+      const linkWaitMs = connection.isLinkBusy ? clock.monotonicMs() - beginMs : throttledMs
+      connection.sendWrite(message, isWritten.resolve)
+      compression.sent(rawBytes, linkWaitMs)
+    } catch (error) {
+      this.#waiting.end()
+      throw error
+    }
+    written.push(isWritten.promise.then(() => this.#waiting.end()))
     counters.sentBytes += payload.length
     counters.firstByteAtMs ??= clock.nowMs()
     meter.add(rawBytes)
-    compression.sent(rawBytes, linkWaitMs)
-  }
-
-  /** Waits until a frame may go; answers for how many milliseconds the throttle or the link was what held it up. */
-  async #waitForLink(connection: Connection, payloadBytes: number, rawBytes: number): Promise<number> {
-    const { clock, throttle, signal } = this.#context
-    const begin = clock.monotonicMs()
-    await throttle.take(payloadBytes, signal)
-    const throttledMs = clock.monotonicMs() - begin
-    await connection.room(rawBytes)
-    // With nothing left to write it was the far end that was waited for, which compressing does not speed up.
-    return connection.isLinkBusy ? clock.monotonicMs() - begin : throttledMs
   }
 }

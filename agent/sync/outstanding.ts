@@ -23,6 +23,8 @@ export interface SentFrame {
   extents: readonly Extent[]
   /** Its bytes before compression; zeros have none. */
   rawBytes: number
+  /** The same as they crossed the wire. */
+  payloadBytes: number
   /** Bytes of the disk that it is about. */
   diskBytes: number
 }
@@ -37,13 +39,15 @@ export function sentFrame(message: WriteMessage, sequence: number): SentFrame {
       diskIndex,
       extents: [...blocks].map((firstBlock) => ({ firstBlock, blockCount: 1 })),
       rawBytes: message.rawBytes,
+      payloadBytes: message.payload.length,
       diskBytes: message.pieces.length * pieceSizeBytes,
     }
   }
   const { firstBlock, blockCount } = message
-  const rawBytes = message.type === 'BLOCKS' ? message.rawBytes : 0
+  const [rawBytes, payloadBytes] =
+    message.type === 'BLOCKS' ? [message.rawBytes, message.payload.length] : [0, 0]
   const diskBytes = blockCount * blockSizeBytes
-  return { sequence, diskIndex, extents: [{ firstBlock, blockCount }], rawBytes, diskBytes }
+  return { sequence, diskIndex, extents: [{ firstBlock, blockCount }], rawBytes, payloadBytes, diskBytes }
 }
 
 /** Sent extents in the order of sending, until they are acknowledged in that order. */
@@ -52,6 +56,7 @@ export class Outstanding {
   #rawBytes = 0
   readonly #acknowledgedBlocks = new Map<number, number>()
   #acknowledgedBytes = 0
+  #acknowledgedPayloadBytes = 0
   readonly #bytesByDisk = new Map<number, number>()
 
   /** Frames not acknowledged. */
@@ -62,6 +67,17 @@ export class Outstanding {
   /** Extents, oldest first. */
   get extents(): SentExtent[] {
     return this.#sent.flatMap(({ diskIndex, extents }) => extents.map((extent) => ({ diskIndex, ...extent })))
+  }
+
+  /** Whether any of these blocks is on its way. */
+  has({ diskIndex, firstBlock, blockCount }: SentExtent): boolean {
+    return this.#sent.some(
+      (frame) =>
+        frame.diskIndex === diskIndex &&
+        frame.extents.some(
+          (own) => own.firstBlock < firstBlock + blockCount && firstBlock < own.firstBlock + own.blockCount,
+        ),
+    )
   }
 
   /** Bytes of a disk that are on their way. */
@@ -95,6 +111,7 @@ export class Outstanding {
       this.#rawBytes -= first.rawBytes
       this.#addBytes(first.diskIndex, -first.diskBytes)
       this.#acknowledgedBytes += first.diskBytes
+      this.#acknowledgedPayloadBytes += first.payloadBytes
       const blocks = first.extents.reduce((sum, extent) => sum + extent.blockCount, 0)
       this.#acknowledgedBlocks.set(first.diskIndex, this.acknowledgedBlocks(first.diskIndex) + blocks)
     }
@@ -113,6 +130,11 @@ export class Outstanding {
   /** Bytes of all disks that were acknowledged. */
   get acknowledgedBytes(): number {
     return this.#acknowledgedBytes
+  }
+
+  /** Payload that was acknowledged, as it crossed the wire. */
+  get acknowledgedPayloadBytes(): number {
+    return this.#acknowledgedPayloadBytes
   }
 
   /** Blocks of a disk that were acknowledged. */

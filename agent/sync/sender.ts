@@ -1,6 +1,5 @@
 /**
- * Sends extents to a replicator over one or more connections. Blocks of one region of a disk always take the same connection, so that two versions
- * of a block never overtake each other.
+ * Sends extents to a replicator over the connections of a session, in an order in which two versions of a block never overtake each other.
  * @module
  */
 import type { Barrier, BarrierReached, Status } from '../../wire/message.ts'
@@ -13,13 +12,10 @@ import { blockSizeBytes, pieceSizeBytes, piecesPerBlock } from '../../domain/uni
 import { maxPiecesPerFrame } from '../../wire/limits.ts'
 import { piecesHash } from '../../wire/piece_list.ts'
 import { Compression } from './compression.ts'
-import { openConnections } from './connect.ts'
 import type { SenderContext } from './frame_queue.ts'
 import { FrameQueue } from './frame_queue.ts'
+import { Lanes, regionBlocks } from './lanes.ts'
 import { splitRuns } from './runs.ts'
-
-/** Blocks of a region: as many as one question may ask about, so that a question and its blocks share a connection. */
-export const regionBlocks = 4096
 
 /** An extent with its bytes, read after its marks were cleared. */
 export interface ExtentToSend extends SentExtent {
@@ -38,31 +34,28 @@ export interface PiecesToSend {
 
 /** A session with a replicator. */
 export class Sender {
-  readonly #connections: Connection[]
+  readonly #lanes: Lanes
   readonly #compression: Compression
   readonly #queue: FrameQueue
   readonly #stopping = new AbortController()
 
-  private constructor(connections: Connection[], context: SenderContext) {
-    this.#connections = connections
+  private constructor(lanes: Lanes, context: SenderContext) {
+    this.#lanes = lanes
     this.#compression = new Compression(context.clock)
     this.#queue = new FrameQueue({
       ...context,
       compression: this.#compression,
       signal: this.#stopping.signal,
     })
-    for (const connection of connections) {
-      // One lost connection ends the session: what is unacknowledged anywhere is sent again in the next.
-      void connection.closed.then((reason) => this.destroy(reason))
-    }
+    void lanes.closed.then((reason) => this.#stopping.abort(reason))
   }
 
   /**
-   * Connects and shakes hands, as often as `input` says.
+   * Connects and shakes hands.
    * @throws WireError as the replicator told it, LinkError when it cannot be reached.
    */
   static async open(input: ConnectInput, context: Omit<SenderContext, 'clock'>): Promise<Sender> {
-    return new Sender(await openConnections(input), { clock: input.clock, ...context })
+    return new Sender(await Lanes.open(input, context.log), { clock: input.clock, ...context })
   }
 
   /** What the replicator has of disk `diskIndex`. */
@@ -75,9 +68,10 @@ export class Sender {
     return this.#first.welcome.disks.find((disk) => disk.diskIndex === diskIndex)?.copyId
   }
 
-  /** Blocks that fit one extent without exceeding the window. */
+  /** Blocks that fit one extent without exceeding the window; a power of two, so that extents cut at its multiples stay inside a region. */
   get maxBlocksPerExtent(): number {
-    return Math.max(1, Math.min(16, Math.floor(this.#first.welcome.windowBytes / blockSizeBytes)))
+    const inWindow = Math.max(1, Math.floor(this.#first.welcome.windowBytes / blockSizeBytes))
+    return 2 ** Math.floor(Math.log2(Math.min(regionBlocks, inWindow)))
   }
 
   /** Pieces that fit one frame without exceeding the window; never fewer than those of a block. */
@@ -86,39 +80,45 @@ export class Sender {
     return Math.max(piecesPerBlock, Math.min(maxPiecesPerFrame, inWindow))
   }
 
-  /** Which connection a block belongs to: blocks of two lanes never share a frame. */
+  /** Which connection a block belongs to, until {@link adapt} is called: blocks of two lanes never share a frame. */
   laneOf(diskIndex: number, block: number): number {
-    return (Math.floor(block / regionBlocks) + diskIndex) % this.#connections.length
+    return this.#lanes.indexOf(diskIndex, block)
   }
 
   /** Resolves with the reason when the session is over. */
   get closed(): Promise<Error> {
-    return Promise.race(this.#connections.map((connection) => connection.closed))
+    return this.#lanes.closed
   }
 
   /** Why the session is over; undefined while it lasts. */
   get failure(): Error | undefined {
-    return this.#connections.find((connection) => connection.failure !== undefined)?.failure
+    return this.#lanes.all.find((connection) => connection.failure !== undefined)?.failure
+  }
+
+  /** Opens or closes a connection where the link needs it. To be called between turns, while nothing is being sent. */
+  async adapt(): Promise<void> {
+    await this.#queue.empty()
+    await this.#lanes.adapt({ busyMs: this.#compression.busyMs, waitMs: this.#queue.waitMs })
   }
 
   /** Everything sent and not acknowledged. */
   unacknowledged(): SentExtent[] {
-    return this.#connections.flatMap((connection) => [...connection.unacknowledged])
+    return this.#lanes.all.flatMap((connection) => connection.unacknowledged)
   }
 
   /** Bytes of a disk that were sent and not acknowledged. */
   unacknowledgedBytes(diskIndex: number): number {
-    return this.#connections.reduce((sum, connection) => sum + connection.unacknowledgedBytes(diskIndex), 0)
+    return this.#lanes.all.reduce((sum, connection) => sum + connection.unacknowledgedBytes(diskIndex), 0)
   }
 
   /** Bytes of all disks that became durable in this session. */
   get acknowledgedBytes(): number {
-    return this.#connections.reduce((sum, connection) => sum + connection.acknowledgedBytes, 0)
+    return this.#lanes.acknowledgedBytes
   }
 
   /** Blocks of a disk that became durable in this session. */
   acknowledgedBlocks(diskIndex: number): number {
-    return this.#connections.reduce((sum, connection) => sum + connection.acknowledgedBlocks(diskIndex), 0)
+    return this.#lanes.acknowledgedBlocks(diskIndex)
   }
 
   /**
@@ -158,10 +158,10 @@ export class Sender {
     this.#compression.begin()
     try {
       const encoded = this.#compression.encode(bytes)
-      const lane = this.laneOf(diskIndex, Math.floor((pieces[0] ?? 0) / piecesPerBlock))
+      const firstBlock = Math.floor((pieces[0] ?? 0) / piecesPerBlock)
       await this.#queue.inTurn(encoded, async (payload, written) => {
         const own = { type: 'PIECES' as const, diskIndex, pieces, rawBytes: bytes.length, hash }
-        await this.#queue.emit(this.#connectionIn(lane), { ...own, ...payload }, written)
+        await this.#queue.emit(this.#connectionOf(diskIndex, firstBlock), { ...own, ...payload }, written)
       })
     } finally {
       this.#compression.end()
@@ -169,26 +169,28 @@ export class Sender {
   }
 
   /** Asks which blocks differ from these hashes. */
-  queryHashes(query: SentExtent & { hashes: Uint8Array }): Promise<Uint8Array> {
+  async queryHashes(query: SentExtent & { hashes: Uint8Array }): Promise<Uint8Array> {
     const { diskIndex, firstBlock, blockCount, hashes } = query
-    return this.#connectionOf(query).queryHashes({ diskIndex, firstBlock, blockCount, hashes })
+    const connection = await this.#lanes.forQuestion(query)
+    return connection.queryHashes({ diskIndex, firstBlock, blockCount, hashes })
   }
 
   /** Asks whether the data of these blocks have these hashes. What was sent of the blocks before, and handed to the socket, counts. */
-  verify(query: SentExtent & { hashes: Uint8Array }): Promise<Verified> {
+  async verify(query: SentExtent & { hashes: Uint8Array }): Promise<Verified> {
     const { diskIndex, firstBlock, blockCount, hashes } = query
-    return this.#connectionOf(query).verify({ diskIndex, firstBlock, blockCount, hashes })
+    const connection = await this.#lanes.forQuestion(query)
+    return connection.verify({ diskIndex, firstBlock, blockCount, hashes })
   }
 
   /** Blocks that the replicator asks for again; who takes them must send them. */
   takeDamaged(): SentExtent[] {
-    return this.#connections.flatMap((connection) => connection.takeDamaged())
+    return this.#lanes.all.flatMap((connection) => connection.takeDamaged())
   }
 
   /** Resolves when everything sent so far is durable. */
   async allAcknowledged(): Promise<void> {
     await this.#queue.empty()
-    await Promise.all(this.#connections.map((connection) => connection.allAcknowledged()))
+    await this.#lanes.allAcknowledged()
   }
 
   /** Sends a barrier after everything is durable, and waits until it is reached. */
@@ -204,27 +206,21 @@ export class Sender {
 
   /** Ends the session in order: everything sent becomes durable first. */
   async goodbye(): Promise<void> {
-    await Promise.all(this.#connections.map((connection) => connection.goodbye()))
+    await this.#lanes.goodbye()
   }
 
   /** Ends the session at once. */
   destroy(reason: Error): void {
     this.#stopping.abort(reason)
-    for (const connection of this.#connections) connection.destroy(reason)
+    this.#lanes.destroy(reason)
   }
 
   get #first(): Connection {
-    const [first] = this.#connections
-    if (first === undefined) throw new Error('A sender has at least one connection')
-    return first
+    return this.#lanes.first
   }
 
-  #connectionOf({ diskIndex, firstBlock }: SentExtent): Connection {
-    return this.#connectionIn(this.laneOf(diskIndex, firstBlock))
-  }
-
-  #connectionIn(lane: number): Connection {
-    return this.#connections[lane] ?? this.#first
+  #connectionOf(diskIndex: number, block: number): Connection {
+    return this.#lanes.at(this.laneOf(diskIndex, block))
   }
 
   /** Sends one run, `encoded` unless it is of zeros. */
@@ -236,7 +232,7 @@ export class Sender {
   ): Promise<void> {
     const { firstBlock, blockCount, hashes } = run
     const extent = { diskIndex, firstBlock, blockCount }
-    const connection = this.#connectionOf(extent)
+    const connection = this.#connectionOf(diskIndex, firstBlock)
     if (encoded === undefined) {
       await connection.room(0)
       connection.sendWrite({ type: 'ZEROS', ...extent }, () => undefined)

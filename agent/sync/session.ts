@@ -101,6 +101,7 @@ export class Session {
     const { clock, disks, certainty } = this.#context
     await disks.check()
     if (this.#sender.failure !== undefined) throw this.#sender.failure
+    await this.#sender.adapt()
     const drainedAtMs = clock.monotonicMs()
     await this.drain(false)
     for (const disk of disks.all) disk.retryUnreadable(clock.monotonicMs())

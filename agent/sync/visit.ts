@@ -12,6 +12,7 @@ import type { SenderContext } from './frame_queue.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { protocolVersion } from '../../wire/version.ts'
 import { statusOf } from './replication_report.ts'
+import { MeasuredConnections } from './connection_plan.ts'
 import { Sender } from './sender.ts'
 import { Session } from './session.ts'
 import { forgetComplete } from './sync_memory.ts'
@@ -53,10 +54,9 @@ export class Visit {
       generation,
       cipherSuite,
       connectLink,
-      connectionCount = 1,
+      connectionPlan = () => new MeasuredConnections(context.clock),
     } = context.engine
     const { replicator } = desired
-    const identity = context.engine.identity()
     const disks = desired.disks.map(({ diskIndex, volumeId, sizeBytes }) => ({
       diskIndex,
       volumeId,
@@ -66,9 +66,13 @@ export class Visit {
     const hello = { protocolVersion, sourceServerId, replicationServerId, generation, agentVersion, disks }
     const sender = await Sender.open(
       {
-        target: { ...replicator, ...identity, ...(cipherSuite === undefined ? {} : { cipherSuite }) },
+        target: () => ({
+          ...replicator,
+          ...context.engine.identity(),
+          ...(cipherSuite === undefined ? {} : { cipherSuite }),
+        }),
         hello: { ...hello, blockSizeBytes },
-        connectionCount,
+        plan: connectionPlan(),
         clock: context.clock,
         ...(connectLink === undefined ? {} : { connectLink }),
         signal,

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { forEachAtOnce } from '../../../agent/sync/scanner.ts'
 import { agentUri } from '../../../wire/control_api.ts'
+import { anyConnections } from '../../fixtures/connection_plans.ts'
 import { randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 import { until } from '../../fixtures/waiting.ts'
 import type { Assignment } from '../replicator/test_replicator.ts'
@@ -83,7 +84,7 @@ async function runSchedule(ownSeed: number, sourceServerId: string): Promise<voi
       untracked: new Set(),
       random: own(),
       lossChance: () => 0,
-      connectionCount: randomInt(random, 1, 5),
+      connectionPlan: anyConnections(own()),
       complete: new Set(),
       rescanEpoch: 0,
       far: {

@@ -5,6 +5,7 @@
 import type { EngineContext } from '../../../agent/sync/engine_context.ts'
 import type { AgentDesired } from '../../../wire/control_api.ts'
 import { LineLog } from '../../../agent/log.ts'
+import type { ConnectionPlan } from '../../../agent/sync/connection_plan.ts'
 import { Engine } from '../../../agent/sync/engine.ts'
 import type { Clock } from '../../../agent/clock.ts'
 import { randomInt } from '../../fixtures/seed.ts'
@@ -27,7 +28,7 @@ export interface SimMachine {
   far:
     | { replicator: SimReplicator; /** For the next connection. */ linkFaults: () => LinkFaults }
     | { sourceServerId: string; port: number; identity: ReturnType<EngineContext['identity']> }
-  connectionCount: number
+  connectionPlan: () => ConnectionPlan
   /** Volumes that hold a whole first copy: kept across runs. */
   complete: Set<string>
   /** Rescans that the operator has asked for, of any run. */
@@ -89,7 +90,7 @@ export class SimAgent {
         },
       },
       onChange: () => undefined,
-      connectionCount: machine.connectionCount,
+      connectionPlan: machine.connectionPlan,
       ...('port' in far
         ? {}
         : { connectLink: () => Promise.resolve(this.#connect(far.replicator, far.linkFaults())) }),

@@ -16,6 +16,7 @@ import type { SimMachine } from './sim_agent.ts'
 import type { LinkFaults } from './sim_link.ts'
 import { SimReplicator } from './sim_replicator.ts'
 import { distinctSectors, SimSource } from './sim_source.ts'
+import { anyConnections } from '../../fixtures/connection_plans.ts'
 import { withCalls } from '../../fixtures/disk_calls.ts'
 
 /** How long a schedule may take to come to its end; only one that hangs takes so long. Less than a test may take, so that it says why. */
@@ -111,7 +112,7 @@ export class SimWorld {
       random: own(),
       lossChance: () => this.lossChance,
       far: { replicator: this.replicator, linkFaults: () => this.nextLink() },
-      connectionCount: options.connectionCount ?? randomInt(random, 1, 5),
+      connectionPlan: anyConnections(own(), options.connectionCount),
       complete: new Set(),
       rescanEpoch: 0,
     }

@@ -238,6 +238,7 @@ class World {
       maxBlocksPerExtent: 16,
       maxPiecesPerFrame: 16 * randomInt(this.random, 1, 3),
       laneOf: (_disk: number, block: number) => block % lanes,
+      adapt: () => Promise.resolve(),
       sendExtent: async ({ firstBlock, blockCount, bytes, isBlank }: ExtentToSend) => {
         const own = Buffer.from(bytes)
         for (let index = 0; index < blockCount; index++) {

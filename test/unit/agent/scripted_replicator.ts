@@ -13,6 +13,7 @@ import { agentUri, replicatorServerName, replicatorUri } from '../../../wire/con
 import { tlsVersionOptions } from '../../../wire/tls.ts'
 import { protocolVersion } from '../../../wire/version.ts'
 import type { ConnectInput } from '../../../agent/sync/connect.ts'
+import { fixedConnections } from '../../fixtures/connection_plans.ts'
 import { systemClock } from '../../../agent/clock.ts'
 import { blockSizeBytes } from '../../../domain/units.ts'
 import { makeTestCa } from '../../fixtures/test_ca.ts'
@@ -42,14 +43,14 @@ export class ScriptedReplicator {
     this.#server = server
     const { port } = server.address() as AddressInfo
     return {
-      target: {
+      target: () => ({
         replicationServerId: 'i-1',
         address: '127.0.0.1',
         port,
         caPem: ca.caPem,
         certificatePem: agent.certPem,
         keyPem: agent.keyPem,
-      },
+      }),
       hello: {
         protocolVersion,
         sourceServerId: 's-1',
@@ -59,7 +60,7 @@ export class ScriptedReplicator {
         blockSizeBytes,
         disks: [{ diskIndex: 0, volumeId: 'vol-0', sizeBytes: 2 ** 40 }],
       },
-      connectionCount: 1,
+      plan: fixedConnections(1),
       clock: systemClock,
       signal: new AbortController().signal,
     }

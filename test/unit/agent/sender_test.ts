@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../agent/clock.ts'
+import { LineLog } from '../../../agent/log.ts'
 import { Meter } from '../../../agent/sync/meter.ts'
 import type { SendCounters } from '../../../agent/sync/frame_queue.ts'
 import { Sender } from '../../../agent/sync/sender.ts'
@@ -27,6 +28,7 @@ describe('Sender', () => {
       throttle: new Throttle(systemClock),
       meter: new Meter(systemClock),
       counters,
+      log: new LineLog({ write: () => undefined }, () => 0),
     })
   })
 

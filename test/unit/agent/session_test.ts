@@ -32,6 +32,7 @@ function makeSession(blocks = 32) {
     maxBlocksPerExtent: 16,
     maxPiecesPerFrame: 256,
     laneOf: () => 0,
+    adapt: () => Promise.resolve(),
     sendExtent: (extent: ExtentToSend) => {
       sent.push(extent.firstBlock)
       return Promise.resolve()
