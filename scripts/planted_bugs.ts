@@ -199,4 +199,18 @@ export const plantedBugs: readonly PlantedBug[] = [
     tests: ['test/unit/wire/frame_fuzz_test.ts'],
     env: { FRAMES: '50000' },
   },
+  {
+    name: 'change-connections-too-early',
+    file: 'agent/sync/lanes.ts',
+    from: '      await this.allAcknowledged()\n      if (this.#connections.every((connection) => connection.isIdle)) this.#change(wanted - count)\n',
+    to: '      this.#change(wanted - count)\n',
+    ...model,
+  },
+  {
+    name: 'ask-beside-writes',
+    file: 'agent/sync/lanes.ts',
+    from: '      if (busy === undefined) return own\n      await busy.allAcknowledged()\n',
+    to: '      if (busy !== own) return own\n',
+    tests: ['test/unit/agent/lanes_test.ts'],
+  },
 ]
