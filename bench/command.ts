@@ -38,18 +38,19 @@ export function ended(child: ChildProcess): Promise<number | string> {
   })
 }
 
-/** Asks `look` until it has an answer. @throws Error naming `what` after `timeoutMs`. */
+/** Asks `look` every `everyMs` until it has an answer. @throws Error naming `what` after `timeoutMs`. */
 export async function until<T>(
   what: string,
   timeoutMs: number,
   look: () => Promise<T | undefined> | T | undefined,
+  everyMs = 25,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const found = await look()
     if (found !== undefined) return found
     if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs / 1000} s in vain until ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 25))
+    await new Promise((resolve) => setTimeout(resolve, everyMs))
   }
 }
 

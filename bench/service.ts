@@ -20,6 +20,7 @@ import { ended, until } from './command.ts'
 const root = join(import.meta.dirname, '..')
 const agentProgram = join(root, 'dist/agent/rehost-agent-linux-x64')
 const syncTimeoutMs = 900_000
+const lookEveryMs = 500
 const enrolTimeoutMs = 30_000
 
 /** How a source server is put to work. */
@@ -78,14 +79,11 @@ export class Source {
 
   /** Waits until its replica is current; answers when it became so, in milliseconds since 1970. */
   async continuous(afterSequence = 0): Promise<number> {
-    const event = await until(`${this.serverId} is CONTINUOUS`, syncTimeoutMs, async () =>
-      (await this.events()).find(
-        (candidate) =>
-          candidate.sequence > afterSequence &&
-          candidate.type === 'REPLICATION_CHANGED' &&
-          candidate.detail['to'] === 'CONTINUOUS',
-      ),
-    )
+    const isIt = ({ sequence, type, detail }: ServerEvent): boolean =>
+      sequence > afterSequence && type === 'REPLICATION_CHANGED' && detail['to'] === 'CONTINUOUS'
+    const look = async (): Promise<ServerEvent | undefined> => (await this.events()).find(isIt)
+    // The event says when it was. Asking often would take the processor that is measured.
+    const event = await until(`${this.serverId} is CONTINUOUS`, syncTimeoutMs, look, lookEveryMs)
     return Date.parse(event.at)
   }
 

@@ -11,7 +11,6 @@ import { tlsVersionOptions } from '../wire/tls.ts'
 import { asWireError } from '../wire/wire_error.ts'
 import type { WireError } from '../wire/wire_error.ts'
 import { FrameEncoder } from '../wire/frame.ts'
-import { writeFrame } from '../wire/frame_stream.ts'
 import { bidFarewell } from './farewell.ts'
 import { portError } from './listening_port.ts'
 import { PayloadPool } from './payload_pool.ts'
@@ -229,7 +228,7 @@ export class Listener {
       actual,
     })
     socket.on('error', (cause) => this.#options.log.debug({ err: cause }, 'Refused connection lost'))
-    writeFrame(socket, new FrameEncoder().encode({ type: 'ERROR', body: error.toBody() }))
+    socket.write(new FrameEncoder().encode({ type: 'ERROR', body: error.toBody() }).head)
     bidFarewell(socket)
   }
 }

@@ -79,7 +79,8 @@ export class SessionInput {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#isClosed) return
+    // In the middle of a frame there is nothing to handle.
+    if (this.#isClosed || this.#decoder.absorb(chunk)) return
     try {
       for (const frame of this.#decoder.push(chunk)) {
         this.#handlers.onArrived(frame.wireBytes)

@@ -4,7 +4,6 @@
  */
 import type { Duplex } from 'node:stream'
 import { FrameEncoder } from '../wire/frame.ts'
-import { writeFrame } from '../wire/frame_stream.ts'
 import type { Message } from '../wire/message.ts'
 import { WireError } from '../wire/wire_error.ts'
 import { AckWindow } from './ack_window.ts'
@@ -59,7 +58,8 @@ export class SessionOutput {
   /** Dropped when the connection is over. */
   send(message: Message): void {
     if (this.#isClosed || this.#socket.destroyed || !this.#socket.writable) return
-    writeFrame(this.#socket, this.#encoder.encode(message))
+    // No answer has a payload.
+    this.#socket.write(this.#encoder.encode(message).head)
   }
 
   /** Notes a write of `rawBytes` that is to be acknowledged. @throws WireError WINDOW_EXCEEDED. */

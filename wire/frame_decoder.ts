@@ -39,10 +39,15 @@ class Filling {
     this.#bytes = bytes
   }
 
+  /** Bytes that are not there yet. */
+  get missingBytes(): number {
+    return this.#bytes - this.#filled
+  }
+
   /** Copies what is missing from `chunk` at `offset`; answers how much it took. */
   take(chunk: Uint8Array, offset: number): number {
-    const count = Math.min(this.#bytes - this.#filled, chunk.length - offset)
-    this.#target.set(chunk.subarray(offset, offset + count), this.#filled)
+    const count = Math.min(this.missingBytes, chunk.length - offset)
+    this.#target.set(count === chunk.length ? chunk : chunk.subarray(offset, offset + count), this.#filled)
     this.#filled += count
     return count
   }
@@ -80,6 +85,17 @@ export class FrameDecoder {
   /** Whether a frame has begun and is not whole: a stream that ends now was cut. */
   get isMidFrame(): boolean {
     return this.#header !== undefined || this.#filling !== undefined
+  }
+
+  /**
+   * Takes `chunk` if all of it lies inside one part and completes nothing, which most of a stream of blocks does. Otherwise answers false, and
+   * the chunk is for {@link push}.
+   */
+  absorb(chunk: Uint8Array): boolean {
+    const filling = this.#filling
+    if (filling === undefined || filling.missingBytes <= chunk.length) return false
+    filling.take(chunk, 0)
+    return true
   }
 
   /**

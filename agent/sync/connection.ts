@@ -11,7 +11,8 @@ import type { SentExtent, WriteMessage } from './outstanding.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import type { FrameDecoder, FrameEncoder } from '../../wire/frame.ts'
 import { WireError } from '../../wire/frame.ts'
-import { greet, writeFrame } from './handshake.ts'
+import { FrameOutput } from './frame_output.ts'
+import { greet } from './handshake.ts'
 import { LinkError } from './link_error.ts'
 import { Outstanding, sentFrame } from './outstanding.ts'
 import type { Verified } from './questions.ts'
@@ -44,6 +45,7 @@ export class Connection {
   readonly #outstanding = new Outstanding()
   readonly #questions = new Questions()
   readonly #waiters = new Waiters()
+  readonly #output: FrameOutput
   readonly #damaged: SentExtent[] = []
   #lastReceivedMs: number
   readonly #timer: NodeJS.Timeout
@@ -59,6 +61,7 @@ export class Connection {
     this.#clock = clock
     this.#encoder = greeting.encoder
     this.#decoder = greeting.decoder
+    this.#output = new FrameOutput(socket, () => this.#waiters.wake())
     this.welcome = greeting.welcome
     this.#lastReceivedMs = clock.monotonicMs()
     this.#closed = new Promise((resolve) => {
@@ -68,7 +71,6 @@ export class Connection {
       this.#fail(new LinkError('The connection to the replication server broke', { cause: error })),
     )
     this.#socket.on('close', () => this.#fail(new LinkError('The replication server closed the connection')))
-    this.#socket.on('drain', () => this.#waiters.wake())
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     this.#timer = setInterval(() => this.#beat(), pulse.pingEveryMs)
     this.#timer.unref()
@@ -129,7 +131,7 @@ export class Connection {
 
   /** Whether bytes wait in this process because the link has not taken them yet. */
   get isLinkBusy(): boolean {
-    return this.#socket.writableLength > 0
+    return this.#output.waitingBytes > 0
   }
 
   /** Resolves when `bytes` more fit the window and the queue of this process. */
@@ -137,7 +139,7 @@ export class Connection {
     return this.#until(
       () =>
         this.#isSayingGoodbye ||
-        (this.#socket.writableLength < maxQueuedBytes &&
+        (this.#output.waitingBytes < maxQueuedBytes &&
           this.#outstanding.frames < maxOutstandingFrames &&
           (this.#outstanding.rawBytes === 0 ||
             this.#outstanding.rawBytes + bytes <= this.welcome.windowBytes)),
@@ -155,7 +157,7 @@ export class Connection {
     const frame = this.#encoder.encode(message)
     this.#outstanding.add(sentFrame(message, frame.sequence))
     this.#unwritten.add(onWritten)
-    writeFrame(this.#socket, frame, () => {
+    this.#output.add(frame, () => {
       if (this.#unwritten.delete(onWritten)) onWritten()
     })
   }
@@ -220,7 +222,7 @@ export class Connection {
       this.#rejectAll(this.#failure)
       return
     }
-    writeFrame(this.#socket, this.#encoder.encode(message))
+    this.#output.add(this.#encoder.encode(message))
   }
 
   #receive(chunk: Buffer): void {

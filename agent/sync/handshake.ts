@@ -3,23 +3,12 @@
  * @module
  */
 import type { Duplex } from 'node:stream'
-import type { EncodedFrame } from '../../wire/frame.ts'
 import type { Hello, Message, Welcome } from '../../wire/message.ts'
 import { FrameDecoder, FrameEncoder, WireError } from '../../wire/frame.ts'
 import { LinkError } from './link_error.ts'
 
 /** How long the far end may take to answer HELLO. */
 const welcomeTimeoutMs = 15_000
-
-/** Writes both pieces of a frame without joining them: corked, the payload would be copied once more. */
-export function writeFrame(socket: Duplex, frame: EncodedFrame, onWritten?: () => void): void {
-  if (frame.payload.length === 0) {
-    socket.write(frame.head, onWritten)
-  } else {
-    socket.write(frame.head)
-    socket.write(frame.payload, onWritten)
-  }
-}
 
 /** The first message on a fresh connection. Nothing follows WELCOME unasked, and what follows an ERROR does not matter. */
 function firstMessage(socket: Duplex, decoder: FrameDecoder): Promise<Message> {
@@ -73,7 +62,7 @@ export async function greet(socket: Duplex, hello: Hello): Promise<Greeting> {
   const decoder = new FrameDecoder()
   try {
     const first = firstMessage(socket, decoder)
-    writeFrame(socket, encoder.encode({ type: 'HELLO', body: hello }))
+    socket.write(encoder.encode({ type: 'HELLO', body: hello }).head)
     const message = await first
     if (message.type === 'ERROR') throw WireError.fromBody(message.body)
     if (message.type === 'WELCOME') return { encoder, decoder, welcome: message.body }

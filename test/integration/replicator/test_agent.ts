@@ -7,7 +7,6 @@ import { connect } from 'node:tls'
 import { blockCountOf, blockSizeBytes, extentBytes, pieceSizeBytes } from '../../../domain/units.ts'
 import { replicatorServerName } from '../../../wire/control_api.ts'
 import { FrameDecoder, FrameEncoder, isUpTo } from '../../../wire/frame.ts'
-import { writeFrame } from '../../../wire/frame_stream.ts'
 import { blockHashes, RootHash } from '../../../wire/hash.ts'
 import { encodings } from '../../../wire/message.ts'
 import type { Hello, Message, MessageType, Welcome, WireErrorBody } from '../../../wire/message.ts'
@@ -89,7 +88,8 @@ export class TestAgent {
 
   send(message: Message): number {
     const frame = this.#encoder.encode(message)
-    writeFrame(this.socket, frame)
+    this.socket.write(frame.head)
+    if (frame.payload.length > 0) this.socket.write(frame.payload)
     return frame.sequence
   }
 

@@ -103,6 +103,36 @@ describe('FrameDecoder', () => {
     expect(asked).toEqual([50])
   })
 
+  it('absorbs what lies inside one part and nothing else', () => {
+    const payload = Buffer.alloc(64, 7)
+    const stream = encodeAll([
+      { type: 'PING' },
+      {
+        type: 'BLOCKS',
+        diskIndex: 0,
+        firstBlock: 3,
+        blockCount: 1,
+        rawBytes: 64,
+        encoding: encodings.RAW,
+        hashes: new Uint8Array(32),
+        payload,
+      },
+    ])
+    const memory = Buffer.alloc(64)
+    const decoder = new FrameDecoder({ allocate: () => memory })
+    // Between frames, and before the payload has begun, nothing is absorbed.
+    expect(decoder.absorb(stream.subarray(0, 4))).toBe(false)
+    const begun = stream.length - 50
+    expect([...decoder.push(stream.subarray(0, begun))].map(({ message }) => message.type)).toEqual(['PING'])
+    expect(decoder.absorb(stream.subarray(begun, stream.length - 1))).toBe(true)
+    expect(decoder.isMidFrame).toBe(true)
+    // The last byte completes the frame, so it is for the other way.
+    expect(decoder.absorb(stream.subarray(stream.length - 1))).toBe(false)
+    const [frame] = decoder.push(stream.subarray(stream.length - 1))
+    expect(frame?.message).toMatchObject({ type: 'BLOCKS', firstBlock: 3 })
+    expect(memory).toEqual(payload)
+  })
+
   it('refuses a gap, a repeat and a wrong start with expected and actual', () => {
     for (const start of [0, 2, 5]) {
       expect(() => decodeAll(encodeAll([{ type: 'PING' }], start))).toThrow(

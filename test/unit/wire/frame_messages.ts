@@ -31,7 +31,10 @@ export function encodeAll(messages: readonly Message[], startSequence?: number):
   )
 }
 
-/** Feeds `bytes` cut at `cuts`; frames are copied out because their payload may be overwritten by the next. */
+/**
+ * Feeds `bytes` cut at `cuts`; frames are copied out because their payload may be overwritten by the next. Chunks of odd length are offered to
+ * `absorb` first, as a connection does with all.
+ */
 export function decodeAll(
   bytes: Uint8Array,
   cuts: readonly number[] = [],
@@ -40,8 +43,10 @@ export function decodeAll(
   const frames: Frame[] = []
   let start = 0
   for (const end of [...cuts, bytes.length]) {
-    for (const frame of decoder.push(bytes.subarray(start, end))) frames.push(structuredClone(frame))
+    const chunk = bytes.subarray(start, end)
     start = end
+    if (chunk.length % 2 === 1 && decoder.absorb(chunk)) continue
+    for (const frame of decoder.push(chunk)) frames.push(structuredClone(frame))
   }
   return frames
 }
