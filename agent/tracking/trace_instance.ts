@@ -27,8 +27,8 @@ export class TraceInstance implements Trace {
   #filter = ''
   #folderId = ''
   #lostEvents = 0
-  /** Looks at the instance's own files that are under way. */
-  #checking: Promise<void> = Promise.resolve()
+  /** The last look at the instance's own files, or change of them: a look beside a change would find neither the old nor the new. */
+  #lastTurn: Promise<void> = Promise.resolve()
 
   private constructor(folder: string, handler: TraceHandler, withReads: boolean) {
     this.folder = folder
@@ -86,7 +86,9 @@ export class TraceInstance implements Trace {
     const rings = TraceRings.open(folder, layout, false)
     try {
       rings.takeOver()
-      const fault = (await instance.#switchedOff()) ?? faultOf(rings.counts(), left)
+      const fault =
+        (await instance.#switchedOff()) ??
+        faultOf(rings.counts(), left, 'the run before was killed while it read, or somebody else')
       if (fault !== undefined) throw new Error(fault)
     } catch (error) {
       rings.close()
@@ -102,7 +104,14 @@ export class TraceInstance implements Trace {
   }
 
   /** Traces exactly `devices` from now on; those traced before and after lose nothing. */
-  async setDevices(devices: readonly DeviceNumber[]): Promise<void> {
+  setDevices(devices: readonly DeviceNumber[]): Promise<void> {
+    const own = this.#lastTurn.then(() => this.#setDevicesNow(devices))
+    // This one's caller sees the failure.
+    this.#lastTurn = own.catch(() => undefined)
+    return own
+  }
+
+  async #setDevicesNow(devices: readonly DeviceNumber[]): Promise<void> {
     this.#filter = traceFilter(devices, this.#withReads)
     try {
       await this.#set(`${eventFolder}/filter`, this.#filter)
@@ -172,8 +181,8 @@ export class TraceInstance implements Trace {
    * the handler.
    */
   check(): Promise<void> {
-    this.#checking = this.#checking.then(() => this.#checkNow())
-    return this.#checking
+    this.#lastTurn = this.#lastTurn.then(() => this.#checkNow())
+    return this.#lastTurn
   }
 
   async #checkNow(): Promise<void> {
@@ -207,7 +216,7 @@ export class TraceInstance implements Trace {
     this.#rings?.close()
     this.#rings = undefined
     // The kernel removes no instance of which a file is open.
-    await this.#checking
+    await this.#lastTurn
   }
 
   /** Gives the kernel's memory back. Somebody may have removed the instance already, or be reading in it: the next start removes what is left. */
@@ -221,13 +230,16 @@ export class TraceInstance implements Trace {
   }
 }
 
-/** What is missing by the kernel's count, against what was counted before; undefined when nothing is. */
-function faultOf(now: RingCounts, before: { lost: number; records: number }): string | undefined {
+/** What is missing by the kernel's count, against what was counted before; undefined when nothing is. `taker` is who may have taken events out. */
+function faultOf(
+  now: RingCounts,
+  before: { lost: number; records: number },
+  taker = 'somebody else',
+): string | undefined {
   if (now.lost > before.lost) return `the kernel dropped ${now.lost - before.lost} events`
   if (now.lost < before.lost || now.read < before.records)
     return 'the trace of the kernel was emptied by someone'
-  if (now.read > before.records)
-    return `somebody else took ${now.read - before.records} events out of the trace`
+  if (now.read > before.records) return `${taker} took ${now.read - before.records} events out of the trace`
   return undefined
 }
 

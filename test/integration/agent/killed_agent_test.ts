@@ -123,7 +123,8 @@ describe.runIf(isRoot)('an agent that is killed', () => {
     await untilCaughtUp()
     // What is outstanding is written down once a second.
     await new Promise((resolve) => setTimeout(resolve, 1500))
-    for (let round = 0; round < 2; round++) {
+    let uncompared = 0
+    for (let round = 0; round < 3; round++) {
       for (let writes = 0; writes < 10; writes++)
         await disk.write(randomInt(random, 0, sizeBytes / block - 1) * block, randomBytesFrom(random, 4096))
       await new Promise((resolve) => setTimeout(resolve, randomInt(random, 0, 60)))
@@ -132,12 +133,16 @@ describe.runIf(isRoot)('an agent that is killed', () => {
         await disk.write(randomInt(random, 0, sizeBytes / block - 1) * block, randomBytesFrom(random, 4096))
       const next = await start()
       await untilCaughtUp()
+      expect(await digestOf(replicator.volumePath(0))).toBe(await disk.digest())
+      // A kill that fell between reading events and noting that leaves no proof, and is told as that.
+      if (next.output.includes('because the run before was killed while it read')) continue
+      uncompared += 1
       expect(next.output).toContain(`Disk ${disk.device} goes on where the run before was`)
       expect(next.output).not.toContain('is compared with its copy')
       // The blocks of this round's writes, and of those of the last one that had not been written down as done.
       expect(gateway.last?.sentBytes).toBeLessThanOrEqual(40 * block)
-      expect(await digestOf(replicator.volumePath(0))).toBe(await disk.digest())
     }
+    expect(uncompared).toBeGreaterThan(0)
   })
 
   it('compares, and says why, when another run under its identity has written to the copy meanwhile', async () => {

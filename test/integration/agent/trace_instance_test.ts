@@ -39,6 +39,21 @@ describe.runIf(isRoot)('TraceInstance', () => {
   const readOnce = (file: string): Promise<unknown> =>
     promisify(execFile)('timeout', ['0.5', 'cat', join(trace.folder, file)]).catch((error: unknown) => error)
 
+  it('takes no change of its own for one of somebody else', async () => {
+    const { devices } = trace
+    const others = [...devices, { major: 7, minor: 250 }]
+    for (let round = 0; round < 100; round++) {
+      const looked = trace.check()
+      // At another moment of the look each time.
+      for (let turn = 0; turn < round % 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+      await Promise.all([trace.setDevices(round % 2 === 0 ? others : devices), looked])
+    }
+    expect(lost).toEqual([])
+    await disk.write(65_536, randomBytes(4096))
+    await trace.pump()
+    expect(changed).toContain(128)
+  })
+
   it('tells once of events that another reader took', async () => {
     await disk.write(65_536, randomBytes(4096))
     await readOnce('trace_pipe')

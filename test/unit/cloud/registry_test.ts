@@ -59,6 +59,8 @@ describe('registry', () => {
     expect(shown).toMatchObject({ dataDir: '/nowhere/rehost', replicationPort: 1500 })
     expect(shown['replicatorCommand']).toEqual([
       process.execPath,
+      expect.stringMatching(/^--max-semi-space-size=/),
+      expect.stringMatching(/^--initial-old-space-size=/),
       expect.stringMatching(/replicator\/main\.ts$/),
     ])
     expect(JSON.stringify(shown)).not.toContain('hunter2')
