@@ -138,8 +138,15 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'ignore-a-foreign-reader',
     file: 'agent/tracking/trace_instance.ts',
-    from: '  if (now.read > before.records)\n',
-    to: '  if (now.read > Number.MAX_SAFE_INTEGER)\n',
+    from: '  if (now.read > before.records) return',
+    to: '  if (now.read > Number.MAX_SAFE_INTEGER) return',
+    tests: ['test/integration/agent/trace_instance_test.ts'],
+  },
+  {
+    name: 'look-beside-a-change',
+    file: 'agent/tracking/trace_instance.ts',
+    from: '    const own = this.#lastTurn.then(() => this.#setDevicesNow(devices))\n',
+    to: '    const own = this.#setDevicesNow(devices)\n',
     tests: ['test/integration/agent/trace_instance_test.ts'],
   },
   {
