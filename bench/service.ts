@@ -77,14 +77,28 @@ export class Source {
     return items.toSorted((left, right) => left.sequence - right.sequence)
   }
 
+  /**
+   * Waits for the first event after `afterSequence` of which `take` makes something. Events say when they were, so it is asked seldom: asking takes
+   * the processor that is measured.
+   */
+  event<T>(
+    what: string,
+    { afterSequence, timeoutMs }: { afterSequence: number; timeoutMs: number },
+    take: (event: ServerEvent) => T | undefined,
+  ): Promise<T> {
+    const look = async (): Promise<T | undefined> => {
+      const news = (await this.events()).filter(({ sequence }) => sequence > afterSequence)
+      return news.map(take).find((taken) => taken !== undefined)
+    }
+    return until(what, timeoutMs, look, lookEveryMs)
+  }
+
   /** Waits until its replica is current; answers when it became so, in milliseconds since 1970. */
-  async continuous(afterSequence = 0): Promise<number> {
-    const isIt = ({ sequence, type, detail }: ServerEvent): boolean =>
-      sequence > afterSequence && type === 'REPLICATION_CHANGED' && detail['to'] === 'CONTINUOUS'
-    const look = async (): Promise<ServerEvent | undefined> => (await this.events()).find(isIt)
-    // The event says when it was. Asking often would take the processor that is measured.
-    const event = await until(`${this.serverId} is CONTINUOUS`, syncTimeoutMs, look, lookEveryMs)
-    return Date.parse(event.at)
+  continuous(afterSequence = 0): Promise<number> {
+    const options = { afterSequence, timeoutMs: syncTimeoutMs }
+    return this.event(`${this.serverId} is CONTINUOUS`, options, ({ type, detail, at }) =>
+      type === 'REPLICATION_CHANGED' && detail['to'] === 'CONTINUOUS' ? Date.parse(at) : undefined,
+    )
   }
 
   /** Ends the agent as the service manager does. */

@@ -23,6 +23,8 @@ export interface CloudSettings {
   redisUrl: string
   /** Program and arguments of a replication server. Default: this Node and `replicator/main.ts`. */
   replicatorCommand?: readonly string[]
+  /** Where Node keeps what it has compiled, see its variable NODE_COMPILE_CACHE. */
+  compileCacheDir?: string | undefined
   /** Folders, separated by colons, in which tools are looked for. Default: the usual ones of a Linux system. */
   toolPath?: string
   /** Bytes that must stay free in `dataDir` when something is made there. Default: 256 MiB. */

@@ -16,6 +16,7 @@ const schema = z.object({
   REDIS_URL: z.string().min(1),
   AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
   AWS_REGION: z.string().optional(),
+  NODE_COMPILE_CACHE: z.string().optional(),
   PATH: z.string().optional(),
 })
 
@@ -30,6 +31,7 @@ export interface WorkersConfig {
   redisUrl: string
   dynamodbEndpoint: string | undefined
   region: string | undefined
+  compileCacheDir: string | undefined
   toolPath: string | undefined
 }
 
@@ -57,6 +59,7 @@ export function readWorkersConfig(environment: Record<string, string | undefined
     redisUrl: env.REDIS_URL,
     dynamodbEndpoint: env.AWS_ENDPOINT_URL_DYNAMODB,
     region: env.AWS_REGION,
+    compileCacheDir: env.NODE_COMPILE_CACHE,
     toolPath: env.PATH,
   }
 }

@@ -62,6 +62,7 @@ const bench: Bench = {
     publicHost: config.publicHost,
     replicationPort: config.replicationPort,
     redisUrl: config.redisUrl,
+    compileCacheDir: config.compileCacheDir,
     ...(config.toolPath === undefined ? {} : { toolPath: config.toolPath }),
   }),
   wakeUps,

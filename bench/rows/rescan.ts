@@ -10,7 +10,6 @@ import type { Source } from '../service.ts'
 import type { Parts } from '../parts.ts'
 import type { Row } from '../row.ts'
 import { combined } from '../parts.ts'
-import { until } from '../command.ts'
 import { makeRandomFile } from '../disk_files.ts'
 import { openLink, stagingAddress } from '../link.ts'
 import { rsyncSeconds } from '../peers.ts'
@@ -28,10 +27,11 @@ async function rescanSeconds(source: Source): Promise<number> {
   const last = (await source.events()).at(-1)?.sequence ?? 0
   await source.stopAgent()
   source.startAgent()
-  const found = await until('the rescan is through', rescanTimeoutMs, async () => {
-    const news = (await source.events()).filter((event) => event.sequence > last)
-    return news.map((event) => wentThrough.exec(event.message)).find((match) => match !== null) ?? undefined
-  })
+  const found = await source.event(
+    'the rescan is through',
+    { afterSequence: last, timeoutMs: rescanTimeoutMs },
+    ({ message }) => wentThrough.exec(message) ?? undefined,
+  )
   if (found[2] !== '0') throw new Error(`The disk did not change, and ${found[2]} blocks differed`)
   return Number(found[1])
 }

@@ -32,11 +32,13 @@ export interface GuestSpec {
 
 const dataFileBytes = 8_000_000
 /** Raised when something changes that the files do not show, so that cached guests are built anew. */
-const recipeVersion = 4
+const recipeVersion = 5
 const networkd = '/lib/systemd/system/systemd-networkd.service'
 const maxAgeMs = 86_400_000
 const partitionOffsetBytes = 1024 ** 2
 const sectorBytes = 512
+/** Folders of /usr/share that a server does its work without: an emulated processor would have to read, hash and send them. */
+const unread = ['doc', 'man', 'locale', 'i18n', 'zoneinfo']
 /**
  * The initial RAM disk is made quickly rather than small, and once: the kernel's package makes it, and the update that
  * initramfs-tools asks for at the end of the same installation would make it again.
@@ -112,7 +114,7 @@ async function bootstrap(spec: GuestSpec, root: string): Promise<void> {
     args: [
       ...['--variant=apt', `--include=${guestPackages.join(',')}`],
       ...['--aptopt=Acquire::Languages "none"', '--dpkgopt=force-unsafe-io', '--dpkgopt=force-confold'],
-      '--dpkgopt=path-exclude=/usr/share/doc/*',
+      ...unread.map((path) => `--dpkgopt=path-exclude=/usr/share/${path}/*`),
       // One /usr from the start: the package that would merge it afterwards brings all of Perl.
       '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
       `--essential-hook=${initramfsSettings}`,

@@ -28,6 +28,8 @@ export const qemuConfigSchema = z.object({
     .array(z.string())
     .min(1)
     .default([process.execPath, ...replicatorOptions, replicatorMain]),
+  /** Where Node keeps what it has compiled: a process that finds it there starts in half the time. */
+  compileCacheDir: z.string().optional(),
   toolPath: z.string().default('/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'),
   minFreeBytes: z
     .number()

@@ -138,6 +138,7 @@ async function start(context: QemuContext, spec: ReplicationServerMetadata): Pro
     REHOST_REPLICATION_SERVER_ID: spec.replicationServerId,
     REHOST_REPLICATOR_STATE_DIR: path.join(folder, 'state'),
     REDIS_URL: config.redisUrl,
+    ...(config.compileCacheDir === undefined ? {} : { NODE_COMPILE_CACHE: config.compileCacheDir }),
   }
   await startDetached({ folder, command: config.replicatorCommand, environment }, tools)
 }

@@ -33,13 +33,19 @@ interface TlsSocketLike {
   getPeerX509Certificate?: () => X509Certificate | undefined
 }
 
+/** What sockets presented: TLS 1.3 shows a certificate once, and taking it apart costs as much as the rest of a heartbeat. */
+const peers = new WeakMap<TlsSocketLike, PeerCertificate>()
+
 /** Reads the certificate from the TLS socket of Node's server. */
 export const peerOfSocket: PeerLookup = (c) => {
   const environment = c.env as { incoming?: { socket?: TlsSocketLike } } | undefined
   const socket = environment?.incoming?.socket
-  const certificate = socket?.getPeerX509Certificate?.()
-  if (socket === undefined || certificate === undefined) return undefined
-  return {
+  if (socket === undefined) return undefined
+  const known = peers.get(socket)
+  if (known !== undefined) return known
+  const certificate = socket.getPeerX509Certificate?.()
+  if (certificate === undefined) return undefined
+  const peer = {
     uris: (certificate.subjectAltName ?? '')
       .split(', ')
       .filter((name) => name.startsWith('URI:'))
@@ -50,6 +56,8 @@ export const peerOfSocket: PeerLookup = (c) => {
     isTrusted: socket.authorized === true,
     distrust: distrustOf(socket.authorizationError),
   }
+  peers.set(socket, peer)
+  return peer
 }
 
 function distrustOf(error: unknown): string {
