@@ -5,7 +5,7 @@
  */
 import type { DocumentStore, HeldPoint, ServerCheckpoint } from './checkpoint.ts'
 import { diskError } from './disk.ts'
-import { TurnQueue } from './turn_queue.ts'
+import { TurnQueue } from '../domain/turn_queue.ts'
 
 /** The record of one source server; {@link ServerRecord.open} reads it. */
 export class ServerRecord {

@@ -145,8 +145,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'look-beside-a-change',
     file: 'agent/tracking/trace_instance.ts',
-    from: '    const own = this.#lastTurn.then(() => this.#setDevicesNow(devices))\n',
-    to: '    const own = this.#setDevicesNow(devices)\n',
+    from: '    return this.#turns.run(() => this.#setDevicesNow(devices))\n',
+    to: '    return this.#setDevicesNow(devices)\n',
     tests: ['test/integration/agent/trace_instance_test.ts'],
   },
   {

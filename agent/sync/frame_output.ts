@@ -63,10 +63,10 @@ export class FrameOutput {
       this.#writeNext()
       this.#onProgress()
     }
-    if (pieces.length > 1) this.#socket.cork()
+    this.#socket.cork()
     for (const [index, { bytes }] of pieces.entries())
       this.#socket.write(bytes, index === pieces.length - 1 ? onWritten : undefined)
-    if (pieces.length > 1) this.#socket.uncork()
+    this.#socket.uncork()
   }
 
   /** A large piece, or small ones that are not too much together. */

@@ -10,6 +10,7 @@ import type { TraceSink } from './subscriptions.ts'
 import type { TrackFolder } from './track_folder.ts'
 import type { TrackMemory } from './track_memory.ts'
 import { errorMessage } from '../../domain/errors.ts'
+import { TurnQueue } from '../../domain/turn_queue.ts'
 import { DiskMemory } from './disk_memory.ts'
 import { KeptTracking } from './kept_tracking.ts'
 import { keyOf, Subscriptions } from './subscriptions.ts'
@@ -52,7 +53,7 @@ export class TraceHub {
   #hasLooked = false
   #hasLeft = false
   /** Openings and closings happen one after the other. */
-  #turn: Promise<void> = Promise.resolve()
+  readonly #turns = new TurnQueue()
 
   constructor(clock: Clock, options: TraceHubOptions = {}) {
     const { folder, warn = () => undefined, kernel = TraceInstance, ...rest } = options
@@ -69,7 +70,7 @@ export class TraceHub {
    * @throws Error when somebody has them already, who would hear of no change any more, or when the kernel refuses.
    */
   subscribe(device: DeviceNumber, sink: TraceSink, disk?: MarkedDisk): Promise<TrackMemory | undefined> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       await this.#look()
       const { own, refusal = this.#refusal } = this.#subscriptions.add(device, sink, disk)
       try {
@@ -88,7 +89,7 @@ export class TraceHub {
 
   /** Ends it; the last one takes the instance away. */
   unsubscribe(device: DeviceNumber): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#hasLeft) return
       this.#subscriptions.drop(device)
       await this.#apply()
@@ -97,12 +98,12 @@ export class TraceHub {
 
   /** Goes on reading what an earlier run has left, before anybody asks for a disk: rings that nobody reads overflow. */
   resume(): Promise<void> {
-    return this.#inTurn(() => this.#look())
+    return this.#turns.run(() => this.#look())
   }
 
   /** Forgets what earlier runs left of volumes other than these. */
   retain(volumeIds: readonly string[]): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       await this.#look()
       this.#subscriptions.retain(volumeIds)
       await this.#apply()
@@ -111,7 +112,7 @@ export class TraceHub {
 
   /** This process ends: what is there is read once more, then the kernel goes on alone. Where nothing is kept, everything ends. */
   leave(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#hasLeft) return
       this.#hasLeft = true
       clearInterval(this.#timer)
@@ -195,16 +196,6 @@ export class TraceHub {
     // Also while replication is paused or the far end is away: an overflow would cost a rescan.
     this.#timer = setInterval(() => void this.pump(false), pollIntervalMs)
     this.#timer.unref()
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const own = this.#turn.then(work)
-    // The next in line goes ahead whatever became of this one; this one's caller sees the failure.
-    this.#turn = own.then(
-      () => undefined,
-      () => undefined,
-    )
-    return own
   }
 }
 

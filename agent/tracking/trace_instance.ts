@@ -9,6 +9,7 @@ import type { DeviceNumber, InstanceState, Trace, TraceInstanceOptions } from '.
 import type { RingCounts } from './trace_rings.ts'
 import type { TraceHandler } from './trace_parser.ts'
 import { errorMessage } from '../../domain/errors.ts'
+import { TurnQueue } from '../../domain/turn_queue.ts'
 import { privateName, removeInstance, tracingFolder } from './instance_names.ts'
 import { defaultRingKb } from './ring_size.ts'
 import { traceFilter } from './trace.ts'
@@ -27,8 +28,8 @@ export class TraceInstance implements Trace {
   #filter = ''
   #folderId = ''
   #lostEvents = 0
-  /** The last look at the instance's own files, or change of them: a look beside a change would find neither the old nor the new. */
-  #lastTurn: Promise<void> = Promise.resolve()
+  /** Looks at the instance's own files and changes of them: a look beside a change would find neither the old nor the new. */
+  readonly #turns = new TurnQueue()
 
   private constructor(folder: string, handler: TraceHandler, withReads: boolean) {
     this.folder = folder
@@ -105,10 +106,7 @@ export class TraceInstance implements Trace {
 
   /** Traces exactly `devices` from now on; those traced before and after lose nothing. */
   setDevices(devices: readonly DeviceNumber[]): Promise<void> {
-    const own = this.#lastTurn.then(() => this.#setDevicesNow(devices))
-    // This one's caller sees the failure.
-    this.#lastTurn = own.catch(() => undefined)
-    return own
+    return this.#turns.run(() => this.#setDevicesNow(devices))
   }
 
   async #setDevicesNow(devices: readonly DeviceNumber[]): Promise<void> {
@@ -181,8 +179,7 @@ export class TraceInstance implements Trace {
    * the handler.
    */
   check(): Promise<void> {
-    this.#lastTurn = this.#lastTurn.then(() => this.#checkNow())
-    return this.#lastTurn
+    return this.#turns.run(() => this.#checkNow())
   }
 
   async #checkNow(): Promise<void> {
@@ -216,7 +213,7 @@ export class TraceInstance implements Trace {
     this.#rings?.close()
     this.#rings = undefined
     // The kernel removes no instance of which a file is open.
-    await this.#lastTurn
+    await this.#turns.run(() => Promise.resolve())
   }
 
   /** Gives the kernel's memory back. Somebody may have removed the instance already, or be reading in it: the next start removes what is left. */
