@@ -3,12 +3,13 @@
  * @module
  */
 import { execFile } from 'node:child_process'
-import { createReadStream, mkdtempSync } from 'node:fs'
+import { constants, createReadStream, mkdtempSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { until } from '../../fixtures/waiting.ts'
 
 const run = promisify(execFile)
 
@@ -56,10 +57,25 @@ export class LoopDisk {
     this.#isMounted = true
   }
 
+  /** Unmounts it. When this returns the file system writes no more. */
   async unmount(): Promise<void> {
     if (!this.#isMounted) return
     await run('umount', [this.mountPoint])
     this.#isMounted = false
+    // A mount namespace made meanwhile by anybody has the mount too, and the file system goes on until that ends.
+    await until(`${this.device} is mounted nowhere`, () => this.#isUnclaimed(), 60_000, 10)
+  }
+
+  /** What mounts a device claims it; the kernel refuses a second claim. */
+  async #isUnclaimed(): Promise<boolean> {
+    try {
+      const handle = await open(this.device, constants.O_RDONLY | constants.O_EXCL)
+      await handle.close()
+      return true
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'EBUSY') return false
+      throw error
+    }
   }
 
   /** Digest of the device as it is on the disk, past every cache. */
