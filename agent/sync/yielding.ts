@@ -3,9 +3,12 @@
  * the same, or the replica would fall behind for good.
  *
  * ```
- * all of the time ──▶ half ──▶ a quarter ──▶ an eighth     one step each second in which writes take long
+ * all of the time ──▶ half ──▶ a quarter ──▶ an eighth     one step when writes take long, if the step before has helped
  *                 ◀──      ◀──           ◀──               one step for every five seconds in which they do not
+ *                                                          one step back when a step did not help
  * ```
+ *
+ * Disks are slow by themselves, too: a copy that went at an eighth of its speed beside them would help nobody. So each step is a trial.
  * @module
  */
 import type { SlowestWrites } from '../disk/disk_load.ts'
@@ -20,28 +23,58 @@ const leastShare = 1 / 8
 /** Seconds without trouble for each step back to full speed. */
 const calmSeconds = 5
 
+/** Seconds after a step in which is seen whether it helps. */
+const trialSeconds = 3
+
+/** What writes take after the first step, of what they took before, where half of it was due to the reading. A step that brings less is in vain. */
+const mostRemaining = 0.75
+
+/** Seconds after a step in vain in which none is tried. Then it goes up a step: what was in vain beside others may have changed. */
+const restSeconds = 60
+
 /** After a long step nobody waits longer than this. */
 const longestPauseMs = 2000
 
-/** The share of the time in which is read. */
+/** The share of the time in which is read, and what is known of it. */
 export interface ReadingShare {
   share: number
   calmSeconds: number
+  /** What writes took before the last step and what they take since, while it is on trial. */
+  trial?: { beforeMs: number; sinceMs: readonly number[] }
+  /** While no step is tried. */
+  restingSeconds?: number
 }
 
 /** Nothing is held back. */
 export const fullSpeed: ReadingShare = { share: 1, calmSeconds: 0 }
 
 /** The share after another second in which a write took `writeMs`; undefined for hardly any writes. Pure. */
-export function nextShare(
-  { share, calmSeconds: calm }: ReadingShare,
-  writeMs: number | undefined,
-): ReadingShare {
-  if (writeMs !== undefined && writeMs > writeLimitsMs.busy)
-    return { share: Math.max(leastShare, share / 2), calmSeconds: 0 }
-  if (writeMs !== undefined && writeMs > writeLimitsMs.calm) return { share, calmSeconds: 0 }
-  if (calm + 1 < calmSeconds) return { share, calmSeconds: calm + 1 }
+export function nextShare(state: ReadingShare, writeMs: number | undefined): ReadingShare {
+  const { share, trial, restingSeconds } = state
+  const calm = writeMs === undefined || writeMs <= writeLimitsMs.calm ? state.calmSeconds + 1 : 0
+  if (calm >= calmSeconds) return oneStepUp(share)
+  const next = { ...state, calmSeconds: calm }
+  if (trial !== undefined) return afterTrial(next, trial.beforeMs, [...trial.sinceMs, writeMs ?? 0])
+  if (restingSeconds !== undefined)
+    return restingSeconds > 1 ? { ...next, restingSeconds: restingSeconds - 1 } : oneStepUp(share)
+  if (writeMs === undefined || writeMs <= writeLimitsMs.busy || share === leastShare) return next
+  return { share: share / 2, calmSeconds: 0, trial: { beforeMs: writeMs, sinceMs: [] } }
+}
+
+function oneStepUp(share: number): ReadingShare {
   return { share: Math.min(1, share * 2), calmSeconds: 0 }
+}
+
+function afterTrial(
+  { share, calmSeconds: calm }: ReadingShare,
+  beforeMs: number,
+  sinceMs: readonly number[],
+): ReadingShare {
+  if (sinceMs.length < trialSeconds) return { share, calmSeconds: calm, trial: { beforeMs, sinceMs } }
+  const meanMs = sinceMs.reduce((sum, ms) => sum + ms, 0) / sinceMs.length
+  return meanMs <= beforeMs * mostRemaining
+    ? { share, calmSeconds: calm }
+    : { ...oneStepUp(share), restingSeconds: restSeconds }
 }
 
 /** Holds the scans back. */

@@ -8,22 +8,53 @@ describe('nextShare()', () => {
   const after = (...seen: (number | undefined)[]) =>
     seen.reduce((state, writeMs) => nextShare(state, writeMs), fullSpeed).share
 
-  it('gives way at once, in steps, and never stops', () => {
-    expect([after(21), after(21, 30), after(21, 30, 500), after(...Array<number>(50).fill(99))]).toEqual([
+  /** A disk whose writes take `ownMs`, and as much more as the reading is allowed. */
+  const onDisk = (ownMs: number, dueToReadingMs: number, seconds: number) => {
+    const shares: number[] = []
+    let state = fullSpeed
+    for (let second = 0; second < seconds; second++) {
+      state = nextShare(state, ownMs + dueToReadingMs * state.share)
+      shares.push(state.share)
+    }
+    return shares
+  }
+  const shareOfTime = (shares: number[]) => shares.reduce((sum, share) => sum + share, 0) / shares.length
+
+  it('gives way at once, in steps as long as they help, and never stops', () => {
+    expect(after(21)).toBe(1 / 2)
+    const shares = onDisk(2, 500, 100)
+    expect([shares[3], shares[4], shares[7], shares[8], shares[99]]).toEqual([
       1 / 2,
+      1 / 4,
       1 / 4,
       1 / 8,
       1 / 8,
     ])
   })
 
+  it('does not give way to a disk that is slow by itself, and asks it again each minute', () => {
+    const shares = onDisk(40, 10, 600)
+    expect(shareOfTime(shares)).toBeGreaterThan(0.95)
+    expect(shares.slice(0, 5)).toEqual([1 / 2, 1 / 2, 1 / 2, 1, 1])
+    expect(shares.slice(5, 90)).toContain(1 / 2)
+  })
+
+  it('gives way to a disk that is slow by itself as far as that helps', () => {
+    const shares = onDisk(40, 60, 600)
+    expect(shareOfTime(shares)).toBeGreaterThan(0.4)
+    expect(shareOfTime(shares)).toBeLessThan(0.65)
+    expect(Math.min(...shares)).toBe(1 / 4)
+  })
+
   it('comes back one step for five quiet seconds, and not while writes are neither long nor short', () => {
     const quiet = (seconds: number) => Array<undefined>(seconds).fill(undefined)
-    expect(after(30, 30, ...quiet(4))).toBe(1 / 4)
-    expect(after(30, 30, ...quiet(5))).toBe(1 / 2)
-    expect(after(30, 30, ...quiet(10))).toBe(1)
-    expect(after(30, 30, ...quiet(100))).toBe(1)
-    expect(after(30, 30, ...Array<number>(100).fill(15))).toBe(1 / 4)
+    const busy = [200, 99, 99, 99, 99, 15, 15, 15]
+    expect(after(...busy)).toBe(1 / 4)
+    expect(after(...busy, ...quiet(4))).toBe(1 / 4)
+    expect(after(...busy, ...quiet(5))).toBe(1 / 2)
+    expect(after(...busy, ...quiet(10))).toBe(1)
+    expect(after(...busy, ...quiet(100))).toBe(1)
+    expect(after(...busy, ...Array<number>(100).fill(15))).toBe(1 / 4)
     // A disk that is in trouble every few seconds is left alone; it does not flicker.
     expect(after(...Array.from({ length: 40 }, (_, second) => (second % 4 === 0 ? 30 : 1)))).toBe(1 / 8)
   })
