@@ -6,7 +6,6 @@ import type { Context } from 'hono'
 import type { KnownServers, PeerLookup } from './agent_api/identity.ts'
 import type { Services } from './services.ts'
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { splitInstallationToken } from '../domain/installation_token.ts'
 import {
   agentEnrolSchema,
@@ -23,6 +22,7 @@ import { enrolAgent, enrolReplicator, withTokenLimit } from './agent_api/enrol.t
 import { authenticateAgent, authenticateReplicator } from './agent_api/identity.ts'
 import { namedServer, rememberRefusal } from './agent_api/remember.ts'
 import { replicatorBeats, replicatorReaches, replicatorRenews } from './agent_api/replicator_calls.ts'
+import { limitBody } from './body_limit.ts'
 import { installScript } from './install_command.ts'
 import { Refusal, asRefusal, logFailure, problemResponse } from './problem.ts'
 import { readJson } from './request.ts'
@@ -46,14 +46,7 @@ export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
   }
   const replicator = (c: Context) => authenticateReplicator(services.store, peerOf(c), services.clock())
 
-  app.use(
-    bodyLimit({
-      maxSize: maxBodyBytes,
-      onError: () => {
-        throw new Refusal(413, 'invalid-input', `The body is larger than ${maxBodyBytes} bytes`)
-      },
-    }),
-  )
+  app.use(limitBody(maxBodyBytes))
   app.get('/livez', (c) => c.text('ok\n'))
   app.get('/install.sh', async (c) =>
     c.body(await installScript(services), 200, { 'Content-Type': 'text/x-shellscript' }),

@@ -8,11 +8,11 @@ import type { LiveStreams } from './live_stream.ts'
 import type { Services } from './services.ts'
 import type { PageEnv } from './session_guard.ts'
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { csrf } from 'hono/csrf'
 import { secureHeaders } from 'hono/secure-headers'
 import { errorPage } from '../views/error_page.ts'
 import { createApi } from './api/api_app.ts'
+import { limitBody } from './body_limit.ts'
 import { checkHealth, healthText } from './health.ts'
 import { metricsText } from './metrics.ts'
 import { addServerPages } from './pages/add_server_pages.ts'
@@ -65,14 +65,7 @@ export function createOperatorApp(
   })
   app.notFound((c) => refusalPage(c, new Refusal(404, 'not-found', `There is no page at ${c.req.path}`)))
   app.use(headers)
-  app.use(
-    bodyLimit({
-      maxSize: maxBodyBytes,
-      onError: () => {
-        throw new Refusal(413, 'invalid-input', `The body is larger than ${maxBodyBytes} bytes`)
-      },
-    }),
-  )
+  app.use(limitBody(maxBodyBytes))
 
   app.get('/livez', (c) => c.text('ok\n'))
   app.get('/readyz', async (c) => {
