@@ -23,7 +23,6 @@ import { ensureTable } from './table.ts'
 const maxBodyBytes = 399_000
 
 interface StoredItem {
-  sk: string
   rev: number
   body: string
   /** Names the write that made the item what it is; missing in what older versions wrote. */
@@ -117,7 +116,7 @@ export class DynamoStore implements Store {
         if (items.length === limit)
           return { items, ...(startId === undefined ? {} : { cursor: encodeCursor(startId) }) }
         items.push(read<K>(item))
-        startId = (unmarshall(item) as StoredItem).sk
+        startId = item['sk']?.S
       }
       if (LastEvaluatedKey === undefined) return { items }
     }
