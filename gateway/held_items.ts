@@ -46,6 +46,8 @@ export class HeldItems<K extends Kind> {
   readonly #held = new Map<string, Held<K>>()
   /** What began last with an item, unless the item was changed or something else ended since. */
   readonly #begun = new Map<string, Begun>()
+  /** Reads that nothing has overtaken yet: whoever comes meanwhile takes part in them. */
+  readonly #reading = new Map<string, Promise<Versioned<Entities[K]> | undefined>>()
   #sweptAtMs = 0
 
   constructor(context: HeldItemsContext<K>) {
@@ -65,8 +67,12 @@ export class HeldItems<K extends Kind> {
   /** The item, held or read; undefined when there is none. */
   async read(id: string): Promise<Versioned<Entities[K]> | undefined> {
     const held = this.#held.get(id)
-    if (this.isLarge && held !== undefined && this.#isGood(held)) return held.found
-    return this.readAnew(id)
+    if (!this.isLarge) return this.readAnew(id)
+    if (held !== undefined && this.#isGood(held)) return held.found
+    // Each by itself, many at the same moment would overtake one another, and none of what they read would be held.
+    const reading = this.#reading.get(id) ?? this.readAnew(id)
+    this.#reading.set(id, reading)
+    return reading
   }
 
   /** The item as it is stored now. */
@@ -96,6 +102,7 @@ export class HeldItems<K extends Kind> {
     this.#sweep()
     const isAlone = this.#begun.get(id) === begun
     this.#begun.delete(id)
+    this.#reading.delete(id)
     if (!isAlone || found === undefined) this.#held.delete(id)
     else this.#held.set(id, { found, atMs: this.#nowMs(), unbroken: begun.unbroken })
   }
@@ -111,6 +118,7 @@ export class HeldItems<K extends Kind> {
     if (held !== undefined && revision !== undefined && held.found.revision >= revision) return
     this.#held.delete(id)
     this.#begun.delete(id)
+    this.#reading.delete(id)
   }
 
   /** Not too old, nor from the future of a clock that was set back, and no notice since can have been missed. */

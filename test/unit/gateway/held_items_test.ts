@@ -72,6 +72,23 @@ describe('HeldItems', () => {
     expect(store.reads).toBe(1)
   })
 
+  it('reads once for many that ask at the same moment, and holds it; not for who asks after a change', async () => {
+    const { store, nameOf, write } = await heldFleet(300)
+    await write(3, 'first', true)
+    let goOn = (): void => undefined
+    store.wait = new Promise((resolve) => (goOn = resolve))
+    const early = Array.from({ length: 50 }, () => nameOf(3))
+    await write(3, 'second', true)
+    const late = Array.from({ length: 50 }, () => nameOf(3))
+    goOn()
+    expect(new Set(await Promise.all(early))).toEqual(new Set(['first']))
+    expect(new Set(await Promise.all(late))).toEqual(new Set(['second']))
+    expect(store.reads).toBe(2)
+    // Two overlapped: which of them is the older is not known, so neither is held.
+    for (let round = 0; round < 3; round++) expect(await nameOf(3)).toBe('second')
+    expect(store.reads).toBe(3)
+  })
+
   it('answers for a large fleet from memory, hears of changes, and misses one for seconds at most', async () => {
     const { store, nameOf, write, pass } = await heldFleet(300)
     expect(await nameOf(3)).toBeUndefined()
