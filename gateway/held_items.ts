@@ -25,8 +25,10 @@ interface Held<K extends Kind> {
 }
 
 /** A read or a write that is under way, since when notices have come without a break. */
-export interface Begun {
+export interface Begun<K extends Kind> {
   readonly unbroken: symbol | undefined
+  /** Of a read: whoever comes before anything overtakes it takes part in it. */
+  reading?: Promise<Versioned<Entities[K]> | undefined>
 }
 
 /** What {@link HeldItems} work with. */
@@ -45,9 +47,7 @@ export class HeldItems<K extends Kind> {
   readonly #context: HeldItemsContext<K>
   readonly #held = new Map<string, Held<K>>()
   /** What began last with an item, unless the item was changed or something else ended since. */
-  readonly #begun = new Map<string, Begun>()
-  /** Reads that nothing has overtaken yet: whoever comes meanwhile takes part in them. */
-  readonly #reading = new Map<string, Promise<Versioned<Entities[K]> | undefined>>()
+  readonly #begun = new Map<string, Begun<K>>()
   #sweptAtMs = 0
 
   constructor(context: HeldItemsContext<K>) {
@@ -66,18 +66,21 @@ export class HeldItems<K extends Kind> {
 
   /** The item, held or read; undefined when there is none. */
   async read(id: string): Promise<Versioned<Entities[K]> | undefined> {
-    const held = this.#held.get(id)
     if (!this.isLarge) return this.readAnew(id)
+    const held = this.#held.get(id)
     if (held !== undefined && this.#isGood(held)) return held.found
     // Each by itself, many at the same moment would overtake one another, and none of what they read would be held.
-    const reading = this.#reading.get(id) ?? this.readAnew(id)
-    this.#reading.set(id, reading)
-    return reading
+    return this.#begun.get(id)?.reading ?? this.readAnew(id)
   }
 
   /** The item as it is stored now. */
-  async readAnew(id: string): Promise<Versioned<Entities[K]> | undefined> {
+  readAnew(id: string): Promise<Versioned<Entities[K]> | undefined> {
     const begun = this.begin(id)
+    begun.reading = this.#readFor(id, begun)
+    return begun.reading
+  }
+
+  async #readFor(id: string, begun: Begun<K>): Promise<Versioned<Entities[K]> | undefined> {
     let found: Versioned<Entities[K]> | undefined
     try {
       found = await this.#context.store.get(this.#context.kind, { id })
@@ -88,8 +91,8 @@ export class HeldItems<K extends Kind> {
   }
 
   /** Somebody here begins to read or write the item, and says so to {@link end} with what it then is. */
-  begin(id: string): Begun {
-    const begun = { unbroken: this.#context.feed.unbroken }
+  begin(id: string): Begun<K> {
+    const begun: Begun<K> = { unbroken: this.#context.feed.unbroken }
     this.#begun.set(id, begun)
     return begun
   }
@@ -98,17 +101,16 @@ export class HeldItems<K extends Kind> {
    * Holds `found`, unless it may be old already: somebody else began or ended meanwhile, or told of a change. Nothing is held after what failed
    * and so doesn't know what is stored.
    */
-  end(id: string, begun: Begun, found: Versioned<Entities[K]> | undefined): void {
+  end(id: string, begun: Begun<K>, found: Versioned<Entities[K]> | undefined): void {
     this.#sweep()
     const isAlone = this.#begun.get(id) === begun
     this.#begun.delete(id)
-    this.#reading.delete(id)
     if (!isAlone || found === undefined) this.#held.delete(id)
     else this.#held.set(id, { found, atMs: this.#nowMs(), unbroken: begun.unbroken })
   }
 
   /** Whoever began found nothing to write: what is held stays as old as it is. */
-  giveUp(id: string, begun: Begun): void {
+  giveUp(id: string, begun: Begun<K>): void {
     if (this.#begun.get(id) === begun) this.#begun.delete(id)
   }
 
@@ -118,7 +120,6 @@ export class HeldItems<K extends Kind> {
     if (held !== undefined && revision !== undefined && held.found.revision >= revision) return
     this.#held.delete(id)
     this.#begun.delete(id)
-    this.#reading.delete(id)
   }
 
   /** Not too old, nor from the future of a clock that was set back, and no notice since can have been missed. */

@@ -118,7 +118,7 @@ export class Yielding {
     const { deviceName, writeMs } = this.#slowest
     return (
       `Writes to ${deviceName} took ${Math.round(writeMs)} ms each; copies and comparisons read for 1/${1 / share} of ` +
-      `the time until they take less than ${writeLimitsMs.calm} ms`
+      `the time, if that helps, until they take less than ${writeLimitsMs.calm} ms`
     )
   }
 }

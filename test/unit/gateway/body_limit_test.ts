@@ -50,6 +50,19 @@ describe('limitBody()', () => {
     },
   )
 
+  it('does not look at a body whose length is told', async () => {
+    const app = new Hono()
+    app.use(limitBody(maxBytes))
+    app.post('/', (c) => c.text('went on'))
+    const asked = new Request('http://gateway/', {
+      method: 'POST',
+      headers: { 'content-length': '4' },
+      body: 'four',
+    })
+    Object.defineProperty(asked, 'body', { get: () => expect.unreachable('It looked at the body') })
+    expect(await (await app.fetch(asked)).text()).toBe('went on')
+  })
+
   it('answers a request without a body', async () => {
     expect(await send('GET', 0, false)).toEqual([200, 'nothing'])
   })
