@@ -13,8 +13,11 @@ import { bullConnection } from './redis.ts'
 
 /** Wakes workers. */
 export interface WakeUps {
-  /** Adds a wake-up unless it waits already. */
-  add(queue: QueueName, taskId: TaskId, delayMs?: number): Promise<void>
+  /**
+   * Adds a wake-up unless it waits already, or a worker has it.
+   * @param after the owner of the task's lease, if it has died: the wake-up that it may still seem to have is not counted.
+   */
+  add(queue: QueueName, taskId: TaskId, after?: string): Promise<void>
   /** Whether a wake-up for the task waits or runs in `queue`. */
   has(queue: QueueName, taskId: TaskId): Promise<boolean>
   /** A round trip through every queue, for `/readyz`. */
@@ -51,8 +54,9 @@ export class BullWakeUps implements WakeUps, QueueDepths {
     )
   }
 
-  async add(queue: QueueName, taskId: TaskId, delayMs = 0): Promise<void> {
-    await this.#queue(queue).add('wake-up', { taskId }, { jobId: taskId, delay: delayMs })
+  async add(queue: QueueName, taskId: TaskId, after?: string): Promise<void> {
+    const jobId = after === undefined ? taskId : `${taskId} after ${after}`
+    await this.#queue(queue).add('wake-up', { taskId }, { jobId })
   }
 
   async has(queue: QueueName, taskId: TaskId): Promise<boolean> {

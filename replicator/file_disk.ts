@@ -10,7 +10,8 @@ import { sectorSizeBytes } from '../domain/units.ts'
 import { WireError } from '../wire/wire_error.ts'
 import { codeOf } from './disk.ts'
 import type { Disk } from './disk.ts'
-import type { Lease, TakeLease } from './lease.ts'
+import type { HostLease } from '../host/lease.ts'
+import type { TakeLease } from './lease.ts'
 
 class FileDisk implements Disk {
   readonly sizeBytes: number
@@ -58,13 +59,13 @@ const comparedAnew =
 class DataDisk extends FileDisk {
   readonly #path: string
   readonly #opened: BigIntStats
-  readonly #lease: Lease
+  readonly #lease: HostLease
   #checkedAtMs = -Infinity
 
   constructor(
     handle: FileHandle,
     sizeBytes: number,
-    own: { path: string; opened: BigIntStats; lease: Lease },
+    own: { path: string; opened: BigIntStats; lease: HostLease },
   ) {
     super(handle, sizeBytes)
     this.#path = own.path

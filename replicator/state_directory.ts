@@ -15,7 +15,8 @@ import { JsonFile, serverCheckpointSchema, syncFolder, volumeCheckpointSchema } 
 import type { DocumentStore, ServerCheckpoint } from './checkpoint.ts'
 import { openDataDisk, openStateFile } from './file_disk.ts'
 import { errorMessage } from '../domain/errors.ts'
-import type { Lease, TakeLease } from './lease.ts'
+import type { HostLease } from '../host/lease.ts'
+import type { TakeLease } from './lease.ts'
 import { scrubRecordSchema } from './scrubber.ts'
 import type { ScrubRecord } from './scrubber.ts'
 import type { VolumeParts } from './volume_parts.ts'
@@ -35,7 +36,7 @@ function fileName(id: string): string {
 export class StateDirectory {
   readonly #path: string
   readonly #takeLease: TakeLease
-  #lease: Lease | undefined
+  #lease: HostLease | undefined
 
   constructor(path: string, takeLease: TakeLease) {
     this.#path = path

@@ -31,7 +31,7 @@ const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 
 /** Source files whose change means a new build. */
 function sourceFiles(): string[] {
-  return ['agent', 'wire', 'domain']
+  return ['agent', 'wire', 'domain', 'host']
     .flatMap((room) =>
       readdirSync(join(root, room), { withFileTypes: true, recursive: true })
         .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))

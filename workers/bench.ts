@@ -31,6 +31,8 @@ export interface Bench {
   /** Reads a page of a launched machine for a check; `fetch` outside tests. */
   fetch: typeof fetch
   clock: () => Date
+  /** Whether the worker that holds a task as `owner` is known to have died. */
+  isGone: (owner: string) => Promise<boolean>
   random: RandomBytes
   log: Log
 }

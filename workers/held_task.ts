@@ -19,6 +19,9 @@ export class LeaseLostError extends Error {
   override name = 'LeaseLostError'
 }
 
+/** What holding takes of the bench. */
+type HolderBench = Pick<Bench, 'store' | 'clock' | 'changes' | 'isGone'>
+
 /** The task cannot be had now: its holder may be alive. */
 export interface Busy {
   busyUntilMs: number
@@ -26,20 +29,15 @@ export interface Busy {
 
 /** A task that this worker holds. Saves go one after the other and each needs the revision of the one before. */
 export class HeldTask {
-  readonly #bench: Pick<Bench, 'store' | 'clock' | 'changes'>
+  readonly #bench: HolderBench
   readonly #owner: string
-  /** Whoever had it before let its lease run out: it died, or was cut off, in the middle of something. */
+  /** Whoever had it before died, or let its lease run out, in the middle of something. */
   readonly wasAbandoned: boolean
   #task: Task
   #revision: number
   #saving: Promise<void> = Promise.resolve()
 
-  private constructor(
-    bench: Pick<Bench, 'store' | 'clock' | 'changes'>,
-    owner: string,
-    task: Task,
-    revision: number,
-  ) {
+  private constructor(bench: HolderBench, owner: string, task: Task, revision: number) {
     this.#bench = bench
     this.#owner = owner
     this.wasAbandoned = task.lease !== undefined
@@ -51,20 +49,15 @@ export class HeldTask {
    * Takes the task if nobody holds it. Undefined when it does not exist.
    * @throws LeaseLostError when another worker was faster.
    */
-  static async take(
-    bench: Pick<Bench, 'store' | 'clock' | 'changes'>,
-    owner: string,
-    taskId: TaskId,
-  ): Promise<HeldTask | Busy | undefined> {
+  static async take(bench: HolderBench, owner: string, taskId: TaskId): Promise<HeldTask | Busy | undefined> {
     const found = await bench.store.get('task', { id: taskId })
     if (found === undefined) return undefined
     const { lease } = found.value
     const leftMs = lease === undefined ? 0 : Date.parse(lease.expiresAt) - bench.clock().getTime()
     // Nobody can have a lease that runs for so long: the clock was set back, and its holder, if alive, renews it or loses it.
     const isBelievable = leftMs < maxLeaseLeftMs
-    if (lease !== undefined && lease.owner !== owner && leftMs > 0 && isBelievable) {
-      return { busyUntilMs: Date.parse(lease.expiresAt) }
-    }
+    const isHeld = lease !== undefined && lease.owner !== owner && leftMs > 0 && isBelievable
+    if (isHeld && !(await bench.isGone(lease.owner))) return { busyUntilMs: Date.parse(lease.expiresAt) }
     const held = new HeldTask(bench, owner, found.value, found.revision)
     if (!isOver(found.value)) await held.save({ ...found.value, leaseEpoch: found.value.leaseEpoch + 1 })
     return held

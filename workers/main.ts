@@ -2,7 +2,6 @@
  * The worker process: takes wake-ups from the queues, runs the steps, relays events and reconciles.
  * @module
  */
-import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { hostAccelerator } from '../cloud/qemu/host_accelerator.ts'
@@ -22,6 +21,7 @@ import { startLoop } from './loop.ts'
 import { WorkerPool } from './pool.ts'
 import { reconcile, wakeUnfinished } from './reconciler.ts'
 import { relayById } from './relay.ts'
+import { becomeOwner } from './owner.ts'
 import { steps } from './steps.ts'
 import { TaskRunner } from './task_runner.ts'
 import { watchVolumes } from './volume_watch.ts'
@@ -54,6 +54,7 @@ if (warning !== undefined) log.warn(warning)
 const changes = new RedisChanges(redis, trouble)
 await changes.receive(subscriber)
 const wakeUps = new BullWakeUps(redis, trouble)
+const owner = await becomeOwner()
 const bench: Bench = {
   store,
   cloud: createProvider(config.cloud, {
@@ -76,6 +77,7 @@ const bench: Bench = {
   artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
   fetch,
   clock: () => new Date(),
+  isGone: owner.isGone,
   random: platformRandomBytes,
   log,
 }
@@ -84,7 +86,7 @@ for (const finding of await bench.cloud.preflight()) {
   else log.error(`${finding.what}. ${finding.whatToDo ?? ''}`)
 }
 
-const pool = new WorkerPool(redis, new TaskRunner(bench, steps, randomUUID()), log)
+const pool = new WorkerPool(redis, new TaskRunner(bench, steps, owner.name), log)
 await pool.ready()
 await wakeUnfinished(bench)
 const volumeWatch = startLoop(

@@ -14,9 +14,9 @@ import { watchReplication } from './replication_watch.ts'
 import { watchReplicationServers } from './replication_server_watch.ts'
 import { isOver } from './task_state.ts'
 
-/** Wakes a worker for `task`. An ended task goes to the cleanup queue once more: its end may not have been told. */
-export async function wake(bench: Pick<Bench, 'wakeUps'>, task: Task): Promise<void> {
-  await bench.wakeUps.add(nextQueue(task) ?? 'cleanup', task.taskId)
+/** Wakes a worker for `task`, which `after` has died with. An ended task goes to the cleanup queue once more: its end may not have been told. */
+export async function wake(bench: Pick<Bench, 'wakeUps'>, task: Task, after?: string): Promise<void> {
+  await bench.wakeUps.add(nextQueue(task) ?? 'cleanup', task.taskId, after)
 }
 
 /** Looks at everything once. Trouble with one server does not keep the others from being looked at. */
@@ -46,6 +46,9 @@ export async function reconcile(bench: Bench): Promise<void> {
 export async function wakeUnfinished(bench: Bench): Promise<void> {
   for (const task of await listAll(bench.store, 'task')) {
     const isCutShort = task.kind === 'DELETE' && task.status === 'SUCCEEDED'
-    if (!isOver(task) || isCutShort) await wake(bench, task)
+    if (isOver(task) && !isCutShort) continue
+    // A wake-up stays a dead worker's for as long as BullMQ waits for a word of it.
+    const owner = task.lease?.owner
+    await wake(bench, task, owner !== undefined && (await bench.isGone(owner)) ? owner : undefined)
   }
 }

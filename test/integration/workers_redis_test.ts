@@ -5,10 +5,12 @@ import { BullWakeUps } from '../../queues/enqueue.ts'
 import type { RedisClient } from '../../queues/redis.ts'
 import { createRedisClient } from '../../queues/redis.ts'
 import { startLoop } from '../../workers/loop.ts'
+import { becomeOwner } from '../../workers/owner.ts'
 import { WorkerPool } from '../../workers/pool.ts'
-import { reconcile } from '../../workers/reconciler.ts'
+import { reconcile, wakeUnfinished } from '../../workers/reconciler.ts'
 import { steps } from '../../workers/steps.ts'
 import { TaskRunner } from '../../workers/task_runner.ts'
+import { startHolder } from '../fixtures/holder.ts'
 import { TestRedis } from '../fixtures/redis.ts'
 import { until } from '../fixtures/waiting.ts'
 import { WorkerWorld } from '../fixtures/worker_world.ts'
@@ -121,6 +123,28 @@ describe('workers on Redis', () => {
       await redis.kill()
       await sleep(500)
       await redis.begin()
+    })
+    await world.act('START_TEST')
+    await untilIdle(world)
+    await expectLaunched(world)
+    expect(world.conversions).toBe(1)
+  })
+
+  it('take over at once from one that was killed, whatever of its lease and its lock is left', async () => {
+    const world = await liveWorld()
+    world.bench.isGone = (await becomeOwner()).isGone
+    const holder = await startHolder('owner_holder.ts')
+    endings.push(() => holder.kill())
+    // Its steps run in this process, which goes on renewing the lease and the lock: only the death of their owner frees them.
+    openWorker(world, holder.said)
+    await untilIdle(world)
+    await world.makeReady()
+    interruptConversion(world, async (signal) => {
+      await holder.kill()
+      openWorker(world, 'second')
+      await wakeUnfinished(world.bench)
+      await until('the step has lost its task', async () => signal.aborted, 60_000)
+      signal.throwIfAborted()
     })
     await world.act('START_TEST')
     await untilIdle(world)

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import type { Disk } from '../../../replicator/disk.ts'
-import type { Lease } from '../../../replicator/lease.ts'
+import type { HostLease } from '../../../host/lease.ts'
 import { takeLease } from '../../../replicator/lease.ts'
 import { startListener } from '../../../replicator/listener.ts'
 import type { Listener, ListenerLimits } from '../../../replicator/listener.ts'
@@ -56,7 +56,7 @@ export class TestReplicator {
   readonly agentCertificate: TestCertificate
   readonly announced: ConsistencyReached[] = []
   readonly logLines: Record<string, unknown>[] = []
-  readonly #leases = new Set<Lease>()
+  readonly #leases = new Set<HostLease>()
   nudges = 0
   /** Applied to data disks when they are opened. */
   wrap: DiskWrapper = (disk) => disk

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DataFolder } from '../../../bin/supervisor/data_folder.ts'
+import { startHolder } from '../../fixtures/holder.ts'
 
 let parent: string
 let dataDir: string
@@ -37,17 +38,11 @@ describe('DataFolder', () => {
   })
 
   it('is free once its holder is killed', async () => {
-    const holder = spawn(process.execPath, [
-      join(import.meta.dirname, '../../fixtures/folder_holder.ts'),
-      dataDir,
-    ])
+    const holder = await startHolder('folder_holder.ts', dataDir)
     try {
-      await once(holder.stdout, 'data')
       await expect(DataFolder.take(dataDir)).rejects.toThrow(`as process ${holder.pid}`)
     } finally {
-      const exit = once(holder, 'exit')
-      holder.kill('SIGKILL')
-      await exit
+      await holder.kill()
     }
     const folder = await DataFolder.take(dataDir)
     expect(await readFile(join(dataDir, 'supervisor.pid'), 'utf8')).toBe(String(process.pid))

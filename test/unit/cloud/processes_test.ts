@@ -14,6 +14,7 @@ import { processState, startDetached, stopProcess } from '../../../cloud/qemu/pr
 import { stopEverything } from '../../../cloud/qemu/service_stops.ts'
 import { createProvider } from '../../../cloud/registry.ts'
 import { newId } from '../../../domain/ids.ts'
+import { startHolder } from '../../fixtures/holder.ts'
 import { processesBelow, qemuContext, qemuSettings } from '../../fixtures/qemu_cloud.ts'
 import { until } from '../../fixtures/waiting.ts'
 
@@ -242,11 +243,7 @@ test('a replication server that ends by itself is STOPPED with its last words', 
 
 test('withLock() lets one in at a time, and a killed holder gives it back', async () => {
   const name = path.join(folder, 'thing')
-  const holder = spawn(process.execPath, [
-    fileURLToPath(new URL('../../fixtures/lock_holder.ts', import.meta.url)),
-    name,
-  ])
-  await once(holder.stdout, 'data')
+  const holder = await startHolder('lock_holder.ts', name)
   const order: string[] = []
   const waiting = [1, 2, 3].map((turn) =>
     withLock(name, async () => {
@@ -257,7 +254,7 @@ test('withLock() lets one in at a time, and a killed holder gives it back', asyn
   )
   expect(await withLock(`${name}-other`, async () => 'another lock is free')).toBe('another lock is free')
   expect(order).toEqual([])
-  holder.kill('SIGKILL')
+  await holder.kill()
   await Promise.all(waiting)
   expect(order).toHaveLength(6)
   for (let turn = 0; turn < 6; turn += 2) expect(order[turn + 1]).toBe(order[turn]?.replace('in', 'out'))

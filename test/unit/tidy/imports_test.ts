@@ -7,9 +7,10 @@ import { describe, expect, it } from 'vitest'
  */
 const rooms: Record<string, { mayImport: string[]; because: string }> = {
   domain: { mayImport: [], because: 'domain is pure: words, rules and state machines, with no I/O' },
+  host: { mayImport: [], because: 'host tells what only the operating system of this host can' },
   wire: { mayImport: ['domain'], because: 'wire describes what crosses a process boundary and nothing else' },
-  agent: { mayImport: ['wire', 'domain'], because: 'agent and replicator meet in wire only' },
-  replicator: { mayImport: ['wire', 'domain'], because: 'agent and replicator meet in wire only' },
+  agent: { mayImport: ['wire', 'domain', 'host'], because: 'agent and replicator meet in wire only' },
+  replicator: { mayImport: ['wire', 'domain', 'host'], because: 'agent and replicator meet in wire only' },
   queues: {
     mayImport: ['domain'],
     because: 'queues is the one description of jobs, shared by who adds and who runs',
@@ -18,7 +19,7 @@ const rooms: Record<string, { mayImport: string[]; because: string }> = {
   cloud: { mayImport: ['domain'], because: 'providers know clouds, not guests or jobs' },
   conversion: { mayImport: ['domain'], because: 'conversion knows guests, not clouds' },
   workers: {
-    mayImport: ['domain', 'queues', 'store', 'cloud', 'conversion'],
+    mayImport: ['domain', 'host', 'queues', 'store', 'cloud', 'conversion'],
     because: 'workers run jobs and never call gateway or data plane',
   },
   views: { mayImport: ['domain'], because: 'views turn a view model into HTML' },

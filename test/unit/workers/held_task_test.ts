@@ -13,6 +13,7 @@ beforeEach(async () => {
   bench = {
     store: new MemoryStore(),
     clock: () => new Date(nowMs),
+    isGone: async (owner) => owner === 'dead',
     changes: { publish: async () => undefined },
   }
   const task: Task = {
@@ -49,6 +50,14 @@ describe('HeldTask', () => {
     nowMs += 1000
     expect(first.isExpired()).toBe(true)
     expect((await take('two')).task.lease).toMatchObject({ owner: 'two', epoch: 2 })
+  })
+
+  it('is taken at once from a holder that is known to have died', async () => {
+    const first = await take('dead')
+    const second = await take('two')
+    expect(second.wasAbandoned).toBe(true)
+    expect(second.task.lease).toMatchObject({ owner: 'two', epoch: 2 })
+    await expect(first.renew()).rejects.toBeInstanceOf(LeaseLostError)
   })
 
   it('does not wait for hours when the clock was set back, and the holder of old loses the task', async () => {
