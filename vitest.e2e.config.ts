@@ -9,6 +9,7 @@ const patient = { testTimeout: 15 * 60_000, hookTimeout: 15 * 60_000, pool: 'for
 
 export default defineConfig({
   test: {
+    globalSetup: 'test/fixtures/early_tree.ts',
     projects: [
       {
         test: {
