@@ -1,5 +1,5 @@
 /**
- * Test runner settings: real parts are started by the tests themselves, so few files run at a time on a small machine. Three keep two processors
+ * Test runner settings: real parts are started by the tests themselves, so few files run at a time on a small machine. Four keep two processors
  * busy: most tests wait now and then for a process, a timer or a page.
  * @module
  */
@@ -10,7 +10,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    maxWorkers: 3,
+    maxWorkers: 4,
     projects: [
       {
         extends: true,
