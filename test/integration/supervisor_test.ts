@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
@@ -165,19 +166,21 @@ describe('npm start', () => {
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       const exit = once(shell, 'exit')
-      let running = 0
+      let workers: string | undefined
       try {
         let words = ''
         shell.stdout.on('data', (chunk: Buffer) => (words += chunk.toString()))
         await until('the service is up', async () => words.includes('Ctrl-C stops everything'))
-        running = (await processLeftovers(dataDir)).length
+        const processes = (await processLeftovers(dataDir)).join('\n')
+        workers = /process (\d+) .*workers\/main\.ts/.exec(processes)?.[1]
+        expect(workers).toBeDefined()
         shell.stdout.destroy()
         shell.stderr.destroy()
       } finally {
         shell.kill(signal)
       }
-      const isFewer = async () => (await processLeftovers(dataDir)).length < running
-      await until('stopping has begun', isFewer, 60_000, 5)
+      // They stop first, and three others after them.
+      await until('stopping has begun', async () => !existsSync(`/proc/${workers}`), 60_000, 1)
       shell.kill(signal)
       expect(await exit).toEqual([0, null])
       expect(await processLeftovers(dataDir)).toEqual([])
