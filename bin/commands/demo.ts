@@ -48,7 +48,20 @@ async function demoPorts(): Promise<DemoPorts> {
   }
 }
 
+/**
+ * Refuses who cannot build the source server, before anything is changed.
+ * @throws Error saying what needs root and what to do.
+ */
+function requireRoot(): void {
+  const uid = process.getuid?.()
+  if (uid === 0) return
+  throw new Error(
+    `Cannot play the demonstration as user ${uid}: its source server is a Debian that is installed into a folder, with mounts in a namespace of its own (unshare, mmdebstrap, chroot), which needs root. Run the command again as root; without root, replicate a disk image instead, as README says under "Migrate a server of your own"`,
+  )
+}
+
 async function runDemo(root: string, flags: DemoFlags): Promise<boolean> {
+  requireRoot()
   const base = resolve(process.env['REHOST_DATA_DIR'] ?? '.rehost')
   const environment = demoEnvironment(process.env, join(base, 'demo-run'), await demoPorts())
   const config = readSupervisorConfig(environment)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -120,7 +120,28 @@ describe('takeDemoFolder()', () => {
   })
 })
 
-describe('rehost demo', () => {
+const isRoot = process.getuid?.() === 0
+
+describe.runIf(isRoot)('rehost demo', () => {
+  it('says to whoever is not root what needs root and what to do, and changes nothing', async () => {
+    // What it may read all the same is this project, which can be in a folder that only root may enter.
+    const capability = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
+    const user = ['--reuid=65534', '--regid=65534', '--clear-groups', ...capability, '--']
+    const command = [process.execPath, join(root, 'bin/rehost.ts'), 'demo', '--once']
+    await chmod(parent, 0o777)
+    const run = promisify(execFile)('setpriv', [...user, ...command], {
+      env: { ...process.env, REHOST_DATA_DIR: join(parent, 'data') },
+      timeout: 30_000,
+    })
+    const failure = (await run.catch((error: unknown) => error)) as { code?: number; stderr?: string }
+    expect(failure).toMatchObject({ code: 1, stdout: '' })
+    expect(failure.stderr).toMatch(
+      /^Cannot play the demonstration as user 65534: .*mmdebstrap.* needs root\. /m,
+    )
+    expect(failure.stderr).toContain('Run the command again as root; without root, replicate a disk image')
+    expect(await readdir(parent)).toEqual([])
+  })
+
   it('changes nothing where another demonstration works', async () => {
     const folder = await DataFolder.take(dataDir)
     await mkdir(join(dataDir, 'dynamodb'))
