@@ -52,6 +52,13 @@ export function quoted(argument: string): string {
   return `"${text}"`
 }
 
+/** What setpriv(1) exits with when there is no such program. */
+const notFoundExitCode = 127
+
+function missingTool(cause: unknown): PermanentError {
+  return new PermanentError('Cannot find guestfish: run scripts/setup, which installs it', { cause })
+}
+
 /** A running guestfish. Text is Latin-1 in both directions: one character for each byte of the guest. */
 export class Guestfish {
   readonly #child: ChildProcessWithoutNullStreams
@@ -70,7 +77,11 @@ export class Guestfish {
   constructor(environment: Record<string, string | undefined>, signal: AbortSignal) {
     signal.throwIfAborted()
     this.#signal = signal
-    this.#child = spawn('guestfish', [], { env: environment, stdio: 'pipe' })
+    // It reads its input only between commands: one whose user was killed would still start an appliance, on disks that are another's by then.
+    this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', 'guestfish'], {
+      env: environment,
+      stdio: 'pipe',
+    })
     this.#child.stdout.on('data', (bytes: Buffer) => this.#receive(bytes))
     this.#child.stderr.setEncoding('latin1').on('data', (text: string) => {
       this.#words += text
@@ -82,12 +93,12 @@ export class Guestfish {
     )
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error: NodeJS.ErrnoException) => {
-        const missing = 'Cannot find guestfish: run scripts/setup, which installs it'
-        this.#finish(error.code === 'ENOENT' ? new PermanentError(missing, { cause: error }) : error)
+        this.#finish(error.code === 'ENOENT' ? missingTool(error) : error)
         resolve()
       })
       this.#child.once('close', (code, killedBy) => {
         const words = this.#words.trim()
+        if (code === notFoundExitCode) this.#finish(missingTool(words))
         this.#finish(
           new ApplianceGoneError(
             `guestfish ended with ${killedBy ?? `code ${code}`}${words === '' ? '' : `: ${words}`}`,

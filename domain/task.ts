@@ -30,6 +30,8 @@ export interface TaskStep {
   startedAt?: string
   endedAt?: string
   attempts: number
+  /** Workers that died in the middle of it. */
+  abandonments?: number
   output?: StepOutput
   error?: string
 }

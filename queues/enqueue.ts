@@ -15,7 +15,8 @@ import { bullConnection } from './redis.ts'
 export interface WakeUps {
   /**
    * Adds a wake-up unless it waits already, or a worker has it.
-   * @param after the owner of the task's lease, if it has died: the wake-up that it may still seem to have is not counted.
+   * @param after the owner of the task's lease, if it has died: the wake-up that it may still seem to have is not counted. This one is for
+   *   one run only, as BullMQ gives the other one to somebody when it has not heard of its worker for a while.
    */
   add(queue: QueueName, taskId: TaskId, after?: string): Promise<void>
   /** Whether a wake-up for the task waits or runs in `queue`. */
@@ -55,8 +56,9 @@ export class BullWakeUps implements WakeUps, QueueDepths {
   }
 
   async add(queue: QueueName, taskId: TaskId, after?: string): Promise<void> {
-    const jobId = after === undefined ? taskId : `${taskId} after ${after}`
-    await this.#queue(queue).add('wake-up', { taskId }, { jobId })
+    const once = { jobId: `${taskId} after ${after}`, attempts: 1 }
+    if (after === undefined) await this.#queue(queue).add('wake-up', { taskId }, { jobId: taskId })
+    else await this.#queue(queue).add('wake-up', { taskId, isOnce: true }, once)
   }
 
   async has(queue: QueueName, taskId: TaskId): Promise<boolean> {

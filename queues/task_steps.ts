@@ -6,7 +6,15 @@ import type { ActiveTask, SourceServer } from '../domain/source_server.ts'
 import type { Task, TaskKind } from '../domain/task.ts'
 import type { QueueName } from './names.ts'
 
-/** Steps in order, each with the queue whose worker runs it. */
+/** A step, and the queue whose worker runs it. */
+interface StepPlan {
+  name: string
+  queue: QueueName
+  /** All that it starts dies with its worker, so that another one may repeat it at once. */
+  endsWithWorker?: true
+}
+
+/** Steps in order. */
 export const taskSteps = {
   STAGING: [
     { name: 'launch-replication-server', queue: 'staging' },
@@ -18,10 +26,10 @@ export const taskSteps = {
   EXTEND: [{ name: 'extend-staging', queue: 'staging' }],
   LAUNCH: [
     { name: 'terminate-previous', queue: 'launch' },
-    { name: 'request-consistency-point', queue: 'snapshot' },
-    { name: 'create-snapshots', queue: 'snapshot' },
-    { name: 'create-image', queue: 'conversion' },
-    { name: 'convert', queue: 'conversion' },
+    { name: 'request-consistency-point', queue: 'snapshot', endsWithWorker: true },
+    { name: 'create-snapshots', queue: 'snapshot', endsWithWorker: true },
+    { name: 'create-image', queue: 'conversion', endsWithWorker: true },
+    { name: 'convert', queue: 'conversion', endsWithWorker: true },
     { name: 'launch-machine', queue: 'launch' },
     { name: 'check-boot', queue: 'launch' },
   ],
@@ -45,7 +53,7 @@ export const taskSteps = {
     { name: 'remove-staging', queue: 'cleanup' },
     { name: 'delete-records', queue: 'cleanup' },
   ],
-} as const satisfies Record<TaskKind, readonly { name: string; queue: QueueName }[]>
+} as const satisfies Record<TaskKind, readonly StepPlan[]>
 
 /** The name of a step of a kind of task. */
 export type StepName<K extends TaskKind = TaskKind> = (typeof taskSteps)[K][number]['name']
@@ -67,9 +75,26 @@ export function newTask(server: SourceServer, active: ActiveTask): Task {
 
 /** The queue of the next step to run or undo; undefined when nothing is left. */
 export function nextQueue(task: Task): QueueName | undefined {
-  const steps: readonly { name: string; queue: QueueName }[] = taskSteps[task.kind]
   if (task.status === 'SUCCEEDED' || task.status === 'FAILED') return undefined
   if (task.status === 'UNDOING') return 'cleanup'
-  const position = task.steps.findIndex((step) => step.status !== 'DONE' && step.status !== 'SKIPPED')
-  return steps[position]?.queue ?? 'cleanup'
+  const steps: readonly StepPlan[] = taskSteps[task.kind]
+  return steps[nextPosition(task)]?.queue ?? 'cleanup'
+}
+
+/**
+ * Whether another worker may go on with the task the moment that its worker has died. Elsewhere a machine may be just about to start; and a
+ * step whose workers die again and again must leave time to the work of other servers in between.
+ */
+export function isTakenAtOnce(task: Task): boolean {
+  const position = nextPosition(task)
+  const steps: readonly StepPlan[] = taskSteps[task.kind]
+  return (
+    task.status === 'RUNNING' &&
+    steps[position]?.endsWithWorker === true &&
+    task.steps[position]?.abandonments === undefined
+  )
+}
+
+function nextPosition(task: Task): number {
+  return task.steps.findIndex((step) => step.status !== 'DONE' && step.status !== 'SKIPPED')
 }

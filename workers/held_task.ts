@@ -6,7 +6,8 @@ import type { TaskId } from '../domain/ids.ts'
 import type { Task } from '../domain/task.ts'
 import type { Bench } from './bench.ts'
 import { RevisionConflictError } from '../store/store.ts'
-import { isOver } from './task_state.ts'
+import { isTakenAtOnce } from '../queues/task_steps.ts'
+import { isOver, noteAbandonment } from './task_state.ts'
 
 /** A worker silent for this long has lost its task. */
 export const leaseMs = 20_000
@@ -57,9 +58,12 @@ export class HeldTask {
     // Nobody can have a lease that runs for so long: the clock was set back, and its holder, if alive, renews it or loses it.
     const isBelievable = leftMs < maxLeaseLeftMs
     const isHeld = lease !== undefined && lease.owner !== owner && leftMs > 0 && isBelievable
-    if (isHeld && !(await bench.isGone(lease.owner))) return { busyUntilMs: Date.parse(lease.expiresAt) }
+    const isFree = !isHeld || (isTakenAtOnce(found.value) && (await bench.isGone(lease.owner)))
+    if (!isFree) return { busyUntilMs: Date.parse(lease.expiresAt) }
     const held = new HeldTask(bench, owner, found.value, found.revision)
-    if (!isOver(found.value)) await held.save({ ...found.value, leaseEpoch: found.value.leaseEpoch + 1 })
+    if (isOver(found.value)) return held
+    const task = held.wasAbandoned ? noteAbandonment(found.value) : found.value
+    await held.save({ ...task, leaseEpoch: task.leaseEpoch + 1 })
     return held
   }
 

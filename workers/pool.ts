@@ -82,7 +82,7 @@ export class WorkerPool {
         post.idleSinceMs = undefined
         try {
           const result = await this.#runner.run(name, job.data.taskId, this.#stop.signal)
-          if (result === 'done') return
+          if (result === 'done' || job.data.isOnce === true) return
           // Waiting holds no slot; and waiting is not failing, so it uses up no attempt.
           await job.moveToDelayed(Date.now() + result.waitMs, token)
           throw new DelayedError()

@@ -6,7 +6,7 @@
 import type { Task } from '../domain/task.ts'
 import type { Bench } from './bench.ts'
 import { errorMessage, NotFoundError } from '../domain/errors.ts'
-import { newTask, nextQueue } from '../queues/task_steps.ts'
+import { isTakenAtOnce, newTask, nextQueue } from '../queues/task_steps.ts'
 import { ensureActiveTask } from '../store/active_task.ts'
 import { listAll } from '../store/listing.ts'
 import { relayServer } from './relay.ts'
@@ -48,7 +48,7 @@ export async function wakeUnfinished(bench: Bench): Promise<void> {
     const isCutShort = task.kind === 'DELETE' && task.status === 'SUCCEEDED'
     if (isOver(task) && !isCutShort) continue
     // A wake-up stays a dead worker's for as long as BullMQ waits for a word of it.
-    const owner = task.lease?.owner
+    const owner = isTakenAtOnce(task) ? task.lease?.owner : undefined
     await wake(bench, task, owner !== undefined && (await bench.isGone(owner)) ? owner : undefined)
   }
 }

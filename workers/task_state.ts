@@ -51,6 +51,13 @@ export function noteFailure(task: Task, name: string, error: string): Task {
   return withStep(task, name, (step) => ({ ...step, status: 'PENDING', attempts: step.attempts + 1, error }))
 }
 
+/** `task` whose worker has died, in the middle of a step if one had begun. */
+export function noteAbandonment(task: Task): Task {
+  const step = currentStep(task)
+  if (step?.status !== 'RUNNING') return task
+  return withStep(task, step.name, (own) => ({ ...own, abandonments: (own.abandonments ?? 0) + 1 }))
+}
+
 /** `task` set back to the step called `name`, which and all later ones run again. It counts as a try of that step that failed. */
 export function redoFrom(task: Task, name: StepName): Task {
   const position = task.steps.findIndex((step) => step.name === name)

@@ -1,6 +1,6 @@
 import { spawn, execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -309,11 +309,13 @@ describe('convert()', () => {
     launchMs,
   )
 
-  it('says what is missing when guestfish is not installed', async () => {
+  it.each([[], ['setpriv']])('says what is missing when there are only these tools: %j', async (...tools) => {
+    const path = await mkdtemp(join(folder, 'tools-'))
+    for (const tool of tools) await symlink(`/usr/bin/${tool}`, join(path, tool))
     const attempt = convert({
       disks: [{ path: await emptyImage('none'), format: 'raw', isBootDisk: true }],
       target: virtioTarget,
-      appliance: { ...settings(), environment: { PATH: folder } },
+      appliance: { ...settings(), environment: { PATH: path } },
       signal: new AbortController().signal,
       log: () => undefined,
       now: () => performance.now(),

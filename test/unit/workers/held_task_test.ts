@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { SourceServerId, TaskId } from '../../../domain/ids.ts'
 import type { Task } from '../../../domain/task.ts'
+import { taskSteps } from '../../../queues/task_steps.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
+import { mutate } from '../../../store/mutate.ts'
 import { HeldTask, LeaseLostError, leaseMs } from '../../../workers/held_task.ts'
 
 const taskId = 'launch-s-1-1' as TaskId
@@ -28,6 +30,18 @@ beforeEach(async () => {
   await bench.store.create('task', { id: taskId }, task)
 })
 
+/** The launch is in the middle of the step called `name`. */
+async function at(name: string): Promise<void> {
+  const position = taskSteps.LAUNCH.findIndex((step) => step.name === name)
+  const steps = taskSteps.LAUNCH.map((step, index) => ({
+    name: step.name,
+    status:
+      index < position ? ('DONE' as const) : index === position ? ('RUNNING' as const) : ('PENDING' as const),
+    attempts: 0,
+  }))
+  await mutate(bench.store, 'task', { id: taskId }, (task) => ({ ...task, steps }))
+}
+
 async function take(owner: string): Promise<HeldTask> {
   const held = await HeldTask.take(bench, owner, taskId)
   if (held === undefined || 'busyUntilMs' in held) throw new Error('The task cannot be had')
@@ -53,12 +67,33 @@ describe('HeldTask', () => {
   })
 
   it('is taken at once from a holder that is known to have died', async () => {
+    await at('convert')
     const first = await take('dead')
     const second = await take('two')
     expect(second.wasAbandoned).toBe(true)
     expect(second.task.lease).toMatchObject({ owner: 'two', epoch: 2 })
     await expect(first.renew()).rejects.toBeInstanceOf(LeaseLostError)
   })
+
+  it('is not taken at once when workers died in the middle of the same step before', async () => {
+    await at('convert')
+    await take('dead')
+    const second = await take('dead')
+    expect(second.task.steps.find(({ name }) => name === 'convert')?.abandonments).toBe(1)
+    expect(await HeldTask.take(bench, 'three', taskId)).toEqual({ busyUntilMs: nowMs + leaseMs })
+    nowMs += leaseMs
+    const third = await take('three')
+    expect(third.task.steps.find(({ name }) => name === 'convert')?.abandonments).toBe(2)
+  })
+
+  it.each(['launch-machine', 'check-boot', 'terminate-previous'])(
+    'is not taken at once in the middle of %s, where a machine may be about to start',
+    async (name) => {
+      await at(name)
+      await take('dead')
+      expect(await HeldTask.take(bench, 'two', taskId)).toEqual({ busyUntilMs: nowMs + leaseMs })
+    },
+  )
 
   it('does not wait for hours when the clock was set back, and the holder of old loses the task', async () => {
     const first = await take('one')
