@@ -2,9 +2,10 @@
  * `rehost demo`: the whole demonstration, from nothing to a migrated, booted server.
  * @module
  */
-import { rm, writeFile } from 'node:fs/promises'
+import { lstat, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { unlessMissing } from '../../cloud/qemu/files.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { Demo } from '../demo/demo.ts'
 import { demoEnvironment, takeDemoFolder } from '../demo/environment.ts'
@@ -60,8 +61,16 @@ function requireRoot(): void {
   )
 }
 
+/** Removes the summary of an earlier run: one that fails writes none, and must not seem to have written that. */
+async function removeSummary(path: string): Promise<void> {
+  const stats = await unlessMissing(lstat(path))
+  // A device, or a link to one such as /dev/stdout, is nobody's summary.
+  if (stats?.isFile() === true) await rm(path)
+}
+
 async function runDemo(root: string, flags: DemoFlags): Promise<boolean> {
   requireRoot()
+  if (flags.json !== undefined) await removeSummary(flags.json)
   const base = resolve(process.env['REHOST_DATA_DIR'] ?? '.rehost')
   const environment = demoEnvironment(process.env, join(base, 'demo-run'), await demoPorts())
   const config = readSupervisorConfig(environment)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -155,6 +155,23 @@ describe.runIf(isRoot)('rehost demo', () => {
     expect(failure.stderr).toContain(`Rehost already runs on ${dataDir} as process ${process.pid}`)
     expect((await readdir(dataDir)).toSorted()).toEqual(['dynamodb', 'supervisor.pid'])
     expect(await readdir(join(dataDir, 'dynamodb'))).toEqual(['store'])
+    await folder.giveBack()
+  })
+
+  it('leaves no summary of an earlier run when it fails before it has one of its own', async () => {
+    const folder = await DataFolder.take(dataDir)
+    const summary = join(parent, 'summary.json')
+    await writeFile(summary, '{"identical":true}')
+    const link = join(parent, 'link.json')
+    await symlink('/dev/null', link)
+    for (const file of [summary, link]) {
+      const run = promisify(execFile)(join(root, 'bin/rehost'), ['demo', '--once', '--json', file], {
+        env: { ...process.env, REHOST_DATA_DIR: parent },
+        timeout: 30_000,
+      })
+      await expect(run).rejects.toThrow('Rehost already runs on')
+    }
+    expect((await readdir(parent)).toSorted()).toEqual(['demo-run', 'link.json'])
     await folder.giveBack()
   })
 })
