@@ -101,7 +101,7 @@ async function play(
   let summary: DemoSummary | undefined
   try {
     summary = await demo.run()
-    say(`\n${formatSummary(summary)}`)
+    say(`\n${formatSummary(summary, demo.elapsedSeconds)}`)
     if (flags.once !== true) {
       say(
         `\nThe dashboard stays up at ${demo.stage.service.dashboardUrl}. Ctrl-C ends it and removes the demonstration.`,

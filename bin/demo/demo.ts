@@ -42,6 +42,11 @@ export class Demo {
     this.stage = new Stage({ ...options, timer: this.#timer })
   }
 
+  /** Seconds since the run was made. */
+  get elapsedSeconds(): number {
+    return this.#timer.elapsedSeconds
+  }
+
   /** Builds the guest, starts the service, boots the source and installs the agent in it. */
   prepare(): Promise<void> {
     return this.stage.prepare()

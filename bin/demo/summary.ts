@@ -11,7 +11,7 @@ export interface DemoSummary {
   identical: boolean
   testVerdict: Verdict
   cutoverVerdict: Verdict
-  /** The agent is gone from the source, and was never on the launched machine. */
+  /** Once finalized, the source has neither the agent's files nor its service. What the cutover machine has of it is part of its verdict. */
   agentRemoved: boolean
   /** Processes, volumes and files that should be gone and are not. */
   leftovers: string[]
@@ -48,11 +48,13 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
 }
 
-/** The summary as lines of text. */
-export function formatSummary(summary: DemoSummary): string {
-  const total = summary.steps.reduce((sum, step) => sum + step.seconds, 0)
+/**
+ * The summary as lines of text.
+ * @param totalSeconds from begin to end: steps overlap, so their sum is no time that passed
+ */
+export function formatSummary(summary: DemoSummary, totalSeconds: number): string {
   const width = Math.max(...summary.steps.map((step) => step.name.length), 5)
-  const rows = [...summary.steps, { name: 'total', seconds: total }]
+  const rows = [...summary.steps, { name: 'total', seconds: totalSeconds }]
   return [
     'Summary',
     ...rows.map(({ name, seconds }) => `  ${name.padEnd(width)}  ${seconds.toFixed(1).padStart(7)} s`),

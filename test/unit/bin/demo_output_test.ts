@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ProgressDisplay, progressLine } from '../../../bin/demo/progress.ts'
 import { formatBytes, formatSummary, isGood } from '../../../bin/demo/summary.ts'
+import { StepTimer } from '../../../bin/demo/timing.ts'
 import type { DemoSummary } from '../../../bin/demo/summary.ts'
 
 const good: DemoSummary = {
@@ -32,11 +33,35 @@ describe('isGood()', () => {
 })
 
 describe('formatSummary()', () => {
-  it('adds the steps up and names what was left behind', () => {
-    const text = formatSummary({ ...good, leftovers: ['volumes/vol-1'] })
-    expect(text).toMatch(/total\s+32\.5 s/)
+  it('says how long each step and the whole took, and names what was left behind', () => {
+    const text = formatSummary({ ...good, leftovers: ['volumes/vol-1'] }, 31)
+    expect(text).toMatch(/^ {2}initial sync\s+30\.0 s$/m)
+    expect(text).toMatch(/^ {2}total\s+31\.0 s$/m)
     expect(text).toContain('600.0 MB on the source')
     expect(text).toContain('left behind: volumes/vol-1')
+  })
+})
+
+describe('StepTimer', () => {
+  it('counts time that steps share once', async () => {
+    let now = 1000
+    const said: string[] = []
+    const timer = new StepTimer(
+      () => now,
+      (line) => said.push(line),
+    )
+    let finish = (): void => undefined
+    const long = timer.run('long', () => new Promise<void>((resolve) => (finish = resolve)))
+    await timer.run('short', async () => void (now += 20_000))
+    now += 10_000
+    finish()
+    await long
+    expect(timer.steps).toEqual([
+      { name: 'short', seconds: 20 },
+      { name: 'long', seconds: 30 },
+    ])
+    expect(timer.elapsedSeconds).toBe(30)
+    expect(said).toEqual(['▶ long', '▶ short', '✔ short: 20.0 s', '✔ long: 30.0 s'])
   })
 })
 
