@@ -131,7 +131,8 @@ describe('the agent as one executable file', () => {
       expect(agent.output).not.toContain('ash thread')
       expect(nicenessOfThreads(agent.child.pid ?? 0)).toContain(10)
       const status = readFileSync(`/proc/${agent.child.pid}/status`, 'utf8')
-      expect(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1])).toBeLessThan(150 * 1024)
+      // Its own: how many pages of the file beside them are in memory is up to the kernel, which maps around a fault as it finds them.
+      expect(Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1])).toBeLessThan(80 * 1024)
     } finally {
       expect(await agent.stop()).toBe(0)
     }
