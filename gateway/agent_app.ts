@@ -6,6 +6,7 @@ import type { Context } from 'hono'
 import type { KnownServers, PeerLookup } from './agent_api/identity.ts'
 import type { Services } from './services.ts'
 import { Hono } from 'hono'
+import { isId } from '../domain/ids.ts'
 import { splitInstallationToken } from '../domain/installation_token.ts'
 import {
   agentEnrolSchema,
@@ -62,7 +63,9 @@ export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
   app.post('/agent/v1/enrol', (c) =>
     withTokenLimit(services, c, async () => {
       const body = await readJson(c, agentEnrolSchema)
-      const { tokenId } = splitInstallationToken(body.token)
+      const { tokenId: shown } = splitInstallationToken(body.token)
+      // Who shows half a token may show its secret.
+      const tokenId = isId('token', shown) ? shown : undefined
       const subject = body.sourceProperties.identificationHints.hostname
       const enrolled = () => enrolAgent(services, body)
       return c.json(await rememberRefusal(services, c, 'ENROLMENT', { subject, tokenId }, enrolled))

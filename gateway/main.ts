@@ -35,6 +35,7 @@ import { LiveStreams } from './live_stream.ts'
 import { sweepInstallationTokens } from './people/installation_tokens.ts'
 import { sweepSessions } from './people/sessions.ts'
 import { RateLimiter } from './rate_limit.ts'
+import { RefusalLog } from './refusal_log.ts'
 import { Refusals } from './refusals.ts'
 import { RedisTelemetry } from './telemetry.ts'
 
@@ -105,6 +106,7 @@ async function run(): Promise<void> {
       api: new RateLimiter(50, 10 * 60_000, clock),
     },
     refusals: new Refusals(clock),
+    refusalLog: new RefusalLog(log),
     trustedProxies: config.trustedProxies,
     scrub: config.scrub,
     clock,

@@ -1,7 +1,7 @@
 /**
  * Calls on the agent port that were refused, for the pages where an operator wonders why nothing happens. In memory, per gateway, bounded
  * and forgotten soon: callers who are refused have shown nothing, so they must not be able to fill the store. An agent that is refused
- * calls again, so a restarted gateway knows it again within seconds.
+ * calls again, so a restarted gateway soon knows it again. What lasts is the log's: see `refusal_log.ts`.
  * @module
  */
 
@@ -41,20 +41,28 @@ export class Refusals {
     this.#clock = clock
   }
 
-  /** Remembers a refusal; the same one again is counted. */
-  note(kind: RefusedCall['kind'], caller: RefusedCaller, detail: string): void {
+  /** Remembers a refusal; the same one again is counted, from one again when it was forgotten. What is remembered now. */
+  note(kind: RefusedCall['kind'], caller: RefusedCaller, detail: string): RefusedCall {
     const { address, subject, tokenId } = caller
     const key = JSON.stringify([kind, address, subject, tokenId, detail])
-    const count = (this.#calls.get(key)?.count ?? 0) + 1
+    const known = this.#calls.get(key)
+    const count = known === undefined || known.at < this.#oldestAt() ? 1 : known.count + 1
+    const call = { kind, address, subject, tokenId, detail, count, at: this.#clock().toISOString() }
     this.#calls.delete(key)
-    this.#calls.set(key, { kind, address, subject, tokenId, detail, count, at: this.#clock().toISOString() })
+    this.#calls.set(key, call)
     const oldest = this.#calls.keys().next()
     if (this.#calls.size > maxRefusals && oldest.done !== true) this.#calls.delete(oldest.value)
+    return call
   }
 
   /** The refusals since `since` that are not forgotten yet, newest first. */
   list(since = ''): RefusedCall[] {
-    const oldest = new Date(this.#clock().getTime() - rememberedMs).toISOString()
+    const oldest = this.#oldestAt()
     return [...this.#calls.values()].filter(({ at }) => at >= since && at >= oldest).toReversed()
+  }
+
+  /** Refusals before this moment are forgotten. */
+  #oldestAt(): string {
+    return new Date(this.#clock().getTime() - rememberedMs).toISOString()
   }
 }

@@ -17,6 +17,7 @@ import type { Fleet } from './fleet.ts'
 import type { HeldRecords } from './held_items.ts'
 import type { Log } from './log.ts'
 import type { RateLimiter } from './rate_limit.ts'
+import type { RefusalLog } from './refusal_log.ts'
 import type { Refusals } from './refusals.ts'
 import type { TelemetryStore } from './telemetry.ts'
 import type { TrustedProxies } from './trusted_proxies.ts'
@@ -58,6 +59,7 @@ export interface Services {
   installation: Installation
   rateLimits: RateLimits
   refusals: Refusals
+  refusalLog: RefusalLog
   trustedProxies: TrustedProxies
   scrub: ScrubPolicy
   clock: () => Date

@@ -1,5 +1,6 @@
 /**
- * Refused calls on the agent port are remembered for the dashboard: the agent's own log is the last place where an operator looks.
+ * Refused calls on the agent port are remembered for the dashboard, as the agent's own log is the last place where an operator looks, and
+ * written to the log, for whoever looks later.
  * @module
  */
 import type { Context } from 'hono'
@@ -11,9 +12,9 @@ import { agentUri } from '../../wire/control_api.ts'
 import { asRefusal } from '../problem.ts'
 import { remoteAddress } from '../request.ts'
 
-/** Runs `use` and remembers its refusal as one of `about`; failures of our own are not the caller's. */
+/** Runs `use`, and remembers and logs its refusal as one of `about`; failures of our own are not the caller's. */
 export async function rememberRefusal<T>(
-  services: Pick<Services, 'refusals'>,
+  services: Pick<Services, 'refusals' | 'refusalLog'>,
   c: Context,
   kind: RefusedCall['kind'],
   about: Omit<RefusedCaller, 'address'>,
@@ -23,7 +24,10 @@ export async function rememberRefusal<T>(
     return await use()
   } catch (error) {
     const { status, message } = asRefusal(error)
-    if (status < 500) services.refusals.note(kind, { address: remoteAddress(c), ...about }, message)
+    if (status < 500) {
+      const caller = { address: remoteAddress(c), ...about }
+      services.refusalLog.add(services.refusals.note(kind, caller, message))
+    }
     throw error
   }
 }

@@ -5,6 +5,7 @@ import type { Identity } from './agent_client.ts'
 import { agentUri } from '../../../wire/control_api.ts'
 import { GatewayProcess } from '../../fixtures/gateway_process.ts'
 import { makeTestCa } from '../../fixtures/test_ca.ts'
+import { until } from '../../fixtures/waiting.ts'
 import { heartbeat, inventory } from '../../unit/gateway/callers.ts'
 import { call, enrolled } from './agent_client.ts'
 
@@ -79,6 +80,10 @@ describe('the agent port', () => {
       notAfter: new Date(Date.now() - 3_600_000),
     })
     expect((await beat(expired)).status).toBe(401)
+    const written = (message: string) =>
+      gateway.output.split('\n').find((line) => line.includes(`"subject":"${id}"`) && line.includes(message))
+    for (const message of ['was not issued by this Rehost', 'The client certificate expired at'])
+      await until(`the log says: ${message}`, () => Promise.resolve(written(message)))
     const elsewhere = await call(
       gateway,
       '/replicator/v1/heartbeat',

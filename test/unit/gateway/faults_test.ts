@@ -48,20 +48,28 @@ interface Fault {
   /** Brings it about; the address of the page where the operator looks. */
   arrange: () => Promise<string>
   says: string[]
+  /** What the gateway's log keeps of a refused call. */
+  logs?: { message: string; fields: Record<string, string> }
 }
+
+const wrongTokenId = 'tok-00000000000000009'
 
 const faults: Fault[] = [
   {
     name: 'a wrong token',
     arrange: async () => {
       const page = await waitingPage(gateway)
-      await refusedEnrolment(gateway, { token: `tok-00000000000000009.${'0'.repeat(64)}` })
+      await refusedEnrolment(gateway, { token: `${wrongTokenId}.${'0'.repeat(64)}` })
       return page
     },
     says: [
       'db-01 was refused',
       'The installation token is wrong: copy the whole command, or make another one with Add server',
     ],
+    logs: {
+      message: 'The installation token is wrong: copy the whole command, or make another one with Add server',
+      fields: { kind: 'ENROLMENT', subject: 'db-01', tokenId: wrongTokenId },
+    },
   },
   {
     name: 'a used token',
@@ -72,6 +80,7 @@ const faults: Fault[] = [
       return `/servers/add/${token.split('.')[0]}`
     },
     says: ['db-01 was refused', 'was used already by s-', 'make another one with Add server'],
+    logs: { message: 'was used already by s-', fields: { kind: 'ENROLMENT', subject: 'db-01' } },
   },
   {
     name: 'an expired token',
@@ -82,6 +91,10 @@ const faults: Fault[] = [
       return `/servers/add/${token.split('.')[0]}`
     },
     says: ['db-01 was refused', 'expired at 2026-03-01T12:01:00.000Z; make another one with Add server'],
+    logs: {
+      message: 'expired at 2026-03-01T12:01:00.000Z; make another one with Add server',
+      fields: { kind: 'ENROLMENT', subject: 'db-01' },
+    },
   },
   {
     name: 'a machine that is known and runs',
@@ -92,6 +105,7 @@ const faults: Fault[] = [
       return page
     },
     says: ['db-01 was refused', 'This machine is server s-', 'Stop that agent and try again in 20 s'],
+    logs: { message: 'This machine is server s-', fields: { kind: 'ENROLMENT', subject: 'db-01' } },
   },
   {
     name: 'an expired certificate',
@@ -101,6 +115,10 @@ const faults: Fault[] = [
       'The client certificate expired at 2026-02-01T00:00:00.000Z',
       'install the agent again with a new command from Add server',
     ],
+    logs: {
+      message: 'The client certificate expired at 2026-02-01T00:00:00.000Z',
+      fields: { kind: 'CERTIFICATE' },
+    },
   },
   {
     name: 'a foreign certificate',
@@ -110,6 +128,10 @@ const faults: Fault[] = [
       'The client certificate was not issued by this Rehost (SELF_SIGNED_CERT_IN_CHAIN)',
       'install the agent again with a new command from Add server',
     ],
+    logs: {
+      message: 'The client certificate was not issued by this Rehost (SELF_SIGNED_CERT_IN_CHAIN)',
+      fields: { kind: 'CERTIFICATE' },
+    },
   },
   {
     name: 'an unknown server',
@@ -122,6 +144,10 @@ const faults: Fault[] = [
       'Cannot find source server s-00000000000000009: it was deleted in the dashboard',
       'Uninstall this agent (rehost-agent uninstall), or install the agent again',
     ],
+    logs: {
+      message: 'Cannot find source server s-00000000000000009: it was deleted in the dashboard',
+      fields: { kind: 'CERTIFICATE', subject: 's-00000000000000009' },
+    },
   },
   {
     name: 'a disk smaller than before',
@@ -342,10 +368,85 @@ const faults: Fault[] = [
   },
 ]
 
+/** The refused calls among the lines of a log. */
+function refusalsIn(lines: readonly string[]): { message: string; fields: Record<string, unknown> }[] {
+  return lines.flatMap((line) => {
+    const begin = line.lastIndexOf(' {')
+    const fields = JSON.parse(line.slice(begin)) as Record<string, unknown>
+    return fields['event'] === 'call-refused' ? [{ message: line.slice(0, begin), fields }] : []
+  })
+}
+
 describe('the dashboard says what happened and what to do about', () => {
   it.each(faults)('$name', async ({ arrange, says }) => {
     const text = await textOf(gateway, await arrange())
     for (const sentence of says) expect(text).toContain(sentence)
+  })
+})
+
+describe('the log keeps', () => {
+  const refused = faults.flatMap(({ name, arrange, logs }) =>
+    logs === undefined ? [] : [{ name, arrange, ...logs }],
+  )
+
+  it.each(refused)('the refusal of $name', async ({ arrange, message, fields }) => {
+    await arrange()
+    const written = refusalsIn(gateway.logged)
+    expect(written).toHaveLength(1)
+    expect(written[0]?.message).toMatch(/^Call on the agent port refused: /)
+    expect(written[0]?.message).toContain(message)
+    expect(written[0]?.fields).toMatchObject({ address: 'unknown', count: 1, ...fields })
+    if (fields['kind'] === 'ENROLMENT') expect(written[0]?.fields['tokenId']).toMatch(/^tok-\w{17}$/)
+    else expect(written[0]?.fields['subject']).toMatch(/^s-\w{17}$/)
+  })
+
+  it('no secret of a token, whole or torn', async () => {
+    const [id = '', secret = ''] = (await gateway.installationToken(1, 60_000)).split('.')
+    gateway.pass(60_001)
+    for (const token of [`${id}.${secret}`, secret, `${secret}.${id}`])
+      await refusedEnrolment(gateway, { token })
+    expect(refusalsIn(gateway.logged).map(({ fields }) => fields['tokenId'])).toEqual([id, undefined])
+    expect(gateway.logged.join()).not.toContain(secret)
+    expect(JSON.stringify(gateway.services.refusals.list())).not.toContain(secret)
+  })
+
+  it('a refusal that is repeated at its first, tenth and hundredth time', async () => {
+    await callWith(gateway, { notAfter: new Date('2026-02-01T00:00:00Z') })
+    for (let again = 1; again < 120; again++) {
+      gateway.pass(60_000)
+      expect((await start(gateway)).status).toBe(401)
+    }
+    expect(refusalsIn(gateway.logged).map(({ fields }) => fields['count'])).toEqual([1, 10, 100])
+  })
+
+  it('a refusal anew once it was forgotten', async () => {
+    await callWith(gateway, { notAfter: new Date('2026-02-01T00:00:00Z') })
+    gateway.pass(16 * 60_000)
+    await start(gateway)
+    expect(refusalsIn(gateway.logged).map(({ fields }) => fields['count'])).toEqual([1, 1])
+  })
+
+  it('sixty lines a minute of somebody who is always somebody else, and how many were left out', async () => {
+    await enrolServer(gateway, 'db-01')
+    const peer = gateway.peer()
+    if (peer === undefined) throw new Error('There is no certificate')
+    const callAs = async (stranger: number) => {
+      gateway.present({
+        ...peer,
+        isTrusted: false,
+        uris: [agentUri(`s-${String(stranger).padStart(17, '0')}`)],
+      })
+      expect((await start(gateway)).status).toBe(401)
+    }
+    for (let stranger = 0; stranger < 100; stranger++) await callAs(stranger)
+    expect(refusalsIn(gateway.logged)).toHaveLength(60)
+    expect(gateway.logged).toHaveLength(61)
+    expect(gateway.logged[60]).toContain('those that follow in it are only counted')
+    gateway.pass(60_000)
+    await callAs(100)
+    expect(gateway.logged[61]).toContain('40 more refusals on the agent port were not written down')
+    expect(gateway.logged[62]).toContain('"subject":"s-00000000000000100"')
+    expect(gateway.logged).toHaveLength(63)
   })
 })
 
@@ -362,10 +463,11 @@ describe('refusals', () => {
     expect(await textOf(gateway, pageOf(server))).not.toContain(said)
   })
 
-  it('of scanners without token or certificate are not remembered', async () => {
+  it('of scanners without token or certificate are neither remembered nor logged', async () => {
     gateway.present(undefined)
     await start(gateway)
     await callAgentPort(gateway, '/agent/v1/enrol', { hello: 'world' })
     expect(gateway.services.refusals.list()).toEqual([])
+    expect(gateway.logged).toEqual([])
   })
 })

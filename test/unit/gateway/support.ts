@@ -27,6 +27,7 @@ import { createApiToken } from '../../../gateway/people/api_tokens.ts'
 import { createInstallationToken } from '../../../gateway/people/installation_tokens.ts'
 import { startSession } from '../../../gateway/people/sessions.ts'
 import { RateLimiter } from '../../../gateway/rate_limit.ts'
+import { RefusalLog } from '../../../gateway/refusal_log.ts'
 import { Refusals } from '../../../gateway/refusals.ts'
 import { TrustedProxies } from '../../../gateway/trusted_proxies.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
@@ -117,6 +118,7 @@ export async function testGateway(
       api: new RateLimiter(5, 10 * 60_000, clock),
     },
     refusals: new Refusals(clock),
+    refusalLog: new RefusalLog(log, () => clock().getTime()),
     trustedProxies: new TrustedProxies(options.trustedProxies ?? []),
     scrub: { intervalMs: 604_800_000, bytesPerSecond: 16_000_000 },
     clock,
