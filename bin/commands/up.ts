@@ -12,7 +12,9 @@ import { stopSignal, untilAborted } from './stop_signal.ts'
 export function addUpCommand(program: Command, root: string): void {
   program
     .command('up')
-    .description('start the service here: dashboard, APIs, workers and one replication server')
+    .description(
+      'start the service here: dashboard, APIs and workers; a replication server comes with the first source server',
+    )
     .action(async () => {
       const config = readSupervisorConfig(process.env)
       const say = (line: string) => process.stdout.write(`${line}\n`)
