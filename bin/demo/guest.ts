@@ -5,9 +5,10 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { unlessMissing } from '../../cloud/qemu/files.ts'
 import { installDebian } from './debian_tree.ts'
 import { guestFiles, guestPackages } from './guest_files.ts'
 
@@ -35,6 +36,8 @@ const dataFileBytes = 8_000_000
 const recipeVersion = 5
 const networkd = '/lib/systemd/system/systemd-networkd.service'
 const maxAgeMs = 86_400_000
+/** Files of the cache that are made here. */
+const guestPattern = /^guest-[0-9a-f]{16}\.raw(\.building)?$/
 const partitionOffsetBytes = 1024 ** 2
 const sectorBytes = 512
 /** Folders of /usr/share that a server does its work without: an emulated processor would have to read, hash and send them. */
@@ -82,10 +85,26 @@ export async function buildGuest(spec: GuestSpec): Promise<string> {
     ({ mtimeMs }) => Date.now() - mtimeMs,
     () => Infinity,
   )
-  if (spec.isFresh || age > maxAgeMs) await build(spec, cached)
-  else spec.log('  the one built earlier is still good')
+  if (spec.isFresh || age > maxAgeMs) {
+    await build(spec, cached)
+    await removeOldGuests(spec.cacheDir, Date.now())
+  } else spec.log('  the one built earlier is still good')
   await run('cp', ['--reflink=auto', '--sparse=always', cached, spec.path], { signal: spec.signal })
   return spec.path
+}
+
+/**
+ * Removes guests that nobody takes any more, such as those of older recipes, each some gigabytes, and what builds have left that were
+ * killed. Younger ones are other demonstrations' or the benchmark's.
+ */
+export async function removeOldGuests(cacheDir: string, nowMs: number): Promise<void> {
+  for (const name of await readdir(cacheDir)) {
+    if (!guestPattern.test(name)) continue
+    const path = join(cacheDir, name)
+    // Another demonstration may remove it at the same time.
+    const stats = await unlessMissing(stat(path))
+    if (stats !== undefined && nowMs - stats.mtimeMs > maxAgeMs) await rm(path, { force: true })
+  }
 }
 
 async function build(spec: GuestSpec, target: string): Promise<void> {
