@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ApiClient, findAccess } from '../../bin/api_client.ts'
 import type { NewToken } from '../../bin/commands/tokens.ts'
@@ -26,6 +27,8 @@ const root = join(import.meta.dirname, '../..')
 const sizeBytes = 8 * 2 ** 20
 const waitMs = 90_000
 
+/** The data folder and the disk image are in it, as in README. */
+let folder: string
 let dataDir: string
 let disk: string
 let config: SupervisorConfig
@@ -34,9 +37,18 @@ let api: ApiClient
 let agent: ChildProcess
 let agentWords = ''
 
+/** The words of the line of README that begins with `start`, without its comment. */
+async function readmeCommand(start: string): Promise<string[]> {
+  const lines = (await readFile(join(root, 'README.md'), 'utf8')).split('\n')
+  const line = lines.find((candidate) => candidate.startsWith(start))
+  if (line === undefined) throw new Error(`README has no line that begins with ${start}`)
+  return line.replace(/ #.*/, '').trim().split(/ +/)
+}
+
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'rehost-loss-'))
-  disk = join(dataDir, 'disk.img')
+  folder = await mkdtemp(join(tmpdir(), 'rehost-loss-'))
+  dataDir = join(folder, '.rehost')
+  disk = join(folder, 'disk.img')
   await writeFile(disk, randomBytes(sizeBytes))
   const [http, agentPort, replication, dynamodb] = await freePorts(4)
   const environment = {
@@ -52,14 +64,21 @@ beforeAll(async () => {
   config = readSupervisorConfig(environment)
   service = await startSupervisor({ config, root, environment, say: () => undefined })
   api = new ApiClient(await findAccess(environment))
-  const { token } = await api.post<NewToken>('/tokens', { uses: 1 })
-  const options = ['--gateway-url', `https://127.0.0.1:${agentPort}`, '--token', token, '--devices', disk]
-  const files = ['--ca-file', join(dataDir, 'ca', 'ca.crt.pem'), '--state-dir', join(dataDir, 'agent')]
-  agent = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', join(root, 'agent/main.ts'), 'run', ...options, ...files],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+  // From README word for word, in the folder of data folder and disk image: only port and token are this service's.
+  const env = { ...process.env, REHOST_DATA_DIR: undefined, REHOST_HTTP_PORT: String(http) }
+  const place = { cwd: folder, env }
+  const [rehost = '', ...tokenArguments] = await readmeCommand('bin/rehost token')
+  const { stdout } = await promisify(execFile)(join(root, rehost), tokenArguments, place)
+  const { token } = JSON.parse(stdout) as NewToken
+  const [, ...agentArguments] = await readmeCommand('bin/rehost agent run')
+  const filledIn = agentArguments.map((word) =>
+    word === '…' ? token : word.replace(':8443', `:${agentPort}`),
   )
+  // Where the agent of this machine itself keeps its certificate is none of a test's business.
+  agent = spawn(join(root, rehost), [...filledIn, '--state-dir', join(folder, 'agent')], {
+    ...place,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   for (const stream of [agent.stdout, agent.stderr])
     stream?.on('data', (text: Buffer) => (agentWords = (agentWords + text.toString()).slice(-5000)))
   await inSync()
@@ -69,8 +88,8 @@ afterAll(async () => {
   agent.kill('SIGTERM')
   if (agent.exitCode === null) await once(agent, 'exit')
   await service.stop()
-  expect(await processLeftovers(dataDir)).toEqual([])
-  await rm(dataDir, { recursive: true, force: true })
+  expect(await processLeftovers(folder)).toEqual([])
+  await rm(folder, { recursive: true, force: true })
 })
 
 async function server(): Promise<ServerView | undefined> {
