@@ -1,13 +1,44 @@
 /**
  * Jobs: what the operator asked for, with MGN's types, statuses and log events.
+ *
+ * ```
+ * PENDING ── begin ──▶ STARTED ── complete ──▶ COMPLETED
+ *    │                                             ▲
+ *    └────────────────── complete ─────────────────┘
+ * ```
+ * Failure is per server ({@link LaunchStatus}): a job has no FAILED, as in MGN.
  * @module
  */
+import { ConflictError } from './errors.ts'
 import type { JobId, MachineId, SourceServerId } from './ids.ts'
+import { advanceLaunch } from './launch_status.ts'
+import type { LaunchEvent, LaunchStatus } from './launch_status.ts'
+import { advance } from './machine.ts'
+import type { Transition, TransitionTable } from './machine.ts'
 
 export type JobType = 'LAUNCH' | 'TERMINATE'
-export type JobStatus = 'PENDING' | 'STARTED' | 'COMPLETED'
 export type JobInitiator = 'START_TEST' | 'START_CUTOVER' | 'DIAGNOSTIC' | 'TERMINATE'
-export type LaunchStatus = 'PENDING' | 'IN_PROGRESS' | 'LAUNCHED' | 'FAILED' | 'TERMINATED'
+
+export const jobStatuses = ['PENDING', 'STARTED', 'COMPLETED'] as const
+export type JobStatus = (typeof jobStatuses)[number]
+
+export const jobStatusEvents = ['BEGIN', 'COMPLETE'] as const
+export type JobStatusEvent = (typeof jobStatusEvents)[number]
+
+/**
+ * Every transition there is. `BEGIN` while STARTED is another of the job's servers, or the same one told again after a crash. A job whose
+ * server was deleted before anything began is complete from PENDING.
+ */
+export const jobTable = {
+  PENDING: { BEGIN: 'STARTED', COMPLETE: 'COMPLETED' },
+  STARTED: { BEGIN: 'STARTED', COMPLETE: 'COMPLETED' },
+  COMPLETED: {},
+} as const satisfies TransitionTable<JobStatus, JobStatusEvent>
+
+/** The job status's one transition function. */
+export function advanceJob(from: JobStatus, event: JobStatusEvent): Transition<JobStatus, JobStatusEvent> {
+  return advance<JobStatus, JobStatusEvent>(jobTable, from, event)
+}
 
 export const jobLogEvents = [
   'JOB_START',
@@ -29,7 +60,7 @@ export const jobLogEvents = [
 ] as const
 export type JobLogEvent = (typeof jobLogEvents)[number]
 
-/** One server in a job. Failure is per server: a job has no FAILED, as in MGN. */
+/** One server in a job. */
 export interface ParticipatingServer {
   sourceServerId: SourceServerId
   launchStatus: LaunchStatus
@@ -48,6 +79,50 @@ export interface Job {
   createdAt: string
   endedAt?: string
   participatingServers: ParticipatingServer[]
+}
+
+/** A job of one server, nothing of it begun. */
+export function newJob(input: {
+  jobId: JobId
+  initiatedBy: JobInitiator
+  actor: string
+  at: string
+  sourceServerId: SourceServerId
+}): Job {
+  const { jobId, initiatedBy, actor, at, sourceServerId } = input
+  return {
+    jobId,
+    type: initiatedBy === 'TERMINATE' ? 'TERMINATE' : 'LAUNCH',
+    initiatedBy,
+    actor,
+    status: 'PENDING',
+    createdAt: at,
+    participatingServers: [{ sourceServerId, launchStatus: 'PENDING' }],
+  }
+}
+
+/**
+ * `job` after `event`.
+ * @throws ConflictError when the table does not allow it.
+ */
+export function withJobStatus(job: Job, event: JobStatusEvent): Job {
+  const step = advanceJob(job.status, event)
+  if (!step.ok) throw new ConflictError(`${step.reason} (job ${job.jobId})`)
+  return { ...job, status: step.to }
+}
+
+/**
+ * `own`, a part of `job`, after `event`.
+ * @throws ConflictError when the table does not allow it.
+ */
+export function withLaunchStatus(
+  job: Job,
+  own: ParticipatingServer,
+  event: LaunchEvent,
+): ParticipatingServer {
+  const step = advanceLaunch(own.launchStatus, event)
+  if (!step.ok) throw new ConflictError(`${step.reason} (server ${own.sourceServerId} in job ${job.jobId})`)
+  return { ...own, launchStatus: step.to }
 }
 
 /** A line of the job log. `logId` comes from task, step and event, so that logging twice is logging once. */

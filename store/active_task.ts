@@ -3,10 +3,10 @@
  * the reconciler, so it makes only what is missing.
  * @module
  */
-import type { Job, JobInitiator } from '../domain/job.ts'
 import type { ActiveTask, SourceServer } from '../domain/source_server.ts'
 import type { Task } from '../domain/task.ts'
 import type { Entities, Key, Kind, Store } from './store.ts'
+import { newJob } from '../domain/job.ts'
 import { RevisionConflictError } from './store.ts'
 
 /** How the pieces that this room may not know are made. */
@@ -30,25 +30,13 @@ export async function ensureActiveTask(
   const active = server.activeTask
   if (active === undefined) return
   if (active.jobId !== undefined && active.initiatedBy !== undefined) {
-    await createOnce(store, 'job', { id: active.jobId }, newJob(server, active, active.initiatedBy, actor))
+    const { jobId, initiatedBy, startedAt: at } = active
+    const { sourceServerId } = server
+    await createOnce(store, 'job', { id: jobId }, newJob({ jobId, initiatedBy, actor, at, sourceServerId }))
   }
   await createOnce(store, 'task', { id: active.taskId }, parts.newTask(server, active))
   const task = await store.get('task', { id: active.taskId })
   if (task !== undefined) await parts.wake(task.value)
-}
-
-/** The job that stands for `active`. */
-function newJob(server: SourceServer, active: ActiveTask, initiatedBy: JobInitiator, actor: string): Job {
-  if (active.jobId === undefined) throw new TypeError(`Task ${active.taskId} has no job`)
-  return {
-    jobId: active.jobId,
-    type: initiatedBy === 'TERMINATE' ? 'TERMINATE' : 'LAUNCH',
-    initiatedBy,
-    actor,
-    status: 'PENDING',
-    createdAt: active.startedAt,
-    participatingServers: [{ sourceServerId: server.sourceServerId, launchStatus: 'PENDING' }],
-  }
 }
 
 /** Creates an item unless it is there. */

@@ -2,7 +2,8 @@
  * States as people read them: word, colour, icon. Colour never speaks alone.
  * @module
  */
-import type { Job, JobLogEvent, LaunchStatus } from '../domain/job.ts'
+import type { Job, JobLogEvent } from '../domain/job.ts'
+import type { LaunchStatus } from '../domain/launch_status.ts'
 import type { LifecycleState } from '../domain/lifecycle.ts'
 import type {
   DataReplicationErrorCode,

@@ -10,6 +10,9 @@ import type { StepOutput, Task } from '../domain/task.ts'
 import type { StepName } from '../queues/task_steps.ts'
 import type { LaunchOutput } from './launch/machine.ts'
 import type { LifecycleEvent, LifecycleState } from '../domain/lifecycle.ts'
+import type { LaunchEvent } from '../domain/launch_status.ts'
+import { withJobStatus, withLaunchStatus } from '../domain/job.ts'
+import { isLaunchOpen } from '../domain/launch_status.ts'
 import { advanceLifecycle } from '../domain/lifecycle.ts'
 import { advanceDataReplication, markInitiationStep } from '../domain/replication.ts'
 import { withEvent, withLifecycle, withReplication } from '../domain/source_server.ts'
@@ -207,33 +210,46 @@ export function serverAfter(server: SourceServer, task: Task, at: string): Sourc
   return afterCleanup(free, task, at)
 }
 
-/** `job` with the part of one server begun; the same object when it was. Pure. */
+/**
+ * `job` with the part of one server begun. Told again after a crash it changes nothing, and what is over stays as it ended: the same
+ * object when the whole job is. Pure.
+ */
 export function jobBegun(job: Job, task: Task): Job {
   if (job.status === 'COMPLETED') return job
-  const participatingServers = job.participatingServers.map((own): ParticipatingServer => {
-    const isOwn = own.sourceServerId === task.sourceServerId && own.launchStatus === 'PENDING'
-    return isOwn ? { ...own, launchStatus: 'IN_PROGRESS' } : own
-  })
-  return { ...job, status: 'STARTED', participatingServers }
+  const participatingServers = job.participatingServers.map((own) =>
+    isOpenPart(own, task) ? withLaunchStatus(job, own, 'BEGIN') : own,
+  )
+  return { ...withJobStatus(job, 'BEGIN'), participatingServers }
 }
 
-/** `job` after the part of one server has ended; COMPLETED when no other is open. Pure. */
+/**
+ * `job` after the part of one server has ended; COMPLETED when no other is open. Told again it leaves what is over: the machine may have
+ * been terminated since. Pure.
+ */
 export function jobAfter(job: Job, task: Task, at: string): Job {
-  const participatingServers = job.participatingServers.map((own): ParticipatingServer => {
-    if (own.sourceServerId !== task.sourceServerId) return own
-    const machineId = machineOf(task)
-    const succeeded = task.kind === 'TERMINATE' ? 'TERMINATED' : 'LAUNCHED'
-    return {
-      sourceServerId: own.sourceServerId,
-      launchStatus: task.status === 'SUCCEEDED' ? succeeded : 'FAILED',
-      ...(machineId === undefined || task.status === 'FAILED' ? {} : { machineId }),
-      ...(task.failure === undefined ? {} : { failure: task.failure }),
-    }
-  })
-  const isOpen = participatingServers.some(
-    ({ launchStatus }) => launchStatus === 'PENDING' || launchStatus === 'IN_PROGRESS',
+  if (job.status === 'COMPLETED') return job
+  const participatingServers = job.participatingServers.map((own) =>
+    isOpenPart(own, task) ? partAfter(job, own, task) : own,
   )
+  const isOpen = participatingServers.some(({ launchStatus }) => isLaunchOpen(launchStatus))
   return isOpen
     ? { ...job, participatingServers }
-    : { ...job, participatingServers, status: 'COMPLETED', endedAt: at }
+    : { ...withJobStatus(job, 'COMPLETE'), participatingServers, endedAt: at }
+}
+
+/** Whether `own` is the part of the server of `task`, and still to end. */
+function isOpenPart(own: ParticipatingServer, task: Task): boolean {
+  return own.sourceServerId === task.sourceServerId && isLaunchOpen(own.launchStatus)
+}
+
+/** `own`, the part of the server of `task`, which has ended. */
+function partAfter(job: Job, own: ParticipatingServer, task: Task): ParticipatingServer {
+  const machineId = machineOf(task)
+  const succeeded: LaunchEvent = task.kind === 'TERMINATE' ? 'TERMINATE' : 'SUCCEED'
+  return {
+    sourceServerId: own.sourceServerId,
+    launchStatus: withLaunchStatus(job, own, task.status === 'SUCCEEDED' ? succeeded : 'FAIL').launchStatus,
+    ...(machineId === undefined || task.status === 'FAILED' ? {} : { machineId }),
+    ...(task.failure === undefined ? {} : { failure: task.failure }),
+  }
 }

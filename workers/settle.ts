@@ -27,9 +27,7 @@ export async function settle(bench: Bench, task: Task): Promise<void> {
   if (jobId !== undefined) {
     const message = task.status === 'SUCCEEDED' ? 'Job ended' : `Job ended: ${task.failure ?? 'failed'}`
     await writeJobLog(bench, { jobId, event: 'JOB_END', sourceServerId, message })
-    await mutate(bench.store, 'job', { id: jobId }, (job) =>
-      job.status === 'COMPLETED' ? undefined : jobAfter(job, task, at),
-    )
+    await mutate(bench.store, 'job', { id: jobId }, (job) => jobAfter(job, task, at))
     await bench.changes.publish({ kind: 'job', id: jobId })
   }
   if (task.kind === 'DELETE' && task.status === 'SUCCEEDED') {

@@ -6,12 +6,16 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { Bench } from '../bench.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { NotFoundError, PermanentError } from '../../domain/errors.ts'
+import { withLaunchStatus } from '../../domain/job.ts'
 import { withEvent } from '../../domain/source_server.ts'
 import { mutate } from '../../store/mutate.ts'
 import { changeServer, now } from '../bench.ts'
 import { sweep } from '../sweep.ts'
 
-/** Forgets the machine and says so in the job that launched it, as MGN does. Nothing to do when none is launched. */
+/**
+ * Forgets the machine and says so in the job that launched it, as MGN does. Nothing to do when none is launched. A crash between the two
+ * writes has the job told again, which the table of launch statuses allows.
+ */
 export async function forgetMachine(bench: Bench, server: SourceServer): Promise<void> {
   const machine = server.launchedInstance
   if (machine === undefined) return
@@ -19,7 +23,7 @@ export async function forgetMachine(bench: Bench, server: SourceServer): Promise
     await mutate(bench.store, 'job', { id: machine.jobId }, (job) => ({
       ...job,
       participatingServers: job.participatingServers.map((own) =>
-        own.sourceServerId === server.sourceServerId ? { ...own, launchStatus: 'TERMINATED' } : own,
+        own.sourceServerId === server.sourceServerId ? withLaunchStatus(job, own, 'TERMINATE') : own,
       ),
     }))
     await bench.changes.publish({ kind: 'job', id: machine.jobId })
