@@ -19,7 +19,8 @@ import { withDisksNoticed } from './disk_changes.ts'
 import { ConflictError } from './errors.ts'
 import { inventoryProblem, renameDisks } from './inventory.ts'
 import { agentIsLiveMs, heardLive, macAddresses, withBoot } from './machine_copy.ts'
-import { advanceDataReplication, newInitiationSteps } from './replication.ts'
+import { newInitiationSteps } from './initiation.ts'
+import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 
 /** Whether both inventories were taken on one machine. */

@@ -4,7 +4,7 @@
  */
 import type { DataReplicationError } from './replication.ts'
 import type { SourceServer } from './source_server.ts'
-import { markInitiationStep } from './replication.ts'
+import { markInitiationStep } from './initiation.ts'
 import { withEvent } from './source_server.ts'
 
 /** What a heartbeat says of them. */
@@ -21,43 +21,36 @@ export function withInitiation(server: SourceServer, report: ContactReport, at: 
     next.replication.initiation.steps.find((step) => step.name === name)?.status
   const mark = (
     name: 'CONNECT_AGENT_TO_REPLICATION_SERVER' | 'START_DATA_TRANSFER',
-    status: 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED',
+    event: 'SUCCEED' | 'FAIL',
     message: string,
   ) => {
     const { initiation } = next.replication
-    const steps = markInitiationStep(initiation.steps, name, status)
-    next = withEvent(
-      { ...next, replication: { ...next.replication, initiation: { ...initiation, steps } } },
-      at,
-      {
-        type: 'INITIATION_STEP',
-        actor: 'agent',
-        level: status === 'FAILED' ? 'WARNING' : 'INFO',
-        message,
-        detail: { step: name, status },
-      },
-    )
+    const steps = markInitiationStep(initiation.steps, name, event)
+    next = { ...next, replication: { ...next.replication, initiation: { ...initiation, steps } } }
+    next = withEvent(next, at, {
+      type: 'INITIATION_STEP',
+      actor: 'agent',
+      level: event === 'FAIL' ? 'WARNING' : 'INFO',
+      message,
+      detail: { step: name, status: String(statusOf(name)) },
+    })
   }
   if (report.isConnected && statusOf('CONNECT_AGENT_TO_REPLICATION_SERVER') !== 'SUCCEEDED') {
-    mark(
-      'CONNECT_AGENT_TO_REPLICATION_SERVER',
-      'SUCCEEDED',
-      'The agent is connected to the replication server',
-    )
+    mark('CONNECT_AGENT_TO_REPLICATION_SERVER', 'SUCCEED', 'The agent is connected to the replication server')
   }
   const failed = report.error?.error
   if (
     failed === 'FAILED_TO_CONNECT_AGENT_TO_REPLICATION_SERVER' &&
     statusOf('CONNECT_AGENT_TO_REPLICATION_SERVER') === 'IN_PROGRESS'
   ) {
-    mark('CONNECT_AGENT_TO_REPLICATION_SERVER', 'FAILED', 'The agent cannot reach the replication server')
+    mark('CONNECT_AGENT_TO_REPLICATION_SERVER', 'FAIL', 'The agent cannot reach the replication server')
   }
   if (report.firstByteAt !== undefined && next.lifecycle.firstByteAt === undefined) {
     // The gateway's own clock: the agent's may be wrong by hours, and durations are computed from this.
     next = { ...next, lifecycle: { ...next.lifecycle, firstByteAt: at } }
   }
   if (report.firstByteAt !== undefined && statusOf('START_DATA_TRANSFER') !== 'SUCCEEDED') {
-    mark('START_DATA_TRANSFER', 'SUCCEEDED', 'The first byte has arrived')
+    mark('START_DATA_TRANSFER', 'SUCCEED', 'The first byte has arrived')
   }
   return next
 }

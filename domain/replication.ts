@@ -1,5 +1,5 @@
 /**
- * Data replication states and initiation steps, in MGN's words.
+ * Data replication states and errors, in MGN's words.
  *
  * ```
  * STOPPED ─▶ INITIATING ─▶ INITIAL_SYNC ─▶ CONTINUOUS ◀─▶ BACKLOG
@@ -80,29 +80,6 @@ export function advanceDataReplication(
   return advance<DataReplicationState, DataReplicationEvent>(dataReplicationTable, from, event)
 }
 
-/** The eleven steps between "agent installed" and "first byte", in order. */
-export const initiationStepNames = [
-  'WAIT',
-  'CREATE_SECURITY_GROUP',
-  'LAUNCH_REPLICATION_SERVER',
-  'BOOT_REPLICATION_SERVER',
-  'AUTHENTICATE_WITH_SERVICE',
-  'DOWNLOAD_REPLICATION_SOFTWARE',
-  'CREATE_STAGING_DISKS',
-  'ATTACH_STAGING_DISKS',
-  'PAIR_REPLICATION_SERVER_WITH_AGENT',
-  'CONNECT_AGENT_TO_REPLICATION_SERVER',
-  'START_DATA_TRANSFER',
-] as const
-export type InitiationStepName = (typeof initiationStepNames)[number]
-export type InitiationStepStatus = 'NOT_STARTED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'SKIPPED'
-
-/** One initiation step as shown to the operator. */
-export interface InitiationStep {
-  name: InitiationStepName
-  status: InitiationStepStatus
-}
-
 /** MGN's replication error codes that Rehost raises or may raise. */
 export const dataReplicationErrors = [
   'AGENT_NOT_SEEN',
@@ -129,26 +106,4 @@ export interface DataReplicationError {
   error: DataReplicationErrorCode
   rawError: string
   whatToDo: string
-}
-
-/** A fresh list of initiation steps, none begun. */
-export function newInitiationSteps(): InitiationStep[] {
-  return initiationStepNames.map((name) => ({ name, status: 'NOT_STARTED' }))
-}
-
-/**
- * Sets `name` to `status` and, once a step has begun, every step before it that was still open to SUCCEEDED. Pure.
- */
-export function markInitiationStep(
-  steps: readonly InitiationStep[],
-  name: InitiationStepName,
-  status: InitiationStepStatus,
-): InitiationStep[] {
-  const position = initiationStepNames.indexOf(name)
-  return steps.map((step) => {
-    const own = initiationStepNames.indexOf(step.name)
-    if (own === position) return { ...step, status }
-    const open = step.status === 'NOT_STARTED' || step.status === 'IN_PROGRESS' || step.status === 'FAILED'
-    return own < position && open && status !== 'NOT_STARTED' ? { ...step, status: 'SUCCEEDED' } : step
-  })
 }

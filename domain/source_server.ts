@@ -12,15 +12,11 @@ import type {
   TaskId,
   VolumeId,
 } from './ids.ts'
+import type { InitiationStep } from './initiation.ts'
 import type { JobInitiator } from './job.ts'
 import type { LaunchConfiguration, LaunchedInstance, ReplicationConfiguration } from './launch.ts'
 import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
-import type {
-  DataReplicationError,
-  DataReplicationEvent,
-  DataReplicationState,
-  InitiationStep,
-} from './replication.ts'
+import type { DataReplicationError, DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { PointFigures } from './point_outcome.ts'
 import type { OfferedDisk } from './offered_disk.ts'
 import type { NewEvent, ServerEvent } from './server_event.ts'
@@ -28,7 +24,8 @@ import type { SourceProperties } from './source_properties.ts'
 import type { TaskKind } from './task.ts'
 import type { Verification } from './verified_disk.ts'
 import { advanceLifecycle } from './lifecycle.ts'
-import { advanceDataReplication, newInitiationSteps } from './replication.ts'
+import { newInitiationSteps } from './initiation.ts'
+import { advanceDataReplication } from './replication.ts'
 import { ConflictError } from './errors.ts'
 
 export type { LaunchConfiguration, LaunchedInstance, ReplicationConfiguration } from './launch.ts'

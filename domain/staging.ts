@@ -5,7 +5,8 @@
 import type { VolumeId } from './ids.ts'
 import type { ReplicatedDisk, SourceServer } from './source_server.ts'
 import { dropConsistencyPoint } from './consistency_point.ts'
-import { advanceDataReplication, newInitiationSteps } from './replication.ts'
+import { newInitiationSteps } from './initiation.ts'
+import { advanceDataReplication } from './replication.ts'
 import { withEvent, withReplication } from './source_server.ts'
 import { withWork } from './work.ts'
 

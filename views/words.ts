@@ -2,14 +2,11 @@
  * States as people read them: word, colour, icon. Colour never speaks alone.
  * @module
  */
+import type { InitiationStepName } from '../domain/initiation.ts'
 import type { Job, JobLogEvent } from '../domain/job.ts'
 import type { LaunchStatus } from '../domain/launch_status.ts'
 import type { LifecycleState } from '../domain/lifecycle.ts'
-import type {
-  DataReplicationErrorCode,
-  DataReplicationState,
-  InitiationStepName,
-} from '../domain/replication.ts'
+import type { DataReplicationErrorCode, DataReplicationState } from '../domain/replication.ts'
 import type { ServerEventType } from '../domain/source_server.ts'
 import type { TaskKind } from '../domain/task.ts'
 import type { IconName } from './icons.ts'

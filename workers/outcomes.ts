@@ -4,7 +4,8 @@
  */
 import type { ImageId, MachineId } from '../domain/ids.ts'
 import type { Job, JobLogEvent, ParticipatingServer } from '../domain/job.ts'
-import type { DataReplicationErrorCode, InitiationStepName } from '../domain/replication.ts'
+import type { InitiationStepName } from '../domain/initiation.ts'
+import type { DataReplicationErrorCode } from '../domain/replication.ts'
 import type { LaunchedInstance, SnapshotOfDisk, SourceServer } from '../domain/source_server.ts'
 import type { StepOutput, Task } from '../domain/task.ts'
 import type { StepName } from '../queues/task_steps.ts'
@@ -14,7 +15,8 @@ import type { LaunchEvent } from '../domain/launch_status.ts'
 import { withJobStatus, withLaunchStatus } from '../domain/job.ts'
 import { isLaunchOpen } from '../domain/launch_status.ts'
 import { advanceLifecycle } from '../domain/lifecycle.ts'
-import { advanceDataReplication, markInitiationStep } from '../domain/replication.ts'
+import { markInitiationStep } from '../domain/initiation.ts'
+import { advanceDataReplication } from '../domain/replication.ts'
 import { withEvent, withLifecycle, withReplication } from '../domain/source_server.ts'
 import { currentStep } from './task_state.ts'
 
@@ -95,7 +97,7 @@ export function withStagingTrouble(
   const isEnrolling = name === 'wait-for-replication-server' && isAuthenticating
   const trouble = isEnrolling ? enrolmentTrouble : name === undefined ? undefined : stagingTrouble[name]
   if (trouble === undefined || server.replication.error?.rawError === rawError) return server
-  const steps = markInitiationStep(server.replication.initiation.steps, trouble.step, 'FAILED')
+  const steps = markInitiationStep(server.replication.initiation.steps, trouble.step, 'FAIL')
   const failed: SourceServer = {
     ...server,
     replication: {

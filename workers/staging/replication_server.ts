@@ -144,9 +144,9 @@ async function launch(context: StepContext): Promise<StepResult> {
       ? withReplication(current, 'INITIATE', at)
       : current
     return withStep(
-      withStep(initiated, 'CREATE_SECURITY_GROUP', 'SKIPPED'),
+      withStep(initiated, 'CREATE_SECURITY_GROUP', 'SKIP'),
       'LAUNCH_REPLICATION_SERVER',
-      'IN_PROGRESS',
+      'BEGIN',
     )
   })
   const found = (await formerChoice(context)) ?? (await findRoom(context))?.replicationServerId
@@ -197,9 +197,9 @@ async function waitUntilReady(context: StepContext): Promise<StepResult> {
     await removeTokens(bench, id)
     await changeServer(bench, server.sourceServerId, (current) =>
       withStep(
-        withStep(current, 'AUTHENTICATE_WITH_SERVICE', 'SUCCEEDED'),
+        withStep(current, 'AUTHENTICATE_WITH_SERVICE', 'SUCCEED'),
         'DOWNLOAD_REPLICATION_SOFTWARE',
-        'SKIPPED',
+        'SKIP',
       ),
     )
     return { done: null }
@@ -216,7 +216,7 @@ async function waitUntilReady(context: StepContext): Promise<StepResult> {
   }
   if (seen.state === 'STOPPED') await bench.cloud.restartReplicationServer(id)
   const begun = seen.state === 'RUNNING' ? 'AUTHENTICATE_WITH_SERVICE' : 'BOOT_REPLICATION_SERVER'
-  await changeServer(bench, server.sourceServerId, (current) => withStep(current, begun, 'IN_PROGRESS'))
+  await changeServer(bench, server.sourceServerId, (current) => withStep(current, begun, 'BEGIN'))
   return { waitMs: lookAgainMs }
 }
 

@@ -35,7 +35,7 @@ async function create(context: StepContext): Promise<StepResult> {
   const { bench, task } = context
   const lost = await findLostVolumes(bench, context.server)
   const server = await changeServer(bench, context.server.sourceServerId, (current) =>
-    withStep(dropLostVolumes(current, lost, now(bench)), 'CREATE_STAGING_DISKS', 'IN_PROGRESS'),
+    withStep(dropLostVolumes(current, lost, now(bench)), 'CREATE_STAGING_DISKS', 'BEGIN'),
   )
   await removeForgotten({ ...context, server })
   const volumes: VolumeOfDisk[] = []
@@ -75,7 +75,7 @@ async function attach(context: StepContext): Promise<StepResult> {
   const replicationServerId = chosenReplicationServer(context)
   const volumes = context.output('create-volumes') as unknown as VolumeOfDisk[]
   await changeServer(bench, server.sourceServerId, (current) =>
-    withStep(current, 'ATTACH_STAGING_DISKS', 'IN_PROGRESS'),
+    withStep(current, 'ATTACH_STAGING_DISKS', 'BEGIN'),
   )
   const paths = new Map<number, { volumeId: VolumeId; devicePath: string }>()
   for (const { diskIndex, volumeId } of volumes) {
@@ -85,7 +85,7 @@ async function attach(context: StepContext): Promise<StepResult> {
     })
   }
   await changeServer(bench, server.sourceServerId, (current) => ({
-    ...withStep(current, 'ATTACH_STAGING_DISKS', 'SUCCEEDED'),
+    ...withStep(current, 'ATTACH_STAGING_DISKS', 'SUCCEED'),
     // One that was just joining the others is like them now.
     disks: current.disks.map(({ isJoining: _joined, ...disk }) => ({
       ...disk,
@@ -119,7 +119,7 @@ async function pair(context: StepContext): Promise<StepResult> {
     const at = now(bench)
     const isDue = advanceDataReplication(current.replication.state, 'INITIATE').ok
     const initiated = isDue ? withReplication(current, 'INITIATE', at) : current
-    const paired = withStep(initiated, 'PAIR_REPLICATION_SERVER_WITH_AGENT', 'SUCCEEDED')
+    const paired = withStep(initiated, 'PAIR_REPLICATION_SERVER_WITH_AGENT', 'SUCCEED')
     const { error: _solved, ...replication } = paired.replication
     const { nextAttemptAt: _due, ...initiation } = replication.initiation
     // A pause asked for meanwhile is kept.

@@ -5,7 +5,7 @@
 import type { SourceProperties, SourceServer } from '../../../domain/source_server.ts'
 import type { TestGateway } from '../../unit/gateway/support.ts'
 import { newId } from '../../../domain/ids.ts'
-import { initiationStepNames } from '../../../domain/replication.ts'
+import { initiationStepNames } from '../../../domain/initiation.ts'
 import { withEvent, withLifecycle, withReplication } from '../../../domain/source_server.ts'
 import { enrolServer, inventory, putServer } from '../../unit/gateway/callers.ts'
 

@@ -3,7 +3,7 @@ import type { VolumeId } from '../../../domain/ids.ts'
 import type { ReplicatedDisk, SourceServer } from '../../../domain/source_server.ts'
 import type { HeartbeatReport } from '../../../domain/heartbeat.ts'
 import { applyHeartbeat } from '../../../domain/heartbeat.ts'
-import { newInitiationSteps } from '../../../domain/replication.ts'
+import { newInitiationSteps } from '../../../domain/initiation.ts'
 import { hasStagingArea, withLostVolumes } from '../../../domain/staging.ts'
 import { later, testServer } from '../../fixtures/source_server.ts'
 

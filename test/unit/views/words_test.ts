@@ -1,12 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { serverActions } from '../../../domain/actions.ts'
+import { initiationStepNames } from '../../../domain/initiation.ts'
 import { jobLogEvents } from '../../../domain/job.ts'
 import { lifecycleStates } from '../../../domain/lifecycle.ts'
-import {
-  dataReplicationErrors,
-  dataReplicationStates,
-  initiationStepNames,
-} from '../../../domain/replication.ts'
+import { dataReplicationErrors, dataReplicationStates } from '../../../domain/replication.ts'
 import { taskKinds } from '../../../domain/task.ts'
 import { taskSteps } from '../../../queues/task_steps.ts'
 import { actionWords } from '../../../views/action_words.ts'
