@@ -6,6 +6,7 @@ import type { ReplicationServer } from '../domain/enrolment.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Task } from '../domain/task.ts'
 import type { Html } from './html.ts'
+import { certificateExpiredAt, installAgain } from '../domain/agent_silence.ts'
 import { isSilent } from './figures.ts'
 import { count, duration, relative, sentence, when } from './format.ts'
 import { html, nothing } from './html.ts'
@@ -80,15 +81,33 @@ export function lostReplicationServer(replicationServer: ReplicationServer | und
 
 /** The agent does not report; said once, also when the replication has been stalled for it. */
 export function silentAgent(server: SourceServer, now: Date): Html {
-  if (!isSilent(server, now) || server.replication.error?.error === 'AGENT_NOT_SEEN') return nothing
+  if (!isSilent(server, now)) return nothing
+  const expiredAt = certificateExpiredAt(server, now.toISOString())
+  if (expiredAt !== undefined) return expiredCertificate(server, expiredAt, now)
+  if (server.replication.error?.error === 'AGENT_NOT_SEEN') return nothing
   return notice(
     'warn',
-    server.agent.lastSeenAt === undefined
-      ? 'The agent has not reported yet'
-      : `The agent was last heard ${relative(server.agent.lastSeenAt, now)}`,
+    lastHeard(server, now),
     html`See on the source server whether it runs: <code>systemctl status rehost-agent</code>. Nothing is
       lost; it goes on where it stopped.`,
   )
+}
+
+/** The agent cannot come back by itself; said once, also when the replication has been stalled for it and that was told. */
+function expiredCertificate(server: SourceServer, expiredAt: string, now: Date): Html {
+  const whatToDo = installAgain(server)
+  if (server.replication.error?.whatToDo === whatToDo) return nothing
+  return notice(
+    'bad',
+    `${lastHeard(server, now)}, and its certificate has expired`,
+    `It expired at ${expiredAt}: the agent cannot come back by itself. ${whatToDo}.`,
+  )
+}
+
+function lastHeard({ agent }: SourceServer, now: Date): string {
+  return agent.lastSeenAt === undefined
+    ? 'The agent has not reported yet'
+    : `The agent was last heard ${relative(agent.lastSeenAt, now)}`
 }
 
 /** The error that replication suffers from, and when it is tried again. */

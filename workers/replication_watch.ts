@@ -2,9 +2,11 @@
  * Looking after what replicates: agents that fall silent, staging areas whose next attempt is due, disks that need a volume.
  * @module
  */
+import type { DataReplicationError } from '../domain/replication.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Bench } from './bench.ts'
 import { hasStagingArea, withStaging } from '../domain/actions.ts'
+import { agentNotSeen } from '../domain/agent_silence.ts'
 import { withExtension } from '../domain/disk_changes.ts'
 import { advanceDataReplication } from '../domain/replication.ts'
 import { withEvent, withReplication } from '../domain/source_server.ts'
@@ -12,7 +14,10 @@ import { changeServer, now } from './bench.ts'
 import { stagingRetryMs } from './outcomes.ts'
 import { agentSilenceMs } from './silence.ts'
 
-/** `server` after a look: work on its staging area begun when it is due, stalled when its agent is silent, else as it was. */
+/**
+ * `server` after a look: work on its staging area begun when it is due, stalled when its agent is silent, told that the certificate of the
+ * silent agent has expired meanwhile, else as it was.
+ */
 export async function watchReplication(bench: Bench, server: SourceServer): Promise<SourceServer> {
   const time = bench.clock().getTime()
   if (isStagingDue(server, time)) {
@@ -25,10 +30,19 @@ export async function watchReplication(bench: Bench, server: SourceServer): Prom
     return changeServer(bench, server.sourceServerId, (current) => withExtension(current, now(bench)))
   const isWanted =
     server.agent.desired === 'REPLICATE' && server.replication.replicationServerId !== undefined
-  const seenAt = server.agent.lastSeenAt ?? server.createdAt
-  if (!isWanted || server.replication.state === 'STALLED' || time - Date.parse(seenAt) < agentSilenceMs)
-    return server
-  return changeServer(bench, server.sourceServerId, (current) => withSilentAgent(current, seenAt, now(bench)))
+  const seenAt = seenAtOf(server)
+  if (!isWanted || time - Date.parse(seenAt) < agentSilenceMs) return server
+  if (server.replication.state !== 'STALLED')
+    return changeServer(bench, server.sourceServerId, (current) =>
+      withSilentAgent(current, seenAt, now(bench)),
+    )
+  return withSilenceTold(server, seenAt, now(bench)) === server
+    ? server
+    : changeServer(bench, server.sourceServerId, (current) => withSilenceTold(current, seenAt, now(bench)))
+}
+
+function seenAtOf({ agent, createdAt }: SourceServer): string {
+  return agent.lastSeenAt ?? createdAt
 }
 
 /** Whether a staging area that could not be raised is to be tried again by now. */
@@ -49,24 +63,30 @@ function withoutNextAttempt(server: SourceServer): SourceServer {
 
 /** `server` stalled because its agent is silent; unchanged when the agent has been seen since. */
 function withSilentAgent(server: SourceServer, seenAt: string, at: string): SourceServer | undefined {
-  const hasBeenSeen = (server.agent.lastSeenAt ?? server.createdAt) !== seenAt
+  const hasBeenSeen = seenAtOf(server) !== seenAt
   if (hasBeenSeen || !advanceDataReplication(server.replication.state, 'STALL').ok) return undefined
-  const rawError = `The agent was last seen at ${seenAt}`
-  const stalled = withReplication(server, 'STALL', at)
-  const { hostname } = server.sourceProperties.identificationHints
-  return withEvent(
-    {
-      ...stalled,
-      replication: {
-        ...stalled.replication,
-        error: {
-          error: 'AGENT_NOT_SEEN',
-          rawError,
-          whatToDo: `See whether ${hostname} is up and reaches this service on the agent port; there: systemctl status rehost-agent`,
-        },
-      },
-    },
-    at,
-    { type: 'AGENT', level: 'WARNING', message: `AGENT_NOT_SEEN: ${rawError}` },
-  )
+  return withError(withReplication(server, 'STALL', at), agentNotSeen(server, at), at)
+}
+
+/**
+ * `server`, stalled for its silent agent, with what is to be said of that by now: the certificate of an agent that stays away expires, and
+ * an agent that has enrolled again has a new one. The same object when that is said, when it is stalled for something else, or when the agent
+ * has been seen since.
+ */
+function withSilenceTold(server: SourceServer, seenAt: string, at: string): SourceServer {
+  const { state, error: told } = server.replication
+  if (state !== 'STALLED' || told?.error !== 'AGENT_NOT_SEEN' || seenAtOf(server) !== seenAt) return server
+  if (server.agent.uninstalledAt !== undefined) return server
+  const error = agentNotSeen(server, at)
+  return told.rawError === error.rawError && told.whatToDo === error.whatToDo
+    ? server
+    : withError(server, error, at)
+}
+
+function withError(server: SourceServer, error: DataReplicationError, at: string): SourceServer {
+  return withEvent({ ...server, replication: { ...server.replication, error } }, at, {
+    type: 'AGENT',
+    level: 'WARNING',
+    message: `${error.error}: ${error.rawError}`,
+  })
 }

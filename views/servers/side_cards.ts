@@ -6,6 +6,7 @@ import type { Allowance } from '../../domain/bandwidth.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Html } from '../html.ts'
 import type { Viewer } from '../layout.ts'
+import { certificateExpiredAt } from '../../domain/agent_silence.ts'
 import { defaultPriority } from '../../domain/site_budget.ts'
 import { count, memory, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
@@ -81,7 +82,11 @@ export function agentCard(server: SourceServer, now: Date): Html {
       ['Uninstalled', isGone ? when(agent.uninstalledAt, now) : undefined],
       [
         'Certificate',
-        isGone ? undefined : html`expires ${when(agent.certificateNotAfter, now)}; renewed by itself`,
+        isGone
+          ? undefined
+          : certificateExpiredAt(server, now.toISOString()) === undefined
+            ? html`expires ${when(agent.certificateNotAfter, now)}; renewed by itself`
+            : html`expired ${when(agent.certificateNotAfter, now)}`,
       ],
       ['Started', agent.generation === 0 ? undefined : count(agent.generation, 'time')],
     ]),

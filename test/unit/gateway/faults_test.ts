@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { SourceServer } from '../../../domain/source_server.ts'
 import type { Bench } from '../../../workers/bench.ts'
 import type { TestGateway } from './support.ts'
 import { UnreadableSectorError } from '../../../agent/disk/block_source.ts'
@@ -8,7 +9,7 @@ import { toolsOn } from '../../../cloud/qemu/tools.ts'
 import { diskError } from '../../../replicator/disk.ts'
 import { agentUri } from '../../../wire/control_api.ts'
 import { watchReplication } from '../../../workers/replication_watch.ts'
-import { callAgentPort, enrolServer, enrolment, heartbeat } from './callers.ts'
+import { callAgentPort, enrolServer, enrolment, heartbeat, serverOf } from './callers.ts'
 import {
   replicationServerId,
   textOf,
@@ -366,7 +367,46 @@ const faults: Fault[] = [
       'See whether db-01 is up and reaches this service on the agent port; there: systemctl status rehost-agent.',
     ],
   },
+  {
+    name: 'an agent that was off for longer than its certificate lives, before the workers have noticed',
+    arrange: async () => {
+      const server = await running(gateway)
+      gateway.pass(8 * 86_400_000)
+      return pageOf(server)
+    },
+    says: [
+      'The agent was last heard 8 d ago, and its certificate has expired',
+      'It expired at 2026-03-08T12:00:00.000Z: the agent cannot come back by itself. Install the agent on db-01 again with a new command from Add server',
+      'it is known as this server, which keeps its replica',
+      'expired 1 d ago',
+    ],
+  },
+  {
+    name: 'an agent that was off for longer than its certificate lives',
+    arrange: async () => pageOf(await offForTooLong()),
+    says: [
+      'The agent is not heard',
+      'The agent was last seen at 2026-03-01T12:00:00.000Z, and its certificate expired at 2026-03-08T12:00:00.000Z: it cannot come back by itself.',
+      'Install the agent on db-01 again with a new command from Add server',
+      'it is known as this server, which keeps its replica',
+    ],
+  },
 ]
+
+/** A server whose agent fell silent, was stalled for that, and whose certificate expired later. */
+async function offForTooLong(): Promise<SourceServer> {
+  const server = await running(gateway)
+  const { store, changes } = gateway
+  const look = async () =>
+    watchReplication(
+      { store, changes, clock: gateway.now } as unknown as Bench,
+      await serverOf(gateway, server.sourceServerId),
+    )
+  gateway.pass(61_000)
+  await look()
+  gateway.pass(8 * 86_400_000)
+  return look()
+}
 
 /** The refused calls among the lines of a log. */
 function refusalsIn(lines: readonly string[]): { message: string; fields: Record<string, unknown> }[] {
@@ -447,6 +487,36 @@ describe('the log keeps', () => {
     expect(gateway.logged[61]).toContain('40 more refusals on the agent port were not written down')
     expect(gateway.logged[62]).toContain('"subject":"s-00000000000000100"')
     expect(gateway.logged).toHaveLength(63)
+  })
+})
+
+describe('an agent that was off for longer than its certificate lives', () => {
+  it('is told of once on the page, and by the API', async () => {
+    const server = await offForTooLong()
+    const text = await textOf(gateway, pageOf(server))
+    expect(text.split('cannot come back by itself. ')).toHaveLength(2)
+    const response = await gateway.app.request(`/api/v1/servers/${server.sourceServerId}`, {
+      headers: { authorization: `Bearer ${await gateway.apiToken()}` },
+    })
+    const answer = (await response.json()) as Pick<SourceServer, 'replication'>
+    expect(answer.replication.error).toMatchObject({
+      error: 'AGENT_NOT_SEEN',
+      rawError:
+        'The agent was last seen at 2026-03-01T12:00:00.000Z, and its certificate expired at 2026-03-08T12:00:00.000Z: it cannot come back by itself',
+      whatToDo: expect.stringMatching(/^Install the agent on db-01 again/) as string,
+    })
+  })
+
+  it('is the same server with its replica once it is installed again', async () => {
+    const { sourceServerId, disks } = await offForTooLong()
+    const again = await enrolServer(gateway, 'db-01')
+    expect(again.sourceServerId).toBe(sourceServerId)
+    expect(again.disks).toEqual(disks)
+    expect(again.disks[0]?.volumeId).toBe('vol-00000000000000001')
+    expect((await start(gateway)).status).toBe(200)
+    const text = await textOf(gateway, pageOf(again))
+    expect(text).not.toContain('certificate has expired')
+    expect(text).toContain('; renewed by itself')
   })
 })
 

@@ -27,6 +27,46 @@ describe('an agent', () => {
     expect((await events()).filter((message) => message.startsWith('AGENT_NOT_SEEN'))).toHaveLength(1)
   })
 
+  it('that stays away until its certificate expires cannot come back, and that is said once', async () => {
+    world.silenceAgent()
+    await world.reconcileAfter(0)
+    const { certificateNotAfter } = (await world.server()).agent
+    await world.reconcileAfter(8 * 86_400_000)
+    await world.reconcileAfter(3000)
+    const { replication } = await world.server()
+    expect(replication.state).toBe('STALLED')
+    expect(replication.error?.error).toBe('AGENT_NOT_SEEN')
+    expect(replication.error?.rawError).toContain(
+      `and its certificate expired at ${certificateNotAfter}: it cannot come back by itself`,
+    )
+    expect(replication.error?.whatToDo).toMatch(/^Install the agent on shop again with a new command/)
+    const told = (await events()).filter((message) => message.startsWith('AGENT_NOT_SEEN'))
+    expect(told.map((message) => message.includes('certificate expired'))).toEqual([false, true])
+  })
+
+  it('that was uninstalled or suffers from something else is not told of its certificate', async () => {
+    world.silenceAgent()
+    await world.reconcileAfter(0)
+    const id = world.serverId
+    const uninstalledAt = world.bench.clock().toISOString()
+    const change = (agent: { uninstalledAt?: string }, error: 'AGENT_NOT_SEEN' | 'UNSTABLE_NETWORK') =>
+      mutate(world.store, 'server', { id }, (server) => {
+        const { uninstalledAt: _known, ...known } = server.agent
+        const told = { error, rawError: 'as it was', whatToDo: 'as it was' }
+        return {
+          ...server,
+          agent: { ...known, ...agent },
+          replication: { ...server.replication, error: told },
+        }
+      })
+    await change({ uninstalledAt }, 'AGENT_NOT_SEEN')
+    await world.reconcileAfter(8 * 86_400_000)
+    expect((await world.server()).replication.error?.rawError).toBe('as it was')
+    await change({}, 'UNSTABLE_NETWORK')
+    await world.reconcileAfter(3000)
+    expect((await world.server()).replication.error?.rawError).toBe('as it was')
+  })
+
   it('that reports is left alone', async () => {
     await world.reconcileAfter(30_000)
     expect((await world.server()).replication.state).toBe('CONTINUOUS')
