@@ -53,3 +53,8 @@ export interface Task {
   lease?: { owner: string; epoch: number; expiresAt: string }
   leaseEpoch: number
 }
+
+/** The step to run now; undefined when all are done. */
+export function currentStep(task: Task): TaskStep | undefined {
+  return task.steps.find(({ status }) => status !== 'DONE' && status !== 'SKIPPED')
+}

@@ -5,6 +5,7 @@
 import type { ActiveTask, SourceServer } from '../domain/source_server.ts'
 import type { Task, TaskKind } from '../domain/task.ts'
 import type { QueueName } from './names.ts'
+import { currentStep } from '../domain/task.ts'
 
 /** A step, and the queue whose worker runs it. */
 interface StepPlan {
@@ -77,8 +78,7 @@ export function newTask(server: SourceServer, active: ActiveTask): Task {
 export function nextQueue(task: Task): QueueName | undefined {
   if (task.status === 'SUCCEEDED' || task.status === 'FAILED') return undefined
   if (task.status === 'UNDOING') return 'cleanup'
-  const steps: readonly StepPlan[] = taskSteps[task.kind]
-  return steps[nextPosition(task)]?.queue ?? 'cleanup'
+  return nextPlan(task)?.queue ?? 'cleanup'
 }
 
 /**
@@ -86,15 +86,15 @@ export function nextQueue(task: Task): QueueName | undefined {
  * step whose workers die again and again must leave time to the work of other servers in between.
  */
 export function isTakenAtOnce(task: Task): boolean {
-  const position = nextPosition(task)
-  const steps: readonly StepPlan[] = taskSteps[task.kind]
   return (
     task.status === 'RUNNING' &&
-    steps[position]?.endsWithWorker === true &&
-    task.steps[position]?.abandonments === undefined
+    nextPlan(task)?.endsWithWorker === true &&
+    currentStep(task)?.abandonments === undefined
   )
 }
 
-function nextPosition(task: Task): number {
-  return task.steps.findIndex((step) => step.status !== 'DONE' && step.status !== 'SKIPPED')
+function nextPlan(task: Task): StepPlan | undefined {
+  const plans: readonly StepPlan[] = taskSteps[task.kind]
+  const step = currentStep(task)
+  return plans.find(({ name }) => name === step?.name)
 }

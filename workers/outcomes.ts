@@ -18,7 +18,7 @@ import { advanceLifecycle } from '../domain/lifecycle.ts'
 import { markInitiationStep } from '../domain/initiation.ts'
 import { advanceDataReplication } from '../domain/replication.ts'
 import { withEvent, withLifecycle, withReplication } from '../domain/source_server.ts'
-import { currentStep } from './task_state.ts'
+import { currentStep } from '../domain/task.ts'
 
 /** Staging is tried again by itself after this time. */
 export const stagingRetryMs = 60_000

@@ -10,7 +10,8 @@ import { withEvent } from '../domain/source_server.ts'
 import { changeServer, now } from './bench.ts'
 import { writeJobLog } from './job_log.ts'
 import { failureEvents, machineOf, withStagingTrouble } from './outcomes.ts'
-import { currentStep, givesUp, maxStepFailures } from './task_state.ts'
+import { currentStep } from '../domain/task.ts'
+import { givesUp, maxStepFailures } from './task_state.ts'
 import { digits } from './token.ts'
 
 /** A try that failed. */

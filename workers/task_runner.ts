@@ -15,10 +15,10 @@ import { HeldTask, LeaseLostError, leaseMs } from './held_task.ts'
 import { writeJobLog } from './job_log.ts'
 import { settle, startJob } from './settle.ts'
 import { isLastTry, tellAbandoned, tellFailure, tellStuckUndo } from './step_failure.ts'
+import { currentStep } from '../domain/task.ts'
 import {
   beginStep,
   beginUndo,
-  currentStep,
   end,
   finishStep,
   finishUndo,

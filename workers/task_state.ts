@@ -4,6 +4,7 @@
  */
 import type { StepOutput, Task, TaskStep } from '../domain/task.ts'
 import type { StepName } from '../queues/task_steps.ts'
+import { currentStep } from '../domain/task.ts'
 
 /** Failures of one step after which a task gives up. With the queue's back-off this is about two minutes. */
 export const maxStepFailures = 8
@@ -15,11 +16,6 @@ export const maxStepFailures = 8
 export function givesUp(task: Task): boolean {
   if (task.kind === 'FINALIZE') return currentStep(task)?.name === 'detach-machine'
   return task.kind === 'STAGING' || task.kind === 'LAUNCH'
-}
-
-/** The step to run now; undefined when all are done. */
-export function currentStep(task: Task): TaskStep | undefined {
-  return task.steps.find(({ status }) => status !== 'DONE' && status !== 'SKIPPED')
 }
 
 /** `task` with the step called `name` changed. */

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TaskId } from '../../domain/ids.ts'
+import { Queue } from 'bullmq'
+import { queuePrefix } from '../../queues/names.ts'
 import { BullWakeUps } from '../../queues/enqueue.ts'
 import type { RedisClient } from '../../queues/redis.ts'
-import { createRedisClient } from '../../queues/redis.ts'
+import { bullConnection, createRedisClient } from '../../queues/redis.ts'
 import { startLoop } from '../../workers/loop.ts'
 import { becomeOwner } from '../../workers/owner.ts'
 import { WorkerPool } from '../../workers/pool.ts'
@@ -189,6 +191,29 @@ describe('the pool', () => {
     await until('all is done', async () => looks === 3 && order.includes('other'))
     expect(order.indexOf('other')).toBeLessThan(order.lastIndexOf('waiting'))
   })
+
+  it.each(['waits', 'fails'])(
+    'leaves a task that %s to the wake-up beside which it was woken',
+    async (how) => {
+      const woken: string[] = []
+      open({
+        run: async (_queue, taskId) => {
+          woken.push(taskId)
+          if (how === 'fails') throw new Error('Not now')
+          return { waitMs: 1 }
+        },
+      })
+      await wakeUps.add('conversion', 'left' as TaskId, 'host/dead/1')
+      await until('it is woken', async () => woken.includes('left'))
+      const queue = new Queue('conversion', { connection: bullConnection(client), prefix: queuePrefix })
+      endings.push(() => queue.close())
+      await until('its wake-up is gone', async () => {
+        const counts = await queue.getJobCounts()
+        return Object.values(counts).every((count) => count === 0)
+      })
+      expect(woken).toEqual(['left'])
+    },
+  )
 
   it('runs a task again, later, when it fails', async () => {
     let tries = 0
