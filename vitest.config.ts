@@ -11,6 +11,8 @@ export default defineConfig({
     hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 4,
+    // Machines are boot sectors here: a trial of KVM for each service that starts would take longer than they do.
+    env: { REHOST_ACCELERATOR: 'tcg' },
     projects: [
       {
         extends: true,

@@ -26,7 +26,9 @@ export interface CloudSettings {
   /** Where Node keeps what it has compiled, see its variable NODE_COMPILE_CACHE. */
   compileCacheDir?: string | undefined
   /** Folders, separated by colons, in which tools are looked for. Default: the usual ones of a Linux system. */
-  toolPath?: string
+  toolPath?: string | undefined
+  /** `tcg` emulates machines on this host in software; `auto`, the default, uses KVM where a trial shows that it works. */
+  accelerator?: 'auto' | 'tcg' | undefined
   /** Bytes that must stay free in `dataDir` when something is made there. Default: 256 MiB. */
   minFreeBytes?: number
 }

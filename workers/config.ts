@@ -12,6 +12,7 @@ const schema = z.object({
   REHOST_PUBLIC_HOST: z.string().min(1).optional(),
   REHOST_REPLICATION_PORT: z.coerce.number().int().min(0).max(65535).default(1500),
   REHOST_CLOUD: z.string().min(1).default('qemu'),
+  REHOST_ACCELERATOR: z.enum(['auto', 'tcg']).default('auto'),
   REHOST_TABLE: z.string().min(3).default('rehost'),
   REDIS_URL: z.string().min(1),
   AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
@@ -27,6 +28,7 @@ export interface WorkersConfig {
   publicHost: string
   replicationPort: number
   cloud: string
+  accelerator: 'auto' | 'tcg'
   table: string
   redisUrl: string
   dynamodbEndpoint: string | undefined
@@ -55,6 +57,7 @@ export function readWorkersConfig(environment: Record<string, string | undefined
     publicHost: env.REHOST_PUBLIC_HOST ?? ownAddress(),
     replicationPort: env.REHOST_REPLICATION_PORT,
     cloud: env.REHOST_CLOUD,
+    accelerator: env.REHOST_ACCELERATOR,
     table: env.REHOST_TABLE,
     redisUrl: env.REDIS_URL,
     dynamodbEndpoint: env.AWS_ENDPOINT_URL_DYNAMODB,

@@ -64,7 +64,8 @@ const bench: Bench = {
     replicationPort: config.replicationPort,
     redisUrl: config.redisUrl,
     compileCacheDir: config.compileCacheDir,
-    ...(config.toolPath === undefined ? {} : { toolPath: config.toolPath }),
+    toolPath: config.toolPath,
+    accelerator: config.accelerator,
   }),
   wakeUps,
   changes,
@@ -72,7 +73,7 @@ const bench: Bench = {
     join(config.dataDir, 'conversion'),
     process.env,
     // The disks are converted on this host, whichever cloud they go to.
-    async () => (await hostAccelerator(config.dataDir, config.toolPath)).kind,
+    async () => (await hostAccelerator(config)).kind,
   ),
   artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
   fetch,

@@ -36,6 +36,8 @@ export function demoEnvironment(
     REHOST_LISTEN_HOST: '127.0.0.1',
     REHOST_PUBLIC_HOST: guestViewOfHost,
     REHOST_CLOUD: 'qemu',
+    // Says how this machine is, not what is on it.
+    REHOST_ACCELERATOR: inherited['REHOST_ACCELERATOR'],
     REHOST_STORE: 'embedded',
     // Its machines are removed with it.
     REHOST_SHUTDOWN_SECONDS: '0',

@@ -96,7 +96,7 @@ export class Stage {
       this.#source = await startSourceVm({
         initialImagePath: this.#initialImagePath,
         workDir,
-        accelerator: await hostAccelerator(config.dataDir),
+        accelerator: await hostAccelerator(config),
         signal,
       })
     })

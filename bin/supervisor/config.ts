@@ -18,6 +18,7 @@ const schema = z.object({
   REHOST_LISTEN_HOST: z.string().min(1).default('0.0.0.0'),
   REHOST_PUBLIC_HOST: z.string().min(1).optional(),
   REHOST_CLOUD: z.string().min(1).default('qemu'),
+  REHOST_ACCELERATOR: z.enum(['auto', 'tcg']).default('auto'),
   REHOST_TABLE: z.string().min(3).default('rehost'),
   REHOST_SHUTDOWN_SECONDS: z.coerce.number().min(0).max(3600).default(60),
   REHOST_STORE: z.enum(['embedded', 'dynamodb']).optional(),
@@ -38,6 +39,8 @@ export interface SupervisorConfig {
   /** What agents call the gateway and the replication server. */
   publicHost: string
   cloud: string
+  /** Whether machines on this host may use KVM. */
+  accelerator: 'auto' | 'tcg'
   table: string
   /** How long the guests of launched machines may take to shut down when the service stops. */
   shutdownMs: number
@@ -76,6 +79,7 @@ export function readSupervisorConfig(environment: Record<string, string | undefi
     listenHost: env.REHOST_LISTEN_HOST,
     publicHost: env.REHOST_PUBLIC_HOST ?? defaultPublicHost(),
     cloud: env.REHOST_CLOUD,
+    accelerator: env.REHOST_ACCELERATOR,
     table: env.REHOST_TABLE,
     shutdownMs: env.REHOST_SHUTDOWN_SECONDS * 1000,
     redisUrl: env.REDIS_URL,

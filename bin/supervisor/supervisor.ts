@@ -98,7 +98,7 @@ async function startCloud(
   toolPath: string | undefined,
   say: (line: string) => void,
 ): Promise<void> {
-  for (const { id, name, movedPorts, trouble } of await startMachinesAgain(config.dataDir, toolPath)) {
+  for (const { id, name, movedPorts, trouble } of await startMachinesAgain({ ...config, toolPath })) {
     const moved = movedPorts.map(
       ({ guestPort, hostPort }) => `; its port ${guestPort} is now 127.0.0.1:${hostPort}`,
     )

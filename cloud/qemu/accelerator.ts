@@ -1,22 +1,17 @@
 /**
- * How machines run on this host: KVM if it truly works, else TCG. `/dev/kvm` may open and still be unable to run a guest, so KVM is
- * tried with a tiny machine; the verdict is kept with its reason until QEMU or the kernel changes.
+ * How machines run on this host: KVM if it truly works, else TCG. The verdict of the trial is kept with its reason until QEMU or the kernel
+ * changes.
  * @module
  */
-import { spawn } from 'node:child_process'
-import { access, constants, rm, writeFile } from 'node:fs/promises'
-import { once } from 'node:events'
+import { access, constants } from 'node:fs/promises'
 import { release } from 'node:os'
 import { z } from 'zod'
 import { errorMessage } from '../../domain/errors.ts'
 import type { QemuContext } from './context.ts'
-import { isSystemError, makeFolder, readJson, unfinishedName, writeJson } from './files.ts'
+import { isSystemError, makeFolder, readJson, writeJson } from './files.ts'
+import { trialKernel, tryMachines } from './kvm_trial.ts'
 import { withLock } from './lock.ts'
-import { probeDisk, probeExitCode, probeExitDevice } from './probe_disk.ts'
-import { Qmp } from './qmp.ts'
 
-/** A guest that does nothing boots in a second with KVM; one that takes this long is stuck. */
-const probeTimeoutMs = 15_000
 const versionTimeoutMs = 20_000
 /** Models to try with KVM: all that the host has, then the least that every host has. */
 const kvmCpuModels = ['host', 'qemu64']
@@ -27,7 +22,13 @@ const verdictSchema = z.object({
   /** For the operator: why not KVM, or that it works. */
   reason: z.string(),
   /** What the verdict holds for; anything else asks for a new one. */
-  basis: z.object({ qemuVersion: z.string(), kernel: z.string(), kvmDevice: z.string() }),
+  basis: z.object({
+    qemuVersion: z.string(),
+    kernel: z.string(),
+    kvmDevice: z.string(),
+    /** What the trial booted, besides a boot sector; absent when there was nothing to boot. */
+    trialKernel: z.string().optional(),
+  }),
 })
 
 /** What machines of this host are started with, and why. */
@@ -40,9 +41,11 @@ export type Accelerator = z.infer<typeof verdictSchema>
  */
 export const tcgCpuModel = 'qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt'
 
-/** The accelerator of this host: the remembered verdict, or a new trial. @throws PermanentError when QEMU is missing. */
+/** The accelerator of this host: as set, the remembered verdict, or a new trial. @throws PermanentError when QEMU is missing. */
 export async function chooseAccelerator(context: QemuContext): Promise<Accelerator> {
-  const { layout } = context
+  const { layout, config } = context
+  if (config.accelerator === 'tcg')
+    return { ...tcg('turned off by setting'), basis: await currentBasis(context) }
   return await withLock(layout.accelerator, async () => {
     const basis = await currentBasis(context)
     const known = await readJson(layout.accelerator, verdictSchema)
@@ -82,6 +85,7 @@ async function currentBasis(context: QemuContext): Promise<Accelerator['basis']>
     qemuVersion: version.split('\n')[0] ?? '',
     kernel: release(),
     kvmDevice: await kvmDeviceTrouble(context.kvmDevice),
+    trialKernel: await trialKernel(context),
   }
 }
 
@@ -102,69 +106,10 @@ async function tryKvm(context: QemuContext): Promise<Verdict> {
   if (trouble !== '') return tcg(trouble)
   const reasons: string[] = []
   for (const cpuModel of kvmCpuModels) {
-    const reason = await probe(context, cpuModel)
-    if (reason === undefined) return { kind: 'kvm', cpuModel, reason: 'it ran a trial machine' }
-    reasons.push(`with CPU ${cpuModel} ${reason}`)
+    const failure = await tryMachines(context, cpuModel)
+    if (failure === undefined) return { kind: 'kvm', cpuModel, reason: 'it ran a trial machine' }
+    reasons.push(`with CPU ${cpuModel} ${failure.reason}`)
+    if (failure.isStuck) break
   }
   return tcg(reasons.join('; '))
-}
-
-/** Runs the trial machine. Returns undefined when it came to its end, otherwise what went wrong. */
-async function probe(context: QemuContext, cpuModel: string): Promise<string | undefined> {
-  const { layout, tools } = context
-  await makeFolder(layout.root)
-  const disk = unfinishedName(`${layout.root}/probe`)
-  await writeFile(disk, probeDisk(), { mode: 0o600 })
-  try {
-    const command = await tools.find('qemu-system-x86_64')
-    return await watch(command, probeArguments(cpuModel, disk), tools.environment)
-  } finally {
-    await rm(disk, { force: true })
-  }
-}
-
-function probeArguments(cpuModel: string, disk: string): string[] {
-  const drive = JSON.stringify({
-    driver: 'raw',
-    'node-name': 'probe',
-    file: { driver: 'file', filename: disk },
-  })
-  return [
-    ['-nodefaults', '-no-user-config', '-machine', 'q35', '-accel', 'kvm', '-cpu', cpuModel, '-m', '64'],
-    ['-display', 'none', '-qmp', 'stdio', '-device', probeExitDevice],
-    ['-blockdev', drive, '-device', 'virtio-blk-pci,drive=probe,bootindex=1'],
-  ].flat()
-}
-
-async function watch(
-  command: string,
-  args: string[],
-  environment: Readonly<Record<string, string>>,
-): Promise<string | undefined> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...environment } })
-  let words = ''
-  let stuck: string | undefined
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (words = (words + text).slice(-1000)))
-  const giveUp = (reason: string) => {
-    stuck ??= reason
-    child.kill('SIGKILL')
-  }
-  const timer = setTimeout(
-    () => giveUp(`the trial machine got nowhere in ${probeTimeoutMs / 1000} s`),
-    probeTimeoutMs,
-  )
-  const qmp = new Qmp(child.stdout, child.stdin, (event) => {
-    if (event === 'STOP') giveUp('the trial machine stopped in an internal error')
-  })
-  // Its end is told by the exit code, so a conversation cut short by it is no news.
-  const begun = qmp.begin(probeTimeoutMs).catch(() => undefined)
-  try {
-    const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
-    await begun
-    if (stuck !== undefined) return stuck
-    if (code === probeExitCode) return undefined
-    return `QEMU ended with ${signal ?? `code ${code}`}: ${words.trim() || 'it said nothing'}`
-  } finally {
-    clearTimeout(timer)
-  }
 }

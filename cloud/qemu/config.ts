@@ -31,6 +31,7 @@ export const qemuConfigSchema = z.object({
   /** Where Node keeps what it has compiled: a process that finds it there starts in half the time. */
   compileCacheDir: z.string().optional(),
   toolPath: z.string().default('/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'),
+  accelerator: z.enum(['auto', 'tcg']).default('auto'),
   minFreeBytes: z
     .number()
     .int()

@@ -2,6 +2,7 @@
  * What every part of this cloud works with, made once per provider.
  * @module
  */
+import type { CloudSettings } from '../factory.ts'
 import { qemuConfigSchema, type QemuConfig } from './config.ts'
 import { layoutOf, type Layout } from './layout.ts'
 import { toolsOn, type Tools } from './tools.ts'
@@ -13,6 +14,10 @@ export interface QemuContext {
   tools: Tools
   /** The device by which the kernel offers KVM. */
   kvmDevice: string
+  /** Where this host keeps the kernels that it boots: KVM is tried with one. */
+  kernelFolder: string
+  /** A kernel comes to its end in two seconds with KVM, in four without; one that takes this long is no gain. */
+  trialTimeoutMs: number
 }
 
 /** The context that follows from the settings. Touches nothing. */
@@ -22,11 +27,16 @@ export function contextOf(config: QemuConfig): QemuContext {
     layout: layoutOf(config.dataDir),
     tools: toolsOn(config.toolPath),
     kvmDevice: '/dev/kvm',
+    kernelFolder: '/boot',
+    trialTimeoutMs: 15_000,
   }
 }
 
+/** What of the settings matters to who only runs machines; the fields mean what they mean in `CloudSettings`. */
+export type HostSettings = Pick<CloudSettings, 'dataDir' | 'toolPath' | 'accelerator'>
+
 /** The context of whoever runs machines of `dataDir` and no replication servers. Programs are looked for on `toolPath`. */
-export function hostContext(dataDir: string, toolPath?: string): QemuContext {
+export function hostContext({ dataDir, toolPath, accelerator }: HostSettings): QemuContext {
   return contextOf(
     qemuConfigSchema.parse({
       dataDir,
@@ -34,7 +44,8 @@ export function hostContext(dataDir: string, toolPath?: string): QemuContext {
       publicHost: '127.0.0.1',
       replicationPort: 0,
       redisUrl: 'unused:',
-      ...(toolPath === undefined ? {} : { toolPath }),
+      accelerator,
+      toolPath,
     }),
   )
 }

@@ -4,9 +4,9 @@
  */
 import { chooseAccelerator } from './accelerator.ts'
 import type { Accelerator } from './accelerator.ts'
-import { hostContext } from './context.ts'
+import { hostContext, type HostSettings } from './context.ts'
 
-/** What machines on this host are started with; the verdict is remembered under `dataDir`. Programs are looked for on `toolPath`. */
-export function hostAccelerator(dataDir: string, toolPath?: string): Promise<Accelerator> {
-  return chooseAccelerator(hostContext(dataDir, toolPath))
+/** What machines on this host are started with; the verdict is remembered under `dataDir`. */
+export function hostAccelerator(settings: HostSettings): Promise<Accelerator> {
+  return chooseAccelerator(hostContext(settings))
 }

@@ -8,7 +8,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorMessage } from '../../domain/errors.ts'
 import { isId, type MachineId } from '../../domain/ids.ts'
-import { hostContext, type QemuContext } from './context.ts'
+import { hostContext, type HostSettings, type QemuContext } from './context.ts'
 import { unlessMissing } from './files.ts'
 import { layoutOf } from './layout.ts'
 import { withLock } from './lock.ts'
@@ -112,12 +112,12 @@ export interface StartedAgain {
 }
 
 /**
- * Starts the machines of the cloud in `dataDir` that ran until Rehost or this host stopped, for the supervisor before anything else of
+ * Starts the machines of the cloud on this host that ran until Rehost or this host stopped, for the supervisor before anything else of
  * the service runs. They keep their ports where those are free. Machines that still run, that powered themselves off or that were never
- * to be started are left alone. Programs are looked for on `toolPath`.
+ * to be started are left alone.
  */
-export async function startMachinesAgain(dataDir: string, toolPath?: string): Promise<StartedAgain[]> {
-  const context = hostContext(dataDir, toolPath)
+export async function startMachinesAgain(settings: HostSettings): Promise<StartedAgain[]> {
+  const context = hostContext(settings)
   const outcomes: StartedAgain[] = []
   for (const id of (await unlessMissing(readdir(context.layout.machines))) ?? []) {
     const outcome = isId('machine', id) ? await startAgain(context, id) : undefined

@@ -39,6 +39,7 @@ describe('demoEnvironment()', () => {
     REHOST_STORE: 'dynamodb',
     REHOST_TABLE: 'production',
     REHOST_CLOUD: 'memory',
+    REHOST_ACCELERATOR: 'tcg',
     REHOST_HTTP_HOST: '0.0.0.0',
     REHOST_ADMIN_PASSWORD: 'the password of production',
     REHOST_URL: 'http://production:8080',
@@ -59,12 +60,14 @@ describe('demoEnvironment()', () => {
       REHOST_LISTEN_HOST: '127.0.0.1',
       REHOST_PUBLIC_HOST: '10.0.2.2',
       REHOST_CLOUD: 'qemu',
+      REHOST_ACCELERATOR: 'tcg',
       REHOST_STORE: 'embedded',
       REHOST_SHUTDOWN_SECONDS: '0',
     })
     expect(readSupervisorConfig(environment)).toMatchObject({
       dataDir: '/work/demo-run',
       cloud: 'qemu',
+      accelerator: 'tcg',
       table: 'rehost',
       redisUrl: undefined,
       isStoreExternal: false,

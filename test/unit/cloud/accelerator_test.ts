@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { chooseAccelerator, describeAccelerator, tcgCpuModel } from '../../../cloud/qemu/accelerator.ts'
 import type { QemuContext } from '../../../cloud/qemu/context.ts'
 import { createImage } from '../../../cloud/qemu/images.ts'
+import { trialKernel } from '../../../cloud/qemu/kvm_trial.ts'
 import { describeMachine, launchMachine } from '../../../cloud/qemu/machines.ts'
 import { consoleText } from '../../../cloud/qemu/machine_view.ts'
 import { stopEverything } from '../../../cloud/qemu/service_stops.ts'
@@ -26,6 +27,7 @@ beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'rehost-accelerator-'))
   tools = path.join(folder, 'tools')
   await mkdir(tools)
+  await mkdir(path.join(folder, 'boot'))
   await writeFile(path.join(folder, 'kvm'), '')
 })
 afterEach(async () => {
@@ -33,16 +35,30 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** A context whose KVM device can be opened and whose QEMU does as scripted. */
+/** A context whose KVM device can be opened, whose QEMU does as scripted, and whose host has no kernel to try. */
 async function scripted(script: QemuScript): Promise<QemuContext> {
   const toolPath = await scriptQemu(tools, script)
-  return { ...qemuContext(folder, { toolPath }), kvmDevice: path.join(folder, 'kvm') }
+  return {
+    ...qemuContext(folder, { toolPath, accelerator: 'auto' }),
+    kvmDevice: path.join(folder, 'kvm'),
+    kernelFolder: path.join(folder, 'boot'),
+  }
+}
+
+/** The same on a host with kernels. */
+async function withKernels(script: QemuScript): Promise<QemuContext> {
+  for (const name of ['vmlinuz-6.9.0-1', 'vmlinuz-6.12.0-1', 'vmlinuz-0-rescue-7', 'config-7'])
+    await writeFile(path.join(folder, 'boot', name), '')
+  return await scripted({ probe: realWithTcg, ...script })
 }
 
 async function trials(): Promise<string[]> {
   const text = await readFile(path.join(tools, 'probes'), 'utf8')
   return text.trim().split('\n')
 }
+
+/** Shell text: makes the serial log as QEMU does, and ends. */
+const touchSerial = `while [ $# -gt 0 ]; do case "$1" in file:*) : >"\${1#file:}" ;; esac; shift; done`
 
 const machineSpec = {
   clientToken: 'm',
@@ -93,6 +109,39 @@ test('chooseAccelerator() falls back to TCG on an abort and an internal error, w
   expect(verdict.reason).toBe(
     'with CPU host QEMU ended with SIGABRT: error: failed to set MSR 0x345 to 0x2000; ' +
       'with CPU qemu64 the trial machine stopped in an internal error',
+  )
+})
+
+test('chooseAccelerator() takes TCG without a trial where a setting says so', async () => {
+  const context = await scripted({ probe: realWithTcg })
+  const set = { ...context, config: { ...context.config, accelerator: 'tcg' as const } }
+  expect(describeAccelerator(await chooseAccelerator(set))).toBe('TCG (KVM: turned off by setting)')
+  await expect(trials()).rejects.toThrow('ENOENT')
+})
+
+test("chooseAccelerator() boots this host's own kernel in the trial", async () => {
+  const context = {
+    ...(await scripted({ probe: realWithTcg })),
+    kernelFolder: '/boot',
+    trialTimeoutMs: 60_000,
+  }
+  const kernel = await trialKernel(context)
+  expect(kernel).toContain('/boot/vmlinuz-')
+  expect(await chooseAccelerator(context)).toMatchObject({ kind: 'kvm', basis: { trialKernel: kernel } })
+})
+
+test('chooseAccelerator() takes TCG when the newest kernel comes to no end, and tries no other CPU', async () => {
+  const context = { ...(await withKernels({ kernel: 'exec sleep 60' })), trialTimeoutMs: 2000 }
+  const verdict = await chooseAccelerator(context)
+  expect(describeAccelerator(verdict)).toBe('TCG (KVM: with CPU host vmlinuz-6.12.0-1 got nowhere in 2 s)')
+  expect(await trials()).toHaveLength(1)
+})
+
+test('chooseAccelerator() takes TCG when a kernel ends the machine before its time', async () => {
+  const verdict = await chooseAccelerator(await withKernels({ kernel: touchSerial }))
+  expect(verdict.reason).toBe(
+    'with CPU host vmlinuz-6.12.0-1 ended before it looked for its root; ' +
+      'with CPU qemu64 vmlinuz-6.12.0-1 ended before it looked for its root',
   )
 })
 

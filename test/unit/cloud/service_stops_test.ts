@@ -61,7 +61,9 @@ test('a guest shuts itself down when Rehost stops, and its machine runs where it
   })
   expect(await runningMachines(folder)).toEqual([])
 
-  expect(await startMachinesAgain(folder)).toEqual([{ id: machineId, name, movedPorts: [] }])
+  expect(await startMachinesAgain({ dataDir: folder, accelerator: 'tcg' })).toEqual([
+    { id: machineId, name, movedPorts: [] },
+  ])
   expect(await provider.describeMachine(machineId)).toEqual(machine)
   await consoleHas(machine, `${writtenLine}up\r\n`)
 })
@@ -70,7 +72,7 @@ test('a machine that still runs is left alone', async () => {
   const machine = await launchUp('halt')
   const pid = await processOf(machine)
   expect(pid).toBeDefined()
-  expect(await startMachinesAgain(folder)).toEqual([])
+  expect(await startMachinesAgain({ dataDir: folder, accelerator: 'tcg' })).toEqual([])
   expect(await processOf(machine)).toBe(pid)
 })
 
@@ -82,7 +84,7 @@ test('a guest that does not react is stopped all the same, and is started again'
   expect((await provider.describeMachine(machine.machineId))?.stateReason).toBe(
     'Rehost was stopped; its guest did not shut down in 0.2 s',
   )
-  expect(await startMachinesAgain(folder)).toHaveLength(1)
+  expect(await startMachinesAgain({ dataDir: folder, accelerator: 'tcg' })).toHaveLength(1)
   expect(await provider.describeMachine(machine.machineId)).toEqual(machine)
 })
 
@@ -92,7 +94,7 @@ test('a port that somebody has taken meanwhile is replaced, and that is told', a
   const [first, second] = machine.endpoints
   const taker = createServer().listen(second?.port, '127.0.0.1')
   await once(taker, 'listening')
-  const [again] = await startMachinesAgain(folder)
+  const [again] = await startMachinesAgain({ dataDir: folder, accelerator: 'tcg' })
   const seen = await provider.describeMachine(machine.machineId)
   taker.close()
   expect(seen?.state).toBe('RUNNING')
@@ -110,7 +112,7 @@ test('a machine that powered itself off, one that was not to be started and one 
   const gone = await launchUp('halt')
   await provider.terminateMachine(gone.machineId)
   await stopEverything(folder, patientMs)
-  expect(await startMachinesAgain(folder)).toEqual([])
+  expect(await startMachinesAgain({ dataDir: folder, accelerator: 'tcg' })).toEqual([])
   expect((await provider.describeMachine(off.machineId))?.stateReason).toBe('The guest powered itself off')
   expect((await provider.describeMachine(never.machineId))?.stateReason).toBe('It was not to be started')
 })
@@ -120,7 +122,7 @@ test('after a restart of the host machines run again, and one that cannot keeps 
   for (const machine of [broken, whole]) process.kill((await processOf(machine)) ?? 0, 'SIGKILL')
   await until('they are gone', async () => (await runningMachines(folder)).length === 0)
   await rm(path.join(layoutOf(folder).machine(broken.machineId), 'disk0.qcow2'))
-  const outcomes = await startMachinesAgain(folder)
+  const outcomes = await startMachinesAgain({ dataDir: folder, accelerator: 'tcg' })
   expect(outcomes).toHaveLength(2)
   expect(outcomes.find(({ name }) => name === 'broken')?.trouble).toMatch(/disk0\.qcow2.*No such file/s)
   expect(outcomes.find(({ name }) => name === 'whole')).not.toHaveProperty('trouble')
