@@ -1,15 +1,17 @@
 /**
  * Tests with whole guests: built, converted, booted, migrated. First the migration by itself: without KVM its guest needs both processors of a
- * small machine, and is many times slower when it does not get them. Then the others, two files at a time.
+ * small machine, and is many times slower when it does not get them. Then the others, two files at a time. Those of the appliance by itself need
+ * no guest: `scripts/checks.ts` runs them beside the migration, at the lowest priority.
  * @module
  */
 import { defineConfig } from 'vitest/config'
 
 const patient = { testTimeout: 15 * 60_000, hookTimeout: 15 * 60_000, pool: 'forks' } as const
 
+const withoutGuest = ['appliance', 'layouts'].map((name) => `test/integration/conversion_${name}_test.ts`)
+
 export default defineConfig({
   test: {
-    globalSetup: 'test/fixtures/early_tree.ts',
     projects: [
       {
         test: {
@@ -25,8 +27,18 @@ export default defineConfig({
         test: {
           name: 'conversion',
           include: ['test/integration/conversion*_test.ts'],
+          exclude: withoutGuest,
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
+          ...patient,
+        },
+      },
+      {
+        test: {
+          name: 'appliance',
+          include: withoutGuest,
+          maxWorkers: 2,
+          sequence: { groupOrder: 3 },
           ...patient,
         },
       },
