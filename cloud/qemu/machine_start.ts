@@ -50,6 +50,17 @@ export async function startMachine(
   throw new Error(`Cannot start machine ${id} (${machine.name}): ${trouble}`)
 }
 
+/** The machine, running: one that whoever began its launch has started is asked whether it answers, any other is started. @throws Error as `startMachine`. */
+export async function ensureStarted(
+  context: QemuContext,
+  id: MachineId,
+  machine: MachineMetadata,
+): Promise<MachineMetadata> {
+  const folder = context.layout.machine(id)
+  const runs = (await processState(folder)).pid !== undefined
+  return runs && (await answers(folder)) === undefined ? machine : await startMachine(context, id, machine)
+}
+
 async function planStart(machine: MachineMetadata, accelerator: Accelerator): Promise<MachineMetadata> {
   // Whoever was told where the guest's ports answer finds them there after a restart too.
   const wanted = machine.ports.map(({ hostPort }) => hostPort)

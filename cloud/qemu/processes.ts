@@ -19,12 +19,13 @@ const graceMs = 8000
 const bootIdFile = '/proc/sys/kernel/random/boot_id'
 
 /**
- * Only words of the shell itself, so that nothing but `sh` is needed; `umask` keeps what the program writes private. With `-C` it ends
- * where there is a pid already: a starter that was too slow, and whose caller has died, must not become a second program.
+ * Only words of the shell itself, so that nothing but `sh` is needed; `umask` keeps what the program writes private. It becomes the program
+ * when its caller, who has seen the pid, says so: one that was too slow, and whose caller has died, must not become a second program, nor
+ * one whose pid a later caller has removed. With `-C` it ends where there is a pid already.
  */
 const becomeProgram = `umask 077
 set -C
-read -r boot < ${bootIdFile} && read -r stat < /proc/$$/stat && printf '%s\\n%s\\n' "$boot" "$stat" > pid && exec "$@"`
+read -r boot < ${bootIdFile} && read -r stat < /proc/$$/stat && printf '%s\\n%s\\n' "$boot" "$stat" > pid && read -r go && exec "$@" < /dev/null`
 
 /** A program to start in a folder. */
 export interface DetachedProgram {
@@ -60,12 +61,12 @@ export async function startDetached(
     const child = spawn(shell, ['-c', becomeProgram, 'sh', ...program.command], {
       cwd: folder,
       detached: true,
-      stdio: ['ignore', log.fd, log.fd],
+      stdio: ['pipe', log.fd, log.fd],
       env: { ...program.environment },
     })
     await once(child, 'spawn')
     child.unref()
-    const trouble = await startTrouble(child, folder, withinMs)
+    const trouble = (await startTrouble(child, folder, withinMs)) ?? (await sayGo(child))
     if (trouble === undefined) return
     await endStarter(child)
     const words = (await readTail(path.join(folder, 'log'), 2000)).trim()
@@ -75,7 +76,16 @@ export async function startDetached(
   }
 }
 
-/** Waits until `child` has become the program. Returns undefined then, or what came in between. */
+/** Lets a starter whose pid is known become the program. Returns undefined then, or what came in between. */
+function sayGo({ stdin }: ChildProcess): Promise<string | undefined> {
+  if (stdin === null) return Promise.resolve('it has no standard input')
+  return new Promise((resolve) => {
+    stdin.once('error', (error) => resolve(`it ended too early (${error.message})`))
+    stdin.end('go\n', () => resolve(undefined))
+  })
+}
+
+/** Waits until the pid of `child` is known. Returns undefined then, or what came in between. */
 async function startTrouble(
   child: ChildProcess,
   folder: string,

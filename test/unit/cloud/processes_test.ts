@@ -105,6 +105,14 @@ describe('a starter that is too slow', () => {
     expect(await processesBelow(folder)).toEqual([pid])
   })
 
+  test('never becomes the program when its caller has died', async () => {
+    await orphan(await slowShell())
+    await writeFile(go(), '')
+    await until('it has ended', async () => (await processesBelow(folder)).length === 0)
+    expect(await readFile(path.join(home(), 'pid'), 'utf8')).toMatch(/\(sh\) /)
+    expect(await processState(home())).toEqual({})
+  })
+
   test('ends itself where another has become the program meanwhile', async () => {
     await orphan(await slowShell())
     await startDetached(program(), qemuContext(folder).tools)
@@ -115,7 +123,7 @@ describe('a starter that is too slow', () => {
     expect(await processState(home())).toEqual({ pid })
   })
 
-  test('is ended where it becomes the program in place of a later one', async () => {
+  test('is ended where it comes before a later one', async () => {
     const toolPath = await slowShell()
     await orphan(toolPath)
     const later = path.join(folder, 'later')

@@ -4,19 +4,21 @@
  */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { metadataNames } from '../../../cloud/qemu/layout.ts'
+import { startDetached, stopProcess } from '../../../cloud/qemu/processes.ts'
 import { stopEverything } from '../../../cloud/qemu/service_stops.ts'
 import type { CloudProvider } from '../../../cloud/provider.ts'
 import { createProvider } from '../../../cloud/registry.ts'
 import { isPermanent, PermanentError } from '../../../domain/errors.ts'
 import { newId, type VolumeId } from '../../../domain/ids.ts'
 import { bootSector } from '../../fixtures/boot_sector.ts'
-import { qemuSettings } from '../../fixtures/qemu_cloud.ts'
+import { qemuContext, qemuSettings } from '../../fixtures/qemu_cloud.ts'
 import { freePorts, until } from '../../fixtures/waiting.ts'
 
 const run = promisify(execFile)
@@ -162,6 +164,25 @@ describe('machines', () => {
     })
     expect(failed.stateReason).toBe('QEMU ended without a word: it was killed or the host was restarted')
     await provider.detachMachineFromImage(killed.machineId)
+  })
+
+  test('one whose launch was cut short runs only when its QEMU answers, and is started again otherwise', async () => {
+    const settings = qemuSettings(folder)
+    const provider = createProvider('qemu', settings)
+    const imageId = await imageOf(provider, bootSector({ text: 'up\r\n', end: 'halt' }))
+    const launch = () => provider.launchMachine({ ...spec, imageId, firmware: 'BIOS' })
+    const { machineId } = await launch()
+    const { layout, tools } = qemuContext(folder)
+    const home = layout.machine(machineId)
+    await stopProcess(home, 'The test says so')
+    const file = path.join(home, metadataNames.machine)
+    const saved = JSON.parse(await readFile(file, 'utf8')) as object
+    await writeFile(file, JSON.stringify({ ...saved, progress: 'CREATING' }))
+    await startDetached({ folder: home, command: ['/bin/sleep', '1'], environment: {} }, tools)
+    expect((await launch()).state).toBe('RUNNING')
+    await until('the guest has printed', async () =>
+      (await provider.consoleText(machineId, 1000)).includes('up'),
+    )
   })
 
   test('after stopEverything() a machine is STOPPED with its disks, and can be made to stand alone', async () => {
