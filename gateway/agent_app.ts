@@ -6,8 +6,6 @@ import type { Context } from 'hono'
 import type { KnownServers, PeerLookup } from './agent_api/identity.ts'
 import type { Services } from './services.ts'
 import { Hono } from 'hono'
-import { isId } from '../domain/ids.ts'
-import { splitInstallationToken } from '../domain/installation_token.ts'
 import {
   agentEnrolSchema,
   agentHeartbeatSchema,
@@ -19,13 +17,14 @@ import {
 } from '../wire/control_api.ts'
 import { agentDownloadName } from '../wire/install_script.ts'
 import { agentBeats, agentLeaves, agentRenews, agentStarts } from './agent_api/agent_calls.ts'
-import { enrolAgent, enrolReplicator, withTokenLimit } from './agent_api/enrol.ts'
+import { enrolAgent, enrolReplicator, requireTries, withTokenLimit } from './agent_api/enrol.ts'
 import { authenticateAgent, authenticateReplicator } from './agent_api/identity.ts'
-import { namedServer, rememberRefusal } from './agent_api/remember.ts'
+import { namedReplicator, namedServer, rememberRefusal, shownTokenId } from './agent_api/remember.ts'
 import { replicatorBeats, replicatorReaches, replicatorRenews } from './agent_api/replicator_calls.ts'
 import { limitBody } from './body_limit.ts'
 import { installScript } from './install_command.ts'
 import { Refusal, asRefusal, logFailure, problemResponse } from './problem.ts'
+import { Refusals } from './refusals.ts'
 import { readJson } from './request.ts'
 
 /** An inventory of a thousand disks fits; anything larger is no honest agent. */
@@ -45,7 +44,20 @@ export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
       ? authenticated()
       : rememberRefusal(services, c, 'CERTIFICATE', { subject }, authenticated)
   }
-  const replicator = (c: Context) => authenticateReplicator(services.store, peerOf(c), services.clock())
+  // No page has a place for these; they are counted for the log.
+  const logged = { refusals: new Refusals(services.clock), refusalLog: services.refusalLog }
+  const replicator = (c: Context) => {
+    const peer = peerOf(c)
+    const authenticated = () => authenticateReplicator(services.store, peer, services.clock())
+    const subject = namedReplicator(peer)
+    return subject === undefined
+      ? authenticated()
+      : rememberRefusal(logged, c, 'CERTIFICATE', { subject }, authenticated)
+  }
+  const withToken = async (c: Context, use: () => Promise<Response>): Promise<Response> => {
+    await rememberRefusal(logged, c, 'ENROLMENT', {}, () => requireTries(services, c))
+    return withTokenLimit(services, c, use)
+  }
 
   app.use(limitBody(maxBodyBytes))
   app.get('/livez', (c) => c.text('ok\n'))
@@ -61,20 +73,21 @@ export function createAgentApp(services: Services, peerOf: PeerLookup): Hono {
   )
 
   app.post('/agent/v1/enrol', (c) =>
-    withTokenLimit(services, c, async () => {
+    withToken(c, async () => {
       const body = await readJson(c, agentEnrolSchema)
-      const { tokenId: shown } = splitInstallationToken(body.token)
-      // Who shows half a token may show its secret.
-      const tokenId = isId('token', shown) ? shown : undefined
+      const tokenId = shownTokenId(body.token)
       const subject = body.sourceProperties.identificationHints.hostname
       const enrolled = () => enrolAgent(services, body)
       return c.json(await rememberRefusal(services, c, 'ENROLMENT', { subject, tokenId }, enrolled))
     }),
   )
   app.post('/replicator/v1/enrol', (c) =>
-    withTokenLimit(services, c, async () =>
-      c.json(await enrolReplicator(services, await readJson(c, replicatorEnrolSchema))),
-    ),
+    withToken(c, async () => {
+      const body = await readJson(c, replicatorEnrolSchema)
+      const about = { subject: body.replicationServerId, tokenId: shownTokenId(body.token) }
+      const enrolled = () => enrolReplicator(services, body)
+      return c.json(await rememberRefusal(logged, c, 'ENROLMENT', about, enrolled))
+    }),
   )
   app.post('/agent/v1/start', async (c) =>
     c.json(await agentStarts(services, await agent(c), await readJson(c, agentStartSchema))),

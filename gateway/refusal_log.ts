@@ -6,56 +6,41 @@
  */
 import type { Log } from './log.ts'
 import type { RefusedCall } from './refusals.ts'
+import { LineBudget } from '../domain/line_budget.ts'
 
 /** Lines a minute. */
 const maxLines = 60
 
-const minuteMs = 60_000
-
 /** Writes refused calls down. */
 export class RefusalLog {
   readonly #log: Log
-  readonly #nowMs: () => number
-  #minuteBegan: number
-  #lines = 0
-  #leftOut = 0
+  readonly #budget: LineBudget
 
   /** @param nowMs monotonic milliseconds. */
   constructor(log: Log, nowMs: () => number = () => performance.now()) {
     this.#log = log
-    this.#nowMs = nowMs
-    this.#minuteBegan = nowMs()
+    this.#budget = new LineBudget(maxLines, nowMs)
   }
 
   /** Writes `call` down, unless the same was written lately or too much was. */
   add({ kind, address, subject, tokenId, count, detail }: RefusedCall): void {
-    if (this.#nowMs() - this.#minuteBegan >= minuteMs) this.#beginMinute()
     if (!isPowerOfTen(count)) return
-    if (this.#lines >= maxLines) {
-      this.#leftOut++
-      return
-    }
-    this.#lines++
-    this.#log.warn(
-      { event: 'call-refused', kind, address, subject, tokenId, count },
-      `Call on the agent port refused: ${detail}`,
-    )
-    if (this.#lines === maxLines)
+    const { isWritten, isLast, leftOut } = this.#budget.next()
+    if (leftOut > 0)
+      this.#log.warn(
+        { event: 'calls-refused', count: leftOut },
+        `${leftOut} more refusals on the agent port were not written down`,
+      )
+    if (isWritten)
+      this.#log.warn(
+        { event: 'call-refused', kind, address, subject, tokenId, count },
+        `Call on the agent port refused: ${detail}`,
+      )
+    if (isLast)
       this.#log.warn(
         { event: 'calls-refused' },
         'Many calls on the agent port were refused within a minute: those that follow in it are only counted',
       )
-  }
-
-  #beginMinute(): void {
-    if (this.#leftOut > 0)
-      this.#log.warn(
-        { event: 'calls-refused', count: this.#leftOut },
-        `${this.#leftOut} more refusals on the agent port were not written down`,
-      )
-    this.#minuteBegan = this.#nowMs()
-    this.#lines = 0
-    this.#leftOut = 0
   }
 }
 

@@ -4,11 +4,10 @@
  * @module
  */
 import type { Logger } from 'pino'
+import { LineBudget } from '../domain/line_budget.ts'
 
 /** Lines a minute. */
 const maxLines = 60
-
-const minuteMs = 60_000
 
 /** One refusal. */
 export interface Refusal {
@@ -22,39 +21,25 @@ export interface Refusal {
 /** Writes refusals down. */
 export class RefusalLog {
   readonly #log: Logger
-  readonly #nowMs: () => number
-  #minuteBegan: number
-  #lines = 0
-  #leftOut = 0
+  readonly #budget: LineBudget
 
   /** @param nowMs monotonic milliseconds. */
   constructor(log: Logger, nowMs: () => number = () => performance.now()) {
     this.#log = log
-    this.#nowMs = nowMs
-    this.#minuteBegan = nowMs()
+    this.#budget = new LineBudget(maxLines, nowMs)
   }
 
   add({ remoteAddress, code, reason, expected, actual }: Refusal): void {
-    if (this.#nowMs() - this.#minuteBegan >= minuteMs) this.#beginMinute()
-    if (this.#lines >= maxLines) {
-      this.#leftOut++
-      return
-    }
-    this.#lines++
-    this.#log.warn(
-      { event: 'connection-refused', remoteAddress, code, expected, actual },
-      `Connection refused: ${reason}`,
-    )
-    if (this.#lines === maxLines)
+    const { isWritten, isLast, leftOut } = this.#budget.next()
+    if (leftOut > 0) this.#log.warn(`${leftOut} more connections were refused`)
+    if (isWritten)
+      this.#log.warn(
+        { event: 'connection-refused', remoteAddress, code, expected, actual },
+        `Connection refused: ${reason}`,
+      )
+    if (isLast)
       this.#log.warn(
         'Many connections were refused within a minute: those that follow in it are only counted',
       )
-  }
-
-  #beginMinute(): void {
-    if (this.#leftOut > 0) this.#log.warn(`${this.#leftOut} more connections were refused`)
-    this.#minuteBegan = this.#nowMs()
-    this.#lines = 0
-    this.#leftOut = 0
   }
 }

@@ -20,19 +20,23 @@ import { limitKey, remoteAddress } from '../request.ts'
 import { announce, changeServer } from '../server_changes.ts'
 import { setWorkGoing } from '../work.ts'
 
-/** Runs `use`, counting refusals of the token against the caller's address. @throws Refusal 429 after too many. */
-export async function withTokenLimit<T>(services: Services, c: Context, use: () => Promise<T>): Promise<T> {
-  const limiter = services.rateLimits.token
+/** Lets nobody go on who has shown too many wrong tokens. @throws Refusal 429 saying for how long. */
+export async function requireTries(services: Services, c: Context): Promise<void> {
   const address = remoteAddress(c)
-  const wait = limiter.waitSeconds(limitKey(address))
-  if (wait > 0) {
-    const detail = `Too many wrong installation tokens from ${address}; try again in ${wait} s`
-    throw new Refusal(429, 'too-many-attempts', detail, { headers: { 'Retry-After': String(wait) } })
-  }
+  const wait = services.rateLimits.token.waitSeconds(limitKey(address))
+  if (wait === 0) return
+  // In minutes: seconds would make each call's words new, and the log counts the same words.
+  const detail = `Too many wrong installation tokens from ${address}; try again in ${Math.ceil(wait / 60)} min`
+  throw new Refusal(429, 'too-many-attempts', detail, { headers: { 'Retry-After': String(wait) } })
+}
+
+/** Runs `use`, counting refusals of the token against the caller's address. */
+export async function withTokenLimit<T>(services: Services, c: Context, use: () => Promise<T>): Promise<T> {
   try {
     return await use()
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401) limiter.fail(limitKey(address))
+    if (error instanceof Refusal && error.status === 401)
+      services.rateLimits.token.fail(limitKey(remoteAddress(c)))
     throw error
   }
 }

@@ -8,7 +8,8 @@ import type { RefusedCall, RefusedCaller } from '../refusals.ts'
 import type { Services } from '../services.ts'
 import type { PeerCertificate } from './identity.ts'
 import { isId } from '../../domain/ids.ts'
-import { agentUri } from '../../wire/control_api.ts'
+import { splitInstallationToken } from '../../domain/installation_token.ts'
+import { agentUri, replicatorUri } from '../../wire/control_api.ts'
 import { asRefusal } from '../problem.ts'
 import { remoteAddress } from '../request.ts'
 
@@ -34,8 +35,22 @@ export async function rememberRefusal<T>(
 
 /** The server that a certificate names, trusted or not; undefined for one that names none. */
 export function namedServer(peer: PeerCertificate | undefined): string | undefined {
-  const prefix = agentUri('')
-  const uri = peer?.uris.find((name) => name.startsWith(prefix))
-  const id = uri?.slice(prefix.length) ?? ''
+  const id = named(peer, agentUri(''))
   return isId('sourceServer', id) ? id : undefined
+}
+
+/** The replication server that a certificate names, trusted or not; undefined for one that names none. */
+export function namedReplicator(peer: PeerCertificate | undefined): string | undefined {
+  const id = named(peer, replicatorUri(''))
+  return isId('replicationServer', id) ? id : undefined
+}
+
+function named(peer: PeerCertificate | undefined, prefix: string): string {
+  return peer?.uris.find((name) => name.startsWith(prefix))?.slice(prefix.length) ?? ''
+}
+
+/** Id of an installation token as it was shown; undefined when it has none: who shows half a token may show its secret. */
+export function shownTokenId(token: string): string | undefined {
+  const { tokenId } = splitInstallationToken(token)
+  return isId('token', tokenId) ? tokenId : undefined
 }

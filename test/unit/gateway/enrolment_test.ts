@@ -3,7 +3,7 @@ import type { TestGateway } from './support.ts'
 import { newInstallationToken } from '../../../domain/installation_token.ts'
 import { agentUri, enrolledSchema } from '../../../wire/control_api.ts'
 import { callAgentPort, enrolServer, enrolment, inventory, peerOf, problemOf, serverOf } from './callers.ts'
-import { testGateway } from './support.ts'
+import { refusalsIn, testGateway } from './support.ts'
 
 let gateway: TestGateway
 
@@ -158,6 +158,9 @@ describe('POST /agent/v1/enrol', () => {
       statuses.push((await call('/agent/v1/enrol', await enrolment(gateway, { token: 'xxxxxxxxxx' }))).status)
     }
     expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429])
+    const last = refusalsIn(gateway.logged).at(-1)
+    expect(last?.message).toContain('Too many wrong installation tokens from unknown; try again in 10 min')
+    expect(last?.fields).toMatchObject({ kind: 'ENROLMENT', address: 'unknown', count: 1 })
     expect((await call('/agent/v1/enrol', await enrolment(gateway))).headers.get('retry-after')).toBe('600')
     gateway.pass(600_000)
     expect((await call('/agent/v1/enrol', await enrolment(gateway))).status).toBe(200)

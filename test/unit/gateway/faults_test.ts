@@ -29,7 +29,7 @@ import {
   failureOf,
   lost,
 } from './fault_scenes.ts'
-import { testGateway } from './support.ts'
+import { refusalsIn, testGateway } from './support.ts'
 
 /**
  * Every fault that an operator may meet, brought about by the code that meets it in production, and the sentences that the dashboard then
@@ -406,15 +406,6 @@ async function offForTooLong(): Promise<SourceServer> {
   await look()
   gateway.pass(8 * 86_400_000)
   return look()
-}
-
-/** The refused calls among the lines of a log. */
-function refusalsIn(lines: readonly string[]): { message: string; fields: Record<string, unknown> }[] {
-  return lines.flatMap((line) => {
-    const begin = line.lastIndexOf(' {')
-    const fields = JSON.parse(line.slice(begin)) as Record<string, unknown>
-    return fields['event'] === 'call-refused' ? [{ message: line.slice(0, begin), fields }] : []
-  })
 }
 
 describe('the dashboard says what happened and what to do about', () => {

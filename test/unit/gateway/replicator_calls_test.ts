@@ -18,7 +18,7 @@ import {
   signingRequest,
   staged,
 } from './callers.ts'
-import { testGateway } from './support.ts'
+import { refusalsIn, testGateway } from './support.ts'
 
 let gateway: TestGateway
 
@@ -94,6 +94,21 @@ describe('replication servers', () => {
       state: 'READY',
       lastSeenAt: gateway.now().toISOString(),
     })
+  })
+
+  it('are named in the log when they are refused, and on no page', async () => {
+    expect((await enrolReplicator('i-00000000000000002' as ReplicationServerId)).status).toBe(403)
+    const { certificatePem } = (await (await enrolReplicator()).json()) as Enrolled
+    gateway.present(peerOf(certificatePem, { isTrusted: false }))
+    expect((await call('/replicator/v1/renew', {})).status).toBe(401)
+    expect(refusalsIn(gateway.logged)).toMatchObject([
+      { fields: { kind: 'ENROLMENT', subject: id, tokenId: expect.stringMatching(/^tok-/) } },
+      {
+        message: expect.stringContaining('was not issued by this Rehost'),
+        fields: { kind: 'CERTIFICATE', subject: id },
+      },
+    ])
+    expect(gateway.services.refusals.list()).toEqual([])
   })
 
   it('say what they found when they read volumes again, and hear how often they should', async () => {

@@ -169,3 +169,12 @@ export async function testGateway(
     },
   }
 }
+
+/** The refused calls among the lines of a log. */
+export function refusalsIn(lines: readonly string[]): { message: string; fields: Record<string, unknown> }[] {
+  return lines.flatMap((line) => {
+    const begin = line.lastIndexOf(' {')
+    const fields = JSON.parse(line.slice(begin)) as Record<string, unknown>
+    return fields['event'] === 'call-refused' ? [{ message: line.slice(0, begin), fields }] : []
+  })
+}
