@@ -12,8 +12,10 @@ import type { DiskToConvert } from './types.ts'
 
 /** How an appliance is run. */
 export interface ApplianceSettings {
-  /** A folder of our own for the appliance's cache and for files on their way. */
+  /** A folder for files on their way. What is in it has no meaning once its user is gone. */
   workDir: string
+  /** A folder for what the next appliance starts from, shared by all of this host. */
+  cacheDir: string
   /** What runs it: `kvm` only where that has been seen to work. */
   accelerator: 'kvm' | 'tcg'
   environment: Record<string, string | undefined>
@@ -70,9 +72,9 @@ export class Appliance {
     start: { isShort: boolean },
     signal: AbortSignal,
   ): Promise<Appliance> {
-    const cacheDir = join(settings.workDir, 'cache')
-    await mkdir(cacheDir, { recursive: true, mode: 0o700 })
-    const folder = await mkdtemp(join(settings.workDir, 'appliance-'))
+    const { workDir, cacheDir } = settings
+    for (const own of [workDir, cacheDir]) await mkdir(own, { recursive: true, mode: 0o700 })
+    const folder = await mkdtemp(join(workDir, 'appliance-'))
     const guestfish = new Guestfish(environmentOf(settings, start, folder), signal)
     const names = disks.map((_disk, index) => nameOfDisk(index))
     const appliance = new Appliance(names, guestfish, folder)

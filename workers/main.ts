@@ -17,6 +17,7 @@ import type { Bench } from './bench.ts'
 import { FileArtefacts } from './artefacts.ts'
 import { readWorkersConfig } from './config.ts'
 import { convertGuest } from './conversion/guest.ts'
+import { ownWorkFolder } from './conversion/work_folder.ts'
 import { startLoop } from './loop.ts'
 import { WorkerPool } from './pool.ts'
 import { reconcile, wakeUnfinished } from './reconciler.ts'
@@ -55,6 +56,7 @@ const changes = new RedisChanges(redis, trouble)
 await changes.receive(subscriber)
 const wakeUps = new BullWakeUps(redis, trouble)
 const owner = await becomeOwner()
+const conversionDir = join(config.dataDir, 'conversion')
 const bench: Bench = {
   store,
   cloud: createProvider(config.cloud, {
@@ -70,7 +72,10 @@ const bench: Bench = {
   wakeUps,
   changes,
   convert: convertGuest(
-    join(config.dataDir, 'conversion'),
+    {
+      workDir: await ownWorkFolder(join(conversionDir, 'work'), owner, new Date()),
+      cacheDir: join(conversionDir, 'cache'),
+    },
     process.env,
     // The disks are converted on this host, whichever cloud they go to.
     async () => (await hostAccelerator(config)).kind,

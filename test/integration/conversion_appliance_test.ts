@@ -30,6 +30,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 const settings = () => ({
   workDir: join(folder, 'work'),
+  cacheDir: join(folder, 'cache'),
   accelerator: 'tcg' as const,
   environment: process.env,
 })
@@ -248,7 +249,7 @@ describe('the end of an appliance', () => {
       await expect(sleeping).rejects.toThrow('no longer wanted')
       await expect(appliance.run('list-devices')).rejects.toThrow('no longer wanted')
       await appliance.stop()
-      expect(await readdir(own.workDir)).toEqual(['cache'])
+      expect(await readdir(own.workDir)).toEqual([])
       await until('no process is left', async () => (await processesNaming(own.workDir)).length === 0)
     },
     launchMs,
@@ -278,9 +279,9 @@ describe('convert()', () => {
     'refuses a disk of random bytes with a verdict, and does not write to it, however the appliance starts',
     async () => {
       // An appliance that cannot be built for the short start; libguestfs's own start is left.
-      const own = { ...settings(), workDir: join(folder, 'long') }
+      const own = { ...settings(), cacheDir: join(folder, 'unusable') }
       const { stdout } = await run('guestfish', ['get-path'])
-      const supply = await shortStart(stdout.trim(), join(own.workDir, 'cache'))
+      const supply = await shortStart(stdout.trim(), own.cacheDir)
       await writeFile(join(supply ?? '', 'supermin.d', 'init.tar.gz'), '\u001f\u008b broken', 'latin1')
       const path = join(folder, 'random')
       await writeFile(path, randomBytesFrom(seededRandom(seedFor('random disk')), 4 * mebibyte))

@@ -24,7 +24,12 @@ function converted(path: string): Promise<ConversionReport> {
   return convert({
     disks: [{ path, format: 'raw', isBootDisk: true, sourceDeviceName: '/dev/sda' }],
     target: virtioTarget,
-    appliance: { workDir: join(folder, 'work'), accelerator: 'tcg', environment: process.env },
+    appliance: {
+      workDir: join(folder, 'work'),
+      cacheDir: join(folder, 'cache'),
+      accelerator: 'tcg',
+      environment: process.env,
+    },
     signal: new AbortController().signal,
     log: () => undefined,
     now: () => performance.now(),
