@@ -106,7 +106,7 @@ async function waitingWork(isSourceJudged: boolean): Promise<Tally[]> {
   const disable = '--disable-warning=ExperimentalWarning'
   // Not counted: the test that needs it tries again, and fails when it can't be had.
   await run(process.execPath, [disable, join(root, 'test/fixtures/guest_tree.ts')])
-  return [...(isSourceJudged ? await judgeSource(true) : []), await guestSuite('appliance')]
+  return [...(isSourceJudged ? await judgeSource(true) : []), await guestSuite('patient')]
 }
 
 /** Does the waiting work in a process of its own that takes only what others leave; its output is shown when it has ended. */

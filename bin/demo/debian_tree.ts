@@ -5,12 +5,13 @@
  */
 import { spawn } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 
 /** How to install. */
 export interface DebianTreeOptions {
   /** Options of mmdebstrap; the release and the package sources are added. */
   args: readonly string[]
-  /** The folder to install into. */
+  /** The folder to install into; the one around it takes files on their way. */
   root: string
   /** Where the words of the tools go. */
   logFile: string
@@ -33,7 +34,8 @@ export async function installDebian(options: DebianTreeOptions): Promise<void> {
         ...['--mount', '--pid', '--mount-proc', '--fork', '--kill-child', '--', 'mmdebstrap', '--mode=root'],
         ...[...args, 'bookworm', root, ...sources],
       ],
-      { stdio: ['ignore', log.fd, log.fd] },
+      // Its own files on their way go with the folder when it is broken off.
+      { stdio: ['ignore', log.fd, log.fd], env: { ...process.env, TMPDIR: dirname(root) } },
     )
     // The first process of a namespace takes all others of it along; mmdebstrap itself waits on when it is asked to end.
     const kill = (): void => void child.kill('SIGKILL')

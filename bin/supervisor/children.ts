@@ -12,10 +12,10 @@ import { dashboardUrl, reachableHost } from '../reach.ts'
 /** Unix socket paths end at 107 bytes; the data folder may be deep, so a long one moves the socket to a short place. */
 const maxSocketPathBytes = 100
 
-/** Where the private Redis listens. */
-export function redisSocketPath(config: SupervisorConfig, shortFolder: string): string {
+/** Where the private Redis listens; undefined where the data folder lies too deep for a socket in it. */
+export function redisSocketPath(config: SupervisorConfig): string | undefined {
   const own = join(config.dataDir, 'redis', 'redis.sock')
-  return Buffer.byteLength(own) <= maxSocketPathBytes ? own : join(shortFolder, 'redis.sock')
+  return Buffer.byteLength(own) <= maxSocketPathBytes ? own : undefined
 }
 
 /** What every process of the service is told. The embedded store gets a new key each time, which it asks everybody for. */

@@ -46,12 +46,12 @@ export async function startSupervisor(options: {
 }): Promise<Supervisor> {
   const { config, root, environment, say } = options
   const ownFolder = options.folder === undefined ? await DataFolder.take(config.dataDir) : undefined
-  const shortFolder = await mkdtemp(join(tmpdir(), 'rehost-'))
+  let shortFolder: string | undefined
   const started: SupervisedChild[] = []
   const stop = async (): Promise<void> => {
     for (const child of started.toReversed()) await child.stop()
     if (config.cloud === 'qemu') await stopCloud(config, say)
-    await rm(shortFolder, { recursive: true, force: true })
+    if (shortFolder !== undefined) await rm(shortFolder, { recursive: true, force: true })
     await ownFolder?.giveBack()
   }
   try {
@@ -61,7 +61,11 @@ export async function startSupervisor(options: {
     await checkBeforeStart(config, environment['PATH'] ?? '')
     // Before the workers, for which a machine that stands still is one that has failed.
     if (config.cloud === 'qemu') await startCloud(config, environment['PATH'], say)
-    const socket = redisSocketPath(config, shortFolder)
+    let socket = redisSocketPath(config)
+    if (socket === undefined) {
+      shortFolder = await mkdtemp(join(tmpdir(), 'rehost-'))
+      socket = join(shortFolder, 'redis.sock')
+    }
     for (const spec of childSpecs(config, root, childEnvironment(config, environment, socket), socket)) {
       const child = new SupervisedChild(spec, say)
       started.push(child)
