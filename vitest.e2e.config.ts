@@ -1,7 +1,7 @@
 /**
  * Tests with whole guests: built, converted, booted, migrated. First the migration by itself: without KVM its guest needs both processors of a
- * small machine, and is many times slower when it does not get them. Then the others, two files at a time. Those of the appliance by itself need
- * no guest: `scripts/checks.ts` runs them beside the migration, at the lowest priority.
+ * small machine, and is many times slower when it does not get them. Then the others, two files at a time. Those that
+ * boot no guest can wait for a processor: `scripts/checks.ts` runs them beside the migration, at the lowest priority.
  * @module
  */
 import { defineConfig } from 'vitest/config'
@@ -9,6 +9,8 @@ import { defineConfig } from 'vitest/config'
 const patient = { testTimeout: 15 * 60_000, hookTimeout: 15 * 60_000, pool: 'forks' } as const
 
 const withoutGuest = ['appliance', 'layouts'].map((name) => `test/integration/conversion_${name}_test.ts`)
+const interruptedDemo = 'test/e2e/demo_interrupted_test.ts'
+const diskImage = 'test/e2e/disk_image_test.ts'
 
 export default defineConfig({
   test: {
@@ -17,6 +19,7 @@ export default defineConfig({
         test: {
           name: 'migration',
           include: ['test/e2e/**/*_test.ts'],
+          exclude: [interruptedDemo, diskImage],
           maxWorkers: 1,
           // With 0 a project of one worker would come last.
           sequence: { groupOrder: 1 },
@@ -26,7 +29,7 @@ export default defineConfig({
       {
         test: {
           name: 'conversion',
-          include: ['test/integration/conversion*_test.ts'],
+          include: [diskImage, 'test/integration/conversion*_test.ts'],
           exclude: withoutGuest,
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
@@ -35,8 +38,8 @@ export default defineConfig({
       },
       {
         test: {
-          name: 'appliance',
-          include: withoutGuest,
+          name: 'patient',
+          include: [...withoutGuest, interruptedDemo],
           maxWorkers: 2,
           sequence: { groupOrder: 3 },
           ...patient,

@@ -18,6 +18,7 @@ import { startSupervisor } from '../../bin/supervisor/supervisor.ts'
 import { layoutOf } from '../../cloud/qemu/layout.ts'
 import { processState } from '../../cloud/qemu/processes.ts'
 import type { ReplicationServerId, VolumeId } from '../../domain/ids.ts'
+import { readmeCommand } from '../fixtures/readme.ts'
 import { freePorts, until } from '../fixtures/waiting.ts'
 
 /**
@@ -36,14 +37,6 @@ let service: Supervisor
 let api: ApiClient
 let agent: ChildProcess
 let agentWords = ''
-
-/** The words of the line of README that begins with `start`, without its comment. */
-async function readmeCommand(start: string): Promise<string[]> {
-  const lines = (await readFile(join(root, 'README.md'), 'utf8')).split('\n')
-  const line = lines.find((candidate) => candidate.startsWith(start))
-  if (line === undefined) throw new Error(`README has no line that begins with ${start}`)
-  return line.replace(/ #.*/, '').trim().split(/ +/)
-}
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rehost-loss-'))

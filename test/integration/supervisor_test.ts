@@ -40,6 +40,7 @@ beforeEach(async () => {
     REHOST_DYNAMODB_PORT: String(dynamodb),
     REHOST_LISTEN_HOST: '127.0.0.1',
     REHOST_PUBLIC_HOST: '127.0.0.1',
+    REHOST_ACCELERATOR: 'tcg',
   })
 })
 

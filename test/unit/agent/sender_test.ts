@@ -118,9 +118,12 @@ describe('Sender', () => {
       5,
     )
     replicator.hangUp()
-    expect((await sender.closed).message).toContain('closed the connection')
+    // Which of the two depends on whether the far end had read everything: TCP resets what it had not.
+    const over =
+      /^The replication server closed the connection|^The connection to the replication server broke/
+    expect((await sender.closed).message).toMatch(over)
     expect(sender.unacknowledged()).toMatchObject([{ diskIndex: 0, firstBlock: 25, blockCount: 7 }])
-    await expect(sender.allAcknowledged()).rejects.toThrow('closed the connection')
-    await expect(sender.sendExtent(extentAt(32))).rejects.toThrow('closed the connection')
+    await expect(sender.allAcknowledged()).rejects.toThrow(over)
+    await expect(sender.sendExtent(extentAt(32))).rejects.toThrow(over)
   })
 })
