@@ -1,6 +1,6 @@
 /**
- * How machines run on this host: KVM if it truly works, else TCG. The verdict of the trial is kept with its reason until QEMU or the kernel
- * changes.
+ * How machines run on this host: KVM if it truly works, else TCG. The verdict of the trial is kept with its reason until QEMU or the running
+ * kernel changes.
  * @module
  */
 import { access, constants } from 'node:fs/promises'
@@ -26,8 +26,8 @@ const verdictSchema = z.object({
     qemuVersion: z.string(),
     kernel: z.string(),
     kvmDevice: z.string(),
-    /** What the trial booted, besides a boot sector; absent when there was nothing to boot. */
-    trialKernel: z.string().optional(),
+    /** Whether there was a kernel to try. Which one makes no difference: a later one must not undo what a real machine has shown. */
+    isKernelTried: z.boolean().default(false),
   }),
 })
 
@@ -85,7 +85,7 @@ async function currentBasis(context: QemuContext): Promise<Accelerator['basis']>
     qemuVersion: version.split('\n')[0] ?? '',
     kernel: release(),
     kvmDevice: await kvmDeviceTrouble(context.kvmDevice),
-    trialKernel: await trialKernel(context),
+    isKernelTried: (await trialKernel(context)) !== undefined,
   }
 }
 

@@ -8,11 +8,11 @@ import { once } from 'node:events'
 import { access, constants, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { QemuContext } from './context.ts'
-import { isSystemError, makeFolder, unfinishedName } from './files.ts'
+import { makeFolder, unfinishedName, unlessMissing } from './files.ts'
 import { probeDisk, probeExitCode, probeExitDevice } from './probe_disk.ts'
 import { Qmp } from './qmp.ts'
 
-/** What a kernel without a root file system says last. The options make it restart then, and QEMU ends instead. */
+/** What a kernel without a root file system says last. The options make it restart then, and QEMU ends with code 0 instead. */
 const lastWords = 'Unable to mount root fs'
 const kernelOptions = 'console=ttyS0 panic=-1 root=none'
 
@@ -25,10 +25,8 @@ export interface TrialFailure {
 
 /** The newest kernel of this host that this user can read; undefined when there is none. */
 export async function trialKernel({ kernelFolder }: QemuContext): Promise<string | undefined> {
-  const names = await readdir(kernelFolder).catch((error: unknown) => {
-    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'EACCES')) return []
-    throw error
-  })
+  // A folder that cannot be read has no kernel for us, whatever the reason.
+  const names = await readdir(kernelFolder).catch(() => [])
   const kernels = names.filter((name) => name.startsWith('vmlinuz-') && !name.includes('rescue'))
   const newestFirst = kernels.toSorted((left, right) =>
     right.localeCompare(left, 'en', { numeric: true, sensitivity: 'variant' }),
@@ -44,7 +42,10 @@ export async function trialKernel({ kernelFolder }: QemuContext): Promise<string
   return undefined
 }
 
-/** Runs the trial machines with this CPU model. Returns undefined when each came to its end, otherwise what went wrong. */
+/**
+ * Runs the trial machines with this CPU model. Returns undefined when each came to its end, otherwise what went wrong.
+ * @throws Error when one was ended from outside: that says nothing about KVM.
+ */
 export async function tryMachines(context: QemuContext, cpuModel: string): Promise<TrialFailure | undefined> {
   await makeFolder(context.layout.root)
   const failure = await trySector(context, cpuModel)
@@ -59,11 +60,10 @@ async function trySector(context: QemuContext, cpuModel: string): Promise<TrialF
   const file = { driver: 'file', filename: disk }
   const drive = JSON.stringify({ driver: 'raw', 'node-name': 'probe', file })
   try {
-    const { code, failure } = await watch(context, 'the trial machine', cpuModel, [
+    return await watch(context, { what: 'the trial machine', cpuModel, goodCode: probeExitCode }, [
       ...['-m', '64', '-device', probeExitDevice],
       ...['-blockdev', drive, '-device', 'virtio-blk-pci,drive=probe,bootindex=1'],
     ])
-    return failure ?? (code === probeExitCode ? undefined : ended(`code ${code}`, ''))
   } finally {
     await rm(disk, { force: true })
   }
@@ -75,35 +75,49 @@ async function tryKernel(
   kernel: string,
 ): Promise<TrialFailure | undefined> {
   const serial = unfinishedName(`${context.layout.root}/probe`)
+  const what = path.basename(kernel)
   try {
-    const { failure } = await watch(context, path.basename(kernel), cpuModel, [
+    const failure = await watch(context, { what, cpuModel, goodCode: 0 }, [
       ...['-m', '256', '-smp', '2', '-no-reboot', '-serial', `file:${serial}`],
       ...['-kernel', kernel, '-append', kernelOptions],
     ])
     if (failure !== undefined) return failure
-    if ((await readFile(serial, 'latin1')).includes(lastWords)) return undefined
-    return { reason: `${path.basename(kernel)} ended before it looked for its root`, isStuck: false }
+    const words = (await unlessMissing(readFile(serial, 'latin1'))) ?? ''
+    if (words.includes(lastWords)) return undefined
+    return { reason: `${what} ended before it looked for its root`, isStuck: false }
   } finally {
     await rm(serial, { force: true })
   }
 }
 
-function ended(how: string, words: string): TrialFailure {
-  return { reason: `QEMU ended with ${how}: ${words.trim() || 'it said nothing'}`, isStuck: false }
+/** One machine of the trial. */
+interface Trial {
+  what: string
+  cpuModel: string
+  /** QEMU's exit code when the guest came to its end. */
+  goodCode: number
 }
 
-/** Runs one machine until it ends, stops in an internal error, or has had its time. */
+/** Runs one machine until it ends, stops in an internal error, or has had its time. Neither Ctrl-C nor this process's own end leaves it. */
 async function watch(
   { tools, trialTimeoutMs }: QemuContext,
-  what: string,
-  cpuModel: string,
+  { what, cpuModel, goodCode }: Trial,
   args: string[],
-): Promise<{ code: number | null; failure?: TrialFailure }> {
+): Promise<TrialFailure | undefined> {
   const common = ['-nodefaults', '-no-user-config', '-machine', 'q35', '-accel', 'kvm', '-cpu', cpuModel]
-  const command = await tools.find('qemu-system-x86_64')
-  const child = spawn(command, [...common, '-display', 'none', '-qmp', 'stdio', ...args], {
+  const qemu = [
+    await tools.find('qemu-system-x86_64'),
+    ...common,
+    '-display',
+    'none',
+    '-qmp',
+    'stdio',
+    ...args,
+  ]
+  const child = spawn(await tools.find('setpriv'), ['--pdeathsig', 'KILL', '--', ...qemu], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...tools.environment },
+    detached: true,
   })
   let words = ''
   let failure: TrialFailure | undefined
@@ -122,13 +136,22 @@ async function watch(
   // Its end is told by the exit code, so a conversation cut short by it is no news.
   const begun = qmp.begin(trialTimeoutMs).catch(() => undefined)
   try {
-    const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
+    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     await begun
-    if (failure !== undefined) return { code, failure }
-    if (signal !== null) return { code, failure: ended(signal, words) }
-    if (code !== 0 && code !== probeExitCode) return { code, failure: ended(`code ${code}`, words) }
-    return { code }
+    if (failure !== undefined) return failure
+    refuseBrokenOff(words, signal)
+    if (code === goodCode) return undefined
+    const how = `QEMU ended with ${signal ?? `code ${code}`}: ${words.trim() || 'it said nothing'}`
+    return { reason: how, isStuck: false }
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** QEMU takes these signals for a request to end, says so, and ends with code 0. @throws Error when it got one, or was killed. */
+function refuseBrokenOff(words: string, signal: NodeJS.Signals | null): void {
+  const request = /terminating on signal \d+/.exec(words)?.[0]
+  const kill = signal === 'SIGKILL' || signal === 'SIGTERM' ? signal : undefined
+  if (request === undefined && kill === undefined) return
+  throw new Error(`The trial of KVM was broken off (${request ?? kill}); it is made again when it is needed`)
 }

@@ -14,7 +14,7 @@ import { metadataNames } from './layout.ts'
 import { machineArguments } from './machine_command.ts'
 import type { MachineMetadata } from './metadata.ts'
 import { freePorts } from './ports.ts'
-import { processState, startDetached, type DetachedProgram } from './processes.ts'
+import { processState, startDetached, stopProcess, type DetachedProgram } from './processes.ts'
 import { qmpSocketName, withMachine } from './qmp.ts'
 
 /** Tries for free ports, which another program may take in the moment before QEMU does, and for an accelerator. */
@@ -23,8 +23,8 @@ const answerDeadlineMs = 60_000
 const pollMs = 20
 
 /**
- * Starts a machine that does not run; its lock must be held. Returns its metadata, which is saved before each try, so that ports and
- * accelerator are known even if this process ends at once.
+ * Starts a machine; its lock must be held. One that runs already, as whoever began its launch has started it, is only asked whether it
+ * answers. Returns its metadata, which is saved before each try, so that ports and accelerator are known even if this process ends at once.
  * @throws Error with QEMU's own words when it did not start.
  */
 export async function startMachine(
@@ -35,30 +35,24 @@ export async function startMachine(
   const folder = context.layout.machine(id)
   let accelerator = await chooseAccelerator(context)
   let trouble = ''
+  let plan = machine
   for (let attempt = 1; attempt <= maxTries; attempt += 1) {
-    const plan = await planStart(machine, accelerator)
-    await writeJson(path.join(folder, metadataNames.machine), plan)
-    for (const name of ['log', qmpSocketName]) await rm(path.join(folder, name), { force: true })
-    await startDetached(await program(context, folder, plan, accelerator), context.tools)
+    const isUnderWay = (await processState(folder)).pid !== undefined
+    if (!isUnderWay) {
+      plan = await planStart(machine, accelerator)
+      await writeJson(path.join(folder, metadataNames.machine), plan)
+      for (const name of ['log', qmpSocketName]) await rm(path.join(folder, name), { force: true })
+      await startDetached(await program(context, folder, plan, accelerator), context.tools)
+    }
     const failure = await answers(folder)
     if (failure === undefined) return plan
     trouble = failure
-    const portLost = failure.includes('host forwarding')
-    if (!portLost && accelerator.kind === 'tcg') break
-    if (!portLost) accelerator = await refuteKvm(context, `QEMU ended with it: ${failure}`)
+    // What ended with its worker says nothing about KVM.
+    if (isUnderWay || failure.includes('host forwarding')) continue
+    if (plan.accelerator === 'tcg') break
+    accelerator = await refuteKvm(context, `QEMU ended with it: ${failure}`)
   }
   throw new Error(`Cannot start machine ${id} (${machine.name}): ${trouble}`)
-}
-
-/** The machine, running: one that whoever began its launch has started is asked whether it answers, any other is started. @throws Error as `startMachine`. */
-export async function ensureStarted(
-  context: QemuContext,
-  id: MachineId,
-  machine: MachineMetadata,
-): Promise<MachineMetadata> {
-  const folder = context.layout.machine(id)
-  const runs = (await processState(folder)).pid !== undefined
-  return runs && (await answers(folder)) === undefined ? machine : await startMachine(context, id, machine)
 }
 
 async function planStart(machine: MachineMetadata, accelerator: Accelerator): Promise<MachineMetadata> {
@@ -91,10 +85,13 @@ async function answers(folder: string): Promise<string | undefined> {
       return undefined
     } catch (error) {
       // Until its socket is there, and when it ends in mid-conversation, only the process tells what is going on.
-      if ((await processState(folder)).pid === undefined) {
+      const isUnderWay = (await processState(folder)).pid !== undefined
+      if (!isUnderWay) {
         return (await readTail(path.join(folder, 'log'), 2000)).trim() || 'QEMU ended without a word'
       }
       if (performance.now() > deadline) {
+        // So that the next try starts it anew.
+        await stopProcess(folder, 'It did not answer')
         throw new Error(`Cannot reach the QEMU of ${folder} in ${answerDeadlineMs / 1000} s`, {
           cause: error,
         })

@@ -27,7 +27,7 @@ import { metadataNames } from './layout.ts'
 import { withLock } from './lock.ts'
 import { machineFiles } from './machine_command.ts'
 import { boundResources, hostResources } from './machine_resources.ts'
-import { ensureStarted, startMachine } from './machine_start.ts'
+import { startMachine } from './machine_start.ts'
 import { machineView, qemuStatus } from './machine_view.ts'
 import { machineSchema, type MachineMetadata } from './metadata.ts'
 import { createOverlay } from './overlay.ts'
@@ -46,7 +46,7 @@ export async function launchMachine(context: QemuContext, spec: MachineSpec): Pr
     if (machine?.progress !== 'READY') {
       machine = await prepare(context, id, spec)
       // A crash may have come between its start and the note of it.
-      if (spec.started) machine = await ensureStarted(context, id, machine)
+      if (spec.started) machine = await startMachine(context, id, machine)
       machine = { ...machine, progress: 'READY' }
       await writeMachine(context, id, machine)
     }

@@ -80,8 +80,11 @@ export async function startDetached(
 function sayGo({ stdin }: ChildProcess): Promise<string | undefined> {
   if (stdin === null) return Promise.resolve('it has no standard input')
   return new Promise((resolve) => {
-    stdin.once('error', (error) => resolve(`it ended too early (${error.message})`))
-    stdin.end('go\n', () => resolve(undefined))
+    const told = (error?: Error | null) =>
+      resolve(error == null ? undefined : `it ended too early (${error.message})`)
+    // Which of the two hears of a starter that is gone depends on when it went.
+    stdin.once('error', told)
+    stdin.end('go\n', told)
   })
 }
 

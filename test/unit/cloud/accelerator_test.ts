@@ -7,7 +7,12 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { chooseAccelerator, describeAccelerator, tcgCpuModel } from '../../../cloud/qemu/accelerator.ts'
+import {
+  chooseAccelerator,
+  describeAccelerator,
+  refuteKvm,
+  tcgCpuModel,
+} from '../../../cloud/qemu/accelerator.ts'
 import type { QemuContext } from '../../../cloud/qemu/context.ts'
 import { createImage } from '../../../cloud/qemu/images.ts'
 import { trialKernel } from '../../../cloud/qemu/kvm_trial.ts'
@@ -56,9 +61,6 @@ async function trials(): Promise<string[]> {
   const text = await readFile(path.join(tools, 'probes'), 'utf8')
   return text.trim().split('\n')
 }
-
-/** Shell text: makes the serial log as QEMU does, and ends. */
-const touchSerial = `while [ $# -gt 0 ]; do case "$1" in file:*) : >"\${1#file:}" ;; esac; shift; done`
 
 const machineSpec = {
   clientToken: 'm',
@@ -127,7 +129,7 @@ test("chooseAccelerator() boots this host's own kernel in the trial", async () =
   }
   const kernel = await trialKernel(context)
   expect(kernel).toContain('/boot/vmlinuz-')
-  expect(await chooseAccelerator(context)).toMatchObject({ kind: 'kvm', basis: { trialKernel: kernel } })
+  expect(await chooseAccelerator(context)).toMatchObject({ kind: 'kvm', basis: { isKernelTried: true } })
 })
 
 test('chooseAccelerator() takes TCG when the newest kernel comes to no end, and tries no other CPU', async () => {
@@ -137,8 +139,29 @@ test('chooseAccelerator() takes TCG when the newest kernel comes to no end, and 
   expect(await trials()).toHaveLength(1)
 })
 
+test('chooseAccelerator() remembers nothing of a trial that was ended from outside', async () => {
+  const context = await withKernels({
+    kernel: "echo 'qemu: terminating on signal 15 from pid 1' >&2; exit 0",
+  })
+  await expect(chooseAccelerator(context)).rejects.toThrow(
+    'The trial of KVM was broken off (terminating on signal 15)',
+  )
+  const killed = await withKernels({ probe: 'kill -KILL $$' })
+  await expect(chooseAccelerator(killed)).rejects.toThrow('The trial of KVM was broken off (SIGKILL)')
+  await expect(readFile(context.layout.accelerator)).rejects.toThrow('ENOENT')
+})
+
+test('a verdict that a real machine has given outlives the next kernel that is installed', async () => {
+  const context = await withKernels({ kernel: realWithTcg })
+  await refuteKvm(context, 'machine X stopped in an internal error with it')
+  await writeFile(path.join(folder, 'boot', 'vmlinuz-7.0.0-1'), '')
+  expect(describeAccelerator(await chooseAccelerator(context))).toBe(
+    'TCG (KVM: machine X stopped in an internal error with it)',
+  )
+})
+
 test('chooseAccelerator() takes TCG when a kernel ends the machine before its time', async () => {
-  const verdict = await chooseAccelerator(await withKernels({ kernel: touchSerial }))
+  const verdict = await chooseAccelerator(await withKernels({ kernel: 'exit 0' }))
   expect(verdict.reason).toBe(
     'with CPU host vmlinuz-6.12.0-1 ended before it looked for its root; ' +
       'with CPU qemu64 vmlinuz-6.12.0-1 ended before it looked for its root',

@@ -105,6 +105,18 @@ describe('a starter that is too slow', () => {
     expect(await processesBelow(folder)).toEqual([pid])
   })
 
+  test('is told of when it ends between its pid and the word to go on', async () => {
+    const tools = path.join(folder, 'tools')
+    await mkdir(tools)
+    await mkdir(home())
+    const writePid = `read -r boot < /proc/sys/kernel/random/boot_id; read -r stat < /proc/$$/stat; printf '%s\\n%s\\n' "$boot" "$stat" > pid`
+    await writeFile(path.join(tools, 'sh'), `#!/bin/sh\nexec 0<&-\n${writePid}\n`, { mode: 0o755 })
+    const context = qemuContext(folder, { toolPath: `${tools}:/usr/bin:/bin` })
+    await expect(startDetached(program(), context.tools)).rejects.toThrow(
+      'Cannot start /bin/sleep: it ended too early (',
+    )
+  })
+
   test('never becomes the program when its caller has died', async () => {
     await orphan(await slowShell())
     await writeFile(go(), '')
