@@ -87,10 +87,8 @@ export class Guestfish {
       this.#words += text
       this.#settle()
     })
-    // Writing to a program that has just ended fails here; that it ended is reported below.
-    this.#child.stdin.on('error', (error) =>
-      this.#finish(new ApplianceGoneError('guestfish has ended', { cause: error })),
-    )
+    // Writing to a program that has just ended fails here, perhaps before its end is known: that tells why, and comes below.
+    this.#child.stdin.on('error', () => undefined)
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error: NodeJS.ErrnoException) => {
         this.#finish(error.code === 'ENOENT' ? missingTool(error) : error)
