@@ -73,7 +73,11 @@ const bench: Bench = {
   changes,
   convert: convertGuest(
     {
-      workDir: await ownWorkFolder(join(conversionDir, 'work'), owner, new Date()),
+      workDir: await ownWorkFolder(join(conversionDir, 'work'), {
+        owner,
+        now: new Date(),
+        warn: trouble,
+      }),
       cacheDir: join(conversionDir, 'cache'),
     },
     process.env,
@@ -83,7 +87,7 @@ const bench: Bench = {
   artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
   fetch,
   clock: () => new Date(),
-  isGone: owner.isGone,
+  isGone: async (other) => (await owner.fateOf(other)) === 'GONE',
   random: platformRandomBytes,
   log,
 }

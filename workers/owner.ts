@@ -9,9 +9,12 @@ import { isLeased, leaseHostId, takeHostLease } from '../host/lease.ts'
 /** A worker's name as leases of tasks have it: `host/process`, to which each run adds its number. */
 export interface Owner {
   name: string
-  /** Whether the worker that took a task as `owner` is known to have died. One of another host never is. */
-  isGone: (owner: string) => Promise<boolean>
+  /** What is known of the worker that took a task as `owner`. Of one of another host, or from before this one was started, nothing is. */
+  fateOf: (owner: string) => Promise<Fate>
 }
+
+/** What is known of a worker. */
+export type Fate = 'ALIVE' | 'GONE' | 'UNKNOWN'
 
 /** This process as a worker. It has its name until it dies. */
 export async function becomeOwner(): Promise<Owner> {
@@ -20,9 +23,10 @@ export async function becomeOwner(): Promise<Owner> {
   await takeHostLease('worker', name)
   return {
     name,
-    isGone: async (owner) => {
+    fateOf: async (owner) => {
       const [ownHost, process] = owner.split('/')
-      return ownHost === host && process !== undefined && !(await isLeased('worker', `${host}/${process}`))
+      if (ownHost !== host || process === undefined) return 'UNKNOWN'
+      return (await isLeased('worker', `${host}/${process}`)) ? 'ALIVE' : 'GONE'
     },
   }
 }

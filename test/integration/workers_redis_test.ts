@@ -134,7 +134,8 @@ describe('workers on Redis', () => {
 
   it('take over at once from one that was killed, whatever of its lease and its lock is left', async () => {
     const world = await liveWorld()
-    world.bench.isGone = (await becomeOwner()).isGone
+    const { fateOf } = await becomeOwner()
+    world.bench.isGone = async (owner) => (await fateOf(owner)) === 'GONE'
     const holder = await startHolder('owner_holder.ts')
     endings.push(() => holder.kill())
     // Its steps run in this process, which goes on renewing the lease and the lock: only the death of their owner frees them.

@@ -2,6 +2,7 @@
  * Joins the conversion room to the step: where its appliance works, and what of its report the launch needs.
  * @module
  */
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ApplianceSettings } from '../../conversion/appliance.ts'
 import { convert } from '../../conversion/convert.ts'
@@ -18,6 +19,7 @@ export function convertGuest(
   accelerator: () => Promise<'kvm' | 'tcg'>,
 ): Convert {
   return async ({ disks, target, signal, log }) => {
+    await mkdir(folders.workDir, { recursive: true, mode: 0o700 })
     const appliance = { ...folders, accelerator: await accelerator(), environment }
     const filled = [...new Set([folders.workDir, ...disks.map(({ path }) => dirname(path))])]
     const report = await withRoom(filled, () =>

@@ -6,22 +6,39 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unlessMissing } from '../../cloud/qemu/files.ts'
+import { errorMessage } from '../../domain/errors.ts'
 import type { Owner } from '../owner.ts'
 
 /** No conversion takes so long: a folder whose owner cannot be asked, as it worked before this host was started, is given up then. */
 const givenUpAfterMs = 86_400_000
 
-/** Makes the folder of `owner` below `parent` and removes those of workers that are gone. Its path. */
-export async function ownWorkFolder(parent: string, owner: Owner, now: Date): Promise<string> {
-  const folder = join(parent, folderName(owner.name))
+/** What the tidying is done with. */
+export interface WorkFolderContext {
+  owner: Owner
+  now: Date
+  warn: (message: string) => void
+}
+
+/** Makes the folder of `owner` below `parent` and removes those of workers that are gone, as far as that works. Its path. */
+export async function ownWorkFolder(parent: string, context: WorkFolderContext): Promise<string> {
+  const folder = join(parent, folderName(context.owner.name))
   await mkdir(folder, { recursive: true, mode: 0o700 })
   for (const name of await readdir(parent)) {
     const other = join(parent, name)
     if (other === folder) continue
-    if ((await owner.isGone(ownerName(name))) || (await isOld(other, now)))
-      await rm(other, { recursive: true, force: true })
+    try {
+      if (await isGivenUp(other, name, context)) await rm(other, { recursive: true, force: true })
+    } catch (error) {
+      // It is in nobody's way, and the next worker tries again.
+      context.warn(`Cannot remove ${other}, which a killed worker left: ${errorMessage(error)}`)
+    }
   }
   return folder
+}
+
+async function isGivenUp(folder: string, name: string, { owner, now }: WorkFolderContext): Promise<boolean> {
+  const fate = await owner.fateOf(ownerName(name))
+  return fate === 'GONE' || (fate === 'UNKNOWN' && (await isOld(folder, now)))
 }
 
 async function isOld(folder: string, now: Date): Promise<boolean> {
