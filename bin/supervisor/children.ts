@@ -47,6 +47,7 @@ export function childEnvironment(
     REHOST_LISTEN_HOST: config.listenHost,
     REHOST_PUBLIC_HOST: config.publicHost,
     REHOST_CLOUD: config.cloud,
+    REHOST_ACCELERATOR: config.accelerator,
     REHOST_TABLE: config.table,
     REDIS_URL: config.redisUrl ?? `unix://${redisSocket}`,
   }
