@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,18 +10,25 @@ import { freePorts, until } from '../fixtures/waiting.ts'
 
 const root = join(import.meta.dirname, '../..')
 let folder: string
+let demo: ChildProcess
+let ended: Promise<unknown>
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rehost-interrupted-'))
 })
 
-afterEach(() => rm(folder, { recursive: true, force: true }))
+afterEach(async () => {
+  // Where a test has failed it may be under way.
+  if (demo.exitCode === null) process.kill(-(demo.pid ?? 0), 'SIGINT')
+  await ended
+  await rm(folder, { recursive: true, force: true })
+})
 
 /** Ctrl-C goes to every process of the terminal, and npm and the shell before the demonstration send it on once more. */
 it('leaves nothing of a demonstration that is broken off while it builds its server and its service is up', async () => {
   const [http = 0, agent = 0, replication = 0, dynamodb = 0] = await freePorts(4)
   await mkdir(join(folder, 'tmp'))
-  const demo = spawn(join(root, 'bin/rehost'), ['demo', '--once', '--json', join(folder, 'summary.json')], {
+  const child = spawn(join(root, 'bin/rehost'), ['demo', '--once', '--json', join(folder, 'summary.json')], {
     env: {
       ...process.env,
       TMPDIR: join(folder, 'tmp'),
@@ -33,17 +41,20 @@ it('leaves nothing of a demonstration that is broken off while it builds its ser
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
+  demo = child
+  const closed = once(child, 'close') as Promise<[number | null]>
+  ended = closed
   let said = ''
-  for (const stream of [demo.stdout, demo.stderr])
+  for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {
       said += chunk.toString()
     })
-  const closed = once(demo, 'close') as Promise<[number | null]>
-  await until('the service is up', async () => said.includes('✔ start the service'), 300_000)
-  await until('Debian is being installed', async () => (await processLeftovers(folder)).some(isInstaller))
+  const isUnderWay = async () =>
+    said.includes('✔ start the service') && (await processLeftovers(folder)).some(isInstaller)
+  await until('the service is up and Debian is being installed', isUnderWay, 300_000)
   expect((await fetch(`http://127.0.0.1:${http}/readyz`)).status).toBe(200)
 
-  for (let signals = 0; signals < 2; signals++) process.kill(-(demo.pid ?? 0), 'SIGINT')
+  for (let signals = 0; signals < 2; signals++) process.kill(-(child.pid ?? 0), 'SIGINT')
 
   const [code] = await closed
   expect(code).toBe(1)
