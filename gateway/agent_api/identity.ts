@@ -65,15 +65,33 @@ function distrustOf(error: unknown): string {
   return typeof error === 'string' ? error : ''
 }
 
-const enrolAgain = 'install the agent again with a new command from Add server in the dashboard'
+/** Who may call, in the words of a refusal. */
+interface Caller {
+  kind: 'agent' | 'replication server'
+  uriPrefix: string
+  whatToDo: string
+}
+
+const agentCaller: Caller = {
+  kind: 'agent',
+  uriPrefix: agentUri(''),
+  whatToDo: 'install the agent again with a new command from Add server in the dashboard',
+}
+
+const replicatorCaller: Caller = {
+  kind: 'replication server',
+  uriPrefix: replicatorUri(''),
+  whatToDo: 'stop this process: where a replication server is needed the workers make it anew',
+}
 
 /** The certificate, trusted and in its time. @throws Refusal 401 saying what is wrong with it. */
-function trustedPeer(peer: PeerCertificate | undefined, now: Date): PeerCertificate {
+function trustedPeer(peer: PeerCertificate | undefined, caller: Caller, now: Date): PeerCertificate {
+  const { kind, whatToDo } = caller
   if (peer === undefined) {
     throw new Refusal(
       401,
       'unauthenticated',
-      `This call needs the client certificate given at enrolment; ${enrolAgain}`,
+      `This call needs the client certificate given at enrolment; ${whatToDo}`,
     )
   }
   const time = now.getTime()
@@ -81,15 +99,15 @@ function trustedPeer(peer: PeerCertificate | undefined, now: Date): PeerCertific
     throw new Refusal(
       401,
       'unauthenticated',
-      `The client certificate expired at ${peer.notAfter.toISOString()}: it is renewed at half its life, so this agent was off or cut off ` +
-        `for days; ${enrolAgain}`,
+      `The client certificate expired at ${peer.notAfter.toISOString()}: it is renewed at half its life, so this ${kind} was off or cut off ` +
+        `for days; ${whatToDo}`,
     )
   }
   if (!peer.isTrusted) {
     throw new Refusal(
       401,
       'unauthenticated',
-      `The client certificate was not issued by this Rehost (${peer.distrust || 'untrusted'}); ${enrolAgain}`,
+      `The client certificate was not issued by this Rehost (${peer.distrust || 'untrusted'}); ${whatToDo}`,
     )
   }
   if (peer.notBefore.getTime() > time) {
@@ -103,24 +121,23 @@ function trustedPeer(peer: PeerCertificate | undefined, now: Date): PeerCertific
 }
 
 /** The id in the certificate's one URI. @throws Refusal 403 for anything else than exactly one URI of this kind. */
-function subjectOf(peer: PeerCertificate, kind: 'agent' | 'replicator'): string {
+function subjectOf(peer: PeerCertificate, { uriPrefix }: Caller): string {
   const [uri, ...others] = peer.uris
-  const prefix = kind === 'agent' ? agentUri('') : replicatorUri('')
-  if (uri === undefined || others.length > 0 || !uri.startsWith(prefix)) {
+  if (uri === undefined || others.length > 0 || !uri.startsWith(uriPrefix)) {
     const seen = peer.uris.length === 0 ? 'no name' : peer.uris.join(', ')
-    throw new Refusal(403, 'forbidden', `The client certificate carries ${seen}; this call is for ${prefix}…`)
+    const detail = `The client certificate carries ${seen}; this call is for ${uriPrefix}…`
+    throw new Refusal(403, 'forbidden', detail)
   }
-  return uri.slice(prefix.length)
+  return uri.slice(uriPrefix.length)
 }
 
 /** Asked again in the write itself by whoever may know an older record. @throws Refusal 403 for a certificate that is over. */
-export function requireSerial(record: SerialRecord, serial: string): void {
+export function requireSerial(record: SerialRecord, serial: string, caller: Caller = agentCaller): void {
   if (isSerialOf(record, serial)) return
-  throw new Refusal(
-    403,
-    'forbidden',
-    `The client certificate ${serial} is no longer the one in use: the agent was installed again or its certificate was renewed elsewhere; ${enrolAgain}`,
-  )
+  const { kind, whatToDo } = caller
+  const why = `the ${kind} was ${kind === 'agent' ? 'installed' : 'made'} again or its certificate was renewed elsewhere`
+  const detail = `The client certificate ${serial} is no longer the one in use: ${why}; ${whatToDo}`
+  throw new Refusal(403, 'forbidden', detail)
 }
 
 interface SerialRecord {
@@ -143,8 +160,8 @@ export async function authenticateAgent(
   peer: PeerCertificate | undefined,
   now: Date,
 ): Promise<{ known: Versioned<SourceServer>; serial: string }> {
-  const trusted = trustedPeer(peer, now)
-  const id = subjectOf(trusted, 'agent')
+  const trusted = trustedPeer(peer, agentCaller, now)
+  const id = subjectOf(trusted, agentCaller)
   let found = isId('sourceServer', id) ? await servers.read(id) : undefined
   if (found !== undefined && !isSerialOf(found.value.agent, trusted.serial))
     found = await servers.readAnew(id)
@@ -152,7 +169,7 @@ export async function authenticateAgent(
     throw new Refusal(
       404,
       'not-found',
-      `Cannot find source server ${id}: it was deleted in the dashboard. Uninstall this agent (rehost-agent uninstall), or ${enrolAgain}`,
+      `Cannot find source server ${id}: it was deleted in the dashboard. Uninstall this agent (rehost-agent uninstall), or ${agentCaller.whatToDo}`,
     )
   }
   requireSerial(found.value.agent, trusted.serial)
@@ -165,8 +182,8 @@ export async function authenticateReplicator(
   peer: PeerCertificate | undefined,
   now: Date,
 ): Promise<{ replicationServer: ReplicationServer; serial: string }> {
-  const trusted = trustedPeer(peer, now)
-  const id = subjectOf(trusted, 'replicator')
+  const trusted = trustedPeer(peer, replicatorCaller, now)
+  const id = subjectOf(trusted, replicatorCaller)
   const found = isId('replicationServer', id) ? await store.get('replicationServer', { id }) : undefined
   if (found === undefined) {
     throw new Refusal(
@@ -175,7 +192,7 @@ export async function authenticateReplicator(
       `Cannot find replication server ${id}: it was removed; stop this process`,
     )
   }
-  requireSerial(found.value, trusted.serial)
+  requireSerial(found.value, trusted.serial, replicatorCaller)
   return { replicationServer: found.value, serial: trusted.serial }
 }
 
