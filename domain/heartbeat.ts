@@ -76,10 +76,16 @@ const flowing: readonly DataReplicationState[] = [
 ]
 
 /**
- * `server` after `report`, received `at`; the same object when there is nothing to write.
+ * `server` after `report`, received `at`; the same object when there is nothing to write. One that is due and has no news asks `isItsTurn`, and
+ * waits for the next report when it is not.
  * @throws ConflictError when the report is of another generation than the one running: a newer agent has taken over.
  */
-export function applyHeartbeat(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
+export function applyHeartbeat(
+  server: SourceServer,
+  report: HeartbeatReport,
+  at: string,
+  isItsTurn: () => boolean = () => true,
+): SourceServer {
   if (report.generation !== server.agent.generation) {
     throw new ConflictError(
       `Heartbeat of generation ${report.generation} for server ${server.sourceServerId}, which is at generation ` +
@@ -101,7 +107,7 @@ export function applyHeartbeat(server: SourceServer, report: HeartbeatReport, at
   const isNews = next !== server
   const lastSeen = server.agent.lastSeenAt
   const isDue = lastSeen === undefined || Date.parse(at) - Date.parse(lastSeen) >= quietWriteIntervalMs
-  return isNews || isDue
+  return isNews || (isDue && isItsTurn())
     ? withVerificationProgress(withMeasurements(next, report, at), report.verification)
     : server
 }

@@ -36,6 +36,7 @@ import { sweepInstallationTokens } from './people/installation_tokens.ts'
 import { sweepSessions } from './people/sessions.ts'
 import { RateLimiter } from './rate_limit.ts'
 import { RefusalLog } from './refusal_log.ts'
+import { QuietWrites } from './quiet_writes.ts'
 import { Refusals } from './refusals.ts'
 import { RedisTelemetry } from './telemetry.ts'
 
@@ -81,10 +82,11 @@ async function run(): Promise<void> {
   const identity = await issuer.gatewayIdentity(hosts)
   const fleet = new Fleet(store, changes, clock)
   const telemetry = new RedisTelemetry(redis)
+  const held = holdRecords(store, changes, clock)
   const services: Services = {
     store,
     fleet,
-    held: holdRecords(store, changes, clock),
+    held,
     wakeUps: new BullWakeUps(redis, trouble),
     changes,
     telemetry,
@@ -105,6 +107,7 @@ async function run(): Promise<void> {
       token: new RateLimiter(20, 10 * 60_000, clock),
       api: new RateLimiter(50, 10 * 60_000, clock),
     },
+    quietWrites: new QuietWrites(() => held.servers.size),
     refusals: new Refusals(clock),
     refusalLog: new RefusalLog(log),
     trustedProxies: config.trustedProxies,

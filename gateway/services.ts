@@ -18,6 +18,7 @@ import type { HeldRecords } from './held_items.ts'
 import type { Log } from './log.ts'
 import type { RateLimiter } from './rate_limit.ts'
 import type { RefusalLog } from './refusal_log.ts'
+import type { QuietWrites } from './quiet_writes.ts'
 import type { Refusals } from './refusals.ts'
 import type { TelemetryStore } from './telemetry.ts'
 import type { TrustedProxies } from './trusted_proxies.ts'
@@ -58,6 +59,7 @@ export interface Services {
   renderInstallScript: (facts: InstallScriptFacts) => string
   installation: Installation
   rateLimits: RateLimits
+  quietWrites: QuietWrites
   refusals: Refusals
   refusalLog: RefusalLog
   trustedProxies: TrustedProxies

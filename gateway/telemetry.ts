@@ -37,12 +37,20 @@ export interface TelemetryRedis {
 /** An agent's own figures live this long: it reports again before that. */
 const offeredTtlSeconds = 5
 
+const sweepEveryMs = 60_000
+
 /** Figures in Redis. */
 export class RedisTelemetry implements TelemetryStore {
   readonly #redis: TelemetryRedis
+  readonly #nowMs: () => number
+  /** From when on each server's figures are offered again: before that Redis would refuse them. */
+  readonly #nextOfferMs = new Map<string, number>()
+  #sweptAtMs = -Infinity
 
-  constructor(redis: TelemetryRedis) {
+  /** @param nowMs monotonic milliseconds. */
+  constructor(redis: TelemetryRedis, nowMs: () => number = () => performance.now()) {
     this.#redis = redis
+    this.#nowMs = nowMs
   }
 
   async read(sourceServerIds: readonly string[]): Promise<Map<string, ServerTelemetry>> {
@@ -54,10 +62,21 @@ export class RedisTelemetry implements TelemetryStore {
 
   async offer(telemetry: ServerTelemetry): Promise<void> {
     this.#refuseIfAway()
+    const nowMs = this.#nowMs()
+    if (nowMs < (this.#nextOfferMs.get(telemetry.sourceServerId) ?? -Infinity)) return
+    this.#sweep(nowMs)
     await this.#redis.set(telemetryKey(telemetry.sourceServerId), JSON.stringify(telemetry), {
       condition: 'NX',
       expiration: { type: 'EX', value: offeredTtlSeconds },
     })
+    this.#nextOfferMs.set(telemetry.sourceServerId, nowMs + offeredTtlSeconds * 1000)
+  }
+
+  /** Forgets servers that no longer report. */
+  #sweep(nowMs: number): void {
+    if (nowMs - this.#sweptAtMs < sweepEveryMs) return
+    this.#sweptAtMs = nowMs
+    for (const [id, atMs] of this.#nextOfferMs) if (atMs <= nowMs) this.#nextOfferMs.delete(id)
   }
 
   #refuseIfAway(): void {

@@ -68,7 +68,10 @@ export async function agentBeats(
   const server = await changeServer(
     services,
     caller.known.value.sourceServerId,
-    (current) => applyHeartbeat(withSettledSerial(current, caller.serial), report, at),
+    (current) =>
+      applyHeartbeat(withSettledSerial(current, caller.serial), report, at, () =>
+        services.quietWrites.takeTurn(),
+      ),
     answersSomebody(body) ? undefined : caller.known,
   )
   await offerFigures(services, server, body, at)

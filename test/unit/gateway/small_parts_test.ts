@@ -7,6 +7,7 @@ import { plainText } from '../../../gateway/job_reports.ts'
 import { launchConfigurationOfForm } from '../../../gateway/launch_settings.ts'
 import { Outlet } from '../../../gateway/outlet.ts'
 import { RateLimiter } from '../../../gateway/rate_limit.ts'
+import { QuietWrites } from '../../../gateway/quiet_writes.ts'
 import { Refusals } from '../../../gateway/refusals.ts'
 import { limitKey } from '../../../gateway/request.ts'
 import { isSecret, newSecret, sha256 } from '../../../gateway/secrets.ts'
@@ -130,23 +131,83 @@ describe('plainText()', () => {
   })
 })
 
-describe('RedisTelemetry', () => {
-  it('leaves out what it cannot read', async () => {
-    const good = {
-      sourceServerId: 's-1',
-      at: '2026-03-01T12:00:00.000Z',
-      state: 'CONTINUOUS',
-      lagMs: 1,
-      backlogBytes: 0,
-      bytesPerSecond: 0,
-      durableBytes: 0,
-      wireBytes: 0,
-      rescans: 0,
-      disks: [],
+describe('QuietWrites', () => {
+  /** The milliseconds of the turns among 1000 agents that each ask every second, over ten seconds. */
+  function turns(agents: number): number[] {
+    let nowMs = 0
+    const quietWrites = new QuietWrites(
+      () => agents,
+      () => nowMs,
+    )
+    const found: number[] = []
+    const waiting = new Set(Array.from({ length: agents }, (_, agent) => agent))
+    for (; nowMs < 10_000; nowMs++)
+      for (let agent = nowMs % 1000; agent < agents; agent += 1000)
+        if (waiting.has(agent) && quietWrites.takeTurn()) {
+          waiting.delete(agent)
+          found.push(nowMs)
+        }
+    return found
+  }
+
+  it('spreads what is due at once, and lets everybody have a turn', () => {
+    const found = turns(1000)
+    expect(found).toHaveLength(1000)
+    for (let second = 0; second < 5; second++) {
+      const count = found.filter((at) => Math.floor(at / 1000) === second).length
+      expect(count).toBeGreaterThan(130)
+      expect(count).toBeLessThan(190)
     }
+  })
+
+  it('puts nobody off while few ask', () => {
+    const quietWrites = new QuietWrites(
+      () => 10,
+      () => 5000,
+    )
+    for (let agent = 0; agent < 5; agent++) expect(quietWrites.takeTurn()).toBe(true)
+  })
+})
+
+describe('RedisTelemetry', () => {
+  const figures = (sourceServerId: string) => ({
+    sourceServerId,
+    at: '2026-03-01T12:00:00.000Z',
+    state: 'CONTINUOUS' as const,
+    lagMs: 1,
+    backlogBytes: 0,
+    bytesPerSecond: 0,
+    durableBytes: 0,
+    wireBytes: 0,
+    rescans: 0,
+    disks: [],
+  })
+
+  it('offers the figures of a server as often as they can be taken', async () => {
+    let nowMs = 0
+    const offered: string[] = []
     const redis = {
       isReady: true,
-      mGet: () => Promise.resolve([JSON.stringify(good), null, JSON.stringify({ old: true }), 'half a {']),
+      mGet: () => Promise.resolve([]),
+      set: (key: string) => {
+        if (nowMs === 3000) return Promise.reject(new Error('trouble'))
+        offered.push(`${nowMs} ${key.split(':').at(-1)}`)
+        return Promise.resolve(null)
+      },
+    }
+    const telemetry = new RedisTelemetry(redis, () => nowMs)
+    for (; nowMs <= 7000; nowMs += 1000) {
+      await telemetry.offer(figures('s-1'))
+      if (nowMs >= 3000) await telemetry.offer(figures('s-2')).catch(() => undefined)
+    }
+    expect(offered).toEqual(['0 s-1', '4000 s-2', '5000 s-1'])
+  })
+
+  it('leaves out what it cannot read', async () => {
+    const redis = {
+      isReady: true,
+      mGet: () =>
+        Promise.resolve([JSON.stringify(figures('s-1')), null, JSON.stringify({ old: true }), 'half a {']),
       set: () => Promise.resolve('OK'),
     }
     expect([...(await new RedisTelemetry(redis).read(['s-1', 's-2', 's-3', 's-4'])).keys()]).toEqual(['s-1'])

@@ -28,6 +28,7 @@ import { createInstallationToken } from '../../../gateway/people/installation_to
 import { startSession } from '../../../gateway/people/sessions.ts'
 import { RateLimiter } from '../../../gateway/rate_limit.ts'
 import { RefusalLog } from '../../../gateway/refusal_log.ts'
+import { QuietWrites } from '../../../gateway/quiet_writes.ts'
 import { Refusals } from '../../../gateway/refusals.ts'
 import { TrustedProxies } from '../../../gateway/trusted_proxies.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
@@ -117,6 +118,7 @@ export async function testGateway(
       token: new RateLimiter(5, 10 * 60_000, clock),
       api: new RateLimiter(5, 10 * 60_000, clock),
     },
+    quietWrites: new QuietWrites(() => 0),
     refusals: new Refusals(clock),
     refusalLog: new RefusalLog(log, () => clock().getTime()),
     trustedProxies: new TrustedProxies(options.trustedProxies ?? []),
