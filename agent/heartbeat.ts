@@ -66,6 +66,7 @@ export class Heartbeat {
   readonly #pause: Pause
   #isPoked = false
   #hasToldSkew = false
+  #obstacle: string | undefined
 
   constructor(context: HeartbeatContext) {
     this.#context = context
@@ -92,6 +93,7 @@ export class Heartbeat {
         if (failures > 0) log.info('The gateway answers again')
         failures = 0
         if (desired.mode === 'UNINSTALL') return 'UNINSTALL'
+        this.#tellObstacle(desired.obstacle)
         engine.apply(desired)
         await this.#context.renewIfDue(desired.renewCertificate)
         waitMs = desired.heartbeatIntervalMs
@@ -164,6 +166,16 @@ export class Heartbeat {
       ...(report.error === undefined ? {} : { error: report.error }),
       notes,
     }
+  }
+
+  /** Once for each: the gateway repeats it with every answer. */
+  #tellObstacle(obstacle: AgentDesired['obstacle']): void {
+    const { log } = this.#context
+    const before = this.#obstacle
+    this.#obstacle = obstacle && `${obstacle.reason}. What to do: ${obstacle.whatToDo}`
+    if (this.#obstacle === before) return
+    if (this.#obstacle === undefined) log.info('What kept the disks from being replicated is over')
+    else log.warning(`The disks are not replicated: ${this.#obstacle}`)
   }
 
   /** Once a run. */

@@ -8,6 +8,7 @@ import type { AgentConfig } from './config.ts'
 import type { ControlClientOptions } from './control_client.ts'
 import type { Host } from './inventory.ts'
 import { errorMessage, InvalidInputError, isPermanent, unreachable } from '../domain/errors.ts'
+import { AgentRunsError } from './agent_lock.ts'
 import { systemClock } from './clock.ts'
 import { helpText, readConfig } from './config.ts'
 import { HttpsControlClient } from './control_client.ts'
@@ -202,7 +203,7 @@ async function main(): Promise<number> {
     return await runNamed(readConfig({ argv: process.argv.slice(2), environment: process.env, isRoot }))
   } catch (error) {
     process.stderr.write(`rehost-agent: ${errorMessage(error)}\n`)
-    const isTold = isPermanent(error) || error instanceof ControlError
+    const isTold = isPermanent(error) || error instanceof ControlError || error instanceof AgentRunsError
     if (!isTold && error instanceof Error && error.stack !== undefined)
       process.stderr.write(`${error.stack}\n`)
     return isPermanent(error) ? 2 : 1

@@ -222,6 +222,8 @@ export const agentDesiredSchema = z.object({
       sizeBytes: bytes,
     }),
   ),
+  /** Why nothing is replicated although it is wanted, where the gateway sees the reason and the agent does not. */
+  obstacle: z.object({ reason: z.string(), whatToDo: z.string() }).optional(),
   throttleBitsPerSecond: z.number().min(0),
   /** No blocks are sent for now; changes go on being tracked. Gateways before it never said so. */
   isSendingOff: z.boolean().optional(),

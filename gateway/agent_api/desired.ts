@@ -9,6 +9,7 @@ import type { AgentDesired, ReplicatorDesired } from '../../wire/control_api.ts'
 import { consistencyPolicyOf } from '../../domain/consistency_policy.ts'
 import type { ScrubPolicy } from '../services.ts'
 import { mayReplicate } from '../../domain/agent_contact.ts'
+import { inventoryProblem } from '../../domain/inventory.ts'
 import { openVerification } from '../../domain/verification.ts'
 
 /** How often an agent reports: often while somebody waits for it, seldom otherwise. */
@@ -27,6 +28,7 @@ export function agentDesired(
   const request = server.consistencyRequest
   const isWanted = request?.state === 'REQUESTED'
   const open = openVerification(server)
+  const obstacle = server.agent.desired === 'REPLICATE' ? inventoryProblem(server) : undefined
   const isBusy = server.activeTask !== undefined || isWanted || open !== undefined
   return {
     mode: modeOf(server, isReachable),
@@ -40,6 +42,9 @@ export function agentDesired(
             : [{ diskIndex, deviceName, volumeId, sizeBytes }],
         )
       : [],
+    ...(obstacle === undefined
+      ? {}
+      : { obstacle: { reason: obstacle.rawError, whatToDo: obstacle.whatToDo } }),
     throttleBitsPerSecond: Number.isFinite(bitsPerSecond) ? bitsPerSecond : 0,
     isSendingOff: isOff,
     yieldsToSource: server.replicationConfiguration.yieldsToSource ?? true,

@@ -115,6 +115,18 @@ describe('Heartbeat', () => {
     expect(sent.map((body) => body.notes.length)).toEqual([1, 1, 0])
   })
 
+  it('tells once what keeps the gateway from replicating, and when it is over', async () => {
+    const obstacle = { reason: 'Disk /dev/sda is smaller than before', whatToDo: 'Check the disk' }
+    const idle: AgentDesired = { ...desired, mode: 'IDLE', obstacle }
+    const { lines } = await talk([desired, idle, idle, desired, desired])
+    const told = lines.filter((line) => /replicated/.test(line))
+    expect(told).toHaveLength(2)
+    expect(told[0]).toContain(
+      'The disks are not replicated: Disk /dev/sda is smaller than before. What to do: Check the disk',
+    )
+    expect(told[1]).toContain('What kept the disks from being replicated is over')
+  })
+
   it('tells of the disks until it is answered', async () => {
     const known: SourceDisk[] = [{ deviceName: '/dev/sda', sizeBytes: 512, stableId: 'a', isBootDisk: true }]
     let untold: SourceDisk[] | undefined = known

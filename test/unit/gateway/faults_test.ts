@@ -7,7 +7,7 @@ import { faultOf } from '../../../agent/sync/faults.ts'
 import { requireSpace } from '../../../cloud/qemu/space.ts'
 import { toolsOn } from '../../../cloud/qemu/tools.ts'
 import { diskError } from '../../../replicator/disk.ts'
-import { agentUri } from '../../../wire/control_api.ts'
+import { agentDesiredSchema, agentUri } from '../../../wire/control_api.ts'
 import { watchReplication } from '../../../workers/replication_watch.ts'
 import { callAgentPort, enrolServer, enrolment, heartbeat, serverOf } from './callers.ts'
 import {
@@ -508,6 +508,19 @@ describe('an agent that was off for longer than its certificate lives', () => {
     const text = await textOf(gateway, pageOf(again))
     expect(text).not.toContain('certificate has expired')
     expect(text).toContain('; renewed by itself')
+  })
+})
+
+describe('a disk that became smaller', () => {
+  it('is told to the agent too, for its log', async () => {
+    await withDisks(gateway, (disk) => ({ ...disk, sizeBytes: Math.min(disk.sizeBytes, 4096) }))
+    const [server] = (await gateway.store.list('server')).items
+    const body = heartbeat(server?.value.agent.generation ?? 0)
+    const response = await callAgentPort(gateway, '/agent/v1/heartbeat', body)
+    const { mode, obstacle } = agentDesiredSchema.parse(await response.json())
+    expect(mode).toBe('IDLE')
+    expect(obstacle?.reason).toMatch(/^Disk .* is smaller than before: 4096 bytes, was 3221225472$/)
+    expect(obstacle?.whatToDo).toContain('Check that it is the same disk')
   })
 })
 
