@@ -23,11 +23,11 @@ export class DataFolder {
 
   /**
    * Takes the folder, and makes it if it is not there.
-   * @throws Error naming the process that has it.
+   * @throws Error naming the process that has it, or saying why it cannot be made.
    */
   static async take(dataDir: string): Promise<DataFolder> {
     const path = resolve(dataDir)
-    await makeFolder(path)
+    await make(path)
     // It is one folder under whichever name it is reached.
     const lock = await tryLock(`data folder ${await realpath(path)}`)
     if (lock === undefined) {
@@ -38,7 +38,7 @@ export class DataFolder {
     }
     try {
       // Whoever had it a moment ago may have removed it.
-      await makeFolder(path)
+      await make(path)
       await writeFile(join(path, holderName), String(process.pid), { mode: 0o600 })
     } catch (error) {
       await lock.release()
@@ -59,4 +59,12 @@ export class DataFolder {
     await rm(join(this.path, holderName), { force: true })
     await this.#lock.release()
   }
+}
+
+async function make(path: string): Promise<void> {
+  await makeFolder(path).catch((cause: unknown) => {
+    throw new Error(`Cannot make the data folder ${path}; set REHOST_DATA_DIR to a folder that can be made`, {
+      cause,
+    })
+  })
 }

@@ -37,6 +37,12 @@ describe('DataFolder', () => {
     await folder.giveBack()
   })
 
+  it('says which variable names it where it cannot be made', async () => {
+    await writeFile(dataDir, '')
+    const problem = `Cannot make the data folder ${dataDir}; set REHOST_DATA_DIR to a folder that can be made`
+    await expect(DataFolder.take(dataDir)).rejects.toThrow(problem)
+  })
+
   it('is free once its holder is killed', async () => {
     const holder = await startHolder('folder_holder.ts', dataDir)
     try {
