@@ -59,7 +59,8 @@ describe('TimeLeft', () => {
         sendPerMs: 10_000 + 100_000 * random(),
       }
       for (const { share, saidMs, trueMs } of copy(world)) {
-        if (share < 0.3 || trueMs < 30_000) continue
+        // What lies in the last pieces is chance, whatever was learned from those before.
+        if (share < 0.3 || share > 0.95 || trueMs < 30_000) continue
         const where = `seed ${seed}, round ${round}, at ${share.toFixed(2)}`
         expect(saidMs, where).not.toBeNull()
         expect((saidMs ?? 0) / trueMs, where).toBeGreaterThan(0.4)
