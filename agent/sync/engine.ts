@@ -261,7 +261,9 @@ export class Engine {
 
   async #failed(error: unknown): Promise<void> {
     const { whatToDo } = this.#faults.add(error, this.#state.wasConnected)
-    this.#context.log.warning(`Replication is interrupted: ${errorMessage(error)}. What to do: ${whatToDo}`)
+    const { log } = this.#context
+    if (this.#faults.isPassing) log.info(`The replication server is not ready yet: ${errorMessage(error)}`)
+    else log.warning(`Replication is interrupted: ${errorMessage(error)}. What to do: ${whatToDo}`)
     if (error instanceof DiskGoneError) await this.#disks.closeByName(error.deviceName)
     this.#context.onChange()
   }

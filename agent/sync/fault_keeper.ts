@@ -18,6 +18,12 @@ const refusedWaitMs = 60_000
 /** Failures in a row after which the operator is told; one alone is repaired without a word. */
 const failuresToTell = 2
 
+/**
+ * What the replication server learns of within seconds of the agent: whoever is faster is refused, some times in a row. It is told when it stays
+ * for about eight seconds.
+ */
+const passesSoon = { codes: new Set(['NOT_ASSIGNED', 'UNKNOWN_VOLUME']), failuresToTell: 5 }
+
 /** What the replicator says of its own disks does not pass by itself. */
 const toldAtOnce = new Set(['NO_SPACE', 'VOLUME_IO_ERROR'])
 
@@ -29,6 +35,7 @@ export class FaultKeeper {
   #failures = 0
   #isRefused = false
   #fault: DataReplicationError | undefined
+  #failuresToTell = failuresToTell
   /** A disk is gone, smaller than it was, or must not be read. */
   hasDiskFault = false
 
@@ -39,8 +46,10 @@ export class FaultKeeper {
     this.#fault = fault
     this.hasDiskFault = error instanceof DiskGoneError || error instanceof DiskRefusedError
     this.#isRefused = error instanceof WireError && !error.retryable
+    const passes = error instanceof WireError && passesSoon.codes.has(error.code)
+    this.#failuresToTell = passes ? passesSoon.failuresToTell : failuresToTell
     const isTold = this.#isRefused || (error instanceof WireError && toldAtOnce.has(error.code))
-    if (isTold) this.#failures = Math.max(this.#failures, failuresToTell)
+    if (isTold) this.#failures = Math.max(this.#failures, this.#failuresToTell)
     return fault
   }
 
@@ -59,7 +68,12 @@ export class FaultKeeper {
 
   /** What the operator is told. */
   get told(): DataReplicationError | undefined {
-    return this.hasDiskFault || this.#failures >= failuresToTell ? this.#fault : undefined
+    return this.hasDiskFault || this.#failures >= this.#failuresToTell ? this.#fault : undefined
+  }
+
+  /** Whether the last failure is one that passes within seconds, as far as is known by now. */
+  get isPassing(): boolean {
+    return this.#failuresToTell === passesSoon.failuresToTell && this.told === undefined
   }
 
   /** The wait before the next attempt. */

@@ -85,6 +85,21 @@ describe('FaultKeeper', () => {
     }
   })
 
+  it('tells of a replication server that does not know the agent yet only when it stays so', () => {
+    const keeper = new FaultKeeper()
+    const unknown = new WireError('UNKNOWN_VOLUME', 'Cannot write disk 0')
+    for (let failure = 1; failure < 5; failure++) {
+      keeper.add(unknown, false)
+      expect([keeper.told, keeper.isPassing]).toEqual([undefined, true])
+    }
+    keeper.add(unknown, false)
+    expect(keeper.told?.rawError).toBe('Cannot write disk 0')
+    expect(keeper.isPassing).toBe(false)
+    keeper.clear()
+    keeper.add(refused, true)
+    expect(keeper.isPassing).toBe(false)
+  })
+
   it('waits long where trying again does not help, and not at all after a change', () => {
     const keeper = new FaultKeeper()
     keeper.add(new WireError('WRONG_SERVER', 'Another'), true)
