@@ -93,7 +93,7 @@ export class Heartbeat {
         if (failures > 0) log.info('The gateway answers again')
         failures = 0
         if (desired.mode === 'UNINSTALL') return 'UNINSTALL'
-        this.#tellObstacle(desired.obstacle)
+        this.#tellObstacle(desired)
         engine.apply(desired)
         await this.#context.renewIfDue(desired.renewCertificate)
         waitMs = desired.heartbeatIntervalMs
@@ -169,7 +169,9 @@ export class Heartbeat {
   }
 
   /** Once for each: the gateway repeats it with every answer. */
-  #tellObstacle(obstacle: AgentDesired['obstacle']): void {
+  #tellObstacle({ mode, obstacle }: AgentDesired): void {
+    // While nothing is to be replicated nothing is said of what would be in the way.
+    if (obstacle === undefined && mode !== 'REPLICATE') return
     const { log } = this.#context
     const before = this.#obstacle
     this.#obstacle = obstacle && `${obstacle.reason}. What to do: ${obstacle.whatToDo}`

@@ -118,7 +118,7 @@ describe('Heartbeat', () => {
   it('tells once what keeps the gateway from replicating, and when it is over', async () => {
     const obstacle = { reason: 'Disk /dev/sda is smaller than before', whatToDo: 'Check the disk' }
     const idle: AgentDesired = { ...desired, mode: 'IDLE', obstacle }
-    const { lines } = await talk([desired, idle, idle, desired, desired])
+    const { lines } = await talk([desired, idle, idle, { ...desired, mode: 'PAUSE' }, idle, desired, desired])
     const told = lines.filter((line) => /replicated/.test(line))
     expect(told).toHaveLength(2)
     expect(told[0]).toContain(
