@@ -153,5 +153,7 @@ function refuseBrokenOff(words: string, signal: NodeJS.Signals | null): void {
   const request = /terminating on signal \d+/.exec(words)?.[0]
   const kill = signal === 'SIGKILL' || signal === 'SIGTERM' ? signal : undefined
   if (request === undefined && kill === undefined) return
-  throw new Error(`The trial of KVM was broken off (${request ?? kill}); it is made again when it is needed`)
+  throw new Error(
+    `The trial of KVM was broken off (${request ?? kill}); it is made again when it is needed. Where it is broken off each time, set REHOST_ACCELERATOR=tcg`,
+  )
 }

@@ -33,23 +33,30 @@ export async function startMachine(
   machine: MachineMetadata,
 ): Promise<MachineMetadata> {
   const folder = context.layout.machine(id)
-  let accelerator = await chooseAccelerator(context)
+  let accelerator: Accelerator | undefined
   let trouble = ''
   let plan = machine
   for (let attempt = 1; attempt <= maxTries; attempt += 1) {
     const isUnderWay = (await processState(folder)).pid !== undefined
     if (!isUnderWay) {
+      accelerator ??= await chooseAccelerator(context)
       plan = await planStart(machine, accelerator)
       await writeJson(path.join(folder, metadataNames.machine), plan)
       for (const name of ['log', qmpSocketName]) await rm(path.join(folder, name), { force: true })
       await startDetached(await program(context, folder, plan, accelerator), context.tools)
     }
-    const failure = await answers(folder)
+    const failure = await answers(folder).catch(async (error: unknown) => {
+      // Nobody uses it yet: the next try starts it anew. One that was launched may be slow, and runs on.
+      if (machine.progress !== 'READY') await stopProcess(folder, 'It did not answer')
+      throw error
+    })
     if (failure === undefined) return plan
     trouble = failure
+    const { stopReason } = await processState(folder)
+    if (stopReason !== undefined) break
     // What ended with its worker says nothing about KVM.
     if (isUnderWay || failure.includes('host forwarding')) continue
-    if (plan.accelerator === 'tcg') break
+    if (plan.accelerator === 'tcg' || failure.includes('terminating on signal')) break
     accelerator = await refuteKvm(context, `QEMU ended with it: ${failure}`)
   }
   throw new Error(`Cannot start machine ${id} (${machine.name}): ${trouble}`)
@@ -90,8 +97,6 @@ async function answers(folder: string): Promise<string | undefined> {
         return (await readTail(path.join(folder, 'log'), 2000)).trim() || 'QEMU ended without a word'
       }
       if (performance.now() > deadline) {
-        // So that the next try starts it anew.
-        await stopProcess(folder, 'It did not answer')
         throw new Error(`Cannot reach the QEMU of ${folder} in ${answerDeadlineMs / 1000} s`, {
           cause: error,
         })
