@@ -15,6 +15,7 @@ import { convergenceError } from './convergence.ts'
 import { ConflictError } from './errors.ts'
 import { withInitiation } from './first_contact.ts'
 import { inventoryProblem } from './inventory.ts'
+import { agentIsLiveMs } from './machine_copy.ts'
 import { withPointOutcomes } from './point_figures.ts'
 import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
@@ -24,6 +25,12 @@ import { withVerificationProgress, withVerificationResult } from './verification
 
 /** A report without news is written down this often at most. */
 export const quietWriteIntervalMs = 10_000
+
+/**
+ * One whose writing is put off, as many are due at once, is written at the latest after this time and one heartbeat: whoever asks whether the
+ * agent lives, or holds the server in memory, counts on it.
+ */
+export const quietWriteLatestMs = 12_500
 
 /** Events waiting for the relay above which an agent's notes are no longer added: the item must not outgrow the store. */
 const maxWaitingEvents = 200
@@ -76,15 +83,15 @@ const flowing: readonly DataReplicationState[] = [
 ]
 
 /**
- * `server` after `report`, received `at`; the same object when there is nothing to write. One that is due and has no news asks `isItsTurn`, and
- * waits for the next report when it is not.
+ * `server` after `report`, received `at`; the same object when there is nothing to write. With `mayWait` one
+ * that is due and has no news waits for a later report, as long as that changes nothing in what is known of the agent.
  * @throws ConflictError when the report is of another generation than the one running: a newer agent has taken over.
  */
 export function applyHeartbeat(
   server: SourceServer,
   report: HeartbeatReport,
   at: string,
-  isItsTurn: () => boolean = () => true,
+  mayWait = false,
 ): SourceServer {
   if (report.generation !== server.agent.generation) {
     throw new ConflictError(
@@ -105,11 +112,24 @@ export function applyHeartbeat(
     next = withVerificationResult(next, report.verification, at)
   }
   const isNews = next !== server
-  const lastSeen = server.agent.lastSeenAt
-  const isDue = lastSeen === undefined || Date.parse(at) - Date.parse(lastSeen) >= quietWriteIntervalMs
-  return isNews || (isDue && isItsTurn())
+  return isNews || (isQuietlyDue(server, at) && !(mayWait && mayWaitAt(server, at)))
     ? withVerificationProgress(withMeasurements(next, report, at), report.verification)
     : server
+}
+
+/** Whether "last seen" is old enough to be written although there is no news. */
+export function isQuietlyDue(server: SourceServer, at: string): boolean {
+  return unseenMs(server, at) >= quietWriteIntervalMs
+}
+
+/** Whether "last seen" can stay as it is for a moment: the agent counts as live, and will for a while, or does not any more. */
+function mayWaitAt(server: SourceServer, at: string): boolean {
+  const ageMs = unseenMs(server, at)
+  return ageMs < quietWriteLatestMs || (ageMs >= agentIsLiveMs && Number.isFinite(ageMs))
+}
+
+function unseenMs({ agent }: SourceServer, at: string): number {
+  return agent.lastSeenAt === undefined ? Infinity : Date.parse(at) - Date.parse(agent.lastSeenAt)
 }
 
 /** Whether reports still move the server: after disconnecting and after the cutover the agent only has its leave to take. */

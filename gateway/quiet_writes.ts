@@ -4,7 +4,7 @@
  * @module
  */
 
-/** All agents get their turn within this time: less than from one quiet write to the next, so that nobody's is ever put off for long. */
+/** All agents get their turn within this time. */
 const roundMs = 6000
 
 /** Fewer agents than this many a round need no order. */
@@ -17,6 +17,8 @@ const toleranceMs = 100
 export class QuietWrites {
   readonly #agents: () => number
   readonly #nowMs: () => number
+  /** Since when those that were put off have waited. */
+  readonly #waiting = new Map<string, number>()
   #nextMs = -Infinity
 
   /** @param agents how many take turns. @param nowMs monotonic milliseconds. */
@@ -25,12 +27,19 @@ export class QuietWrites {
     this.#nowMs = nowMs
   }
 
-  /** Takes the next turn, if it has come. Whoever gets none comes again with its next heartbeat. */
-  takeTurn(): boolean {
+  /** Whether it is the turn of `id`. Who is put off comes again with its next heartbeat, and is not put off for longer than a round. */
+  takeTurn(id: string): boolean {
     const nowMs = this.#nowMs()
-    if (nowMs < this.#nextMs) return false
-    const intervalMs = roundMs / Math.max(leastPerRound, this.#agents())
-    this.#nextMs = Math.max(this.#nextMs, nowMs - toleranceMs) + intervalMs
+    const perRound = Math.max(leastPerRound, this.#agents())
+    const since = this.#waiting.get(id) ?? nowMs
+    if (nowMs < this.#nextMs && nowMs - since < roundMs) {
+      // Those that never came again are not counted for ever.
+      if (this.#waiting.size > 2 * perRound) this.#waiting.clear()
+      this.#waiting.set(id, since)
+      return false
+    }
+    this.#waiting.delete(id)
+    this.#nextMs = Math.max(this.#nextMs, nowMs - toleranceMs) + roundMs / perRound
     return true
   }
 }

@@ -37,13 +37,16 @@ export interface TelemetryRedis {
 /** An agent's own figures live this long: it reports again before that. */
 const offeredTtlSeconds = 5
 
+/** A server whose figures are there is tried again after this time: they may be the last of its replicator. */
+const refusedRestMs = 2000
+
 const sweepEveryMs = 60_000
 
 /** Figures in Redis. */
 export class RedisTelemetry implements TelemetryStore {
   readonly #redis: TelemetryRedis
   readonly #nowMs: () => number
-  /** From when on each server's figures are offered again: before that Redis would refuse them. */
+  /** From when on each server's figures are offered again: before that Redis would most likely refuse them. */
   readonly #nextOfferMs = new Map<string, number>()
   #sweptAtMs = -Infinity
 
@@ -65,11 +68,13 @@ export class RedisTelemetry implements TelemetryStore {
     const nowMs = this.#nowMs()
     if (nowMs < (this.#nextOfferMs.get(telemetry.sourceServerId) ?? -Infinity)) return
     this.#sweep(nowMs)
-    await this.#redis.set(telemetryKey(telemetry.sourceServerId), JSON.stringify(telemetry), {
+    const answer = await this.#redis.set(telemetryKey(telemetry.sourceServerId), JSON.stringify(telemetry), {
       condition: 'NX',
       expiration: { type: 'EX', value: offeredTtlSeconds },
     })
-    this.#nextOfferMs.set(telemetry.sourceServerId, nowMs + offeredTtlSeconds * 1000)
+    // Counted from the answer: it must not end before the figures do.
+    const restMs = answer === 'OK' ? offeredTtlSeconds * 1000 : refusedRestMs
+    this.#nextOfferMs.set(telemetry.sourceServerId, this.#nowMs() + restMs)
   }
 
   /** Forgets servers that no longer report. */

@@ -16,7 +16,7 @@ import type { ServerTelemetry } from '../../wire/telemetry.ts'
 import type { Services } from '../services.ts'
 import { startAgent, withAgentGone } from '../../domain/agent_contact.ts'
 import { errorMessage } from '../../domain/errors.ts'
-import { applyHeartbeat } from '../../domain/heartbeat.ts'
+import { applyHeartbeat, isQuietlyDue } from '../../domain/heartbeat.ts'
 import { copyInWords, withCopyTold } from '../../domain/machine_copy.ts'
 import { agentUri } from '../../wire/control_api.ts'
 import { isRenewalDue } from '../certificates/issuer.ts'
@@ -65,13 +65,12 @@ export async function agentBeats(
   const now = services.clock()
   const at = now.toISOString()
   const report = { ...body, sourceDisks: body.sourceDisks as SourceDisk[] | undefined }
+  const { value: known } = caller.known
+  const mayWait = isQuietlyDue(known, at) && !services.quietWrites.takeTurn(known.sourceServerId)
   const server = await changeServer(
     services,
-    caller.known.value.sourceServerId,
-    (current) =>
-      applyHeartbeat(withSettledSerial(current, caller.serial), report, at, () =>
-        services.quietWrites.takeTurn(),
-      ),
+    known.sourceServerId,
+    (current) => applyHeartbeat(withSettledSerial(current, caller.serial), report, at, mayWait),
     answersSomebody(body) ? undefined : caller.known,
   )
   await offerFigures(services, server, body, at)

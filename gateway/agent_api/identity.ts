@@ -81,7 +81,7 @@ const agentCaller: Caller = {
 const replicatorCaller: Caller = {
   kind: 'replication server',
   uriPrefix: replicatorUri(''),
-  whatToDo: 'stop this process: where a replication server is needed the workers make it anew',
+  whatToDo: 'the servers that it serves say in their events what is done about it',
 }
 
 /** The certificate, trusted and in its time. @throws Refusal 401 saying what is wrong with it. */

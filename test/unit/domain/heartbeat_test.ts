@@ -70,6 +70,18 @@ describe('applyHeartbeat()', () => {
     expect(written.outbox).toEqual(first.outbox)
   })
 
+  it('puts the writing of progress off while that changes nothing in what is known of the agent', () => {
+    const first = applyHeartbeat(
+      testServer('NOT_READY', 'INITIATING'),
+      report({ firstByteAt: later(0) }),
+      later(1),
+    )
+    const seenAfter = (seconds: number) =>
+      applyHeartbeat(first, report({ firstByteAt: later(0) }), later(1 + seconds), true).agent.lastSeenAt
+    for (const seconds of [9.9, 10, 12.4, 20, 500]) expect(seenAfter(seconds)).toBe(later(1))
+    for (const seconds of [12.5, 15, 19.9]) expect(seenAfter(seconds)).toBe(later(1 + seconds))
+  })
+
   it('refuses another generation than the one running', () => {
     const server = testServer('NOT_READY', 'INITIAL_SYNC')
     expect(() => applyHeartbeat(server, report({ generation: 2 }), later(1))).toThrow(ConflictError)

@@ -132,8 +132,8 @@ describe('plainText()', () => {
 })
 
 describe('QuietWrites', () => {
-  /** The milliseconds of the turns among 1000 agents that each ask every second, over ten seconds. */
-  function turns(agents: number): number[] {
+  /** The milliseconds of the turns of agents that each ask once a second, at the moment of their second that `phaseOf` says, over ten seconds. */
+  function turns(agents: number, phaseOf: (agent: number) => number): number[] {
     let nowMs = 0
     const quietWrites = new QuietWrites(
       () => agents,
@@ -142,16 +142,16 @@ describe('QuietWrites', () => {
     const found: number[] = []
     const waiting = new Set(Array.from({ length: agents }, (_, agent) => agent))
     for (; nowMs < 10_000; nowMs++)
-      for (let agent = nowMs % 1000; agent < agents; agent += 1000)
-        if (waiting.has(agent) && quietWrites.takeTurn()) {
+      for (const agent of waiting)
+        if (phaseOf(agent) === nowMs % 1000 && quietWrites.takeTurn(`s-${agent}`)) {
           waiting.delete(agent)
           found.push(nowMs)
         }
     return found
   }
 
-  it('spreads what is due at once, and lets everybody have a turn', () => {
-    const found = turns(1000)
+  it('spreads what is due at once over a round', () => {
+    const found = turns(1000, (agent) => agent % 1000)
     expect(found).toHaveLength(1000)
     for (let second = 0; second < 5; second++) {
       const count = found.filter((at) => Math.floor(at / 1000) === second).length
@@ -160,12 +160,18 @@ describe('QuietWrites', () => {
     }
   })
 
+  it('puts nobody off for longer than a round, however they come', () => {
+    const found = turns(1000, () => 7)
+    expect(found).toHaveLength(1000)
+    expect(Math.max(...found)).toBe(6007)
+  })
+
   it('puts nobody off while few ask', () => {
     const quietWrites = new QuietWrites(
       () => 10,
       () => 5000,
     )
-    for (let agent = 0; agent < 5; agent++) expect(quietWrites.takeTurn()).toBe(true)
+    for (let agent = 0; agent < 5; agent++) expect(quietWrites.takeTurn(`s-${agent}`)).toBe(true)
   })
 })
 
@@ -192,7 +198,7 @@ describe('RedisTelemetry', () => {
       set: (key: string) => {
         if (nowMs === 3000) return Promise.reject(new Error('trouble'))
         offered.push(`${nowMs} ${key.split(':').at(-1)}`)
-        return Promise.resolve(null)
+        return Promise.resolve(key.endsWith('s-1') ? 'OK' : null)
       },
     }
     const telemetry = new RedisTelemetry(redis, () => nowMs)
@@ -200,7 +206,7 @@ describe('RedisTelemetry', () => {
       await telemetry.offer(figures('s-1'))
       if (nowMs >= 3000) await telemetry.offer(figures('s-2')).catch(() => undefined)
     }
-    expect(offered).toEqual(['0 s-1', '4000 s-2', '5000 s-1'])
+    expect(offered).toEqual(['0 s-1', '4000 s-2', '5000 s-1', '6000 s-2'])
   })
 
   it('leaves out what it cannot read', async () => {
