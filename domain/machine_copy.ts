@@ -9,7 +9,7 @@
 import type { AgentRecord, SourceProperties, SourceServer } from './source_server.ts'
 import { withEvent } from './source_server.ts'
 
-/** An agent heard within this time is running; twice the interval at which "last seen" is written. */
+/** An agent heard within this time is running: longer than "last seen" of one that calls can stay unwritten (`quietWriteLatestMs`, and a heartbeat). */
 export const agentIsLiveMs = 20_000
 
 /** A copy that stays is told of again after this time: it asks every minute. */

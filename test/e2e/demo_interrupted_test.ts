@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { processLeftovers } from '../../bin/demo/leftovers.ts'
-import { freePorts, until } from '../fixtures/waiting.ts'
+import { servicePlace } from '../fixtures/service_place.ts'
+import { until } from '../fixtures/waiting.ts'
 
 const root = join(import.meta.dirname, '../..')
 let folder: string
@@ -26,17 +27,14 @@ afterEach(async () => {
 
 /** Ctrl-C goes to every process of the terminal, and npm and the shell before the demonstration send it on once more. */
 it('leaves nothing of a demonstration that is broken off while it builds its server and its service is up', async () => {
-  const [http = 0, agent = 0, replication = 0, dynamodb = 0] = await freePorts(4)
+  const place = await servicePlace()
   await mkdir(join(folder, 'tmp'))
   const child = spawn(join(root, 'bin/rehost'), ['demo', '--once', '--json', join(folder, 'summary.json')], {
     env: {
       ...process.env,
       TMPDIR: join(folder, 'tmp'),
       REHOST_DATA_DIR: join(folder, 'data'),
-      REHOST_HTTP_PORT: String(http),
-      REHOST_AGENT_PORT: String(agent),
-      REHOST_REPLICATION_PORT: String(replication),
-      REHOST_DYNAMODB_PORT: String(dynamodb),
+      ...place,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
@@ -52,7 +50,7 @@ it('leaves nothing of a demonstration that is broken off while it builds its ser
   const isUnderWay = async () =>
     said.includes('✔ start the service') && (await processLeftovers(folder)).some(isInstaller)
   await until('the service is up and Debian is being installed', isUnderWay, 300_000)
-  expect((await fetch(`http://127.0.0.1:${http}/readyz`)).status).toBe(200)
+  expect((await fetch(`http://127.0.0.1:${place.REHOST_HTTP_PORT}/readyz`)).status).toBe(200)
 
   for (let signals = 0; signals < 2; signals++) process.kill(-(child.pid ?? 0), 'SIGINT')
 

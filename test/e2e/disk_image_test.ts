@@ -15,7 +15,8 @@ import { layoutOf } from '../../cloud/qemu/layout.ts'
 import { guestTree, identity } from '../fixtures/guest_tree.ts'
 import { grubServer } from '../fixtures/guests.ts'
 import { readmeCommand } from '../fixtures/readme.ts'
-import { freePorts, until } from '../fixtures/waiting.ts'
+import { servicePlace } from '../fixtures/service_place.ts'
+import { until } from '../fixtures/waiting.ts'
 
 /**
  * README's way for who has no server at hand, command by command: a disk image becomes a machine that runs.
@@ -27,7 +28,7 @@ const replicateMs = 300_000
 let folder: string
 let dataDir: string
 let environment: Record<string, string | undefined>
-let agentPort: number
+let agentPort: string
 const children: ChildProcess[] = []
 
 beforeAll(async () => {
@@ -35,17 +36,9 @@ beforeAll(async () => {
   dataDir = join(folder, '.rehost')
   await guestTree()
   await grubServer(join(folder, 'disk.img'))
-  const [http = 0, agent = 0, replication = 0, dynamodb = 0] = await freePorts(4)
-  agentPort = agent
-  environment = {
-    ...process.env,
-    REHOST_HTTP_PORT: String(http),
-    REHOST_AGENT_PORT: String(agent),
-    REHOST_REPLICATION_PORT: String(replication),
-    REHOST_DYNAMODB_PORT: String(dynamodb),
-    REHOST_LISTEN_HOST: '127.0.0.1',
-    REHOST_PUBLIC_HOST: '127.0.0.1',
-  }
+  const place = await servicePlace()
+  agentPort = place.REHOST_AGENT_PORT
+  environment = { ...process.env, ...place }
 })
 
 afterAll(async () => {

@@ -19,7 +19,8 @@ import { layoutOf } from '../../cloud/qemu/layout.ts'
 import { processState } from '../../cloud/qemu/processes.ts'
 import type { ReplicationServerId, VolumeId } from '../../domain/ids.ts'
 import { readmeCommand } from '../fixtures/readme.ts'
-import { freePorts, until } from '../fixtures/waiting.ts'
+import { servicePlace } from '../fixtures/service_place.ts'
+import { until } from '../fixtures/waiting.ts'
 
 /**
  * The whole service and a real agent that copies an image, while what holds the copy is taken away behind the service's back.
@@ -43,29 +44,24 @@ beforeAll(async () => {
   dataDir = join(folder, '.rehost')
   disk = join(folder, 'disk.img')
   await writeFile(disk, randomBytes(sizeBytes))
-  const [http, agentPort, replication, dynamodb] = await freePorts(4)
+  const own = await servicePlace()
   const environment = {
     ...process.env,
     REHOST_DATA_DIR: dataDir,
-    REHOST_HTTP_PORT: String(http),
-    REHOST_AGENT_PORT: String(agentPort),
-    REHOST_REPLICATION_PORT: String(replication),
-    REHOST_DYNAMODB_PORT: String(dynamodb),
-    REHOST_LISTEN_HOST: '127.0.0.1',
-    REHOST_PUBLIC_HOST: '127.0.0.1',
+    ...own,
   }
   config = readSupervisorConfig(environment)
   service = await startSupervisor({ config, root, environment, say: () => undefined })
   api = new ApiClient(await findAccess(environment))
   // From README word for word, in the folder of data folder and disk image: only port and token are this service's.
-  const env = { ...process.env, REHOST_DATA_DIR: undefined, REHOST_HTTP_PORT: String(http) }
+  const env = { ...process.env, REHOST_DATA_DIR: undefined, REHOST_HTTP_PORT: own.REHOST_HTTP_PORT }
   const place = { cwd: folder, env }
   const [rehost = '', ...tokenArguments] = await readmeCommand('bin/rehost token')
   const { stdout } = await promisify(execFile)(join(root, rehost), tokenArguments, place)
   const { token } = JSON.parse(stdout) as NewToken
   const [, ...agentArguments] = await readmeCommand('bin/rehost agent run')
   const filledIn = agentArguments.map((word) =>
-    word === '…' ? token : word.replace(':8443', `:${agentPort}`),
+    word === '…' ? token : word.replace(':8443', `:${own.REHOST_AGENT_PORT}`),
   )
   // Where the agent of this machine itself keeps its certificate is none of a test's business.
   agent = spawn(join(root, rehost), [...filledIn, '--state-dir', join(folder, 'agent')], {

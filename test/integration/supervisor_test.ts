@@ -17,8 +17,9 @@ import { processState } from '../../cloud/qemu/processes.ts'
 import { createProvider } from '../../cloud/registry.ts'
 import { bootSector, writtenLine } from '../fixtures/boot_sector.ts'
 import { qemuSettings } from '../fixtures/qemu_cloud.ts'
+import { servicePlace } from '../fixtures/service_place.ts'
 import { launchSmall } from '../fixtures/small_machine.ts'
-import { freePorts, until } from '../fixtures/waiting.ts'
+import { until } from '../fixtures/waiting.ts'
 
 const root = join(import.meta.dirname, '../..')
 /** Containers often have none. */
@@ -31,15 +32,9 @@ beforeAll(() => ensureAgentBuilt(root, () => undefined), 600_000)
 
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'rehost-supervisor-'))
-  const [http, agent, replication, dynamodb] = await freePorts(4)
   config = readSupervisorConfig({
     REHOST_DATA_DIR: dataDir,
-    REHOST_HTTP_PORT: String(http),
-    REHOST_AGENT_PORT: String(agent),
-    REHOST_REPLICATION_PORT: String(replication),
-    REHOST_DYNAMODB_PORT: String(dynamodb),
-    REHOST_LISTEN_HOST: '127.0.0.1',
-    REHOST_PUBLIC_HOST: '127.0.0.1',
+    ...(await servicePlace()),
     REHOST_ACCELERATOR: 'tcg',
   })
 })
