@@ -13,6 +13,7 @@ import { withSourceDisks } from './disk_changes.ts'
 import { expireConsistencyPoint, failConsistencyPoint } from './consistency_point.ts'
 import { convergenceError } from './convergence.ts'
 import { ConflictError } from './errors.ts'
+import type { SourceServerId } from './ids.ts'
 import { withInitiation } from './first_contact.ts'
 import { inventoryProblem } from './inventory.ts'
 import { agentIsLiveMs } from './machine_copy.ts'
@@ -23,8 +24,14 @@ import { hasStagingArea } from './staging.ts'
 import type { VerificationProgress } from './verification.ts'
 import { withVerificationProgress, withVerificationResult } from './verification.ts'
 
-/** A report without news is written down this often at most. */
-export const quietWriteIntervalMs = 10_000
+/** A report without news is written down this often at most, and up to {@link quietWriteSpreadMs} less often. */
+export const quietWriteIntervalMs = 7000
+
+/**
+ * Each server has its own interval, longer by as much as this: agents that began in the same second, as after a restart of the gateway, do not go on
+ * being written in the same second.
+ */
+const quietWriteSpreadMs = 5000
 
 /**
  * One whose writing is put off, as many are due at once, is written at the latest after this time and one heartbeat: whoever asks whether the
@@ -119,7 +126,12 @@ export function applyHeartbeat(
 
 /** Whether "last seen" is old enough to be written although there is no news. */
 export function isQuietlyDue(server: SourceServer, at: string): boolean {
-  return unseenMs(server, at) >= quietWriteIntervalMs
+  return unseenMs(server, at) >= quietWriteIntervalMs + quietWriteSpreadMs * fractionOf(server.sourceServerId)
+}
+
+/** Evenly spread from 0 to 1 and always the same for one server: its number ends in random hexadecimal digits. */
+function fractionOf(id: SourceServerId): number {
+  return parseInt(id.slice(-4), 16) / 2 ** 16
 }
 
 /** Whether "last seen" can stay as it is for a moment: the agent counts as live, and will for a while, or does not any more. */

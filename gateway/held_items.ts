@@ -18,6 +18,9 @@ const holdMs = 15_000
 /** Of replication servers nobody sends notices, and there are few. */
 const holdQuietMs = 1000
 
+/** A thousand heartbeats a second want the same replication server: they don't wait for a store that is slow to answer for a moment. */
+const holdQuietWhileReadMs = 3000
+
 interface Held<K extends Kind> {
   found: Versioned<Entities[K]>
   atMs: number
@@ -38,6 +41,8 @@ export interface HeldItemsContext<K extends Kind> {
   feed: Pick<ChangeFeed, 'unbroken'>
   clock: () => Date
   holdMs: number
+  /** For how much longer what is held is still given while it is read anew. */
+  whileReadMs: number
   /** Whether holding is worth it, given how many items are held. */
   isWorthIt(heldItems: number): boolean
 }
@@ -67,10 +72,15 @@ export class HeldItems<K extends Kind> {
   /** The item, held or read; undefined when there is none. */
   async read(id: string): Promise<Versioned<Entities[K]> | undefined> {
     if (!this.isLarge) return this.readAnew(id)
+    const { holdMs, whileReadMs } = this.#context
     const held = this.#held.get(id)
-    if (held !== undefined && this.#isGood(held)) return held.found
+    if (held !== undefined && this.#isGood(held, holdMs)) return held.found
     // Each by itself, many at the same moment would overtake one another, and none of what they read would be held.
-    return this.#begun.get(id)?.reading ?? this.readAnew(id)
+    const reading = this.#begun.get(id)?.reading ?? this.readAnew(id)
+    if (held === undefined || !this.#isGood(held, holdMs + whileReadMs)) return reading
+    // A read that fails leaves nothing held: whoever asks next reads for itself, and is told.
+    reading.catch(() => undefined)
+    return held.found
   }
 
   /** The item as it is stored now. */
@@ -123,13 +133,10 @@ export class HeldItems<K extends Kind> {
   }
 
   /** Not too old, nor from the future of a clock that was set back, and no notice since can have been missed. */
-  #isGood({ atMs, unbroken }: Held<K>): boolean {
+  #isGood({ atMs, unbroken }: Held<K>, longestMs: number): boolean {
     const ageMs = this.#nowMs() - atMs
     return (
-      ageMs >= 0 &&
-      ageMs < this.#context.holdMs &&
-      unbroken !== undefined &&
-      unbroken === this.#context.feed.unbroken
+      ageMs >= 0 && ageMs < longestMs && unbroken !== undefined && unbroken === this.#context.feed.unbroken
     )
   }
 
@@ -140,9 +147,10 @@ export class HeldItems<K extends Kind> {
   /** Forgets what is too old, so that what is held is what is asked for. */
   #sweep(): void {
     const nowMs = this.#nowMs()
-    if (Math.abs(nowMs - this.#sweptAtMs) < this.#context.holdMs) return
+    const longestMs = this.#context.holdMs + this.#context.whileReadMs
+    if (Math.abs(nowMs - this.#sweptAtMs) < longestMs) return
     this.#sweptAtMs = nowMs
-    for (const [id, held] of this.#held) if (!this.#isGood(held)) this.#held.delete(id)
+    for (const [id, held] of this.#held) if (!this.#isGood(held, longestMs)) this.#held.delete(id)
   }
 }
 
@@ -157,13 +165,14 @@ export interface HeldRecords {
 /** Holds servers and the replication servers that they are placed at. */
 export function holdRecords(store: Store, feed: ChangeFeed, clock: () => Date): HeldRecords {
   const isWorthIt = (items: number) => items >= leastItems
-  const servers = new HeldItems({ store, kind: 'server', feed, clock, holdMs, isWorthIt })
+  const servers = new HeldItems({ store, kind: 'server', feed, clock, holdMs, whileReadMs: 0, isWorthIt })
   const replicationServers = new HeldItems({
     store,
     kind: 'replicationServer',
     feed,
     clock,
     holdMs: holdQuietMs,
+    whileReadMs: holdQuietWhileReadMs,
     isWorthIt: () => servers.isLarge,
   })
   const close = feed.listen((notice) => {

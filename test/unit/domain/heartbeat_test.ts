@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { HeartbeatReport } from '../../../domain/heartbeat.ts'
-import type { ConsistencyPointId } from '../../../domain/ids.ts'
+import type { ConsistencyPointId, SourceServerId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import { ConflictError } from '../../../domain/errors.ts'
-import { applyHeartbeat, quietWriteIntervalMs } from '../../../domain/heartbeat.ts'
+import { applyHeartbeat, isQuietlyDue, quietWriteIntervalMs } from '../../../domain/heartbeat.ts'
 import { lifecycleStates } from '../../../domain/lifecycle.ts'
 import { dataReplicationStates } from '../../../domain/replication.ts'
+import { sha256 } from '../../../gateway/secrets.ts'
 import { later, testServer } from '../../fixtures/source_server.ts'
 
 const tracker = { kind: 'tracefs', reason: 'The kernel reports every completed write' }
@@ -63,11 +64,25 @@ describe('applyHeartbeat()', () => {
       disks: [{ diskIndex: 0, replicatedBytes: 600_000_000, rescannedBytes: 0, backlogBytes: 0, tracker }],
     })
     expect(applyHeartbeat(first, more, later(2))).toBe(first)
-    expect(applyHeartbeat(first, more, later(10.9))).toBe(first)
-    const written = applyHeartbeat(first, more, later(1 + quietWriteIntervalMs / 1000))
+    expect(applyHeartbeat(first, more, later(7.9))).toBe(first)
+    const written = applyHeartbeat(first, more, later(2 + quietWriteIntervalMs / 1000))
     expect(written.disks[0]?.replicatedBytes).toBe(600_000_000)
-    expect(written.agent.lastSeenAt).toBe(later(11))
+    expect(written.agent.lastSeenAt).toBe(later(9))
     expect(written.outbox).toEqual(first.outbox)
+  })
+
+  it('writes servers that began together at times of their own, a quarter of them in each quarter of the spread', () => {
+    const quarters = [0, 0, 0, 0]
+    for (let number = 0; number < 1000; number++) {
+      const sourceServerId = `s-${sha256(String(number)).slice(0, 17)}` as SourceServerId
+      const first = { ...testServer('READY_FOR_TEST', 'CONTINUOUS'), sourceServerId }
+      const seen = { ...first, agent: { ...first.agent, lastSeenAt: later(0) } }
+      const dueAfter = (seconds: number) => isQuietlyDue(seen, later(seconds))
+      expect([dueAfter(6.9), dueAfter(12)]).toEqual([false, true])
+      const quarter = quarters.findIndex((_, index) => dueAfter(7 + 1.25 * (index + 1)))
+      quarters[quarter] = (quarters[quarter] ?? 0) + 1
+    }
+    for (const count of quarters) expect(Math.abs(count - 250)).toBeLessThan(60)
   })
 
   it('puts the writing of progress off while that changes nothing in what is known of the agent', () => {

@@ -322,20 +322,22 @@ describe('start and heartbeat', () => {
     expect((await serverOf(gateway, id)).replication.state).toBe('STALLED')
   })
 
-  it('write to the store only what is news, or every ten seconds', async () => {
+  it('write to the store only what is news, or once in some ten seconds', async () => {
     const { sourceServerId: id } = await enrolServer(gateway)
     await putServer(gateway, id, staged)
     await call('/agent/v1/start', { version: '0.1.0', bootId: 'b', sourceProperties: inventory() })
     await call('/agent/v1/heartbeat', heartbeat(1))
     const revision = async () => (await gateway.store.get('server', { id }))?.revision
     const before = await revision()
-    for (let beat = 0; beat < 9; beat++) {
-      gateway.pass(1000)
-      await call('/agent/v1/heartbeat', heartbeat(1))
+    const beatFor = async (seconds: number) => {
+      for (let beat = 0; beat < seconds; beat++) {
+        gateway.pass(1000)
+        await call('/agent/v1/heartbeat', heartbeat(1))
+      }
     }
+    await beatFor(6)
     expect(await revision()).toBe(before)
-    gateway.pass(1000)
-    await call('/agent/v1/heartbeat', heartbeat(1))
+    await beatFor(6)
     expect(await revision()).toBe((before ?? 0) + 1)
   })
 

@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
-import type { SourceServerId } from '../../../domain/ids.ts'
+import type { ReplicationServerId, SourceServerId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import { newSourceServer } from '../../../domain/source_server.ts'
 import { Fleet } from '../../../gateway/fleet.ts'
@@ -100,6 +100,34 @@ describe('HeldItems', () => {
     pass(15_000)
     expect(await nameOf(3)).toBe('unheard of')
     expect(store.reads).toBe(2)
+  })
+
+  it('gives what it holds of a replication server while a slow store reads it, for seconds at most', async () => {
+    const { store, held, pass } = await heldFleet(300)
+    const replicationServerId = 'i-00000000000000001' as ReplicationServerId
+    const key = { id: replicationServerId }
+    const first = { replicationServerId, createdAt: '2026-03-01T12:00:00.000Z', state: 'LAUNCHING' } as const
+    const revision = await store.create('replicationServer', key, first)
+    const state = async () => (await held.replicationServers.read(replicationServerId))?.value.state
+    expect(await state()).toBe('LAUNCHING')
+    await store.replace('replicationServer', key, revision, { ...first, state: 'READY' })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    store.wait = promise
+    store.reads = 0
+    pass(1000)
+    expect(await Promise.all([state(), state(), state()])).toEqual(['LAUNCHING', 'LAUNCHING', 'LAUNCHING'])
+    expect(store.reads).toBe(1)
+    pass(3000)
+    const late = state()
+    resolve()
+    expect(await late).toBe('READY')
+    expect(await state()).toBe('READY')
+    expect(store.reads).toBe(1)
+    store.wait = Promise.reject(new Error('The store is away'))
+    pass(1000)
+    expect(await state()).toBe('READY')
+    await new Promise(setImmediate)
+    await expect(state()).rejects.toThrow('The store is away')
   })
 
   it('holds nothing that was read before a change and arrives after it', async () => {
