@@ -33,7 +33,7 @@ import { Verification } from './verification.ts'
 import { Visit } from './visit.ts'
 import { Yielding } from './yielding.ts'
 
-/** Extents in memory for reading and sending. */
+/** Extents in memory for reading and sending: two for each of five connections, and two more for comparing beside them. */
 const poolSlots = 12
 
 /** What a later run may go on from is written down this often. */

@@ -19,9 +19,6 @@ import { Comparison } from './comparison.ts'
 /** Blocks read at a time. */
 const readBlocks = 16
 
-/** Extents of a blank volume on their way at once: reading, hashing, compressing and sending overlap. */
-const extentsAtOnce = 4
-
 /** Pieces read at once where the agent's own thread hashes them. */
 const piecesAtOnce = 2
 
@@ -67,7 +64,7 @@ export class Scanner {
     const { disk } = walk
     await forEachAtOnce(
       walk.blankPieces(Math.min(readBlocks, sender.maxBlocksPerExtent)),
-      extentsAtOnce,
+      sender.extentsAtOnce,
       ({ piece, isBlank }) =>
         this.#context.reader.withExtent(disk, piece, (extent, bytes) =>
           sender.sendExtent({ diskIndex: disk.diskIndex, ...extent, bytes, isBlank }),

@@ -32,6 +32,11 @@ export interface PiecesToSend {
   bytes: Uint8Array
 }
 
+const leastExtentsAtOnce = 4
+
+/** One is being written to each connection while the next is made ready. */
+const extentsPerConnection = 2
+
 /** A session with a replicator. */
 export class Sender {
   readonly #lanes: Lanes
@@ -78,6 +83,11 @@ export class Sender {
   get maxPiecesPerFrame(): number {
     const inWindow = Math.floor(this.#first.welcome.windowBytes / pieceSizeBytes)
     return Math.max(piecesPerBlock, Math.min(maxPiecesPerFrame, inWindow))
+  }
+
+  /** Extents worth having on their way at once: reading, hashing, compressing and sending overlap, and no connection waits for the next. */
+  get extentsAtOnce(): number {
+    return Math.max(leastExtentsAtOnce, extentsPerConnection * this.#lanes.all.length)
   }
 
   /** Which connection a block belongs to, until {@link adapt} is called: blocks of two lanes never share a frame. */

@@ -10,8 +10,6 @@ import { pieceBatches } from './piece_batches.ts'
 import type { PieceBatch } from './piece_batches.ts'
 import { forEachAtOnce } from './scanner.ts'
 
-const extentsAtOnce = 4
-
 /** Blocks marked now, one extent after the other; marks that come meanwhile ahead of the position are taken along. */
 function* dirtyExtents(
   disks: readonly DiskSync[],
@@ -49,7 +47,7 @@ function* dirtyPieces(
 export async function sweep(disks: readonly DiskSync[], sender: Sender, reader: Reader): Promise<number> {
   let blocks = 0
   // First the pieces: a block of which one can't be read is marked whole, and is dealt with below.
-  await forEachAtOnce(dirtyPieces(disks, sender), extentsAtOnce, async ({ disk, batch }) => {
+  await forEachAtOnce(dirtyPieces(disks, sender), sender.extentsAtOnce, async ({ disk, batch }) => {
     await reader.withPieces(disk, batch, (pieces, bytes) =>
       sender.sendPieces({ diskIndex: disk.diskIndex, pieces, bytes }),
     )
@@ -57,7 +55,7 @@ export async function sweep(disks: readonly DiskSync[], sender: Sender, reader: 
   })
   await forEachAtOnce(
     dirtyExtents(disks, sender.maxBlocksPerExtent),
-    extentsAtOnce,
+    sender.extentsAtOnce,
     async ({ disk, extent }) => {
       await reader.withExtent(disk, extent, (own, bytes) =>
         sender.sendExtent({ diskIndex: disk.diskIndex, ...own, bytes, isBlank: false }),

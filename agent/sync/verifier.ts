@@ -28,9 +28,8 @@ import { WireError } from '../../wire/wire_error.ts'
 import { forEachAtOnce, pieces } from './scanner.ts'
 import type { Scanner } from './scanner.ts'
 
-/** Blocks read at a time, and extents on their way at once. */
+/** Blocks read at a time. */
 const readBlocks = 16
-const extentsAtOnce = 4
 
 /** Rounds over one part after which what still differs counts as not repaired. */
 const maxRounds = 4
@@ -100,7 +99,7 @@ export class Verifier {
     // Of a block that is sent in pieces the hash of what the far end then has is not known.
     for (let block = part.firstBlock; block < part.firstBlock + part.blockCount; block++)
       if (disk.dirty.piecesOf(block) !== 0) disk.dirty.mark(block, 1)
-    await forEachAtOnce(dirtyIn(disk, part, sender.maxBlocksPerExtent), extentsAtOnce, (extent) =>
+    await forEachAtOnce(dirtyIn(disk, part, sender.maxBlocksPerExtent), sender.extentsAtOnce, (extent) =>
       this.#context.reader.withExtent(disk, extent, async (own, bytes) => {
         const start = own.firstBlock - part.firstBlock
         part.hashes.set(blockHashes(bytes), start * hashBytes)

@@ -19,6 +19,7 @@ function makePoint() {
   const sent: number[] = []
   const sender = {
     maxBlocksPerExtent: 16,
+    extentsAtOnce: 4,
     sendExtent: (extent: ExtentToSend) => {
       sent.push(extent.firstBlock)
       return Promise.resolve()

@@ -148,6 +148,17 @@ describe('the connections of a session', () => {
     expect(fars.map((far) => far.got)).toEqual([['BLOCKS 16', 'BLOCKS 17', 'BLOCKS 0'], ['BLOCKS 16']])
   })
 
+  it('have two extents on their way each, from the third on', async () => {
+    const atOnce = [sender.extentsAtOnce]
+    for (wanted = 2; wanted <= 5; wanted++) {
+      await sender.adapt()
+      await settle()
+      await sender.adapt()
+      atOnce.push(sender.extentsAtOnce)
+    }
+    expect(atOnce).toEqual([4, 4, 6, 8, 10])
+  })
+
   it('become fewer only once everything is durable, and what they carried still counts', async () => {
     await grow()
     await send(16)

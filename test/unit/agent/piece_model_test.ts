@@ -236,6 +236,7 @@ class World {
     }
     const sender = {
       maxBlocksPerExtent: 16,
+      extentsAtOnce: 4,
       maxPiecesPerFrame: 16 * randomInt(this.random, 1, 3),
       laneOf: (_disk: number, block: number) => block % lanes,
       adapt: () => Promise.resolve(),

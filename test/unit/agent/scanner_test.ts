@@ -27,6 +27,7 @@ class MemoryVolume {
 
   readonly sender = {
     maxBlocksPerExtent: 16,
+    extentsAtOnce: 4,
     sendExtent: ({ firstBlock, blockCount, bytes, isBlank }: ExtentToSend) => {
       if (this.extentsLeft === 0) return Promise.reject(new Error('The connection broke'))
       this.extentsLeft -= 1
@@ -65,6 +66,7 @@ class MemoryIndex {
 
   readonly sender = {
     maxBlocksPerExtent: 16,
+    extentsAtOnce: 4,
     queryHashes: async (query: { firstBlock: number; blockCount: number; hashes: Uint8Array }) => {
       const { firstBlock, blockCount, hashes } = query
       this.asked.push({ firstBlock, blockCount })
@@ -132,6 +134,7 @@ describe('Scanner', () => {
     let isBroken = true
     const sender = {
       maxBlocksPerExtent: 16,
+      extentsAtOnce: 4,
       sendExtent: ({ firstBlock, isBlank }: ExtentToSend) => {
         if (isBroken) return Promise.reject(new Error('The connection broke'))
         said.push([firstBlock, isBlank])

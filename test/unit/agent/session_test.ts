@@ -30,6 +30,7 @@ function makeSession(blocks = 32) {
   const sender = {
     failure: undefined,
     maxBlocksPerExtent: 16,
+    extentsAtOnce: 4,
     maxPiecesPerFrame: 256,
     laneOf: () => 0,
     adapt: () => Promise.resolve(),

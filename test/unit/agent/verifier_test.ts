@@ -125,9 +125,16 @@ class World {
     })
     const sender: Pick<
       Sender,
-      'maxBlocksPerExtent' | 'maxPiecesPerFrame' | 'laneOf' | 'sendExtent' | 'sendPieces' | 'verify'
+      | 'maxBlocksPerExtent'
+      | 'extentsAtOnce'
+      | 'maxPiecesPerFrame'
+      | 'laneOf'
+      | 'sendExtent'
+      | 'sendPieces'
+      | 'verify'
     > = {
       maxBlocksPerExtent: 16,
+      extentsAtOnce: 4,
       maxPiecesPerFrame: 256,
       laneOf: () => 0,
       sendPieces: async ({ pieces, bytes }: PiecesToSend) => {
