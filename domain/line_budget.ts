@@ -5,13 +5,12 @@
 
 const minuteMs = 60_000
 
-/** What to do with one line. */
-export interface LineTurn {
-  isWritten: boolean
-  /** The last of its minute: those that follow are only counted. */
-  isLast: boolean
-  /** Lines that an earlier minute had no room for, told once. */
-  leftOut: number
+/** How a log says what it does not write. */
+export interface BudgetWords {
+  /** So many lines had no room in an earlier minute; told once. */
+  leftOut(count: number): void
+  /** The last line of its minute was written: those that follow are only counted. */
+  last(): void
 }
 
 /** So many lines a minute; minutes begin with the first line after the last one. */
@@ -29,13 +28,17 @@ export class LineBudget {
     this.#minuteBegan = nowMs()
   }
 
-  /** Asks for one line. */
-  next(): LineTurn {
+  /** Has one line written if there is room for it. */
+  spend(write: () => void, words: BudgetWords): void {
     const leftOut = this.#nowMs() - this.#minuteBegan >= minuteMs ? this.#beginMinute() : 0
-    const isWritten = this.#lines < this.#maxLines
-    if (isWritten) this.#lines++
-    else this.#leftOut++
-    return { isWritten, isLast: isWritten && this.#lines === this.#maxLines, leftOut }
+    if (leftOut > 0) words.leftOut(leftOut)
+    if (this.#lines === this.#maxLines) {
+      this.#leftOut++
+      return
+    }
+    this.#lines++
+    write()
+    if (this.#lines === this.#maxLines) words.last()
   }
 
   #beginMinute(): number {

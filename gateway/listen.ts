@@ -6,7 +6,10 @@ import type { ServerType } from '@hono/node-server'
 import type { GatewayIdentity } from './certificates/embedded_ca.ts'
 import { createServer } from 'node:https'
 import type { Server } from 'node:https'
+import type { Socket } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
+import type { OnRefused, PlaceLimits } from '../wire/connection_places.ts'
+import { ConnectionPlaces } from '../wire/connection_places.ts'
 
 /** Where to listen, and what the variable is called that says so. */
 export interface Listening {
@@ -20,8 +23,25 @@ export interface App {
   fetch(request: Request, environment?: object): Response | Promise<Response>
 }
 
+/** How many connections there may be, and who hears of one that was refused. */
+export interface Admission {
+  limits: PlaceLimits
+  onRefused: OnRefused
+}
+
 /** Connections that are idle are kept for the next heartbeat. */
 const keepAliveTimeoutMs = 30_000
+
+/** A client that takes longer has no good reason to: what agents send is small. */
+const deadlines = {
+  handshakeTimeout: 10_000,
+  headersTimeout: 15_000,
+  requestTimeout: 60_000,
+  connectionsCheckingInterval: 5000,
+}
+
+/** Agents have one connection each; strangers, and whoever has no certificate yet, come and go. */
+export const agentPortPlaces: PlaceLimits = { maxUnknown: 512, maxConnections: 20_000 }
 
 /** Answers that are under way may finish; then the rest is cut off. */
 const graceMs = 1500
@@ -57,6 +77,7 @@ export async function listenTls(
   identity: GatewayIdentity,
   caPem: string,
   where: Listening,
+  { limits, onRefused }: Admission,
 ): Promise<{ server: ServerType; renew: (identity: GatewayIdentity) => void }> {
   const server = createAdaptorServer({
     fetch: (request, env) => app.fetch(request, env),
@@ -66,10 +87,17 @@ export async function listenTls(
       requestCert: true,
       rejectUnauthorized: false,
       keepAliveTimeout: keepAliveTimeoutMs,
+      ...deadlines,
     },
+  }) as Server
+  const places = new ConnectionPlaces(limits, onRefused)
+  server.on('connection', (socket: Socket) => places.admit(socket))
+  server.on('secureConnection', (socket) => {
+    // By a certificate of ours; which calls it may make is looked at in each of them.
+    if (socket.authorized) places.know(socket)
   })
   await listen(server, where)
-  return { server, renew: (next) => (server as Server).setSecureContext(secureContext(next, caPem)) }
+  return { server, renew: (next) => server.setSecureContext(secureContext(next, caPem)) }
 }
 
 function secureContext(identity: GatewayIdentity, caPem: string) {

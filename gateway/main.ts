@@ -29,7 +29,7 @@ import { BandwidthPlan } from './bandwidth_plan.ts'
 import { Fleet } from './fleet.ts'
 import { holdRecords } from './held_items.ts'
 import { prepareInstallation } from './installation.ts'
-import { listenHttp, listenTls, stopListening } from './listen.ts'
+import { agentPortPlaces, listenHttp, listenTls, stopListening } from './listen.ts'
 import { LiveHub } from './live_hub.ts'
 import { LiveStreams } from './live_stream.ts'
 import { sweepInstallationTokens } from './people/installation_tokens.ts'
@@ -120,11 +120,16 @@ async function run(): Promise<void> {
   const hub = new LiveHub(changes, log)
   const streams = new LiveStreams(hub, services)
 
-  const agents = await listenTls(createAgentApp(services, peerOfSocket), identity, issuer.caPem, {
-    host: config.listenHost,
-    port: config.agentPort,
-    variable: 'REHOST_AGENT_PORT',
-  })
+  const agents = await listenTls(
+    createAgentApp(services, peerOfSocket),
+    identity,
+    issuer.caPem,
+    { host: config.listenHost, port: config.agentPort, variable: 'REHOST_AGENT_PORT' },
+    {
+      limits: agentPortPlaces,
+      onRefused: (address, reason) => services.refusalLog.addConnection(address, reason),
+    },
+  )
   const operators = await listenHttp(createOperatorApp(services, await loadAssets(root), streams), {
     host: config.httpHost,
     port: config.httpPort,

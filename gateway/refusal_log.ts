@@ -25,22 +25,30 @@ export class RefusalLog {
   /** Writes `call` down, unless the same was written lately or too much was. */
   add({ kind, address, subject, tokenId, count, detail }: RefusedCall): void {
     if (!isPowerOfTen(count)) return
-    const { isWritten, isLast, leftOut } = this.#budget.next()
-    if (leftOut > 0)
-      this.#log.warn(
-        { event: 'calls-refused', count: leftOut },
-        `${leftOut} more refusals on the agent port were not written down`,
-      )
-    if (isWritten)
-      this.#log.warn(
-        { event: 'call-refused', kind, address, subject, tokenId, count },
-        `Call on the agent port refused: ${detail}`,
-      )
-    if (isLast)
-      this.#log.warn(
-        { event: 'calls-refused' },
-        'Many calls on the agent port were refused within a minute: those that follow in it are only counted',
-      )
+    this.#write(
+      { event: 'call-refused', kind, address, subject, tokenId, count },
+      `Call on the agent port refused: ${detail}`,
+    )
+  }
+
+  /** Writes down that a connection from `address` was not taken, or ended, for want of room. */
+  addConnection(address: string, reason: string): void {
+    this.#write({ event: 'connection-refused', address }, `Connection on the agent port refused: ${reason}`)
+  }
+
+  #write(fields: Record<string, unknown>, message: string): void {
+    this.#budget.spend(() => this.#log.warn(fields, message), {
+      leftOut: (count) =>
+        this.#log.warn(
+          { event: 'calls-refused', count },
+          `${count} more refusals on the agent port were not written down`,
+        ),
+      last: () =>
+        this.#log.warn(
+          { event: 'calls-refused' },
+          'Much was refused on the agent port within a minute: what follows in it is only counted',
+        ),
+    })
   }
 }
 

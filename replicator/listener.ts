@@ -7,6 +7,7 @@ import type { SecureContextOptions, Server, TLSSocket } from 'node:tls'
 import { createServer } from 'node:tls'
 import { constants } from 'node:crypto'
 import type { Logger } from 'pino'
+import { ConnectionPlaces } from '../wire/connection_places.ts'
 import { tlsVersionOptions } from '../wire/tls.ts'
 import { asWireError } from '../wire/wire_error.ts'
 import type { WireError } from '../wire/wire_error.ts'
@@ -75,14 +76,17 @@ export class Listener {
   readonly #limits: ListenerLimits
   readonly #pool = new PayloadPool()
   readonly #refusals: RefusalLog
-  /** Every connection, oldest first: where it comes from, and whether its agent was admitted. */
-  readonly #connections = new Map<Socket, { address: string; isKnown: boolean }>()
-  #unauthenticated = 0
+  readonly #places: ConnectionPlaces
 
   constructor(options: ListenerOptions) {
     this.#options = options
     this.#refusals = new RefusalLog(options.log)
     this.#limits = { ...defaultLimits, ...options.limits }
+    const { maxConnections, maxUnauthenticated } = this.#limits
+    this.#places = new ConnectionPlaces(
+      { maxConnections, maxUnknown: maxUnauthenticated },
+      (remoteAddress, reason) => this.#refusals.add({ remoteAddress, code: 'LIMIT', reason }),
+    )
     this.#server = createServer({
       ...contextOf(options.credentials),
       requestCert: true,
@@ -93,7 +97,7 @@ export class Listener {
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
     })
-    this.#server.on('connection', (socket: Socket) => this.#count(socket))
+    this.#server.on('connection', (socket: Socket) => this.#places.admit(socket))
     this.#server.on('tlsClientError', (error, socket) => {
       this.#refusals.add({ remoteAddress: socket.remoteAddress, code: 'TLS', reason: error.message })
       socket.destroy()
@@ -133,49 +137,7 @@ export class Listener {
 
   /** Ends what is still connected, at once. */
   destroyAll(): void {
-    for (const socket of this.#connections.keys()) socket.destroy()
-  }
-
-  #count(socket: Socket): void {
-    const { maxConnections, maxUnauthenticated } = this.#limits
-    const address = socket.remoteAddress ?? ''
-    const isFull = this.#connections.size >= maxConnections
-    const isCrowded = this.#unauthenticated >= maxUnauthenticated
-    if (isFull || (isCrowded && !this.#makeRoomFor(address))) {
-      const reason = isFull
-        ? `there are ${maxConnections} connections already`
-        : `${maxUnauthenticated} connections have not been admitted yet`
-      this.#refusals.add({ remoteAddress: address, code: 'LIMIT', reason })
-      socket.destroy()
-      return
-    }
-    this.#connections.set(socket, { address, isKnown: false })
-    this.#unauthenticated++
-    socket.once('close', () => this.#forget(socket))
-  }
-
-  /**
-   * Ends the oldest connection of the address that has most that were not admitted, when that is more than `address` would have: who opens
-   * many and says nothing keeps only his own kind out.
-   */
-  #makeRoomFor(address: string): boolean {
-    const waiting = [...this.#connections].filter(([, { isKnown }]) => !isKnown)
-    const counts = new Map<string, number>()
-    for (const [, own] of waiting) counts.set(own.address, (counts.get(own.address) ?? 0) + 1)
-    const most = Math.max(...counts.values())
-    if (most <= (counts.get(address) ?? 0) + 1) return false
-    const [oldest] = waiting.find(([, own]) => counts.get(own.address) === most) ?? []
-    if (oldest === undefined) return false
-    const reason = `${this.#limits.maxUnauthenticated} connections have not been admitted yet, ${most} of them from there`
-    this.#refusals.add({ remoteAddress: oldest.remoteAddress, code: 'LIMIT', reason })
-    this.#forget(oldest)
-    oldest.destroy()
-    return true
-  }
-
-  #forget(socket: Socket): void {
-    if (this.#connections.get(socket)?.isKnown === false) this.#unauthenticated--
-    this.#connections.delete(socket)
+    this.#places.destroyAll()
   }
 
   #accept(socket: TLSSocket): void {
@@ -197,7 +159,7 @@ export class Listener {
         pool: this.#pool,
         log: log.child({ sourceServerId: peer.sourceServerId, remoteAddress }),
         helloDeadlineMs: this.#limits.helloDeadlineMs,
-        onOpen: () => this.#authenticated(socket),
+        onOpen: () => this.#places.know(socket),
       })
       log.debug({ remoteAddress, serial: session.serial }, 'TLS connection accepted')
     } catch (error) {
@@ -205,16 +167,6 @@ export class Listener {
       const expired = expiredPeer(socket, credentials.ca)
       if (expired !== undefined) onExpired(expired, refusal)
       this.#refuse(socket, refusal)
-    }
-  }
-
-  /** The TCP connection below `socket` no longer counts as unknown. */
-  #authenticated(socket: TLSSocket): void {
-    for (const [raw, own] of this.#connections) {
-      if (own.isKnown || raw.remotePort !== socket.remotePort || raw.remoteAddress !== socket.remoteAddress)
-        continue
-      own.isKnown = true
-      this.#unauthenticated--
     }
   }
 

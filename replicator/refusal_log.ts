@@ -30,16 +30,19 @@ export class RefusalLog {
   }
 
   add({ remoteAddress, code, reason, expected, actual }: Refusal): void {
-    const { isWritten, isLast, leftOut } = this.#budget.next()
-    if (leftOut > 0) this.#log.warn(`${leftOut} more connections were refused`)
-    if (isWritten)
-      this.#log.warn(
-        { event: 'connection-refused', remoteAddress, code, expected, actual },
-        `Connection refused: ${reason}`,
-      )
-    if (isLast)
-      this.#log.warn(
-        'Many connections were refused within a minute: those that follow in it are only counted',
-      )
+    this.#budget.spend(
+      () =>
+        this.#log.warn(
+          { event: 'connection-refused', remoteAddress, code, expected, actual },
+          `Connection refused: ${reason}`,
+        ),
+      {
+        leftOut: (count) => this.#log.warn(`${count} more connections were refused`),
+        last: () =>
+          this.#log.warn(
+            'Many connections were refused within a minute: those that follow in it are only counted',
+          ),
+      },
+    )
   }
 }

@@ -126,12 +126,15 @@ describe('the agent port under slow clients', () => {
     await gateway.stop()
   })
 
-  it('answers heartbeats', async () => {
+  it('answers heartbeats, takes agents in, and says who was refused', async () => {
     const { identity } = await enrolled(gateway, 'honest')
     const start = { version: '0.1.0', bootId: 'b', sourceProperties: inventory('honest') }
     await call(gateway, '/agent/v1/start', start, identity)
-    slow = new SlowClients(gateway.agentPort, 300)
-    await until('they are there', () => Promise.resolve((slow?.open ?? 0) >= 300))
+    // More than have room without a certificate.
+    slow = new SlowClients(gateway.agentPort, 700)
+    await until('they have filled the room', () =>
+      Promise.resolve(gateway.output.includes('connection-refused')),
+    )
     for (let beat = 0; beat < 20; beat++) {
       const { status } = await call(
         gateway,
@@ -141,5 +144,8 @@ describe('the agent port under slow clients', () => {
       )
       expect(status).toBe(200)
     }
+    expect((await enrolled(gateway, 'newcomer')).identity.certPem).toMatch(/BEGIN CERTIFICATE/)
+    const refused = gateway.output.split('\n').filter((line) => line.includes('"connection-refused"'))
+    expect(refused.every((line) => line.includes(hostileAddress))).toBe(true)
   })
 })

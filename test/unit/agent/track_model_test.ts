@@ -4,7 +4,7 @@
  * equals the disk. `SCHEDULES=N` runs N schedules, `REHOST_LONG=1` runs 20,000; `SEED=…` begins with that one.
  */
 import type * as Fs from 'node:fs'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -22,6 +22,9 @@ import { Killed, SimKernel, SimProcess } from './sim_trace.ts'
 
 const writer = vi.hoisted(() => ({ step: (): void => undefined }))
 
+/** Files that are open: a run that is killed leaves its own. */
+const openFiles = vi.hoisted(() => new Set<number>())
+
 // A process can be killed before each of its effects on files.
 vi.mock('node:fs', async (importOriginal) => {
   const real = await importOriginal<typeof Fs>()
@@ -33,6 +36,15 @@ vi.mock('node:fs', async (importOriginal) => {
   }
   return {
     ...real,
+    openSync: (...args: Parameters<typeof real.openSync>) => {
+      const file = real.openSync(...args)
+      openFiles.add(file)
+      return file
+    },
+    closeSync: (file: number) => {
+      openFiles.delete(file)
+      real.closeSync(file)
+    },
     writeSync: killable(real.writeSync as (...args: Parameters<typeof real.writeSync>) => number),
     rmSync: killable(real.rmSync),
     writeFileSync: killable(real.writeFileSync),
@@ -397,6 +409,7 @@ class World {
     await this.alive((run) => run.stop())
     this.run = undefined
     this.#isQuiet = false
+    for (const file of openFiles) closeSync(file)
   }
 }
 

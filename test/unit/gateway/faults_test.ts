@@ -472,7 +472,7 @@ describe('the log keeps', () => {
     for (let stranger = 0; stranger < 100; stranger++) await callAs(stranger)
     expect(refusalsIn(gateway.logged)).toHaveLength(60)
     expect(gateway.logged).toHaveLength(61)
-    expect(gateway.logged[60]).toContain('those that follow in it are only counted')
+    expect(gateway.logged[60]).toContain('what follows in it is only counted')
     gateway.pass(60_000)
     await callAs(100)
     expect(gateway.logged[61]).toContain('40 more refusals on the agent port were not written down')
