@@ -103,13 +103,22 @@ export const silenceMs = 60_000
 
 /** Whether an agent that should report has fallen silent. */
 export function isSilent(server: SourceServer, now: Date): boolean {
-  const { lastSeenAt, uninstalledAt } = server.agent
-  const isOver = server.lifecycle.state === 'CUTOVER' || server.lifecycle.state === 'DISCONNECTED'
-  if (isOver || uninstalledAt !== undefined) return false
-  return now.getTime() - Date.parse(lastSeenAt ?? server.createdAt) > silenceMs
+  return isUnheardSince(server, silentSince(now))
 }
 
-/** Stalled, in trouble or silent: somebody should look. */
-export function needsAttention(server: SourceServer, now: Date): boolean {
-  return server.replication.error !== undefined || isSilent(server, now)
+/** Tells who is stalled, in trouble or silent at `now`: somebody should look. Made once for a whole fleet: no time is read for each server. */
+export function troubleFinder(now: Date): (server: SourceServer) => boolean {
+  const since = silentSince(now)
+  return (server) => server.replication.error !== undefined || isUnheardSince(server, since)
+}
+
+function silentSince(now: Date): string {
+  return new Date(now.getTime() - silenceMs).toISOString()
+}
+
+/** Times as `toISOString` writes them are in order as texts. */
+function isUnheardSince({ agent, lifecycle, createdAt }: SourceServer, since: string): boolean {
+  const isOver = lifecycle.state === 'CUTOVER' || lifecycle.state === 'DISCONNECTED'
+  if (isOver || agent.uninstalledAt !== undefined) return false
+  return (agent.lastSeenAt ?? createdAt) < since
 }

@@ -2,7 +2,6 @@
  * The server list.
  * @module
  */
-import type { SourceServer } from '../../domain/source_server.ts'
 import type { Html } from '../../views/html.ts'
 import type { Viewer } from '../../views/layout.ts'
 import type { ListFilter } from '../../views/servers/list_filter.ts'
@@ -20,7 +19,7 @@ import {
   serverListPage,
   serverTable,
 } from '../../views/servers/list_page.ts'
-import { needsAttention } from '../../views/figures.ts'
+import { troubleFinder } from '../../views/figures.ts'
 import { rowId, serverRow } from '../../views/servers/row.ts'
 import { actionSlugs } from '../actions.ts'
 import { findFigures } from '../queries.ts'
@@ -72,7 +71,7 @@ async function listModel(
 ): Promise<ServerListModel> {
   const now = services.clock()
   const all = await services.fleet.list()
-  const isTroubled = (server: SourceServer): boolean => needsAttention(server, now)
+  const isTroubled = troubleFinder(now)
   const matching = all.filter((server) => matchesFilter(server, wanted, isTroubled))
   // Servers may have gone since the page was asked for: the last page there is, then.
   const pages = Math.max(1, Math.ceil(matching.length / rowsPerPage))
