@@ -240,19 +240,20 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
 
 /** The step that brings this server's migration forward, possible now or not; undefined when there is none left. */
 export function nextAction(server: SourceServer): ServerAction | undefined {
+  const isStalled = server.replication.state === 'STALLED' && decideAction(server, 'RETRY').possible
+  // A launch needs what stalled replication cannot give.
+  const unlessStalled = (launch: ServerAction): ServerAction => (isStalled ? 'RETRY' : launch)
   switch (server.lifecycle.state) {
     case 'PENDING_INSTALLATION':
     case 'DISCOVERED':
     case 'STOPPED':
     case 'NOT_READY':
     case 'READY_FOR_TEST':
-      return server.replication.state === 'STALLED' && decideAction(server, 'RETRY').possible
-        ? 'RETRY'
-        : 'START_TEST'
+      return unlessStalled('START_TEST')
     case 'TESTING':
       return 'MARK_READY_FOR_CUTOVER'
     case 'READY_FOR_CUTOVER':
-      return 'START_CUTOVER'
+      return unlessStalled('START_CUTOVER')
     case 'CUTTING_OVER':
       return 'FINALIZE'
     case 'CUTOVER':

@@ -277,6 +277,8 @@ describe('nextAction()', () => {
       'ARCHIVE',
     ])
     expect(nextAction(testServer('READY_FOR_TEST', 'STALLED'))).toBe('RETRY')
+    expect(nextAction(testServer('READY_FOR_CUTOVER', 'STALLED'))).toBe('RETRY')
+    expect(nextAction(testServer('TESTING', 'STALLED'))).toBe('MARK_READY_FOR_CUTOVER')
     expect(nextAction(testServer('CUTOVER', 'DISCONNECTED', { isArchived: true }))).toBeUndefined()
   })
 })
