@@ -194,7 +194,7 @@ describe('heartbeats of a large fleet', () => {
       agent: { ...server.agent, certificateSerial: 'ANOTHER' },
     })
     await writeUnheard(id, end)
-    gateway.pass(10_000)
+    gateway.pass(12_000)
     const before = await gateway.store.get('server', { id })
     expect((await beat()).status).toBe(403)
     expect((await beat()).status).toBe(403)
