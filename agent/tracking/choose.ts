@@ -7,7 +7,7 @@ import { constants } from 'node:fs'
 import type { Clock } from '../clock.ts'
 import type { BlockSource } from '../disk/block_source.ts'
 import type { PieceRoom } from '../sync/piece_room.ts'
-import type { PathFacts } from '../inventory/system_files.ts'
+import type { PathFacts, SystemFiles } from '../inventory/system_files.ts'
 import type { CommandRunner } from '../run_command.ts'
 import type { TrackedVolume } from '../sync/disk_set.ts'
 import type { TraceHub } from './trace_hub.ts'
@@ -77,6 +77,14 @@ async function seesRequests(deviceName: string, device: DeviceNumber, clock: Clo
   }
 }
 
+/** Whether the kernel makes one request of discards that are not neighbours; kernels before 4.11, which never do, don't say. */
+export async function mergesDiscards(files: SystemFiles, deviceNumber: string): Promise<boolean> {
+  const queue = await files.realPath(`/sys/dev/block/${deviceNumber}/queue`)
+  if (queue === undefined) return false
+  const mostRanges = Number((await files.readText(`${queue}/max_discard_segments`)) ?? '1')
+  return mostRanges > 1 && (await files.readText(`${queue}/discard_max_hw_bytes`)) !== '0'
+}
+
 /** What {@link chooseTracker} decides by. */
 export interface TrackerChoice {
   source: BlockSource
@@ -102,15 +110,16 @@ export async function chooseTracker(choice: TrackerChoice): Promise<Tracker> {
   }
   const scan = (why: string) => new ScanTracker(`It is read and compared again and again, because ${why}`)
   if (tracingRefusal !== undefined) return scan(tracingRefusal)
-  const device = parseDeviceNumber(facts.deviceNumber)
+  const number = parseDeviceNumber(facts.deviceNumber)
   try {
-    if (!(await seesRequests(deviceName, device, clock)))
+    if (!(await seesRequests(deviceName, number, clock)))
       return scan('the kernel shows no events of this device')
   } catch (error) {
     return scan(`the kernel refuses tracing (${errorMessage(error)})`)
   }
   const reason = 'The kernel shows every completed write of this device; no kernel module is needed'
   const diskId = await diskIdentity(machineFiles, facts.deviceNumber, deviceName)
+  const device = { ...number, mergesDiscards: await mergesDiscards(machineFiles, facts.deviceNumber) }
   const { volumeId, sizeBytes } = volume
   const disk = diskId === undefined ? undefined : { diskId, volumeId, sizeBytes }
   return new TracefsTracker({ hub, device, sizeBytes: source.sizeBytes, reason, room, disk })

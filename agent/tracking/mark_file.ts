@@ -33,6 +33,8 @@ const headerSchema = z.object({
   sizeBytes: z.int(),
   /** Changes were lost; why. */
   lost: z.string().optional(),
+  /** Discards were under way of which only their end is traced from here on. */
+  hasDiscardsUnderWay: z.boolean(),
   state: savedStateSchema.optional(),
 })
 type Header = z.infer<typeof headerSchema>
@@ -47,6 +49,7 @@ export class MarkFile {
   #header: Header
   #pages: Map<number, Uint32Array>
   readonly #stale = new Set<number>()
+  #hasDiscardsUnderWay = false
 
   private constructor(path: string, file: number, header: Header, pages: Map<number, Uint32Array>) {
     this.path = path
@@ -56,8 +59,9 @@ export class MarkFile {
   }
 
   /** A new file, which takes the place of any other. Nothing can be gone on from until it was saved to. */
-  static create(path: string, header: Omit<Header, 'state' | 'lost'>): MarkFile {
+  static create(path: string, disk: Omit<Header, 'state' | 'lost' | 'hasDiscardsUnderWay'>): MarkFile {
     rmSync(path, { force: true })
+    const header = { ...disk, hasDiscardsUnderWay: false }
     const made = new MarkFile(path, openSync(path, 'wx+', 0o600), header, new Map())
     made.#writeHeader()
     return made
@@ -104,10 +108,18 @@ export class MarkFile {
     this.#writeHeader()
   }
 
+  /** Whether a later run would not know all ranges of what ends. Not in the file before {@link flush}. */
+  setDiscardsUnderWay(isSo: boolean): void {
+    this.#hasDiscardsUnderWay = isSo
+  }
+
   /** Writes what was marked. */
   flush(): void {
     for (const index of this.#stale) this.#writePage(index)
     this.#stale.clear()
+    if (this.#header.hasDiscardsUnderWay === this.#hasDiscardsUnderWay) return
+    this.#header = { ...this.#header, hasDiscardsUnderWay: this.#hasDiscardsUnderWay }
+    this.#writeHeader()
   }
 
   /** Marked blocks, in order. */

@@ -13,11 +13,11 @@
 import { Buffer } from 'node:buffer'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import * as z from 'zod'
-import type { DeviceNumber, InstanceState } from './trace.ts'
+import type { InstanceState, TracedDevice } from './trace.ts'
 import { writeWhole } from './mark_file.ts'
 import { decodePage, encodePage, pageBytes } from './stored_page.ts'
 
-/** A filter of 60 disks and their numbers fit. */
+/** Filters of 60 disks and their numbers fit. */
 const documentBytes = 2 * pageBytes
 
 const documentSchema = z.object({
@@ -26,8 +26,10 @@ const documentSchema = z.object({
   ringId: z.string(),
   folderId: z.string(),
   filter: z.string(),
+  discardFilter: z.string(),
   lost: z.int(),
-  devices: z.array(z.tuple([z.int(), z.int()])),
+  /** Numbers, and whether it merges discards. */
+  devices: z.array(z.tuple([z.int(), z.int(), z.boolean()])),
 })
 type Document = z.infer<typeof documentSchema>
 
@@ -35,7 +37,7 @@ type Document = z.infer<typeof documentSchema>
 export interface RecordedRing extends InstanceState {
   bootId: string
   ringId: string
-  devices: DeviceNumber[]
+  devices: TracedDevice[]
 }
 
 /** Reads a record that an earlier process left. @throws Error when there is none or it is damaged. */
@@ -44,7 +46,7 @@ export function readRing(path: string): RecordedRing {
   const { devices, ...document } = documentSchema.parse(decodePage(bytes.subarray(0, documentBytes)))
   return {
     ...document,
-    devices: devices.map(([major, minor]) => ({ major, minor })),
+    devices: devices.map(([major, minor, mergesDiscards]) => ({ major, minor, mergesDiscards })),
     records: Number(bytes.readBigUInt64LE(documentBytes)),
   }
 }
@@ -61,7 +63,7 @@ export class RingRecord {
   /** Takes the place of any other. */
   constructor(
     path: string,
-    own: { bootId: string; ringId: string; state: InstanceState; devices: readonly DeviceNumber[] },
+    own: { bootId: string; ringId: string; state: InstanceState; devices: readonly TracedDevice[] },
   ) {
     this.#bootId = own.bootId
     this.ringId = own.ringId
@@ -70,20 +72,27 @@ export class RingRecord {
   }
 
   /** Records how it stands, after every turn of reading; nothing is written of what is recorded already. */
-  write({ folderId, filter, lost, records }: InstanceState, devices: readonly DeviceNumber[]): void {
+  write(state: InstanceState, devices: readonly TracedDevice[]): void {
+    const { folderId, filter, discardFilter, lost, records } = state
     const written = this.#written
-    // The filter names the devices: other ones have another.
-    if (written?.folderId !== folderId || written.filter !== filter || written.lost !== lost) {
+    // The filters name the devices: other ones have others.
+    if (
+      written?.folderId !== folderId ||
+      written.filter !== filter ||
+      written.discardFilter !== discardFilter ||
+      written.lost !== lost
+    ) {
       const document: Document = {
         bootId: this.#bootId,
         ringId: this.ringId,
         folderId,
         filter,
+        discardFilter,
         lost,
-        devices: devices.map(({ major, minor }) => [major, minor]),
+        devices: devices.map(({ major, minor, mergesDiscards = false }) => [major, minor, mergesDiscards]),
       }
       writeWhole(this.#file, encodePage(document, documentBytes), 0)
-      this.#written = { folderId, filter, lost }
+      this.#written = { folderId, filter, discardFilter, lost }
     }
     if (records === this.#records) return
     this.#count.writeBigUInt64LE(BigInt(records))

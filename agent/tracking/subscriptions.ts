@@ -3,8 +3,9 @@
  * @module
  */
 import type { MarkedDisk, MarkFile } from './mark_file.ts'
-import type { DeviceNumber } from './trace.ts'
+import type { DeviceNumber, TracedDevice } from './trace.ts'
 import type { TraceHandler } from './trace_parser.ts'
+import { DiscardsUnderWay } from './discards_under_way.ts'
 
 /** Who wants the events of one device. */
 export interface TraceSink {
@@ -14,10 +15,12 @@ export interface TraceSink {
 
 /** One device. */
 export interface Subscription {
-  device: DeviceNumber
+  device: TracedDevice
   /** None yet when an earlier run has left the file, and nobody has asked for the disk. */
   sink: TraceSink | undefined
   file: MarkFile | undefined
+  /** Undefined where the device takes one range at a time: then the end of a discard tells all of it. */
+  discards: DiscardsUnderWay | undefined
 }
 
 /** One number for a device. */
@@ -38,15 +41,17 @@ function refusalOf(file: MarkFile | undefined, disk: MarkedDisk | undefined): st
 /** Those of one hub. */
 export class Subscriptions implements TraceHandler {
   readonly #byKey = new Map<number, Subscription>()
+  readonly #nowMs: () => number
   readonly #write: (work: () => void) => void
 
   /** @param write runs what writes to files. */
-  constructor(write: (work: () => void) => void) {
+  constructor(nowMs: () => number, write: (work: () => void) => void) {
+    this.#nowMs = nowMs
     this.#write = write
   }
 
   /** Devices to trace. */
-  get devices(): DeviceNumber[] {
+  get devices(): TracedDevice[] {
     return [...this.#byKey.values()].map(({ device }) => device)
   }
 
@@ -55,13 +60,29 @@ export class Subscriptions implements TraceHandler {
     for (const { file } of this.#byKey.values()) yield file
   }
 
-  /** What an earlier run has left. */
-  restore(files: readonly MarkFile[]): void {
+  /** What an earlier run has left, of those devices that it traced. */
+  restore(files: readonly MarkFile[], traced: readonly TracedDevice[]): void {
     for (const file of files) {
       const [major, minor] = file.header.device
-      const device = { major, minor }
-      this.#byKey.set(keyOf(device), { device, sink: undefined, file })
+      const device = traced.find((other) => keyOf(other) === keyOf({ major, minor })) ?? { major, minor }
+      if (file.header.hasDiscardsUnderWay)
+        this.#write(() => file.lost('discards were under way when the run before ended'))
+      const discards = this.#discardsOf(device)
+      this.#byKey.set(keyOf(device), { device, sink: undefined, file, discards })
     }
+  }
+
+  #discardsOf(device: TracedDevice): DiscardsUnderWay | undefined {
+    if (device.mergesDiscards !== true) return undefined
+    const { major, minor } = device
+    const listener = {
+      changed: (first: number, count: number) => this.changed(major, minor, first, count),
+      doubt: (reason: string) => {
+        const own = this.#byKey.get(keyOf(device))
+        if (own !== undefined) this.#lose(own, reason)
+      },
+    }
+    return new DiscardsUnderWay(listener, this.#nowMs)
   }
 
   /**
@@ -70,7 +91,7 @@ export class Subscriptions implements TraceHandler {
    * @throws Error when somebody has them already.
    */
   add(
-    device: DeviceNumber,
+    device: TracedDevice,
     sink: TraceSink,
     disk: MarkedDisk | undefined,
   ): { own: Subscription; refusal: string | undefined } {
@@ -85,7 +106,8 @@ export class Subscriptions implements TraceHandler {
       if (key !== keyOf(device) && other === undefined && file?.header.volumeId === disk?.volumeId)
         this.#drop(key)
     const refusal = left === undefined ? undefined : refusalOf(left.file, disk)
-    const own: Subscription = { device, sink, file: left?.file }
+    const discards = left?.discards ?? this.#discardsOf(device)
+    const own: Subscription = { device, sink, file: left?.file, discards }
     if (refusal !== undefined) this.#dropFile(own)
     this.#byKey.set(keyOf(device), own)
     return { own, refusal }
@@ -113,12 +135,46 @@ export class Subscriptions implements TraceHandler {
     subscription?.sink?.changed(firstSector, sectorCount)
   }
 
+  discardQueued(major: number, minor: number, firstSector: number, sectorCount: number): void {
+    this.#byKey.get(major * 2 ** 20 + minor)?.discards?.queued(firstSector, sectorCount)
+  }
+
+  discardEnded(major: number, minor: number, sectorCount: number): void {
+    this.#byKey.get(major * 2 ** 20 + minor)?.discards?.ended(sectorCount)
+  }
+
+  /** To be called in the same breath as each turn of reading, before what was read counts as marked. */
+  markEnded(): void {
+    for (const { discards, file } of this.#byKey.values()) {
+      discards?.markEnded()
+      file?.setDiscardsUnderWay(discards?.isSettled === false)
+    }
+  }
+
+  /** Of all devices, see {@link DiscardsUnderWay.beginLook}. */
+  beginLook(): (() => void) | undefined {
+    const looks: (() => void)[] = []
+    for (const { discards } of this.#byKey.values()) {
+      const ended = discards?.beginLook()
+      if (ended !== undefined) looks.push(ended)
+    }
+    if (looks.length === 0) return undefined
+    return () => {
+      for (const ended of looks) ended()
+    }
+  }
+
   /** Nobody knows whose events were lost: every disk must be compared. */
   lost(reason: string): void {
-    for (const { sink, file } of this.#byKey.values()) {
-      this.#write(() => file?.lost(reason))
-      sink?.lost(reason)
+    for (const own of this.#byKey.values()) {
+      own.discards?.forget()
+      this.#lose(own, reason)
     }
+  }
+
+  #lose({ sink, file }: Subscription, reason: string): void {
+    this.#write(() => file?.lost(reason))
+    sink?.lost(reason)
   }
 
   #drop(key: number): void {

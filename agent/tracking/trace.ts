@@ -10,6 +10,12 @@ export interface DeviceNumber {
   minor: number
 }
 
+/** A device to trace. */
+export interface TracedDevice extends DeviceNumber {
+  /** It takes discards of several ranges as one request: see `DiscardsUnderWay`. */
+  mergesDiscards?: boolean
+}
+
 /** `254:0` as numbers. */
 export function parseDeviceNumber(text: string): DeviceNumber {
   const [major, minor] = text.split(':').map(Number)
@@ -21,8 +27,18 @@ export function parseDeviceNumber(text: string): DeviceNumber {
 
 /** The kernel's filter for writes of these devices; with `withReads`, for everything. */
 export function traceFilter(devices: readonly DeviceNumber[], withReads = false): string {
-  const own = devices.map(({ major, minor }) => `dev == ${major * 2 ** 20 + minor}`).join(' || ')
+  const own = anyOf(devices)
   return withReads ? own : `(${own}) && !(rwbs ~ "R*")`
+}
+
+/** The kernel's filter for discards of those of `devices` that merge them; empty when none does. */
+export function discardFilter(devices: readonly TracedDevice[]): string {
+  const merging = devices.filter(({ mergesDiscards }) => mergesDiscards)
+  return merging.length === 0 ? '' : `(${anyOf(merging)}) && rwbs ~ "D*"`
+}
+
+function anyOf(devices: readonly DeviceNumber[]): string {
+  return devices.map(({ major, minor }) => `dev == ${major * 2 ** 20 + minor}`).join(' || ')
 }
 
 /** What an instance is made with. */
@@ -41,6 +57,8 @@ export interface InstanceState {
   /** Tells it from another one of the same name. */
   folderId: string
   filter: string
+  /** Of the events that tell of discards; empty where these are not traced. */
+  discardFilter: string
   /** Records lost and taken out, as the kernel counts. */
   lost: number
   records: number
@@ -48,9 +66,9 @@ export interface InstanceState {
 
 /** One tracing instance. See `TraceInstance` for each of these. */
 export interface Trace {
-  readonly devices: readonly DeviceNumber[]
+  readonly devices: readonly TracedDevice[]
   readonly state: InstanceState
-  setDevices(devices: readonly DeviceNumber[]): Promise<void>
+  setDevices(devices: readonly TracedDevice[]): Promise<void>
   pump(onTurn?: () => void): Promise<void>
   check(): Promise<void>
   leave(): Promise<void>
@@ -59,9 +77,9 @@ export interface Trace {
 
 /** What makes, finds again and removes instances: `TraceInstance` itself, but in tests. */
 export interface TraceKernel {
-  open(devices: readonly DeviceNumber[], handler: TraceHandler, options: TraceInstanceOptions): Promise<Trace>
+  open(devices: readonly TracedDevice[], handler: TraceHandler, options: TraceInstanceOptions): Promise<Trace>
   adopt(
-    devices: readonly DeviceNumber[],
+    devices: readonly TracedDevice[],
     handler: TraceHandler,
     options: TraceInstanceOptions & { name: string },
     left: InstanceState,

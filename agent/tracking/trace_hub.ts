@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { MarkedDisk } from './mark_file.ts'
-import type { DeviceNumber, Trace, TraceInstanceOptions, TraceKernel } from './trace.ts'
+import type { DeviceNumber, Trace, TracedDevice, TraceInstanceOptions, TraceKernel } from './trace.ts'
 import type { TraceSink } from './subscriptions.ts'
 import type { TrackFolder } from './track_folder.ts'
 import type { TrackMemory } from './track_memory.ts'
@@ -61,7 +61,10 @@ export class TraceHub {
     this.#options = rest
     this.#kernel = kernel
     this.#kept = folder && new KeptTracking(folder, warn)
-    this.#subscriptions = new Subscriptions((work) => this.#kept?.run(work))
+    this.#subscriptions = new Subscriptions(
+      () => clock.monotonicMs(),
+      (work) => this.#kept?.run(work),
+    )
   }
 
   /**
@@ -69,9 +72,9 @@ export class TraceHub {
    * run has left.
    * @throws Error when somebody has them already, who would hear of no change any more, or when the kernel refuses.
    */
-  subscribe(device: DeviceNumber, sink: TraceSink, disk?: MarkedDisk): Promise<TrackMemory | undefined> {
+  subscribe(device: TracedDevice, sink: TraceSink, disk?: MarkedDisk): Promise<TrackMemory | undefined> {
     return this.#turns.run(async () => {
-      await this.#look()
+      await this.#find()
       const { own, refusal = this.#refusal } = this.#subscriptions.add(device, sink, disk)
       try {
         await this.#apply()
@@ -98,13 +101,13 @@ export class TraceHub {
 
   /** Goes on reading what an earlier run has left, before anybody asks for a disk: rings that nobody reads overflow. */
   resume(): Promise<void> {
-    return this.#turns.run(() => this.#look())
+    return this.#turns.run(() => this.#find())
   }
 
   /** Forgets what earlier runs left of volumes other than these. */
   retain(volumeIds: readonly string[]): Promise<void> {
     return this.#turns.run(async () => {
-      await this.#look()
+      await this.#find()
       this.#subscriptions.retain(volumeIds)
       await this.#apply()
     })
@@ -130,25 +133,40 @@ export class TraceHub {
   async pump(isStrict: boolean): Promise<void> {
     const trace = this.#trace
     if (trace === undefined) return
-    await trace.pump(() => {
-      if (this.#trace === trace) this.#kept?.write(trace, this.#subscriptions.files())
-    })
+    await this.#look(trace)
+    const lookEnded = this.#subscriptions.beginLook()
+    if (lookEnded !== undefined) {
+      await this.#look(trace)
+      lookEnded()
+      this.#note(trace)
+    }
     const now = this.#clock.monotonicMs()
     if (now - this.#lastCheckMs < (isStrict ? strictIntervalMs : checkIntervalMs)) return
     this.#lastCheckMs = now
     await trace.check()
+    this.#note(trace)
+  }
+
+  /** Reads all rings once. */
+  #look(trace: Trace): Promise<void> {
+    return trace.pump(() => this.#note(trace))
+  }
+
+  /** Marks what has ended, then writes down that it was read. */
+  #note(trace: Trace): void {
+    this.#subscriptions.markEnded()
     if (this.#trace === trace) this.#kept?.write(trace, this.#subscriptions.files())
   }
 
   /** Looks once what an earlier process has left, and goes on from it or clears it away. */
-  async #look(): Promise<void> {
+  async #find(): Promise<void> {
     const kept = this.#kept
     if (this.#hasLooked || kept === undefined) return
     this.#hasLooked = true
     const left = kept.find()
     if (typeof left === 'string') this.#refusal = left
     else {
-      this.#subscriptions.restore(left.files)
+      this.#subscriptions.restore(left.files, left.ring.devices)
       try {
         const options = { ...this.#options, name: kept.instanceName }
         const trace = await this.#kernel.adopt(left.ring.devices, this.#subscriptions, options, left.ring)
@@ -199,7 +217,8 @@ export class TraceHub {
   }
 }
 
-function hasSameDevices(left: readonly DeviceNumber[], right: readonly DeviceNumber[]): boolean {
-  const keys = new Set(left.map(keyOf))
-  return keys.size === right.length && right.every((device) => keys.has(keyOf(device)))
+function hasSameDevices(left: readonly TracedDevice[], right: readonly TracedDevice[]): boolean {
+  const nameOf = (device: TracedDevice) => `${keyOf(device)} ${device.mergesDiscards === true}`
+  const names = new Set(left.map(nameOf))
+  return names.size === right.length && right.every((device) => names.has(nameOf(device)))
 }

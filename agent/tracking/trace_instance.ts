@@ -5,18 +5,19 @@
  */
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DeviceNumber, InstanceState, Trace, TraceInstanceOptions } from './trace.ts'
+import type { InstanceState, Trace, TracedDevice, TraceInstanceOptions } from './trace.ts'
+import type { TraceLayout } from './trace_layout.ts'
 import type { RingCounts } from './trace_rings.ts'
 import type { TraceHandler } from './trace_parser.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { TurnQueue } from '../../domain/turn_queue.ts'
 import { privateName, removeInstance, tracingFolder } from './instance_names.ts'
 import { defaultRingKb } from './ring_size.ts'
-import { traceFilter } from './trace.ts'
-import { readTraceLayout } from './trace_layout.ts'
+import { discardFilter, traceFilter } from './trace.ts'
+import { eventFolders, readTraceLayout } from './trace_layout.ts'
 import { TraceRings } from './trace_rings.ts'
 
-const eventFolder = 'events/block/block_rq_complete'
+const discardFolders = [eventFolders.discardQueued, eventFolders.discardEnded]
 
 /** One tracing instance. Its events must be read often: {@link TraceInstance.pump}. */
 export class TraceInstance implements Trace {
@@ -24,15 +25,20 @@ export class TraceInstance implements Trace {
   readonly #withReads: boolean
   readonly #handler: TraceHandler
   #rings: TraceRings | undefined
-  #devices: DeviceNumber[] = []
+  #devices: TracedDevice[] = []
   #filter = ''
+  /** Of the events that tell of discards; empty while these are off. */
+  #discardFilter = ''
+  /** Whether these can be read. */
+  readonly #canReadDiscards: boolean
   #folderId = ''
   #lostEvents = 0
   /** Looks at the instance's own files and changes of them: a look beside a change would find neither the old nor the new. */
   readonly #turns = new TurnQueue()
 
-  private constructor(folder: string, handler: TraceHandler, withReads: boolean) {
+  private constructor(folder: string, layout: TraceLayout, handler: TraceHandler, withReads: boolean) {
     this.folder = folder
+    this.#canReadDiscards = layout.discards !== undefined
     this.#handler = handler
     this.#withReads = withReads
   }
@@ -42,20 +48,19 @@ export class TraceInstance implements Trace {
    * @throws Error with the cause when the kernel refuses: no tracing, lockdown, not root.
    */
   static async open(
-    devices: readonly DeviceNumber[],
+    devices: readonly TracedDevice[],
     handler: TraceHandler,
     options: TraceInstanceOptions = {},
   ): Promise<TraceInstance> {
     const { root = tracingFolder, withReads = false } = options
     const folder = join(root, 'instances', options.name ?? (await privateName()))
-    const layout = await readTraceLayout(root, eventFolder)
+    const layout = await readTraceLayout(root)
     await mkdir(folder)
-    const instance = new TraceInstance(folder, handler, withReads)
+    const instance = new TraceInstance(folder, layout, handler, withReads)
     try {
       await instance.#set('buffer_size_kb', String(options.bufferKb ?? (await defaultRingKb())))
       await instance.setDevices(devices)
       instance.#rings = TraceRings.open(folder, layout, withReads)
-      await instance.#set(`${eventFolder}/enable`, '1')
       await instance.#set('tracing_on', '1')
       instance.#folderId = await folderIdOf(folder)
     } catch (error) {
@@ -70,19 +75,20 @@ export class TraceInstance implements Trace {
    * @throws Error with the reason when it is not as that process left it: then something may be missing.
    */
   static async adopt(
-    devices: readonly DeviceNumber[],
+    devices: readonly TracedDevice[],
     handler: TraceHandler,
     options: TraceInstanceOptions & { name: string },
     left: InstanceState,
   ): Promise<TraceInstance> {
     const { root = tracingFolder } = options
     const folder = join(root, 'instances', options.name)
-    const layout = await readTraceLayout(root, eventFolder)
-    const instance = new TraceInstance(folder, handler, false)
+    const layout = await readTraceLayout(root)
+    const instance = new TraceInstance(folder, layout, handler, false)
     instance.#folderId = await folderIdOf(folder)
     if (instance.#folderId !== left.folderId) throw new Error('the trace of the kernel is another one')
     instance.#devices = [...devices]
     instance.#filter = left.filter
+    instance.#discardFilter = left.discardFilter
     instance.#lostEvents = left.lost
     const rings = TraceRings.open(folder, layout, false)
     try {
@@ -105,24 +111,55 @@ export class TraceInstance implements Trace {
   }
 
   /** Traces exactly `devices` from now on; those traced before and after lose nothing. */
-  setDevices(devices: readonly DeviceNumber[]): Promise<void> {
+  setDevices(devices: readonly TracedDevice[]): Promise<void> {
     return this.#turns.run(() => this.#setDevicesNow(devices))
   }
 
-  async #setDevicesNow(devices: readonly DeviceNumber[]): Promise<void> {
+  async #setDevicesNow(devices: readonly TracedDevice[]): Promise<void> {
     this.#filter = traceFilter(devices, this.#withReads)
     try {
-      await this.#set(`${eventFolder}/filter`, this.#filter)
+      await this.#switchOn(eventFolders.completed, this.#filter)
     } catch {
       // Older kernels know no negation: reads then come through and are left out by the parser.
       this.#filter = traceFilter(devices, true)
-      await this.#set(`${eventFolder}/filter`, this.#filter)
+      await this.#switchOn(eventFolders.completed, this.#filter)
     }
+    // Later: a discard whose end is seen, and not how it began, is noticed; one whose end is missing would be waited for.
+    await this.#setDiscards(this.#canReadDiscards ? discardFilter(devices) : '')
     this.#devices = [...devices]
   }
 
+  /** Every bio of the machine is looked at by the kernel while these events are on: only where a disk needs them. */
+  async #setDiscards(filter: string): Promise<void> {
+    if (filter === this.#discardFilter) return
+    this.#discardFilter = filter
+    try {
+      for (const folder of discardFolders)
+        if (filter === '') await this.#set(`${folder}/enable`, '0')
+        else await this.#switchOn(folder, filter)
+    } catch (error) {
+      if (filter === '') throw error
+      // Refused: then each discard is one of unknown ranges, which is told when it ends.
+      await this.#setDiscards('')
+    }
+  }
+
+  async #switchOn(folder: string, filter: string): Promise<void> {
+    await this.#set(`${folder}/filter`, filter)
+    await this.#set(`${folder}/enable`, '1')
+  }
+
+  /** The events that are on, and their filters. */
+  #events(): { folder: string; filter: string }[] {
+    const discards = this.#discardFilter === '' ? [] : discardFolders
+    return [
+      { folder: eventFolders.completed, filter: this.#filter },
+      ...discards.map((folder) => ({ folder, filter: this.#discardFilter })),
+    ]
+  }
+
   /** The devices traced. */
-  get devices(): readonly DeviceNumber[] {
+  get devices(): readonly TracedDevice[] {
     return this.#devices
   }
 
@@ -131,6 +168,7 @@ export class TraceInstance implements Trace {
     return {
       folderId: this.#folderId,
       filter: this.#filter,
+      discardFilter: this.#discardFilter,
       lost: this.#lostEvents,
       records: this.#rings?.records ?? 0,
     }
@@ -145,6 +183,8 @@ export class TraceInstance implements Trace {
     }
     const handler: TraceHandler = {
       changed: (...change) => this.#handler.changed(...change),
+      discardQueued: (...discard) => this.#handler.discardQueued?.(...discard),
+      discardEnded: (...discard) => this.#handler.discardEnded?.(...discard),
       // The counters say how many, and would tell the same loss once more at the next look.
       lost: (description) => {
         told ??= description
@@ -189,8 +229,7 @@ export class TraceInstance implements Trace {
       const off = await this.#switchedOff()
       if (off === undefined) return
       this.#handler.lost(off)
-      await this.#set(`${eventFolder}/filter`, this.#filter)
-      await this.#set(`${eventFolder}/enable`, '1')
+      for (const { folder, filter } of this.#events()) await this.#switchOn(folder, filter)
       await this.#set('tracing_on', '1')
     } catch (error) {
       this.#handler.lost(`what the kernel traces cannot be read: ${errorMessage(error)}`)
@@ -199,12 +238,15 @@ export class TraceInstance implements Trace {
 
   /** Why events may not have been traced; undefined while they are. */
   async #switchedOff(): Promise<string | undefined> {
-    for (const name of ['tracing_on', `${eventFolder}/enable`]) {
+    const events = this.#events()
+    for (const name of ['tracing_on', ...events.map(({ folder }) => `${folder}/enable`)]) {
       const value = (await readFile(join(this.folder, name), 'utf8')).trim()
       if (!value.startsWith('1')) return `tracing was switched off by someone (${name} is ${value})`
     }
-    const filter = (await readFile(join(this.folder, eventFolder, 'filter'), 'utf8')).trim()
-    if (filter !== this.#filter) return `the filter of the trace was changed by someone (${filter})`
+    for (const { folder, filter } of events) {
+      const found = (await readFile(join(this.folder, folder, 'filter'), 'utf8')).trim()
+      if (found !== filter) return `the filter of the trace was changed by someone (${found})`
+    }
     return undefined
   }
 

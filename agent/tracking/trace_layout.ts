@@ -13,21 +13,35 @@ export interface TraceField {
   size: number
 }
 
-/** What is needed to read pages of `block_rq_complete`. */
-export interface TraceLayout {
-  pageBytes: number
-  /** Where a page says how much of it is used. */
-  commit: TraceField
-  /** Where its records begin. */
-  dataOffset: number
+/** Where things stand in an event of the block layer. */
+export interface EventLayout {
   /** Number of the event, in the first field of each record's data. */
   eventId: number
   commonType: TraceField
   dev: TraceField
   sector: TraceField
   sectorCount: TraceField
-  /** Kind of the request as text: `R…` for reads. */
+  /** Kind of the request as text: `R…` for reads, `D…` for discards. */
   kind: TraceField
+}
+
+/** The events that tell of discards before and beside requests. */
+export interface DiscardLayouts {
+  /** One was queued. */
+  queued: EventLayout
+  /** One ended that never became a request. */
+  ended: EventLayout
+}
+
+/** What is needed to read pages of `block_rq_complete`. */
+export interface TraceLayout extends EventLayout {
+  pageBytes: number
+  /** Where a page says how much of it is used. */
+  commit: TraceField
+  /** Where its records begin. */
+  dataOffset: number
+  /** Undefined where the kernel has no such events. */
+  discards?: DiscardLayouts | undefined
 }
 
 /** The fields of a description by name: `field:sector_t sector;	offset:16;	size:8;	signed:0;` */
@@ -64,14 +78,24 @@ export function parseTraceLayout(headerPage: string, eventFormat: string): Trace
   if (endianness() !== 'LE') throw new Error('its numbers are big endian')
   const page = fieldsOf(headerPage)
   const data = field(page, 'data', [])
+  return {
+    pageBytes: data.offset + data.size,
+    commit: field(page, 'commit', [4, 8]),
+    dataOffset: data.offset,
+    ...parseEventLayout(eventFormat),
+  }
+}
+
+/**
+ * Reads what the kernel says of an event.
+ * @throws Error when it is not what can be read.
+ */
+export function parseEventLayout(eventFormat: string): EventLayout {
   const event = fieldsOf(eventFormat)
   const eventId = Number(/^ID:\s*(\d+)$/m.exec(eventFormat)?.[1] ?? Number.NaN)
   if (!Number.isInteger(eventId))
     throw new Error('this kernel describes its trace in an unknown form: no event ID')
   return {
-    pageBytes: data.offset + data.size,
-    commit: field(page, 'commit', [4, 8]),
-    dataOffset: data.offset,
     eventId,
     commonType: field(event, 'common_type', [2]),
     dev: field(event, 'dev', [4]),
@@ -81,10 +105,28 @@ export function parseTraceLayout(headerPage: string, eventFormat: string): Trace
   }
 }
 
-/** The layout for the event in `eventFolder`, below a folder of tracing. */
-export async function readTraceLayout(folder: string, eventFolder: string): Promise<TraceLayout> {
-  return parseTraceLayout(
+/** Folders of events, below a folder of tracing. */
+export const eventFolders = {
+  completed: 'events/block/block_rq_complete',
+  discardQueued: 'events/block/block_bio_queue',
+  discardEnded: 'events/block/block_bio_complete',
+}
+
+/** The layout for the events of the kernel whose tracing is in `folder`. */
+export async function readTraceLayout(folder: string): Promise<TraceLayout> {
+  const formatOf = (event: string) => readFile(join(folder, event, 'format'), 'utf8')
+  const layout = parseTraceLayout(
     await readFile(join(folder, 'events/header_page'), 'utf8'),
-    await readFile(join(folder, eventFolder, 'format'), 'utf8'),
+    await formatOf(eventFolders.completed),
   )
+  let discards: DiscardLayouts | undefined
+  try {
+    discards = {
+      queued: parseEventLayout(await formatOf(eventFolders.discardQueued)),
+      ended: parseEventLayout(await formatOf(eventFolders.discardEnded)),
+    }
+  } catch {
+    // Without them a discard of several ranges is one of unknown ranges, which is told when it happens.
+  }
+  return { ...layout, discards }
 }

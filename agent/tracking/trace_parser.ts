@@ -11,12 +11,16 @@
  * ```
  * @module
  */
-import type { TraceLayout } from './trace_layout.ts'
+import type { EventLayout, TraceLayout } from './trace_layout.ts'
 
 /** What is found; calls come in the order of the records. */
 export interface TraceHandler {
   /** Sectors of 512 bytes that a request other than a read has completed on device `major`:`minor`. */
   changed(major: number, minor: number, firstSector: number, sectorCount: number): void
+  /** A discard of these sectors was queued on a device that merges discards. */
+  discardQueued?(major: number, minor: number, firstSector: number, sectorCount: number): void
+  /** Discards of so many sectors have ended, wherever they lay. */
+  discardEnded?(major: number, minor: number, sectorCount: number): void
   /** Events are missing here. */
   lost(description: string): void
 }
@@ -25,9 +29,12 @@ const missedFlag = 0x8000_0000
 const usedMask = 0x07ff_ffff
 const typePadding = 29
 const typeTimeExtend = 30
+const letterD = 0x44
 const letterR = 0x52
 const minorBits = 20
 const minorMask = 0xf_ffff
+
+const tooShort = 'the kernel sent an event that is too short'
 
 /** Parses pages of one layout. */
 export class TraceParser {
@@ -40,13 +47,7 @@ export class TraceParser {
   constructor(layout: TraceLayout, withReads = false) {
     this.#layout = layout
     this.#withReads = withReads
-    const { dev, sector, sectorCount, kind } = layout
-    this.#eventBytes = Math.max(
-      dev.offset + dev.size,
-      sector.offset + sector.size,
-      sectorCount.offset + sectorCount.size,
-      kind.offset + 1,
-    )
+    this.#eventBytes = lengthOf(layout)
   }
 
   /** Reads a page; `words` is the same memory as `bytes`. Answers how many records with data were in it, as the kernel counts them. */
@@ -85,21 +86,65 @@ export class TraceParser {
   }
 
   #record(bytes: Uint8Array, words: Uint32Array, data: number, end: number, handler: TraceHandler): void {
-    const { commonType, eventId, dev, sector, sectorCount, kind } = this.#layout
+    const layout = this.#layout
+    const { commonType, kind, discards } = layout
     const type = (bytes[data + commonType.offset] ?? 0) + (bytes[data + commonType.offset + 1] ?? 0) * 256
-    // Somebody else's marks in our ring.
-    if (type !== eventId) return
+    if (type !== layout.eventId) {
+      // Else somebody else's marks in our ring.
+      if (type === discards?.queued.eventId) discard(discards.queued, words, data, end, handler, true)
+      else if (type === discards?.ended.eventId) discard(discards.ended, words, data, end, handler, false)
+      return
+    }
     if (data + this.#eventBytes > end) {
-      handler.lost('the kernel sent an event that is too short')
+      handler.lost(tooShort)
       return
     }
     // Kinds begin with R for reads; everything else (W, D, F, N for write-zeroes) may change the disk.
-    if (bytes[data + kind.offset] === letterR && !this.#withReads) return
-    const count = words[(data + sectorCount.offset) >>> 2] ?? 0
+    const letter = bytes[data + kind.offset]
+    if (letter === letterR && !this.#withReads) return
+    const count = words[(data + layout.sectorCount.offset) >>> 2] ?? 0
     if (count === 0) return
-    const device = words[(data + dev.offset) >>> 2] ?? 0
-    const low = words[(data + sector.offset) >>> 2] ?? 0
-    const high = sector.size === 8 ? (words[(data + sector.offset + 4) >>> 2] ?? 0) : 0
-    handler.changed(device >>> minorBits, device & minorMask, high * 2 ** 32 + low, count)
+    const device = words[(data + layout.dev.offset) >>> 2] ?? 0
+    const major = device >>> minorBits
+    const minor = device & minorMask
+    handler.changed(major, minor, sectorAt(layout, words, data), count)
+    if (letter === letterD) handler.discardEnded?.(major, minor, count)
   }
+}
+
+/** Bytes of an event's data that are looked at. */
+function lengthOf({ dev, sector, sectorCount, kind }: EventLayout): number {
+  return Math.max(
+    dev.offset + dev.size,
+    sector.offset + sector.size,
+    sectorCount.offset + sectorCount.size,
+    kind.offset + 1,
+  )
+}
+
+function sectorAt({ sector }: EventLayout, words: Uint32Array, data: number): number {
+  const low = words[(data + sector.offset) >>> 2] ?? 0
+  const high = sector.size === 8 ? (words[(data + sector.offset + 4) >>> 2] ?? 0) : 0
+  return high * 2 ** 32 + low
+}
+
+/** What is traced of bios; the kernel lets nothing but discards through. */
+function discard(
+  layout: EventLayout,
+  words: Uint32Array,
+  data: number,
+  end: number,
+  handler: TraceHandler,
+  isQueued: boolean,
+): void {
+  if (data + lengthOf(layout) > end) {
+    handler.lost(tooShort)
+    return
+  }
+  const device = words[(data + layout.dev.offset) >>> 2] ?? 0
+  const count = words[(data + layout.sectorCount.offset) >>> 2] ?? 0
+  const major = device >>> minorBits
+  const minor = device & minorMask
+  if (isQueued) handler.discardQueued?.(major, minor, sectorAt(layout, words, data), count)
+  else handler.discardEnded?.(major, minor, count)
 }

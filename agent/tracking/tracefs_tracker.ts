@@ -1,10 +1,11 @@
 /**
- * Tracking by the kernel's own trace of completed requests. Sees every write below every file system, discards too.
+ * Tracking by the kernel's own trace of completed requests. Sees every write below every file system, and discards: also those of several ranges,
+ * of whose end the kernel tells only the first, see `DiscardsUnderWay`.
  * @module
  */
 import type { Extent } from '../../domain/units.ts'
 import type { MarkedDisk } from './mark_file.ts'
-import type { DeviceNumber } from './trace.ts'
+import type { TracedDevice } from './trace.ts'
 import type { TraceHub } from './trace_hub.ts'
 import type { TraceSink } from './subscriptions.ts'
 import type { TrackMemory } from './track_memory.ts'
@@ -22,7 +23,7 @@ export class TracefsTracker implements Tracker {
   readonly reason: string
   readonly needsPasses = false
   readonly #hub: TraceHub
-  readonly #device: DeviceNumber
+  readonly #device: TracedDevice
   readonly #disk: MarkedDisk | undefined
   #memory: TrackMemory | undefined
   readonly #changed: ChangeMap
@@ -31,7 +32,7 @@ export class TracefsTracker implements Tracker {
   /** @param input `disk` as it is known again by a later run; nothing outlives this one where it cannot be. */
   constructor(input: {
     hub: TraceHub
-    device: DeviceNumber
+    device: TracedDevice
     sizeBytes: number
     reason: string
     /** For changes not asked for yet, shared by all disks. */

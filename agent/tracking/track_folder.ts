@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
-import type { DeviceNumber, InstanceState } from './trace.ts'
+import type { DeviceNumber, InstanceState, TracedDevice } from './trace.ts'
 import type { MarkedDisk } from './mark_file.ts'
 import type { RecordedRing } from './ring_record.ts'
 import { errorMessage } from '../../domain/errors.ts'
@@ -113,7 +113,7 @@ export class TrackFolder {
   }
 
   /** The record of rings that are read from now on; with `ringId`, of those that an earlier process read. */
-  record(state: InstanceState, devices: readonly DeviceNumber[], ringId = this.#newRingId()): RingRecord {
+  record(state: InstanceState, devices: readonly TracedDevice[], ringId = this.#newRingId()): RingRecord {
     this.#writeRun()
     return new RingRecord(join(this.#path, ringName), { bootId: this.#bootId, ringId, state, devices })
   }

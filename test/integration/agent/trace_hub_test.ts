@@ -34,6 +34,31 @@ describe.runIf(isRoot)('TraceHub', () => {
 
   afterEach(() => disk.remove())
 
+  it('marks discards of a disk that merges them when they have ended, and is never in doubt of them', async () => {
+    const facts = await machineFiles.facts(disk.device)
+    const device = { ...parseDeviceNumber(facts?.deviceNumber ?? ''), mergesDiscards: true }
+    const hub = new TraceHub(systemClock)
+    const marked = new Set<string>()
+    const lost: string[] = []
+    await hub.subscribe(device, {
+      changed: (sector, count) => void marked.add(`${sector}+${count}`),
+      lost: (reason) => void lost.push(reason),
+    })
+    try {
+      for (let round = 0; round < 24; round++) {
+        const offset = (round % 8) * 131_072
+        marked.clear()
+        await disk.discard(offset, 65_536)
+        await hub.pump(true)
+        expect([...marked]).toContain(`${offset / 512}+128`)
+      }
+      await hub.pump(true)
+      expect(lost).toEqual([])
+    } finally {
+      await hub.unsubscribe(device)
+    }
+  })
+
   it('refuses a device that somebody has, who goes on hearing of its changes', async () => {
     const facts = await machineFiles.facts(disk.device)
     const device = parseDeviceNumber(facts?.deviceNumber ?? '')

@@ -35,6 +35,70 @@ describe.runIf(isRoot)('TraceInstance', () => {
     await disk.remove()
   })
 
+  it('sees ranges of discards while they are queued, and of nothing else, where a disk merges them', async () => {
+    const told: string[] = []
+    const handler = {
+      changed: (_major: number, _minor: number, sector: number, count: number) =>
+        void told.push(`ended ${sector}+${count}`),
+      discardQueued: (_major: number, _minor: number, sector: number, count: number) =>
+        void told.push(`queued ${sector}+${count}`),
+      discardEnded: (_major: number, _minor: number, count: number) => void told.push(`ended ${count}`),
+      lost: (reason: string) => void told.push(reason),
+    }
+    const merging = trace.devices.map((device) => ({ ...device, mergesDiscards: true }))
+    const other = await TraceInstance.open(merging, handler)
+    try {
+      await disk.discard(65_536, 131_072)
+      await other.pump()
+      expect(told.sort()).toEqual(['ended 128+256', 'ended 256', 'queued 128+256'])
+      told.length = 0
+      await disk.write(65_536, randomBytes(4096))
+      await other.pump()
+      expect(told).toEqual(['ended 128+8'])
+      // As somebody might switch it off.
+      await writeFile(join(other.folder, 'events/block/block_bio_queue/enable'), '0')
+      await other.check()
+      expect(told.at(-1)).toMatch(/block_bio_queue\/enable is 0/)
+      await other.setDevices(trace.devices)
+      told.length = 0
+      await disk.discard(65_536, 131_072)
+      await other.pump()
+      await other.check()
+      expect(told).toEqual(['ended 128+256', 'ended 256'])
+    } finally {
+      await other.close()
+    }
+  })
+
+  it('finds the ranges of discards that were queued while no process read, and knows its filters again', async () => {
+    const name = `rehost-test-${process.pid}`
+    const merging = trace.devices.map((device) => ({ ...device, mergesDiscards: true }))
+    const told: string[] = []
+    const handler = {
+      changed: () => undefined,
+      discardQueued: (_major: number, _minor: number, sector: number) => void told.push(`queued ${sector}`),
+      lost: (reason: string) => void told.push(reason),
+    }
+    const before = await TraceInstance.open(merging, handler, { name })
+    const { state } = before
+    await before.leave()
+    await disk.discard(65_536, 131_072)
+    const after = await TraceInstance.adopt(merging, handler, { name }, state)
+    try {
+      await after.pump()
+      await after.check()
+      expect(told).toEqual(['queued 128'])
+      await after.leave()
+      const filter = 'events/block/block_bio_complete/filter'
+      await writeFile(join(after.folder, filter), 'nr_sector > 8')
+      await expect(TraceInstance.adopt(merging, handler, { name }, after.state)).rejects.toThrow(
+        'the filter of the trace was changed by someone (nr_sector > 8)',
+      )
+    } finally {
+      await after.close()
+    }
+  })
+
   /** What a second reader does; `cat` waits for more until it is stopped. */
   const readOnce = (file: string): Promise<unknown> =>
     promisify(execFile)('timeout', ['0.5', 'cat', join(trace.folder, file)]).catch((error: unknown) => error)

@@ -3,7 +3,13 @@
  * killed between any two steps.
  * @module
  */
-import type { DeviceNumber, InstanceState, Trace, TraceKernel } from '../../../agent/tracking/trace.ts'
+import type {
+  DeviceNumber,
+  InstanceState,
+  Trace,
+  TracedDevice,
+  TraceKernel,
+} from '../../../agent/tracking/trace.ts'
 import type { TraceHandler } from '../../../agent/tracking/trace_parser.ts'
 
 /** The process is gone: nothing it does has an effect any more. */
@@ -25,6 +31,8 @@ export class SimProcess {
 }
 
 interface SimEvent {
+  /** Default: what it tells of is no discard. */
+  discard?: 'queued' | 'completed'
   device: DeviceNumber
   firstSector: number
   sectorCount: number
@@ -32,7 +40,7 @@ interface SimEvent {
 
 interface SimInstance {
   folderId: string
-  devices: DeviceNumber[]
+  devices: TracedDevice[]
   ring: SimEvent[]
   lost: number
   read: number
@@ -49,11 +57,12 @@ export class SimKernel {
     this.#room = room
   }
 
-  /** A write has completed. */
-  completed(event: SimEvent): void {
+  /** A write or discard has completed, or a discard was queued. */
+  happened(event: SimEvent): void {
     for (const instance of this.#instances.values()) {
       const { major, minor } = event.device
-      const isTraced = instance.devices.some((device) => device.major === major && device.minor === minor)
+      const traced = instance.devices.find((device) => device.major === major && device.minor === minor)
+      const isTraced = event.discard === 'queued' ? traced?.mergesDiscards === true : traced !== undefined
       if (!instance.isOn || !isTraced) continue
       instance.ring.push(event)
       if (instance.ring.length <= this.#room) continue
@@ -81,7 +90,7 @@ export class SimKernel {
     for (const instance of this.#instances.values()) instance.isOn = false
   }
 
-  #make(name: string, devices: readonly DeviceNumber[]): SimInstance {
+  #make(name: string, devices: readonly TracedDevice[]): SimInstance {
     this.#made += 1
     const instance = {
       folderId: `${this.#made}`,
@@ -136,7 +145,8 @@ export class SimKernel {
         return instance.devices
       },
       get state(): InstanceState {
-        return { folderId: instance.folderId, filter: filterOf(instance.devices), lost, records }
+        const filter = filterOf(instance.devices)
+        return { folderId: instance.folderId, filter, discardFilter: '', lost, records }
       },
       setDevices: (devices) => {
         process.step()
@@ -150,7 +160,7 @@ export class SimKernel {
           for (const event of instance.ring.splice(0, 3)) {
             instance.read += 1
             records += 1
-            handler.changed(event.device.major, event.device.minor, event.firstSector, event.sectorCount)
+            hand(event, handler)
           }
           onTurn?.()
           await Promise.resolve()
@@ -169,6 +179,15 @@ export class SimKernel {
       },
     }
   }
+}
+
+/** As the parser does. */
+function hand(event: SimEvent, handler: TraceHandler): void {
+  const { discard, device, firstSector, sectorCount } = event
+  const { major, minor } = device
+  if (discard === 'queued') handler.discardQueued?.(major, minor, firstSector, sectorCount)
+  else handler.changed(major, minor, firstSector, sectorCount)
+  if (discard === 'completed') handler.discardEnded?.(major, minor, sectorCount)
 }
 
 function filterOf(devices: readonly DeviceNumber[]): string {

@@ -28,6 +28,18 @@ format:
 	field:__data_loc char[] cmd;	offset:44;	size:4;	signed:0;
 `
 
+/** What Linux 6.18 says of bios. */
+export const queuedFormat = eventFormat
+  .replace('block_rq_complete', 'block_bio_queue')
+  .replace('ID: 2107', 'ID: 2097')
+  .replace(/.*(int error|ioprio|cmd).*\n/g, '')
+  .replace('rwbs[10];	offset:34', 'rwbs[10];	offset:28')
+export const endedFormat = eventFormat
+  .replace('block_rq_complete', 'block_bio_complete')
+  .replace('ID: 2107', 'ID: 2100')
+  .replace(/.*(ioprio|cmd).*\n/g, '')
+  .replace('rwbs[10];	offset:34', 'rwbs[10];	offset:32')
+
 /** The same of Linux 3.10: another number, no priority, shorter kinds. */
 export const oldEventFormat = eventFormat
   .replace('ID: 2107', 'ID: 735')

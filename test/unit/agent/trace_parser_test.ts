@@ -1,11 +1,18 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseTraceLayout } from '../../../agent/tracking/trace_layout.ts'
+import { parseEventLayout, parseTraceLayout } from '../../../agent/tracking/trace_layout.ts'
 import { TraceParser } from '../../../agent/tracking/trace_parser.ts'
 import { countProcessors, ringKbFor } from '../../../agent/tracking/ring_size.ts'
-import { traceFilter } from '../../../agent/tracking/trace.ts'
+import { discardFilter, traceFilter } from '../../../agent/tracking/trace.ts'
 import { seedFor } from '../../fixtures/seed.ts'
-import { eventFormat, headerPage, oldEventFormat, TracePage } from './trace_page.ts'
+import {
+  endedFormat,
+  eventFormat,
+  headerPage,
+  oldEventFormat,
+  queuedFormat,
+  TracePage,
+} from './trace_page.ts'
 
 const layout = parseTraceLayout(headerPage, eventFormat)
 
@@ -14,6 +21,8 @@ function parse(page: TracePage, own = layout, withReads = false): { found: strin
   const found: string[] = []
   const records = new TraceParser(own, withReads).page(page.bytes, page.words, {
     changed: (major, minor, first, count) => found.push(`${major}:${minor} ${first}+${count}`),
+    discardQueued: (major, minor, first, count) => found.push(`queued ${major}:${minor} ${first}+${count}`),
+    discardEnded: (major, minor, count) => found.push(`ended ${major}:${minor} ${count}`),
     lost: (description) => found.push(`lost: ${description}`),
   })
   return { found, records }
@@ -64,9 +73,39 @@ describe('TraceParser', () => {
       .time(31)
       .event({ device: [8, 0], sector: 7, count: 16, kind: 'N' })
     expect(parse(page)).toEqual({
-      found: ['254:0 2048+8', `8:16 ${2 ** 41 + 5}+1`, '259:1048575 100+4096', '8:0 7+16'],
+      found: [
+        '254:0 2048+8',
+        `8:16 ${2 ** 41 + 5}+1`,
+        '259:1048575 100+4096',
+        'ended 259:1048575 4096',
+        '8:0 7+16',
+      ],
       records: 4,
     })
+  })
+
+  it('tells of discards when they are queued, when their request ends, and when they end without one', () => {
+    const discards = { queued: parseEventLayout(queuedFormat), ended: parseEventLayout(endedFormat) }
+    const page = new TracePage()
+      .event({ device: [259, 0], sector: 2 ** 33 + 8, count: 16, kind: 'DS', id: 2097 })
+      .event({ device: [259, 0], sector: 5000, count: 8, kind: 'D', id: 2097 })
+      .event({ device: [259, 0], sector: 5000, count: 8, kind: 'D', id: 2100 })
+      .event({ device: [259, 0], sector: 2 ** 33 + 8, count: 16, kind: 'DS' })
+      .event({ device: [259, 0], sector: 0, count: 0, kind: 'DS' })
+    expect(parse(page, { ...layout, discards })).toEqual({
+      found: [
+        `queued 259:0 ${2 ** 33 + 8}+16`,
+        'queued 259:0 5000+8',
+        'ended 259:0 8',
+        `259:0 ${2 ** 33 + 8}+16`,
+        'ended 259:0 16',
+      ],
+      records: 5,
+    })
+    const short = new TracePage().record(Buffer.from(new Uint16Array([2097, 0, 0, 0]).buffer))
+    expect(parse(short, { ...layout, discards }).found).toEqual([
+      'lost: the kernel sent an event that is too short',
+    ])
   })
 
   it('leaves out reads and requests without sectors, and counts them', () => {
@@ -148,5 +187,11 @@ describe('traceFilter()', () => {
       ]),
     ).toBe('(dev == 8388624 || dev == 271581184) && !(rwbs ~ "R*")')
     expect(traceFilter([{ major: 8, minor: 0 }], true)).toBe('dev == 8388608')
+  })
+
+  it('lets discards through before they end only of disks that merge them', () => {
+    const merging = { major: 259, minor: 0, mergesDiscards: true }
+    expect(discardFilter([{ major: 8, minor: 16 }, merging])).toBe('(dev == 271581184) && rwbs ~ "D*"')
+    expect(discardFilter([{ major: 8, minor: 16 }])).toBe('')
   })
 })

@@ -1,5 +1,5 @@
 /**
- * Tracking across runs of the agent, against an oracle: seeded schedules of writes, turns of replication, kills at any step (also between taking
+ * Tracking across runs of the agent, against an oracle: seeded schedules of writes and discards, turns of replication, kills at any step (also between taking
  * events and writing them down), clean stops, rings that overflow, are read or removed by others, copies that are replaced. At the end the copy
  * equals the disk. `SCHEDULES=N` runs N schedules, `REHOST_LONG=1` runs 20,000; `SEED=…` begins with that one.
  */
@@ -57,7 +57,7 @@ const schedules = Number(process.env['SCHEDULES'] ?? (process.env['REHOST_LONG']
 const blockCount = 33_800
 const sizeBytes = blockCount * blockSizeBytes - 512
 const sectorsPerBlock = blockSizeBytes / sectorSizeBytes
-const device = { major: 8, minor: 0 }
+const device = { major: 8, minor: 0, mergesDiscards: true }
 const scanBlocks = 4096
 
 /** Where writes go: the edges of pages and words of the files, and of the disk. */
@@ -66,10 +66,16 @@ const hotBlocks = [0, 1, 31, 32, 33, 4095, 4096, 20_000, 32_767, 32_768, 33_798,
 /** Zero on the source from begin to end: only comparing finds that the copy holds something else. */
 const coldBlock = 10_001
 
-interface Write {
+interface Blocks {
   block: number
   count: number
+}
+
+interface Write {
+  /** Several of a discard: the kernel makes one request of those that are no neighbours. */
+  parts: [Blocks, ...Blocks[]]
   value: number
+  isDiscard: boolean
   hasLanded: boolean
 }
 
@@ -281,12 +287,14 @@ class World {
     if (this.#isQuiet) return
     const choice = this.random(0, 5)
     if (choice === 0) {
-      // Half of them anywhere: what is lost of those no later write makes good.
-      const anywhere = this.random(0, 1) === 0 ? this.random(coldBlock + 1, blockCount - 1) : undefined
-      const block = anywhere ?? hotBlocks[this.random(0, hotBlocks.length - 1)] ?? 0
-      const count = Math.min(this.random(1, 3), blockCount - block)
+      const isDiscard = this.random(0, 4) === 0
+      const parts: Write['parts'] = [this.#somewhere()]
+      for (let more = isDiscard ? this.random(0, 3) : 0; more > 0; more--) parts.push(this.#somewhere())
       // Zeros too: what was something must not stay so at the other end.
-      this.#writes.push({ block, count, value: this.random(0, 3) === 0 ? 0 : this.next(), hasLanded: false })
+      const value = isDiscard || this.random(0, 3) === 0 ? 0 : this.next()
+      this.#writes.push({ parts, value, isDiscard, hasLanded: false })
+      for (const part of isDiscard ? parts : [])
+        this.kernel.happened({ discard: 'queued', device, ...sectorsOf(part) })
     }
     const write = this.#writes[this.random(0, Math.max(0, this.#writes.length - 1))]
     if (write === undefined || choice > 3) return
@@ -294,20 +302,34 @@ class World {
     else this.#land(write)
   }
 
+  /** Half of them anywhere: what is lost of those no later write makes good. */
+  #somewhere(): Blocks {
+    const anywhere = this.random(0, 1) === 0 ? this.random(coldBlock + 1, blockCount - 1) : undefined
+    const block = anywhere ?? hotBlocks[this.random(0, hotBlocks.length - 1)] ?? 0
+    return { block, count: Math.min(this.random(1, 3), blockCount - block) }
+  }
+
   #land(write: Write): void {
-    this.content.fill(write.value, write.block, write.block + write.count)
+    for (const { block, count } of write.parts) this.content.fill(write.value, block, block + count)
     write.hasLanded = true
   }
 
   #complete(write: Write): void {
     this.#writes.splice(this.#writes.indexOf(write), 1)
+    const { block, count } = write.parts[0]
+    if (write.isDiscard) {
+      // Where the first begins, and how long all are together.
+      const sum = write.parts.reduce((all, part) => all + part.count, 0)
+      this.kernel.happened({ discard: 'completed', device, ...sectorsOf({ block, count: sum }) })
+      return
+    }
     const first = this.random(0, 3)
     // Of a single block often only a piece.
-    const isSmall = write.count === 1 && this.random(0, 1) === 0
-    this.kernel.completed({
+    const isSmall = count === 1 && this.random(0, 1) === 0
+    this.kernel.happened({
       device,
-      firstSector: write.block * sectorsPerBlock + first,
-      sectorCount: isSmall ? 4 : write.count * sectorsPerBlock - 4,
+      firstSector: block * sectorsPerBlock + first,
+      sectorCount: isSmall ? 4 : count * sectorsPerBlock - 4,
     })
   }
 
@@ -413,6 +435,10 @@ class World {
   }
 }
 
+function sectorsOf({ block, count }: Blocks): { firstSector: number; sectorCount: number } {
+  return { firstSector: block * sectorsPerBlock, sectorCount: count * sectorsPerBlock }
+}
+
 function differing(left: Uint32Array, right: Uint32Array): number[] {
   return [...left.keys()].filter((block) => left[block] !== right[block]).slice(0, 10)
 }
@@ -450,7 +476,7 @@ describe('tracking across runs of the agent', () => {
       console.log(`${sum.runs} runs, ${sum.resumed} went on where the one before was`)
       if (schedules >= 40) expect(sum.resumed).toBeGreaterThan(sum.runs / 10)
     },
-    schedules * 500,
+    5000 + schedules * 500,
   )
 
   it('reads nothing again after a clean stop, and sends what changed meanwhile', async () => {
@@ -458,7 +484,7 @@ describe('tracking across runs of the agent', () => {
     await world.finish()
     const { scannedBlocks, sentBlocks } = world.stats
     world.content[31] = 77
-    world.kernel.completed({ device, firstSector: 31 * sectorsPerBlock, sectorCount: 1 })
+    world.kernel.happened({ device, firstSector: 31 * sectorsPerBlock, sectorCount: 1 })
     await world.finish()
     expect(world.stats).toMatchObject({ scannedBlocks, sentBlocks: sentBlocks + 1, runs: 2, resumed: 1 })
   })
@@ -471,7 +497,7 @@ describe('tracking across runs of the agent', () => {
     await run.turn()
     run.remember()
     world.content[coldBlock] = 5
-    world.kernel.completed({ device, firstSector: coldBlock * sectorsPerBlock, sectorCount: 1 })
+    world.kernel.happened({ device, firstSector: coldBlock * sectorsPerBlock, sectorCount: 1 })
     world.kernel.steal()
     await run.look()
     run.remember()
@@ -487,6 +513,9 @@ describe('tracking across runs of the agent', () => {
       await world.run.start()
       if (isRescan) world.run.disk.loseCertainty(0)
       for (let turn = 0; turn < 4; turn++) await world.run.turn()
+      // A run that ends while discards are under way leaves its disk in doubt.
+      world.settle()
+      await world.run.look()
       await world.run.stop()
       world.run = undefined
       await world.finish()

@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { lockAgent } from '../../../agent/agent_lock.ts'
 import type { SavedState } from '../../../agent/tracking/track_memory.ts'
+import { mergesDiscards } from '../../../agent/tracking/choose.ts'
 import { diskIdentity } from '../../../agent/tracking/disk_identity.ts'
 import { MarkFile } from '../../../agent/tracking/mark_file.ts'
 import { isInMemory } from '../../../agent/tracking/run_folder.ts'
+import { Subscriptions } from '../../../agent/tracking/subscriptions.ts'
 import { TrackFolder } from '../../../agent/tracking/track_folder.ts'
 import { blockSizeBytes, sectorSizeBytes } from '../../../domain/units.ts'
 import type { Tree } from './captured_trees.ts'
@@ -30,6 +32,24 @@ describe('diskIdentity()', () => {
     expect(await of({ '/sys/block/sda/removable': '0' })).toBeUndefined()
     expect(await of({ ...serial, '/sys/block/sda/removable': '1' })).toBeUndefined()
     expect(await diskIdentity(treeFiles({}), '8:0', '/dev/sda')).toBeUndefined()
+  })
+})
+
+describe('mergesDiscards()', () => {
+  const of = (queue: Tree) =>
+    mergesDiscards(treeFiles({ '/sys/dev/block/259:0/queue': '→ /queue', ...queue }), '259:0')
+
+  it('goes by what the kernel says of the disk', async () => {
+    expect(await of({ '/queue/max_discard_segments': '256', '/queue/discard_max_hw_bytes': '4096' })).toBe(
+      true,
+    )
+    expect(await of({ '/queue/max_discard_segments': '256' })).toBe(true)
+    expect(await of({ '/queue/max_discard_segments': '256', '/queue/discard_max_hw_bytes': '0' })).toBe(false)
+    expect(await of({ '/queue/max_discard_segments': '1', '/queue/discard_max_hw_bytes': '4096' })).toBe(
+      false,
+    )
+    expect(await of({ '/queue/discard_max_hw_bytes': '4096' })).toBe(false)
+    expect(await mergesDiscards(treeFiles({}), '259:0')).toBe(false)
   })
 })
 
@@ -154,10 +174,46 @@ describe('what outlives a run', () => {
     told.close()
   })
 
+  it('says that discards were under way of which a later run sees only the end', () => {
+    const traced = [{ major: 8, minor: 0, mergesDiscards: true }]
+    /** What a run of the agent, that begins with `file`, makes of its events. */
+    const run = (file: MarkFile) => {
+      const subscriptions = new Subscriptions(
+        () => 0,
+        (work) => work(),
+      )
+      subscriptions.restore([file], traced)
+      return subscriptions
+    }
+    const first = makeFile()
+    first.save(state, [])
+    const before = run(first)
+    expect(first.header.lost).toBeUndefined()
+    before.discardQueued(8, 0, 100, 8)
+    before.markEnded()
+    first.flush()
+    const second = reloaded(first)
+    const after = run(second)
+    expect(second.header.lost).toBe('discards were under way when the run before ended')
+    // What it begins with itself is not that.
+    second.save(state, [])
+    after.discardQueued(8, 0, 100, 8)
+    after.discardEnded(8, 0, 8)
+    after.markEnded()
+    second.flush()
+    after.beginLook()?.()
+    after.markEnded()
+    second.flush()
+    const third = reloaded(second)
+    run(third)
+    expect(third.header.lost).toBeUndefined()
+    third.close()
+  })
+
   it('is believed by the next run of this machine only', () => {
     const folder = (generation: number, bootId = 'boot-1') =>
       new TrackFolder({ path, instanceName: 'rehost-test', bootId, generation, newRingId: () => 'r' })
-    const ring = { folderId: '1', filter: 'f', lost: 0, records: 5 }
+    const ring = { folderId: '1', filter: 'f', discardFilter: 'd', lost: 0, records: 5 }
     const first = folder(3)
     expect(first.find()).toMatch(/^no earlier run/)
     first.record(ring, [{ major: 8, minor: 0 }]).close()
