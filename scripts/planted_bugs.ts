@@ -18,6 +18,7 @@ export interface PlantedBug {
 const model = { tests: ['test/integration/data_plane/model_test.ts'], env: { SCHEDULES: '150' } }
 const crash = { tests: ['test/unit/replicator/volume_crash_test.ts'] }
 const tracking = { tests: ['test/unit/agent/track_model_test.ts'] }
+const discards = { tests: ['test/unit/agent/discards_under_way_test.ts'] }
 const refusals = { tests: ['test/integration/replicator/refusals_test.ts'] }
 
 /** All of them. */
@@ -148,6 +149,27 @@ export const plantedBugs: readonly PlantedBug[] = [
     from: '    return this.#turns.run(() => this.#setDevicesNow(devices))\n',
     to: '    return this.#setDevicesNow(devices)\n',
     tests: ['test/integration/agent/trace_instance_test.ts'],
+  },
+  {
+    name: 'mark-discards-only-when-queued',
+    file: 'agent/tracking/discards_under_way.ts',
+    from: '    this.#hasEnded = true\n',
+    to: '',
+    ...discards,
+  },
+  {
+    name: 'believe-sums-at-once',
+    file: 'agent/tracking/discards_under_way.ts',
+    from: '      if (events !== this.#events) return\n',
+    to: '',
+    ...discards,
+  },
+  {
+    name: 'take-a-discard-for-one-range',
+    file: 'agent/tracking/subscriptions.ts',
+    from: 'if (device.mergesDiscards !== true) return undefined',
+    to: 'if (device.mergesDiscards !== undefined) return undefined',
+    ...tracking,
   },
   {
     name: 'go-on-with-any-copy',
