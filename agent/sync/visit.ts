@@ -139,6 +139,9 @@ export class Visit {
         )
         disk.loseCertainty(clock.monotonicMs())
         verification.restart(disk.diskIndex)
+        // What was certain, and the moment that a barrier named, were those of the copy that is gone.
+        certainty.reset()
+        points.sentBarrier = undefined
       }
       disk.copyId = copyId
       const wasComplete = engine.memory.isComplete(disk.volumeId)

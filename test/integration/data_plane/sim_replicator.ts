@@ -56,8 +56,8 @@ class SimState extends StateDirectory {
 
 /** One replication server over many lives of its process. */
 export class SimReplicator {
-  readonly volumes: readonly SimVolume[]
-  readonly record: SimDocument<ServerCheckpoint>
+  volumes: readonly SimVolume[]
+  record: SimDocument<ServerCheckpoint>
   /** Points that were told to the gateway, in any life. */
   readonly announced: ConsistencyReached[] = []
   readonly log: Logger
@@ -121,6 +121,12 @@ export class SimReplicator {
   async setPoint(point: Assignment['consistencyPoint']): Promise<void> {
     this.#point = point
     await this.heartbeat()
+  }
+
+  /** It comes back on another machine, or with its state directory lost: nothing is known of these volumes, nor of the agent. */
+  replaceAll(volumes: readonly SimVolume[], random: () => number): void {
+    this.volumes = volumes
+    this.record = new SimDocument(random)
   }
 
   /** An agent's connection has come in, its handshake over. */
