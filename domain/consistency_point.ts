@@ -11,8 +11,10 @@
  * @module
  */
 import type { ConsistencyRequest, SourceServer } from './source_server.ts'
+import type { UnreadBlocks } from './unread_blocks.ts'
 import { ConflictError } from './errors.ts'
 import { withEvent } from './source_server.ts'
+import { unreadInWords } from './unread_blocks.ts'
 
 /** Clocks of gateways and workers may differ by this much. */
 const clockToleranceMs = 60_000
@@ -22,7 +24,10 @@ export interface ReachedPoint {
   consistencyPointId: string
   method: 'FROZEN' | 'QUIET'
   frozenMs: number
+  /** Not of disks that were still to be read, see `unread`. */
   roots: { diskIndex: number; root: string }[]
+  /** What was still to be read, where that is why a disk has no root. */
+  unread?: UnreadBlocks | undefined
 }
 
 function withRequest(server: SourceServer, request: ConsistencyRequest): SourceServer {
@@ -53,6 +58,8 @@ export function reachConsistencyPoint(server: SourceServer, point: ReachedPoint,
     point.method === 'FROZEN'
       ? `file systems frozen for ${Math.round(point.frozenMs)} ms`
       : 'no write was pending'
+  const { unread } = point
+  const without = unread === undefined ? '' : `; without proof of contents, as ${unreadInWords(unread)}`
   return withEvent(
     withRequest(server, {
       ...request,
@@ -61,12 +68,13 @@ export function reachConsistencyPoint(server: SourceServer, point: ReachedPoint,
       method: point.method,
       frozenMs: point.frozenMs,
       roots: point.roots.map(({ diskIndex, root }) => ({ diskIndex, root })),
+      ...(unread === undefined ? {} : { unread }),
     }),
     at,
     {
       type: 'CONSISTENCY_POINT',
       actor: 'replicator',
-      message: `Consistency point ${request.consistencyPointId} reached: ${how}`,
+      message: `Consistency point ${request.consistencyPointId} reached: ${how}${without}`,
       detail: {
         consistencyPointId: request.consistencyPointId,
         method: point.method,

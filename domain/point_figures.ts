@@ -96,6 +96,12 @@ function withHour(
   return [own, ...others].sort((one, other) => (one.at < other.at ? 1 : -1)).slice(0, 25)
 }
 
+/** Whether two failures are the same but for their figures, which change each time. */
+function isSameFailure(one: string | undefined, other: string): boolean {
+  const withoutFigures = (text: string): string => text.replaceAll(/[\d.]+/g, '0')
+  return one !== undefined && withoutFigures(one) === withoutFigures(other)
+}
+
 /** A point by the policy is told when it is not reached for another reason than the one before, or reached again; hooks that fail likewise. */
 function withNews(
   server: SourceServer,
@@ -113,7 +119,7 @@ function withNews(
       detail: { consistencyPointId },
     })
   if (failure !== undefined)
-    return isScheduled && before?.last.failure !== failure
+    return isScheduled && !isSameFailure(before?.last.failure, failure)
       ? tell('WARNING', `A consistency point by the policy could not be reached: ${failure}`)
       : server
   if (hookFailure !== undefined && before?.last.hookFailure !== hookFailure)

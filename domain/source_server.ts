@@ -27,6 +27,7 @@ import { advanceLifecycle } from './lifecycle.ts'
 import { newInitiationSteps } from './initiation.ts'
 import { advanceDataReplication } from './replication.ts'
 import { ConflictError } from './errors.ts'
+import type { UnreadBlocks } from './unread_blocks.ts'
 
 export type { LaunchConfiguration, LaunchedInstance, ReplicationConfiguration } from './launch.ts'
 export type { NewEvent, ServerEvent, ServerEventType } from './server_event.ts'
@@ -112,6 +113,8 @@ export interface ConsistencyRequest {
   method?: 'FROZEN' | 'QUIET'
   frozenMs?: number
   roots?: { diskIndex: number; root: string }[]
+  /** What was still to be read, where that is why a disk has no root. */
+  unread?: UnreadBlocks
   /** One for each disk. Written together with TAKEN: later ones would be of volumes that are written to again. */
   snapshots?: SnapshotOfDisk[]
   failure?: string

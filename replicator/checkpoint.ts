@@ -17,6 +17,8 @@ export const serverCheckpointSchema = z.object({
       method: z.enum(['FROZEN', 'QUIET']),
       frozenMs: z.number(),
       roots: z.array(z.object({ diskIndex: z.int(), root: z.string() })),
+      /** What was still to be read, where that is why a disk has no root. */
+      unread: z.object({ unknownBytes: z.number(), bytesPerSecond: z.number() }).optional(),
     })
     .optional(),
 })

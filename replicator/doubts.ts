@@ -26,9 +26,16 @@ export class Doubts {
 
   /** The hashes of these blocks are not known any more. */
   add(extent: Extent): void {
+    for (let block = extent.firstBlock; block < extent.firstBlock + extent.blockCount; block++)
+      // Of one that was in doubt before no hash was written since: the file knows, or will with the next flush.
+      if (!this.#all.has(block)) this.#unsaved.add({ firstBlock: block, blockCount: 1 })
     this.#all.add(extent)
-    this.#unsaved.add(extent)
     this.#young.add(extent)
+  }
+
+  /** These blocks turned out to be unknown in the index file. */
+  addSaved(extent: Extent): void {
+    this.#all.add(extent)
   }
 
   /** They are known again, and the index file says so. */

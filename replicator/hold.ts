@@ -106,13 +106,13 @@ export class Hold {
 
   #begin(held: HeldPoint): void {
     const { announce, log, sourceServerId } = this.#options
-    const { consistencyPointId, method, frozenMs, roots } = held
+    const { consistencyPointId } = held
     this.#held = held
     this.#heldAtBeat = this.#beat
     const abort = new AbortController()
     this.#endAnnouncing = () => abort.abort()
     log.info({ sourceServerId, consistencyPointId }, 'Holding writes back at a consistency point')
-    void announce({ sourceServerId, consistencyPointId, method, frozenMs, roots }, abort.signal)
+    void announce({ sourceServerId, ...held }, abort.signal)
     // A connection may be waiting to ask for this very point again.
     this.gate.wake()
   }

@@ -1,6 +1,6 @@
 /**
- * A barrier while it is being reached. Volumes whose index does not know every block have to be read for it, which may take hours, and no
- * write is applied meanwhile: so it is given up as soon as nobody waits for it. What has been read by then is not read again.
+ * A barrier while it is being reached. Flushing and reading for it may take seconds, and no write is applied meanwhile: so it is given up as
+ * soon as nobody waits for it. What has been read by then is not read again.
  * @module
  */
 import type { Barrier } from '../wire/message.ts'

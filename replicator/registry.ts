@@ -21,6 +21,8 @@ export interface RegistryOptions {
   state: StateDirectory
   announce: Announce
   log: Logger
+  /** See `ServedServerOptions`. */
+  barrierReadMs?: number
 }
 
 /** The gateway's word on one server: what it answered to a heartbeat; without assignment when it did not name the server. */
@@ -191,7 +193,7 @@ export class Registry {
 
   async #add(assignment: Assignment): Promise<void> {
     const { sourceServerId } = assignment
-    const { state, replicationServerId, announce, log } = this.#options
+    const { state, replicationServerId, announce, log, barrierReadMs } = this.#options
     const server = await ServedServer.open({
       replicationServerId,
       assignment,
@@ -199,6 +201,7 @@ export class Registry {
       openParts: (volume) => state.openParts(volume),
       announce,
       log: log.child({ sourceServerId }),
+      ...(barrierReadMs === undefined ? {} : { barrierReadMs }),
     })
     server.hold.beatSent(this.#beat)
     this.#failures.delete(sourceServerId)

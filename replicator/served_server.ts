@@ -4,13 +4,16 @@
  *
  * ```
  * HELLO of a new session ─▶ older connections end ─▶ their writes end ─▶ generation durable ─▶ volumes open ─▶ WELCOME
- * BARRIER ─▶ gate closed ─▶ writes end ─▶ volumes settled ─▶ roots ─▶ hold durable ─▶ BARRIER_REACHED ─▶ told to the gateway
+ * PREPARE ─▶ what is not known is read, while writes go on ─▶ TO_READ
+ * BARRIER ─▶ gate closed ─▶ writes end ─▶ the rest is read, for a bounded time ─▶ volumes settled ─▶ roots ─▶ hold durable ─▶ BARRIER_REACHED ─▶ told to the gateway
  * heartbeat says TAKEN, EXPIRED, FAILED or another point ─▶ release durable ─▶ gate open
  * ```
  * @module
  */
 import type { Logger } from 'pino'
 import type { ReplicatorHeartbeat } from '../wire/control_api.ts'
+import type { UnreadBlocks } from '../domain/unread_blocks.ts'
+import { maxBarrierReadMs } from '../wire/limits.ts'
 import type { Barrier, BarrierReached, Hello, Welcome } from '../wire/message.ts'
 import type { ServerTelemetry } from '../wire/telemetry.ts'
 import { asWireError } from '../wire/wire_error.ts'
@@ -30,11 +33,14 @@ import { TurnQueue } from '../domain/turn_queue.ts'
 import type { Volume } from './volume.ts'
 import type { VolumeParts } from './volume_parts.ts'
 import { VolumeScrub } from './volume_scrub.ts'
-import { isSameVolume, settledRoots, VolumeSet } from './volume_set.ts'
+import { isSameVolume, settledRoots, unreadOf, VolumeSet } from './volume_set.ts'
 import { WriteCount } from './write_count.ts'
 
 /** The longest sentence that a heartbeat carries. */
 const maxErrorLength = 2000
+
+/** How long reading goes on after a point was last announced: the agent does so every second until it sends the barrier. */
+const preparingMs = 5000
 
 /** What a served server needs. */
 export interface ServedServerOptions {
@@ -46,6 +52,8 @@ export interface ServedServerOptions {
   announce: Announce
   log: Logger
   segmentBlocks?: number
+  /** How long is read behind a barrier at most. Default: {@link maxBarrierReadMs}. */
+  barrierReadMs?: number
 }
 
 /** See the module's drawing. */
@@ -66,6 +74,7 @@ export class ServedServer {
   #error: string | undefined
   #closedBecause: WireError | undefined
   #isPreparing = false
+  #preparedAtMs = 0
   /** The barrier that is being reached; there is one at most, as the gate is closed before the next. */
   #reaching: Reaching | undefined
 
@@ -140,17 +149,21 @@ export class ServedServer {
 
   /**
    * Reaches a barrier over `volumes` for `session`. Asked again for the point that is held, it gives the same answer. Call it when the
-   * {@link hold} has no obstacle to it; the gate is closed before it returns.
+   * {@link hold} has no obstacle to it; the gate is closed before it returns. Should more have to be read for the roots than fits the time, a point
+   * that is held goes without those roots, as a launch waits for it; another is not reached, and writes go on.
    * @throws WireError when a volume fails, one is missing, or it is given up (see `reaching.ts`); writes go on then.
    */
   async barrier(
     barrier: Barrier,
     volumes: ReadonlyMap<number, Volume>,
     session: ServerSession,
-  ): Promise<BarrierReached> {
+  ): Promise<{ reached: BarrierReached } | { unread: UnreadBlocks }> {
     const { consistencyPointId } = barrier
     const held = this.hold.point
-    if (held?.consistencyPointId === consistencyPointId) return { consistencyPointId, roots: held.roots }
+    if (held?.consistencyPointId === consistencyPointId) {
+      const { roots, unread } = held
+      return { reached: { consistencyPointId, roots, ...(unread === undefined ? {} : { unread }) } }
+    }
     this.hold.gate.close()
     const reaching = new Reaching(barrier, session, this.hold.beat)
     this.#reaching = reaching
@@ -159,13 +172,14 @@ export class ServedServer {
         reaching.signal.throwIfAborted()
         if (barrier.hold) requireAllVolumes(this.#assignment, volumes)
         await this.writes.none()
-        const roots = await settledRoots(volumes, reaching.signal)
+        const { barrierReadMs = maxBarrierReadMs } = this.#options
+        const settled = await settledRoots(volumes, reaching.signal, barrierReadMs)
         reaching.signal.throwIfAborted()
         if (barrier.hold) {
           const { method, frozenMs } = barrier
-          await this.hold.begin({ consistencyPointId, method, frozenMs, roots })
-        }
-        return { consistencyPointId, roots }
+          await this.hold.begin({ consistencyPointId, method, frozenMs, ...settled })
+        } else if (settled.unread !== undefined) return { unread: settled.unread }
+        return { reached: { consistencyPointId, ...settled } }
       })
     } finally {
       this.#reaching = undefined
@@ -182,7 +196,7 @@ export class ServedServer {
       (old) => !assignment.volumes.some((volume) => isSameVolume(old, volume)),
     )
     this.#assignment = assignment
-    if (assignment.consistencyPoint?.state === 'REQUESTED') this.#prepare()
+    if (assignment.consistencyPoint?.state === 'REQUESTED') this.#learnFast()
     this.#reaching?.heard(assignment, beat)
     this.#members.end(({ serial }) => reasonToEnd(assignment, serial, gone.length > 0))
     await this.hold.endIfTold(assignment, beat).catch((error: unknown) => this.#endAll(asWireError(error)))
@@ -221,11 +235,22 @@ export class ServedServer {
     await this.#volumes.learnQuiet()
   }
 
-  /** A point is about to be reached: what has to be read for its roots is read now, while writes go on. */
-  #prepare(): void {
+  /** A point is about to be reached over `volumes`: what has to be read for its roots is read from now on, while writes go on. */
+  prepare(volumes: ReadonlyMap<number, Volume>): UnreadBlocks {
+    this.#learnFast()
+    return unreadOf([...volumes.values()])
+  }
+
+  #learnFast(): void {
+    this.#preparedAtMs = performance.now()
     if (this.#isPreparing) return
     this.#isPreparing = true
-    void this.#volumes.learnDoubts().finally(() => {
+    const work = async (): Promise<void> => {
+      // What came meanwhile is read as well, as long as the point is still ahead.
+      while ((await this.#volumes.learnFast()) > 0)
+        if (performance.now() - this.#preparedAtMs > preparingMs) return
+    }
+    void work().finally(() => {
       this.#isPreparing = false
     })
   }

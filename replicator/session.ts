@@ -131,6 +131,10 @@ export class Session implements ServerSession {
         return this.#compare(message)
       case 'VERIFY':
         return this.#verify(message)
+      case 'PREPARE':
+        if (this.#server !== undefined)
+          this.#output.send({ type: 'TO_READ', body: this.#server.prepare(this.#volumes) })
+        return undefined
       case 'BARRIER':
         return this.#reachBarrier(message)
       case 'STATUS':
@@ -234,15 +238,19 @@ export class Session implements ServerSession {
   }
 
   async #reachBarrier({ body }: Extract<Message, { type: 'BARRIER' }>): Promise<void> {
-    const reached = await this.#server?.barrier(body, this.#volumes, this).catch((error: unknown) => {
+    const answer = await this.#server?.barrier(body, this.#volumes, this).catch((error: unknown) => {
       // Damage may be what keeps the point from being reached: the agent repairs it before it tries again.
       this.#tellDamage()
       throw error
     })
-    if (reached === undefined) return
+    if (answer === undefined) return
     // Everything before it is durable by now, so its ACKs go first.
     this.#output.sendAcks()
-    this.#output.send({ type: 'BARRIER_REACHED', body: reached })
+    if ('reached' in answer) this.#output.send({ type: 'BARRIER_REACHED', body: answer.reached })
+    else {
+      const { consistencyPointId } = body
+      this.#output.send({ type: 'TO_READ', body: { consistencyPointId, ...answer.unread } })
+    }
   }
 
   #endIn(milliseconds: number, error: WireError): NodeJS.Timeout {

@@ -11,7 +11,19 @@ export type SessionState = 'WAITING' | 'OPEN' | 'LEAVING' | 'CLOSED'
 /** Frames that are expected in a state; what the table lacks is refused. */
 const expected: Readonly<Record<SessionState, readonly MessageType[]>> = {
   WAITING: ['HELLO', 'ERROR'],
-  OPEN: ['BLOCKS', 'PIECES', 'ZEROS', 'HASHES', 'VERIFY', 'BARRIER', 'STATUS', 'PING', 'GOODBYE', 'ERROR'],
+  OPEN: [
+    'BLOCKS',
+    'PIECES',
+    'ZEROS',
+    'HASHES',
+    'VERIFY',
+    'PREPARE',
+    'BARRIER',
+    'STATUS',
+    'PING',
+    'GOODBYE',
+    'ERROR',
+  ],
   LEAVING: [],
   CLOSED: [],
 }

@@ -3,13 +3,15 @@
  * @module
  */
 import type { Extent } from '../domain/units.ts'
-import { blockCountOf } from '../domain/units.ts'
-import { equalHashes, hashAt, RootHash, rootOf } from '../wire/hash.ts'
+import { blockCountOf, blockSizeBytes } from '../domain/units.ts'
+import type { UnreadBlocks } from '../domain/unread_blocks.ts'
+import { equalHashes, hashAt, RootHash, rootOf, unknownHash } from '../wire/hash.ts'
 import { hashBytes } from '../wire/message.ts'
 import { allDone } from './all_done.ts'
 import type { HashedDisk } from './block_hashes.ts'
 import { readHashes, runsOfUnknown } from './block_hashes.ts'
 import { damagedHash, indexChunkBlocks, isHash } from './hash_index.ts'
+import { ReadSpeed } from './read_speed.ts'
 import { checkStored } from './stored_data.ts'
 import type { StoredBlocks } from './stored_data.ts'
 import { extentsOf, VolumeDamage } from './volume_damage.ts'
@@ -27,6 +29,13 @@ export interface Verified {
   damaged: Uint8Array
 }
 
+const unknownEntry = Buffer.from(unknownHash)
+
+/** Whether `hash` is anywhere in `hashes`, perhaps not as an entry: one search costs next to nothing, and mostly it is not. */
+function mayHave(hashes: Uint8Array, hash: Buffer): boolean {
+  return Buffer.from(hashes.buffer, hashes.byteOffset, hashes.byteLength).includes(hash)
+}
+
 function setBit(bitmap: Uint8Array, index: number): void {
   bitmap[index >> 3] = (bitmap[index >> 3] ?? 0) | (1 << (index & 7))
 }
@@ -36,6 +45,10 @@ export class VolumeHashes {
   readonly damage = new VolumeDamage()
   readonly #disk: HashedDisk
   readonly #inTurn: ReadInTurn
+  readonly #speed = new ReadSpeed()
+  /** Blocks from the begin whose entries were looked at since the volume was opened: what is unknown of them is in doubt. */
+  #lookedAtBlocks = 0
+  #finding: Promise<number> | undefined
 
   constructor(disk: HashedDisk, inTurn: ReadInTurn) {
     this.#disk = disk
@@ -74,49 +87,70 @@ export class VolumeHashes {
   }
 
   /**
-   * BLAKE3 over the hashes of all blocks in order, in hexadecimal; of a volume without {@link damage} alone it means anything. Reading what is not known may take long: when `signal` aborts its
-   * reason is thrown, and what was read is known.
+   * BLAKE3 over the hashes of all blocks in order, in hexadecimal; undefined while not all of them are known. Of a volume without
+   * {@link damage} alone it means anything. When `signal` aborts its reason is thrown.
    */
-  async root(signal: AbortSignal): Promise<string> {
+  async root(signal: AbortSignal): Promise<string | undefined> {
     const root = new RootHash()
+    let isKnown = true
     for (const { first, count } of this.#chunks()) {
       signal.throwIfAborted()
-      const hashes = await this.#read(first, count)
+      const hashes = await this.#inTurn(first, count, () => this.#disk.index.read(first, count))
       this.#noteDamage(first, hashes)
-      root.update(hashes)
+      // On to the end all the same, for the damage.
+      isKnown &&= !mayHave(hashes, unknownEntry) || runsOfUnknown(hashes, first).length === 0
+      if (isKnown) root.update(hashes)
     }
-    return root.digest()
+    return isKnown ? root.digest() : undefined
+  }
+
+  /** What {@link root} waits for. */
+  get unread(): UnreadBlocks {
+    const blockCount = blockCountOf(this.#disk.sizeBytes)
+    const unknown = this.#disk.index.doubts.count + blockCount - this.#lookedAtBlocks
+    const unknownBytes = Math.min(unknown, blockCount) * blockSizeBytes
+    return { unknownBytes, bytesPerSecond: this.#speed.bytesPerSecond }
   }
 
   /**
-   * Reads the blocks that are not known, so that {@link root} need not, extent by extent: writes go between them. `onUnknown` is called
-   * when the first is found.
+   * Finds the blocks that the index does not know, once after the volume was opened: later they come into doubt one by one.
    * @returns how many there were.
    */
-  async learn(onUnknown: () => void): Promise<number> {
-    let learnt = 0
-    for (const { first, count } of this.#chunks()) {
-      const runs = await this.#inTurn(first, count, async () => {
-        const hashes = await this.#disk.index.read(first, count)
-        this.#noteDamage(first, hashes)
-        return runsOfUnknown(hashes, first)
-      })
-      for (const { firstBlock, blockCount } of runs) {
-        if (learnt === 0) onUnknown()
-        await this.#read(firstBlock, blockCount)
-        learnt += blockCount
-      }
-    }
-    return learnt
+  findUnknown(): Promise<number> {
+    this.#finding ??= this.#findUnknown()
+    return this.#finding
   }
 
-  /** Whether there are blocks whose hashes are not known because pieces of them were written. */
+  async #findUnknown(): Promise<number> {
+    const { index } = this.#disk
+    let found = 0
+    for (const { first, count } of this.#chunks()) {
+      await this.#inTurn(first, count, async () => {
+        const hashes = await index.read(first, count)
+        this.#noteDamage(first, hashes)
+        for (const run of mayHave(hashes, unknownEntry) ? runsOfUnknown(hashes, first) : []) {
+          index.doubts.addSaved(run)
+          found += run.blockCount
+        }
+        this.#lookedAtBlocks = first + count
+      })
+    }
+    return found
+  }
+
+  /** Whether there are, or may be, blocks whose hashes are not known. */
   get hasDoubts(): boolean {
-    return this.#disk.index.doubts.count > 0
+    return this.unread.unknownBytes > 0
+  }
+
+  /** Reads the blocks that are not known now, so that there is a root, extent by extent: writes go between them. */
+  async learn(): Promise<void> {
+    for (const { firstBlock, blockCount } of this.#disk.index.doubts.runs())
+      await this.#read(firstBlock, blockCount)
   }
 
   /**
-   * Reads blocks whose pieces were written, so that {@link root} need not, as {@link learn} does; call it about once a second. Those that
+   * As {@link learn}, but call it about once a second. Those that
    * were written to in the last seconds are left for later, and no more than `mostBlocks` are read.
    */
   async learnQuiet(mostBlocks: number): Promise<void> {
@@ -130,13 +164,28 @@ export class VolumeHashes {
     }
   }
 
-  /** Reads all blocks whose pieces were written, those of just now too: a consistency point is near. */
-  async learnDoubts(): Promise<void> {
+  /**
+   * As {@link learn}, as fast as the disk allows: a consistency point is near. Those that were written to just now are read too. It ends early
+   * when `signal` aborts, without throwing.
+   * @returns how many blocks were read.
+   */
+  async learnFast(signal?: AbortSignal): Promise<number> {
+    await this.findUnknown()
+    let read = 0
     const runs = this.#disk.index.doubts.runs()
+    let lapMs = performance.now()
     const lane = async (): Promise<void> => {
-      for (const { firstBlock, blockCount } of runs) await this.#read(firstBlock, blockCount)
+      for (const { firstBlock, blockCount } of runs) {
+        if (signal?.aborted === true) return
+        await this.#read(firstBlock, blockCount)
+        read += blockCount
+        const now = performance.now()
+        this.#speed.add(blockCount * blockSizeBytes, now - lapMs)
+        lapMs = now
+      }
     }
     await allDone(Array.from({ length: readsAtOnce }, lane))
+    return read
   }
 
   async #check(first: number, count: number): Promise<StoredBlocks> {
@@ -149,8 +198,7 @@ export class VolumeHashes {
 
   /** Takes in what the index marks: found by an earlier run, or more than was kept in memory. */
   #noteDamage(first: number, hashes: Uint8Array): void {
-    // One search through all of them costs next to nothing; volumes without damage are the rule.
-    if (!Buffer.from(hashes.buffer, hashes.byteOffset, hashes.byteLength).includes(damagedHash)) return
+    if (!mayHave(hashes, damagedHash)) return
     for (let index = 0; index * hashBytes < hashes.length; index++)
       if (isHash(hashes, index, damagedHash)) this.damage.add(first + index)
   }

@@ -4,6 +4,8 @@
  */
 import type { Logger } from 'pino'
 import { blockSizeBytes } from '../domain/units.ts'
+import { readingMs } from '../domain/unread_blocks.ts'
+import type { UnreadBlocks } from '../domain/unread_blocks.ts'
 import type { BarrierReached } from '../wire/message.ts'
 import { asWireError, WireError } from '../wire/wire_error.ts'
 import type { AssignedVolume } from './assignment.ts'
@@ -65,21 +67,43 @@ export function volumeOf(volumes: ReadonlyMap<number, Volume>, diskIndex: number
   })
 }
 
+/** What is still to be read of `volumes` before they have roots. */
+export function unreadOf(volumes: readonly Volume[]): UnreadBlocks {
+  const each = volumes.map((volume) => volume.hashes.unread)
+  const unknownBytes = each.reduce((sum, { unknownBytes: own }) => sum + own, 0)
+  if (unknownBytes === 0) return { unknownBytes, bytesPerSecond: each[0]?.bytesPerSecond ?? 1 }
+  // One after the other.
+  const ms = each.reduce((sum, unread) => sum + readingMs(unread), 0)
+  return { unknownBytes, bytesPerSecond: Math.max(1, (unknownBytes * 1000) / ms) }
+}
+
+/** Volumes at a barrier. */
+export type Settled = Pick<BarrierReached, 'roots' | 'unread'>
+
 /**
- * Makes everything in `volumes` durable, then answers the root of each. Nobody writes to them meanwhile.
+ * Makes everything in `volumes` durable and answers their roots. Nobody writes to them meanwhile, so blocks whose hashes are not known are read
+ * for `mostReadMs` at most, and not at all where that would not be enough; a volume of which some stay unknown has no root.
  * @throws WireError of a volume, also when blocks of it are damaged; the reason of `signal` soon after it aborts.
  */
 export async function settledRoots(
   volumes: ReadonlyMap<number, Volume>,
   signal: AbortSignal,
-): Promise<BarrierReached['roots']> {
+  mostReadMs: number,
+): Promise<Settled> {
+  const all = [...volumes.values()]
+  if (readingMs(unreadOf(all)) <= mostReadMs) {
+    const ended = AbortSignal.any([signal, AbortSignal.timeout(mostReadMs)])
+    for (const volume of all) await volume.hashes.learnFast(ended)
+    signal.throwIfAborted()
+  }
+  for (const volume of all) await volume.settle()
   const roots: BarrierReached['roots'] = []
-  for (const volume of volumes.values()) await volume.settle()
   for (const [diskIndex, volume] of volumes) {
-    roots.push({ diskIndex, root: await volume.hashes.root(signal) })
+    const root = await volume.hashes.root(signal)
+    if (root !== undefined) roots.push({ diskIndex, root })
     volume.requireUndamaged()
   }
-  return roots
+  return roots.length === volumes.size ? { roots } : { roots, unread: unreadOf(all) }
 }
 
 /** One volume per disk. Its methods must not overlap, but for {@link VolumeSet.tidy}. */
@@ -119,7 +143,7 @@ export class VolumeSet {
     }
     const volume = await this.#openOne(assigned, sizeBytes, isSameRun)
     this.#open.set(diskIndex, { assigned, volume })
-    void this.#learning.run(() => this.#learn(volume))
+    void this.#learn(volume)
     return volume
   }
 
@@ -163,15 +187,19 @@ export class VolumeSet {
 
   /** Reads some of what was written in pieces and is quiet now; call it about once a second. Never rejects. */
   async learnQuiet(): Promise<void> {
-    await this.#learnEach((volume) => volume.hashes.learnQuiet(quietBlocksPerTick))
+    await this.#forUnknown((volume) => volume.hashes.learnQuiet(quietBlocksPerTick))
   }
 
-  /** Reads all that was written in pieces: a consistency point is near. Never rejects. */
-  async learnDoubts(): Promise<void> {
-    await this.#learnEach((volume) => volume.hashes.learnDoubts())
+  /** Reads all whose hashes are not known: a consistency point is near. Answers how many blocks were read. Never rejects. */
+  async learnFast(): Promise<number> {
+    let read = 0
+    await this.#forUnknown(async (volume) => {
+      read += await volume.hashes.learnFast()
+    })
+    return read
   }
 
-  async #learnEach(learn: (volume: Volume) => Promise<void>): Promise<void> {
+  async #forUnknown(learn: (volume: Volume) => Promise<void>): Promise<void> {
     for (const volume of this.all) {
       if (volume.failure !== undefined || !volume.hashes.hasDoubts) continue
       await learn(volume).catch((error: unknown) =>
@@ -185,14 +213,15 @@ export class VolumeSet {
     const { log } = this.#options
     const { volumeId } = volume
     try {
-      const blocks = await volume.hashes.learn(() =>
-        log.info(
-          { volumeId },
-          'Reading blocks whose hashes are not known; a consistency point may be late meanwhile',
-        ),
+      const blocks = await volume.hashes.findUnknown()
+      if (blocks === 0) return
+      const bytes = blocks * blockSizeBytes
+      log.info(
+        { volumeId, bytes },
+        'Reading blocks whose hashes are not known; a consistency point may be late meanwhile',
       )
-      if (blocks > 0)
-        log.info({ volumeId, bytes: blocks * blockSizeBytes }, 'The hashes of all blocks are known')
+      await this.#learning.run(() => volume.hashes.learn())
+      log.info({ volumeId, bytes }, 'The hashes of all blocks are known')
     } catch (error) {
       log.info({ volumeId }, notAllKnown(error))
     }

@@ -321,6 +321,8 @@ export const consistencyReachedSchema = z.object({
   method: z.enum(['FROZEN', 'QUIET']),
   frozenMs: z.number().min(0),
   roots: z.array(z.object({ diskIndex: z.int().min(0).max(59), root: z.string().length(64) })),
+  /** What was still to be read, where that is why a disk has no root. */
+  unread: z.object({ unknownBytes: z.number().min(0), bytesPerSecond: z.number().min(1) }).optional(),
 })
 export type ConsistencyReached = z.infer<typeof consistencyReachedSchema>
 

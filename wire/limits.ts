@@ -21,6 +21,9 @@ export const maxHashesPerFrame = 4096
 /** Blocks that one VERIFY frame asks about: 16 MiB of disk, which the replicator reads before it answers. */
 export const maxBlocksPerVerify = 256
 
+/** How long a replicator may read behind a barrier, while it applies nothing: what takes longer is left unread. */
+export const maxBarrierReadMs = 10_000
+
 /** Blocks a disk may have: beyond it a position in bytes would not be exact. */
 export const maxBlocksPerDisk = Math.floor(Number.MAX_SAFE_INTEGER / blockSizeBytes)
 
@@ -104,6 +107,8 @@ export const frameLimits: Readonly<Record<MessageType, FrameLimit>> = {
   VERIFY: binary(metaBytes.VERIFY + hashBytes, metaBytes.VERIFY + maxBlocksPerVerify * hashBytes, 0, true),
   VERIFIED: binary(metaBytes.VERIFIED + 2, metaBytes.VERIFIED + maxBlocksPerVerify / 4, 0, true),
   DAMAGED: binary(metaBytes.DAMAGED, metaBytes.DAMAGED, 0, true),
+  PREPARE: binary(0, 0, 0, false),
+  TO_READ: json(4 * 1024),
 }
 
 /** Message types by their number on the wire; undefined for a number nobody has. */

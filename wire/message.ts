@@ -8,7 +8,8 @@
  * | BLOCKS, PIECES, ZEROS | ACK once everything up to a sequence number is durable |
  * | HASHES | DIFFERENCES |
  * | VERIFY | VERIFIED |
- * | BARRIER | BARRIER_REACHED |
+ * | PREPARE | TO_READ |
+ * | BARRIER | BARRIER_REACHED, or TO_READ |
  * | STATUS | nothing, or DAMAGED |
  * | PING | PONG |
  * | GOODBYE | closes when all is durable |
@@ -40,6 +41,8 @@ export const messageTypes = {
   VERIFY: 16,
   VERIFIED: 17,
   DAMAGED: 18,
+  PREPARE: 19,
+  TO_READ: 20,
 } as const
 
 /** The encodings of a payload. */
@@ -94,10 +97,23 @@ export const barrierSchema = z.strictObject({
 })
 export type Barrier = z.infer<typeof barrierSchema>
 
+/** Blocks whose hashes are not known, and how fast they are read. */
+const unreadFields = { unknownBytes: z.number().min(0), bytesPerSecond: z.number().min(1) }
+
+/** The answer to PREPARE, and to a BARRIER that is not reached because too much is still to be read. */
+export const toReadSchema = z.strictObject({
+  /** Of the barrier. */
+  consistencyPointId: identifier.optional(),
+  ...unreadFields,
+})
+export type ToRead = z.infer<typeof toReadSchema>
+
 /** The point is durable; `root` is BLAKE3 over the volume's block hashes in order, in hexadecimal. */
 export const barrierReachedSchema = z.strictObject({
   consistencyPointId: identifier,
   roots: z.array(z.strictObject({ diskIndex, root: z.string().regex(/^[0-9a-f]{64}$/) })),
+  /** What was still to be read, where that is why a disk has no root. */
+  unread: z.strictObject(unreadFields).optional(),
 })
 export type BarrierReached = z.infer<typeof barrierReachedSchema>
 
@@ -205,6 +221,9 @@ export type Message =
   | { type: 'DAMAGED'; diskIndex: number; firstBlock: number; blockCount: number }
   | { type: 'BARRIER'; body: Barrier }
   | { type: 'BARRIER_REACHED'; body: BarrierReached }
+  /** A barrier is going to be sent: what its roots need is read from now on, while writes go on. */
+  | { type: 'PREPARE' }
+  | { type: 'TO_READ'; body: ToRead }
   | { type: 'STATUS'; body: Status }
   | { type: 'PING' }
   | { type: 'PONG' }

@@ -9,6 +9,7 @@ import {
   encodings,
   helloSchema,
   statusSchema,
+  toReadSchema,
   welcomeSchema,
   wireErrorSchema,
 } from './message.ts'
@@ -25,6 +26,7 @@ export const bodySchemas = {
   BARRIER: barrierSchema,
   BARRIER_REACHED: barrierReachedSchema,
   STATUS: statusSchema,
+  TO_READ: toReadSchema,
   ERROR: wireErrorSchema,
 } as const
 export type BodyType = keyof typeof bodySchemas

@@ -143,12 +143,14 @@ export function decodeMeta(type: MessageType, diskIndex: number, meta: Buffer, p
     }
     case 'PING':
     case 'PONG':
+    case 'PREPARE':
     case 'GOODBYE':
       return { type }
     case 'HELLO':
     case 'WELCOME':
     case 'BARRIER':
     case 'BARRIER_REACHED':
+    case 'TO_READ':
     case 'STATUS':
     case 'ERROR':
       // The schema of this type has just accepted the body.

@@ -119,12 +119,14 @@ export function encodeMeta(message: Message, reserve: number): Buffer {
     }
     case 'PING':
     case 'PONG':
+    case 'PREPARE':
     case 'GOODBYE':
       return withRoom(0)[0]
     case 'HELLO':
     case 'WELCOME':
     case 'BARRIER':
     case 'BARRIER_REACHED':
+    case 'TO_READ':
     case 'STATUS':
     case 'ERROR': {
       const body = encodeBody(message.type, message.body)

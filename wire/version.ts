@@ -8,7 +8,7 @@ export const protocolVersions = [
   {
     version: 2,
     changed:
-      'PIECES carries the changed parts of blocks; WELCOME names the copy that a volume holds; VERIFY, VERIFIED and DAMAGED prove and mend copies',
+      'PIECES carries the changed parts of blocks; WELCOME names the copy that a volume holds; VERIFY, VERIFIED and DAMAGED prove and mend copies; PREPARE and TO_READ bound what is read behind a barrier',
   },
 ] as const
 

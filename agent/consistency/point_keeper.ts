@@ -108,14 +108,14 @@ export class PointKeeper {
     this.#sentTally = tally
   }
 
-  /** The point is reached by `method` or, with a reason, cannot be. */
+  /** The point is reached by `method` or, with a reason, cannot be; `tally` is what it came to, unless its barrier was sent. */
   finish(
     consistencyPointId: string,
-    end: { method: 'FROZEN' | 'QUIET' } | { failure: string; tally: PointTally },
+    end: { method: 'FROZEN' | 'QUIET' } | { failure: string; tally?: PointTally },
   ): void {
     if (this.#pending?.consistencyPointId !== consistencyPointId) return
     const { isScheduled } = this.#pending
-    const tally = 'failure' in end ? end.tally : (this.#sentTally ?? newTally())
+    const tally = ('failure' in end ? end.tally : undefined) ?? this.#sentTally ?? newTally()
     this.#pending = undefined
     this.#sinceMs = this.#clock.monotonicMs()
     if (!isScheduled) this.#doneId = consistencyPointId

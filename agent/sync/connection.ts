@@ -4,7 +4,8 @@
  * @module
  */
 import type { Duplex } from 'node:stream'
-import type { Barrier, BarrierReached, Hello, Message, Status, Welcome } from '../../wire/message.ts'
+import type { UnreadBlocks } from '../../domain/unread_blocks.ts'
+import type { Barrier, Hello, Message, Status, Welcome } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import type { Greeting } from './handshake.ts'
 import type { SentExtent, WriteMessage } from './outstanding.ts'
@@ -15,7 +16,7 @@ import { FrameOutput } from './frame_output.ts'
 import { greet } from './handshake.ts'
 import { LinkError } from './link_error.ts'
 import { Outstanding, sentFrame } from './outstanding.ts'
-import type { Verified } from './questions.ts'
+import type { BarrierAnswer, Verified } from './questions.ts'
 import { Questions } from './questions.ts'
 import { Waiters } from './waiters.ts'
 
@@ -187,8 +188,15 @@ export class Connection {
     return this.#damaged.splice(0)
   }
 
-  /** Sends BARRIER and waits until the point is reached. */
-  barrier(body: Barrier): Promise<BarrierReached> {
+  /** Says that a barrier is near; answers what is still to be read for it. */
+  prepare(): Promise<UnreadBlocks> {
+    const answer = this.#questions.prepare()
+    this.#send({ type: 'PREPARE' })
+    return answer
+  }
+
+  /** Sends BARRIER and waits until the point is reached, or said not to be. */
+  barrier(body: Barrier): Promise<BarrierAnswer> {
     const answer = this.#questions.barrier(body)
     this.#send({ type: 'BARRIER', body })
     return answer
@@ -256,6 +264,9 @@ export class Connection {
         return
       case 'BARRIER_REACHED':
         this.#questions.answerBarrier(message.body)
+        return
+      case 'TO_READ':
+        this.#questions.answerToRead(message.body)
         return
       case 'PONG':
         return

@@ -1,8 +1,10 @@
 /**
- * What was asked over one connection and is not answered yet: which blocks differ, whether data are well, and whether a barrier is reached.
+ * What was asked over one connection and is not answered yet: which blocks differ, whether data are well, what is still to be read for a point, and
+ * whether a barrier is reached.
  * @module
  */
-import type { Barrier, BarrierReached, Message } from '../../wire/message.ts'
+import type { UnreadBlocks } from '../../domain/unread_blocks.ts'
+import type { Barrier, BarrierReached, Message, ToRead } from '../../wire/message.ts'
 import type { SentExtent } from './outstanding.ts'
 import { WireError } from '../../wire/wire_error.ts'
 
@@ -13,6 +15,9 @@ interface Question<T> extends SentExtent {
 
 /** What the replicator found when it read data again. */
 export type Verified = Pick<Extract<Message, { type: 'VERIFIED' }>, 'root' | 'differing' | 'damaged'>
+
+/** What became of a barrier: reached, or not, because so much would have to be read for it while nothing is applied. */
+export type BarrierAnswer = { reached: BarrierReached } | { unread: UnreadBlocks }
 
 /** The question that `message` answers: the answers come in the order of the questions. @throws WireError when it answers another one. */
 function answered<T>(
@@ -37,15 +42,21 @@ function answered<T>(
 export class Questions {
   readonly #differences: Question<Uint8Array>[] = []
   readonly #verified: Question<Verified>[] = []
-  readonly #barriers = new Map<string, { resolve(body: BarrierReached): void; reject(error: Error): void }>()
+  readonly #barriers = new Map<string, { resolve(answer: BarrierAnswer): void; reject(error: Error): void }>()
+  readonly #prepared: { resolve(unread: UnreadBlocks): void; reject(error: Error): void }[] = []
 
   /** Resolves with the bitmap of blocks that differ. */
   differences(extent: SentExtent): Promise<Uint8Array> {
     return new Promise((resolve, reject) => this.#differences.push({ ...extent, resolve, reject }))
   }
 
-  /** Resolves when the barrier is reached. */
-  barrier(body: Barrier): Promise<BarrierReached> {
+  /** Resolves with what is still to be read for a point. */
+  prepare(): Promise<UnreadBlocks> {
+    return new Promise((resolve, reject) => this.#prepared.push({ resolve, reject }))
+  }
+
+  /** Resolves when the barrier is reached, or it is said that it is not. */
+  barrier(body: Barrier): Promise<BarrierAnswer> {
     return new Promise((resolve, reject) => this.#barriers.set(body.consistencyPointId, { resolve, reject }))
   }
 
@@ -71,15 +82,26 @@ export class Questions {
 
   /** A barrier that nobody waits for any more is none. */
   answerBarrier(body: BarrierReached): void {
-    const waiting = this.#barriers.get(body.consistencyPointId)
-    this.#barriers.delete(body.consistencyPointId)
-    waiting?.resolve(body)
+    this.#endBarrier(body.consistencyPointId, { reached: body })
+  }
+
+  /** Of a barrier that it names, or of what was asked before one. */
+  answerToRead({ consistencyPointId, ...unread }: ToRead): void {
+    if (consistencyPointId === undefined) this.#prepared.shift()?.resolve(unread)
+    else this.#endBarrier(consistencyPointId, { unread })
+  }
+
+  #endBarrier(consistencyPointId: string, answer: BarrierAnswer): void {
+    const waiting = this.#barriers.get(consistencyPointId)
+    this.#barriers.delete(consistencyPointId)
+    waiting?.resolve(answer)
   }
 
   /** No answer comes any more. */
   rejectAll(error: Error): void {
     for (const question of this.#differences.splice(0)) question.reject(error)
     for (const question of this.#verified.splice(0)) question.reject(error)
+    for (const waiting of this.#prepared.splice(0)) waiting.reject(error)
     for (const waiting of this.#barriers.values()) waiting.reject(error)
     this.#barriers.clear()
   }

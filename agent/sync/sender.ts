@@ -2,11 +2,12 @@
  * Sends extents to a replicator over the connections of a session, in an order in which two versions of a block never overtake each other.
  * @module
  */
-import type { Barrier, BarrierReached, Status } from '../../wire/message.ts'
+import type { UnreadBlocks } from '../../domain/unread_blocks.ts'
+import type { Barrier, Status } from '../../wire/message.ts'
 import type { SentExtent } from './outstanding.ts'
 import type { ConnectInput } from './connect.ts'
 import type { Connection } from './connection.ts'
-import type { Verified } from './questions.ts'
+import type { BarrierAnswer, Verified } from './questions.ts'
 import type { Run } from './runs.ts'
 import { blockSizeBytes, pieceSizeBytes, piecesPerBlock } from '../../domain/units.ts'
 import { maxPiecesPerFrame } from '../../wire/limits.ts'
@@ -203,8 +204,13 @@ export class Sender {
     await this.#lanes.allAcknowledged()
   }
 
-  /** Sends a barrier after everything is durable, and waits until it is reached. */
-  async barrier(body: Barrier): Promise<BarrierReached> {
+  /** Says that a barrier is near, so that what it needs is read before; answers how much that is. */
+  prepare(): Promise<UnreadBlocks> {
+    return this.#first.prepare()
+  }
+
+  /** Sends a barrier after everything is durable, and waits until it is reached, or said not to be. */
+  async barrier(body: Barrier): Promise<BarrierAnswer> {
     await this.allAcknowledged()
     return this.#first.barrier(body)
   }

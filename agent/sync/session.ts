@@ -2,7 +2,6 @@
  * What the agent does while it is connected to a replicator: ask the trackers, scan, sweep, reach consistency points; one turn after the other.
  * @module
  */
-import type { Barrier } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import type { HookSet } from '../consistency/hooks.ts'
 import type { PointContext, PointRequest, PointTally } from '../consistency/point_context.ts'
@@ -21,6 +20,8 @@ import type { Sender } from './sender.ts'
 import type { Yielding } from './yielding.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { reachPoint } from '../consistency/consistency_point.ts'
+import { Barriers } from '../consistency/barriers.ts'
+import { Preparation } from '../consistency/preparation.ts'
 import { ConsistencyError, newTally } from '../consistency/point_context.ts'
 import { coverageOf } from './certainty.ts'
 import { changedBytes } from './change_map.ts'
@@ -76,6 +77,8 @@ export class Session {
   readonly #sender: Sender
   readonly #signal: AbortSignal
   readonly #verifier: Verifier
+  readonly #preparation: Preparation
+  readonly #barriers: Barriers
   /** Damage that was told of, by disk and extent: the replicator repeats what is not repaired yet. */
   readonly #damageTold = new Set<string>()
 
@@ -84,11 +87,13 @@ export class Session {
     this.#sender = sender
     this.#signal = signal
     this.#verifier = new Verifier({ ...context, drain: () => this.drain(true) })
+    this.#preparation = new Preparation({ clock: context.clock, ask: () => sender.prepare() })
+    this.#barriers = new Barriers(context, sender, signal)
   }
 
   /** Works until the session fails, which it throws, or is told to stop. */
   async run(): Promise<void> {
-    await this.#repeatBarrier()
+    await this.#barriers.repeat()
     while (!this.#signal.aborted) {
       const isCalm = await this.turn()
       this.#context.onTurn()
@@ -202,52 +207,6 @@ export class Session {
     return true
   }
 
-  /** A barrier whose answer was lost is repeated first of all: nothing was sent since, so it names the same moment. */
-  async #repeatBarrier(): Promise<void> {
-    const barrier = this.#context.points.sentBarrier
-    if (barrier === undefined) return
-    if (this.#context.points.pending?.consistencyPointId === barrier.consistencyPointId)
-      await this.#sendBarrier(barrier)
-    else this.#context.points.sentBarrier = undefined
-  }
-
-  async #sendBarrier(barrier: Barrier): Promise<void> {
-    const reached = this.#sender.barrier(barrier).then(() => true)
-    const answered = new AbortController()
-    const isReached = await Promise.race([
-      reached,
-      this.#whileWanted(barrier.consistencyPointId, answered.signal),
-    ]).finally(() => answered.abort())
-    // An answer that comes after all has nobody waiting for it.
-    reached.catch(() => undefined)
-    this.#context.points.sentBarrier = undefined
-    if (!isReached) return
-    const { consistencyPointId, method } = barrier
-    const isScheduled = this.#context.points.pending?.isScheduled === true
-    this.#context.points.finish(consistencyPointId, { method })
-    this.#context.onChange()
-    const how =
-      barrier.method === 'FROZEN'
-        ? `file systems frozen for ${Math.round(barrier.frozenMs)} ms`
-        : 'at a quiet moment'
-    const sentence = `Consistency point ${consistencyPointId} reached, ${how}`
-    // By the policy there may be one every minute: the figures tell of those.
-    if (isScheduled) this.#context.log.info(sentence)
-    else this.#context.note('INFO', sentence)
-  }
-
-  /** Resolves with false once the gateway no longer asks for the point, or `ended` is aborted. */
-  async #whileWanted(consistencyPointId: string, ended: AbortSignal): Promise<false> {
-    while (
-      !ended.aborted &&
-      !this.#signal.aborted &&
-      this.#context.points.pending?.consistencyPointId === consistencyPointId
-    ) {
-      await this.#context.clock.sleep(200)
-    }
-    return false
-  }
-
   async #reachPoint(isScanning: boolean): Promise<void> {
     const { clock, points } = this.#context
     if (!isScanning) points.schedule()
@@ -261,9 +220,10 @@ export class Session {
           'The disks are still being compared; a point can be reached once that is done',
         )
       }
+      if (!this.#preparation.isReady(request)) return
       const barrier = await reachPoint(this.#pointContext(request, tally), request)
       points.sent(barrier, tally)
-      await this.#sendBarrier(barrier)
+      await this.#barriers.send(barrier, request)
     } catch (error) {
       if (!(error instanceof ConsistencyError)) throw error
       points.finish(request.consistencyPointId, { failure: error.message, tally })

@@ -8,6 +8,7 @@ import type { Html } from '../html.ts'
 import type { Viewer } from '../layout.ts'
 import { consistencyPolicyOf } from '../../domain/consistency_policy.ts'
 import { lastDayOf } from '../../domain/point_figures.ts'
+import { unreadInWords } from '../../domain/unread_blocks.ts'
 import { count, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { mayOperate } from '../layout.ts'
@@ -44,11 +45,12 @@ function lastLaunch(request: ConsistencyRequest, now: Date): Html {
   const frozen = html`, file systems frozen for ${Math.round(request.frozenMs ?? 0)} ms`
   const quiet = html`, at a moment without writes`
   const how = request.method === undefined ? nothing : request.method === 'FROZEN' ? frozen : quiet
-  const roots = request.roots ?? []
+  const { roots = [], unread } = request
   return html`<p>
       ${badge(words[request.state])} for a launch ${when(request.reachedAt ?? request.requestedAt, now)}${how}
     </p>
-    ${request.failure === undefined ? nothing : html`<p class="tone-text-bad">${request.failure}</p>`}${
+    ${request.failure === undefined ? nothing : html`<p class="tone-text-bad">${request.failure}</p>`}
+    ${unread === undefined ? nothing : html`<p class="muted">Not proven for every disk: ${unreadInWords(unread)}.</p>`}${
       roots.length === 0
         ? nothing
         : html`<details class="more">

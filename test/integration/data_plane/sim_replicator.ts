@@ -14,6 +14,7 @@ import { Session } from '../../../replicator/session.ts'
 import { StateDirectory } from '../../../replicator/state_directory.ts'
 import type { VolumeParts } from '../../../replicator/volume_parts.ts'
 import type { ConsistencyReached, ReplicatorDesired } from '../../../wire/control_api.ts'
+import { maxBarrierReadMs } from '../../../wire/limits.ts'
 import { SimDocument } from '../../unit/replicator/sim_disk.ts'
 import type { SimVolume } from '../../unit/replicator/sim_volume.ts'
 
@@ -63,6 +64,8 @@ export class SimReplicator {
   readonly log: Logger
   readonly logLines: string[] = []
   wrap: PartsWrapper = (parts) => parts
+  /** How long it reads behind a barrier, from the next start on. */
+  barrierReadMs = maxBarrierReadMs
   #registry: Registry | undefined
   readonly #sessions = new Set<Duplex>()
   #point: Assignment['consistencyPoint']
@@ -93,6 +96,7 @@ export class SimReplicator {
         return Promise.resolve()
       },
       log: this.log,
+      barrierReadMs: this.barrierReadMs,
     })
     await this.heartbeat()
   }

@@ -16,6 +16,7 @@ import { StateDirectory } from '../../../replicator/state_directory.ts'
 import type { VolumeParts } from '../../../replicator/volume_parts.ts'
 import { agentUri, replicatorServerName, replicatorUri } from '../../../wire/control_api.ts'
 import type { ConsistencyReached, ReplicatorDesired } from '../../../wire/control_api.ts'
+import { maxBarrierReadMs } from '../../../wire/limits.ts'
 import { WireError } from '../../../wire/wire_error.ts'
 import type { TestCa, TestCertificate } from '../../fixtures/test_ca.ts'
 import { makeTestCa } from '../../fixtures/test_ca.ts'
@@ -60,6 +61,8 @@ export class TestReplicator {
   nudges = 0
   /** Applied to data disks when they are opened. */
   wrap: DiskWrapper = (disk) => disk
+  /** How long it reads behind a barrier, from the next {@link TestReplicator.open} on. */
+  barrierReadMs = maxBarrierReadMs
   registry!: Registry
   listener!: Listener
 
@@ -98,6 +101,7 @@ export class TestReplicator {
         return Promise.resolve()
       },
       log,
+      barrierReadMs: this.barrierReadMs,
     })
     this.listener = await startListener({
       host: '127.0.0.1',

@@ -39,6 +39,16 @@ describe('reachConsistencyPoint()', () => {
     expect(reachConsistencyPoint(reached, point, later(6))).toBe(reached)
   })
 
+  it('says of one without roots what was still to be read', () => {
+    const unread = { unknownBytes: 700 * 2 ** 30, bytesPerSecond: 250e6 }
+    const reached = reachConsistencyPoint(serverWith('REQUESTED'), { ...point, roots: [], unread }, later(5))
+    expect(reached.consistencyRequest).toMatchObject({ state: 'REACHED', roots: [], unread })
+    expect(reached.outbox.at(-1)?.message).toBe(
+      `Consistency point ${consistencyPointId} reached: file systems frozen for 84 ms; without proof of contents, as 700.00 GiB of the copy, ` +
+        'written in small pieces or when the replication server ended without warning, are still to be read, at 250 MB/s',
+    )
+  })
+
   it.each(['EXPIRED', 'FAILED'] as const)('refuses one that is %s, so that the writes go on', (state) => {
     expect(() => reachConsistencyPoint(serverWith(state), point, later(5))).toThrow(ConflictError)
   })

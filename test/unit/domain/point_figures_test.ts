@@ -72,15 +72,15 @@ describe('withPointOutcomes()', () => {
     const server = testServer('READY_FOR_TEST', 'CONTINUOUS')
     const outcomes = [
       outcome(1),
-      failed(2, 'too busy'),
-      failed(3, 'too busy'),
+      failed(2, 'too busy: 3.25 GiB'),
+      failed(3, 'too busy: 12.5 GiB'),
       failed(4, 'a hook failed'),
       outcome(5),
       outcome(6),
     ]
     const after = withPointOutcomes(server, 1, outcomes, later(10))
     expect(news(after)).toEqual([
-      'A consistency point by the policy could not be reached: too busy',
+      'A consistency point by the policy could not be reached: too busy: 3.25 GiB',
       'A consistency point by the policy could not be reached: a hook failed',
       'Consistency points are reached again',
     ])

@@ -212,6 +212,14 @@ export const messageArbitraries: { [T in MessageType]: fc.Arbitrary<Extract<Mess
       roots: fc.array(fc.record({ diskIndex, root }), { maxLength: 60 }),
     }),
   }),
+  PREPARE: fc.constant({ type: 'PREPARE' }),
+  TO_READ: fc.record({
+    type: fc.constant('TO_READ' as const),
+    body: fc.record(
+      { consistencyPointId: id, unknownBytes: amount, bytesPerSecond: count(2 ** 40) },
+      { requiredKeys: ['unknownBytes', 'bytesPerSecond'] },
+    ),
+  }),
   STATUS: fc.record({
     type: fc.constant('STATUS' as const),
     body: fc.record({

@@ -9,6 +9,7 @@ import { maxZstdWindowLog } from '../../../wire/encoding.ts'
 import {
   frameLimits,
   maxBlocksPerDisk,
+  maxBarrierReadMs,
   maxHashesPerFrame,
   maxMetaBytes,
   maxPayloadBytes,
@@ -19,6 +20,7 @@ import {
   helloSchema,
   messageTypes,
   statusSchema,
+  toReadSchema,
   welcomeSchema,
   wireErrorCodes,
   wireErrorSchema,
@@ -79,6 +81,7 @@ describe('docs/protocol.md', () => {
     ['WELCOME:', welcomeSchema],
     ['BARRIER:', barrierSchema],
     ['BARRIER_REACHED:', barrierReachedSchema],
+    ['TO_READ,', toReadSchema],
     ['STATUS,', statusSchema],
     ['ERROR,', wireErrorSchema],
   ])('has every field of %s and no other', (heading, schema) => {
@@ -127,6 +130,7 @@ describe('docs/protocol.md', () => {
     expect(limit('blocks in BLOCKS')).toBe(String(maxExtentBlocks))
     expect(limit('hashes in HASHES')).toBe(grouped(maxHashesPerFrame))
     expect(limit('window of zstd')).toBe(`${grouped(2 ** maxZstdWindowLog)} bytes`)
+    expect(limit('reading behind a barrier')).toBe(`${maxBarrierReadMs / 1000} s`)
     expect(limit('blocks of a disk')).toBe(grouped(maxBlocksPerDisk))
     expect(text).toContain(`${grouped(blockSizeBytes)} bytes at a multiple`)
   })
