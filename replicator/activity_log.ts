@@ -27,12 +27,12 @@ export class ActivityLog {
 
   /**
    * @param save makes the list of active segments durable; called once at a time.
-   * @param flush makes data and index durable.
+   * @param flush makes data and index durable; answers for which of the segments all of the index is.
    */
   constructor(options: {
     segmentCount: number
     save: (activeSegments: number[]) => Promise<void>
-    flush: () => Promise<void>
+    flush: (segments: readonly number[]) => Promise<ReadonlySet<number>>
   }) {
     this.#segmentCount = options.segmentCount
     this.#active = new Set()
@@ -78,7 +78,7 @@ export class ActivityLog {
     }
   }
 
-  /** Flushes data and index and takes off the list the segments that nobody wrote to meanwhile. */
+  /** Flushes data and index and takes off the list the segments that were flushed whole and that nobody wrote to meanwhile. */
   cleanUp(): Promise<void> {
     return this.#cleanUp.run()
   }
@@ -94,13 +94,12 @@ export class ActivityLog {
     await this.#save.idle()
   }
 
-  async #cleanUpOnce(flush: () => Promise<void>): Promise<void> {
+  async #cleanUpOnce(flush: (segments: readonly number[]) => Promise<ReadonlySet<number>>): Promise<void> {
     if (this.#active.size === 0) return
     this.#touched = new Set()
-    const candidates = [...this.#active]
-    await flush()
+    const flushed = await flush([...this.#active])
     let removed = 0
-    for (const segment of candidates) {
+    for (const segment of flushed) {
       if (this.#touched.has(segment) || this.#writing.has(segment)) continue
       this.#active.delete(segment)
       this.#safe.delete(segment)

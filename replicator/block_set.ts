@@ -52,7 +52,7 @@ export class BlockSet {
         continue
       }
       if (!this.has(block)) {
-        block++
+        block += this.#isNoneOfEight(block) ? 8 : 1
         continue
       }
       let after = block + 1
@@ -67,6 +67,14 @@ export class BlockSet {
     const chunks = [...this.#chunks.keys()].sort((a, b) => a - b)
     for (const chunk of chunks)
       yield* this.runsIn({ firstBlock: chunk * chunkBlocks, blockCount: chunkBlocks }, mostBlocks)
+  }
+
+  /** Whether `block` is the first of eight that stand in one byte, none of which is a member. */
+  #isNoneOfEight(block: number): boolean {
+    return (
+      block % 8 === 0 &&
+      this.#chunks.get(Math.floor(block / chunkBlocks))?.[(block % chunkBlocks) >>> 3] === 0
+    )
   }
 
   #flip(block: number, change: 1 | -1): void {

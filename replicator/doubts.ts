@@ -50,10 +50,18 @@ export class Doubts {
     return this.#all.runsIn(extent, extent.blockCount)
   }
 
-  /** Those that the index file does not say unknown of, in runs of `mostBlocks`; from now on it is taken to. */
-  takeUnsaved(mostBlocks: number): Extent[] {
-    const runs = [...this.#unsaved.runs(mostBlocks)]
-    this.#unsaved.clear()
+  /**
+   * Those among `extent` that the index file does not say unknown of, in runs; from now on it is taken to. Undefined, and nothing is taken, when they
+   * are more than `mostRuns`.
+   */
+  takeUnsaved(extent: Extent, mostRuns: number): Extent[] | undefined {
+    if (this.#unsaved.size === 0) return []
+    const runs: Extent[] = []
+    for (const run of this.#unsaved.runsIn(extent, extent.blockCount)) {
+      if (runs.length === mostRuns) return undefined
+      runs.push(run)
+    }
+    for (const run of runs) this.#unsaved.delete(run)
     return runs
   }
 

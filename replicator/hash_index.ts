@@ -2,7 +2,7 @@
  * The hash index: 32 bytes for each block of a volume, in a file beside its data, so that a rescan need not read the data. It is never
  * held in memory; the operating system caches what is used.
  *
- * Blocks that are written in pieces lose their entry each time. That is only noted, in a bit, and reaches the file with the next flush:
+ * Blocks that are written in pieces lose their entry each time. That is only noted, in a bit, and reaches the file when they are saved:
  * until then their segment is active, so that an unclean end makes the entry unknown anyway.
  * @module
  */
@@ -71,7 +71,7 @@ export class HashIndex {
   }
 
   /**
-   * Makes entries unknown at once, without writing. The segment of the blocks is active, and {@link flush} comes before it no longer is.
+   * Makes entries unknown at once, without writing. The segment of the blocks is active, and {@link save} comes before it no longer is.
    */
   doubt(extent: Extent): void {
     this.doubts.add(extent)
@@ -100,15 +100,33 @@ export class HashIndex {
     }
   }
 
-  /** What was written, or doubted, is durable when it resolves. */
+  /** What was written is durable when it resolves. */
   async flush(): Promise<void> {
-    // Taken off before they are written: one that is doubted anew meanwhile must be written anew.
-    const runs = this.doubts.takeUnsaved(indexChunkBlocks).values()
+    await this.#disk.flush()
+  }
+
+  /**
+   * As {@link flush}, and of `extents`, one after the other, what was doubted is durable too, as long as that takes no more than `mostWrites`: a disk
+   * that is written all over in pieces would make as many small writes again as its data has.
+   * @returns the extents of which it is.
+   */
+  async save(extents: readonly Extent[], mostWrites: number): Promise<ReadonlySet<Extent>> {
+    const saved = new Set<Extent>()
+    const taken: Extent[] = []
+    for (const extent of extents) {
+      // Taken off before they are written: one that is doubted anew meanwhile must be written anew.
+      const runs = this.doubts.takeUnsaved(extent, mostWrites - taken.length)
+      if (runs === undefined) continue
+      saved.add(extent)
+      taken.push(...runs)
+    }
+    const next = taken.values()
     const lane = async (): Promise<void> => {
-      for (const { firstBlock, blockCount } of runs) await this.#saveDoubt(firstBlock, blockCount)
+      for (const { firstBlock, blockCount } of next) await this.#saveDoubt(firstBlock, blockCount)
     }
     await allDone(Array.from({ length: savesAtOnce }, lane))
-    await this.#disk.flush()
+    await this.flush()
+    return saved
   }
 
   /**

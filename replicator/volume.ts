@@ -172,7 +172,7 @@ export class Volume {
     await this.#durability.durable()
   }
 
-  /** Makes data and index durable and clears the activity log of what is not being written. @throws WireError as {@link writeBlocks}. */
+  /** See {@link VolumeDurability.settle}. @throws WireError as {@link writeBlocks}. */
   async settle(): Promise<void> {
     await this.#durability.settle()
   }
@@ -181,7 +181,7 @@ export class Volume {
   async close(): Promise<void> {
     await this.#lock.drained()
     try {
-      if (this.failure === undefined && this.activeSegmentCount > 0) await this.settle()
+      if (this.failure === undefined && this.activeSegmentCount > 0) await this.#durability.settleAtClose()
     } finally {
       await this.abandon()
     }

@@ -11,6 +11,12 @@ import type { HashIndex } from './hash_index.ts'
 import type { VolumeHealth } from './volume_health.ts'
 import type { VolumeOptions } from './volume_parts.ts'
 
+/** Small writes to the index that settling a volume may take: a fraction of a second. Where it would take more, segments stay active. */
+const mostSaves = 1024
+
+/** The same when it is closed: a few seconds. What stays active is read again when the volume is opened. */
+const mostSavesAtClose = 32_768
+
 /** The durability of one volume. */
 export class VolumeDurability {
   readonly #options: VolumeOptions
@@ -21,6 +27,7 @@ export class VolumeDurability {
   /** See `VolumeCheckpoint`. */
   readonly copyId: string
   #isWritten: boolean
+  #mostSaves = mostSaves
 
   constructor(own: {
     options: VolumeOptions
@@ -37,9 +44,11 @@ export class VolumeDurability {
     this.#activity = new ActivityLog({
       segmentCount: Math.ceil(blockCountOf(own.options.sizeBytes) / this.#segmentBlocks),
       save: (activeSegments) => this.#saveCheckpoint(activeSegments),
-      flush: async () => {
+      flush: async (segments) => {
         await this.durable()
-        await own.index.flush()
+        const extents = segments.map((segment) => this.#extentOf(segment))
+        const saved = await own.index.save(extents, this.#mostSaves)
+        return new Set([...saved].map(({ firstBlock }) => firstBlock / this.#segmentBlocks))
       },
     })
   }
@@ -76,7 +85,8 @@ export class VolumeDurability {
   }
 
   /**
-   * Makes data and index durable and clears the activity log of what is not being written; all of it is where the volume was opened.
+   * Makes data and index durable and clears the activity log of what is not being written, but for segments with very many blocks in doubt; all
+   * of it is where the volume was opened.
    * @throws WireError as {@link durable}.
    */
   async settle(): Promise<void> {
@@ -87,10 +97,22 @@ export class VolumeDurability {
     })
   }
 
+  /** As {@link settle}, for the last time. */
+  async settleAtClose(): Promise<void> {
+    this.#mostSaves = mostSavesAtClose
+    await this.settle()
+  }
+
   /** Resolves when no flush and no save is under way: whoever opens the volume next must be the only one to write its checkpoint. */
   async idle(): Promise<void> {
     await this.#flush.idle()
     await this.#activity.idle()
+  }
+
+  #extentOf(segment: number): Extent {
+    const firstBlock = segment * this.#segmentBlocks
+    const blockCount = Math.min(this.#segmentBlocks, blockCountOf(this.#options.sizeBytes) - firstBlock)
+    return { firstBlock, blockCount }
   }
 
   #segmentsOf(extents: readonly Extent[]): number[] {

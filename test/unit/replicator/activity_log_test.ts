@@ -10,11 +10,11 @@ function recorded(segmentCount = 10): {
   log: ActivityLog
   saved: number[][]
   events: string[]
-  flush: { during?: () => void }
+  flush: { during?: () => void; kept?: number[] }
 } {
   const saved: number[][] = []
   const events: string[] = []
-  const flush: { during?: () => void } = {}
+  const flush: { during?: () => void; kept?: number[] } = {}
   const log = new ActivityLog({
     segmentCount,
     save: (active) => {
@@ -22,10 +22,11 @@ function recorded(segmentCount = 10): {
       events.push('save')
       return Promise.resolve()
     },
-    flush: async () => {
+    flush: async (segments) => {
       events.push('flush')
       await Promise.resolve()
       flush.during?.()
+      return new Set(segments.filter((segment) => !flush.kept?.includes(segment)))
     },
   })
   return { log, saved, events, flush }
@@ -81,12 +82,26 @@ describe('ActivityLog', () => {
     expect(saved.at(-1)).toEqual([8])
   })
 
+  it('keeps a segment whose part of the index was not flushed whole', async () => {
+    const { log, saved, flush } = recorded()
+    for (const segment of [0, 4]) {
+      await log.begin(from(segment, segment))
+      log.end(from(segment, segment))
+    }
+    flush.kept = [4]
+    await log.cleanUp()
+    expect(saved.at(-1)).toEqual([4])
+    flush.kept = []
+    await log.cleanUp()
+    expect(saved.at(-1)).toEqual([])
+  })
+
   it('believes nothing of a save that failed', async () => {
     let isFailing = true
     const log = new ActivityLog({
       segmentCount: 4,
       save: () => (isFailing ? Promise.reject(new Error('Full')) : Promise.resolve()),
-      flush: () => Promise.resolve(),
+      flush: (segments) => Promise.resolve(new Set(segments)),
     })
     await expect(log.begin(from(0, 0))).rejects.toThrow('Full')
     isFailing = false
