@@ -96,11 +96,13 @@ export class ChangeMap {
       this.mark(extent.firstBlock, extent.blockCount)
   }
 
-  /** Marks the pieces in `mask` of a block that the disk has. */
+  /** Marks the pieces in `mask` of a block; what lies outside the disk is ignored. */
   markPieces(block: number, mask: number): void {
-    if (this.#whole.has(block)) return
+    const piecesThere = this.#pieceCount - block * piecesPerBlock
+    const marked = piecesThere >= piecesPerBlock ? mask : mask & maskOf(0, Math.max(0, piecesThere))
+    if (marked === 0 || this.#whole.has(block)) return
     const before = this.#pieces.get(block)
-    const after = (before ?? 0) | mask
+    const after = (before ?? 0) | marked
     const isFew = piecesIn(after) <= mostPieces
     if (!isFew || (before === undefined && !this.#room.take())) {
       this.mark(block, 1)

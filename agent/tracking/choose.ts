@@ -122,5 +122,6 @@ export async function chooseTracker(choice: TrackerChoice): Promise<Tracker> {
   const device = { ...number, mergesDiscards: await mergesDiscards(machineFiles, facts.deviceNumber) }
   const { volumeId, sizeBytes } = volume
   const disk = diskId === undefined ? undefined : { diskId, volumeId, sizeBytes }
-  return new TracefsTracker({ hub, device, sizeBytes: source.sizeBytes, reason, room, disk })
+  // Only what the volume has room for counts: the disk may be larger by now, and what lies behind is compared once the volume has grown.
+  return new TracefsTracker({ hub, device, sizeBytes, reason, room, disk })
 }

@@ -114,6 +114,55 @@ describe.runIf(isRoot)('a disk', () => {
     },
   )
 
+  // Volumes that end with a block, within one, and within a piece.
+  it.each([32 * mib, 32 * mib + 8192, 32 * mib + 8192 + 512])(
+    'that is larger than its volume of %i bytes when the agent starts again is followed up to there, and as a whole once the volume has grown',
+    async (before) => {
+      const random = seededRandom(seedFor('larger than its volume'))
+      const after = 64 * mib + 512
+      const disk = await makeDisk(32)
+      await disk.grow(before)
+      await disk.write(0, randomBytesFrom(random, 8 * mib))
+      const options = { disks: [{ deviceName: disk.device, sizeBytes: before }] }
+      const first = await TestEngine.start(replicator, options)
+      test = first
+      await first.untilContinuous()
+      await first.untilCaughtUp()
+      await first.stop()
+      await disk.grow(after)
+      const run = await TestEngine.start(replicator, {
+        ...options,
+        generation: 2,
+        stateFolder: first.stateFolder,
+      })
+      test = run
+      await run.untilContinuous()
+      // Small ones far behind the end, right behind it and across it; a large one across it.
+      for (const [offset, length] of [
+        [before + 10 * mib, 4096],
+        [before - (before % 4096) + 4096, 4096],
+        [before - 512, 1024],
+        [before - (before % 4096) - 8192, 16_384],
+        [before - 100_000, 3 * mib],
+      ] as const) {
+        await disk.write(offset, randomBytesFrom(random, length))
+        await run.untilCaughtUp()
+      }
+      expect(run.engine.report()).toMatchObject({ isConnected: true, backlogBytes: 0 })
+      expect(run.logLines.filter((line) => line.includes('interrupted'))).toEqual([])
+      expect(await run.volumeDigest()).toBe(await disk.digest(before))
+      await truncate(replicator.volumePath(0), after)
+      await want(run, [after])
+      await until('the disk is whole', () =>
+        Promise.resolve(run.engine.report().disks[0]?.replicatedBytes === after),
+      )
+      await run.untilContinuous()
+      await run.untilCaughtUp()
+      expect(await run.volumeDigest()).toBe(await disk.digest())
+      await run.reachPoint('cp-1')
+    },
+  )
+
   it('that grows while it is copied for the first time is copied as a whole', async () => {
     const random = seededRandom(seedFor('growing first copy'))
     const disk = await makeDisk(32)

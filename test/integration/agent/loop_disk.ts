@@ -13,10 +13,10 @@ import { until } from '../../fixtures/waiting.ts'
 
 const run = promisify(execFile)
 
-/** SHA-256 of a whole file or device, in hexadecimal. */
-export async function digestOf(path: string): Promise<string> {
+/** SHA-256 of a whole file or device, or of its first `lengthBytes`, in hexadecimal. */
+export async function digestOf(path: string, lengthBytes = Infinity): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 }))
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024, end: lengthBytes - 1 }))
     hash.update(chunk as Buffer)
   return hash.digest('hex')
 }
@@ -78,10 +78,10 @@ export class LoopDisk {
     }
   }
 
-  /** Digest of the device as it is on the disk, past every cache. */
-  async digest(): Promise<string> {
+  /** Digest of the device, or of its first `lengthBytes`, as it is on the disk, past every cache. */
+  async digest(lengthBytes?: number): Promise<string> {
     await run('blockdev', ['--flushbufs', this.device])
-    return digestOf(this.device)
+    return digestOf(this.device, lengthBytes)
   }
 
   /** Writes `bytes` at `offset`, durable when it returns. */

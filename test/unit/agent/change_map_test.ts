@@ -24,6 +24,18 @@ function piecesOf(map: ChangeMap): Set<number> {
 }
 
 describe('ChangeMap', () => {
+  it('ignores pieces outside the disk, until it has grown', () => {
+    // One block and two pieces, the second of which is short.
+    const map = new ChangeMap(blockSizeBytes + pieceSizeBytes + 512, new PieceRoom())
+    map.markPieces(1, 0b1110)
+    map.markPieces(2, 1)
+    expect([map.count, map.bytes, [...piecesOf(map)]]).toEqual([1, pieceSizeBytes, [piecesPerBlock + 1]])
+    map.grow(3 * blockSizeBytes)
+    map.markPieces(1, 0b1000)
+    map.markPieces(2, 1)
+    expect([...piecesOf(map)]).toEqual([piecesPerBlock + 1, piecesPerBlock + 3, 2 * piecesPerBlock])
+  })
+
   it('never forgets a sector, whatever is marked and cleared, and marks no block that was not touched', () => {
     const random = seededRandom(seed)
     for (let round = 0; round < 25; round++) {
