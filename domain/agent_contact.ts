@@ -20,6 +20,7 @@ import { ConflictError } from './errors.ts'
 import { inventoryProblem, renameDisks } from './inventory.ts'
 import { agentIsLiveMs, heardLive, macAddresses, withBoot } from './machine_copy.ts'
 import { newInitiationSteps } from './initiation.ts'
+import { withReplacedDisks } from './replaced_disk.ts'
 import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 
@@ -70,12 +71,7 @@ export function enrolAgain(
   const agent: AgentRecord = { ...known, ...input.agent }
   const message = `Agent ${agent.version} enrolled again on ${input.sourceProperties.identificationHints.hostname}`
   if (server.lifecycle.state !== 'DISCONNECTED') {
-    const kept = {
-      ...server,
-      agent,
-      sourceProperties: input.sourceProperties,
-      disks: renameDisks(server.disks, input.sourceProperties.disks),
-    }
+    const kept = { ...withInventory(server, input.sourceProperties), agent }
     const told = withEvent(kept, at, { type: 'AGENT', actor: 'agent', message })
     return withInventoryChecked(withDisksNoticed(told, at), at)
   }
@@ -125,9 +121,7 @@ export function startAgent(
 ): SourceServer {
   const generation = server.agent.generation + 1
   const started: SourceServer = {
-    ...server,
-    sourceProperties: start.sourceProperties,
-    disks: renameDisks(server.disks, start.sourceProperties.disks),
+    ...withInventory(server, start.sourceProperties),
     agent: {
       ...server.agent,
       ...withBoot(server.agent, start.bootId),
@@ -144,6 +138,16 @@ export function startAgent(
     detail: { generation, bootId: start.bootId },
   })
   return withInventoryChecked(withDisksNoticed(told, at), at)
+}
+
+/** `server` with a new inventory of its machine. */
+function withInventory(server: SourceServer, sourceProperties: SourceProperties): SourceServer {
+  const { server: looked, inventory } = withReplacedDisks(server, sourceProperties.disks)
+  return {
+    ...looked,
+    sourceProperties: { ...sourceProperties, disks: inventory },
+    disks: renameDisks(looked.disks, inventory),
+  }
 }
 
 /** Says so when the disks no longer fit their replica, and takes it back when they fit again. */

@@ -8,6 +8,7 @@ import type { LifecycleState } from './lifecycle.ts'
 import type { LifecycleMoment, SourceServer } from './source_server.ts'
 import { decideAction } from './decide_action.ts'
 import { ConflictError, unreachable } from './errors.ts'
+import { withReplacementsTaken } from './replaced_disk.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 import { hasStagingArea, withStaging } from './staging.ts'
 import { askVerification } from './verification.ts'
@@ -122,11 +123,11 @@ export function applyAction(
       return withAgent(asked, 'PAUSE')
     case 'RESUME':
       return withAgent(asked, 'REPLICATE')
-    case 'RESCAN':
-      return {
-        ...asked,
-        replication: { ...asked.replication, rescanEpoch: asked.replication.rescanEpoch + 1 },
-      }
+    case 'RESCAN': {
+      const { replication } = asked
+      const rescanEpoch = replication.rescanEpoch + 1
+      return { ...withReplacementsTaken(asked), replication: { ...replication, rescanEpoch } }
+    }
     case 'VERIFY':
       return askVerification(asked, at, actor)
     case 'RETRY': {

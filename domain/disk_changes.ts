@@ -14,6 +14,7 @@ import type { Decision } from './decision.ts'
 import type { OfferedDisk } from './offered_disk.ts'
 import { ConflictError, NotFoundError } from './errors.ts'
 import { maxReplicatedDisks, renameDisks, replicatedDiskOf, sourcesOf } from './inventory.ts'
+import { withReplacedDisks } from './replaced_disk.ts'
 import { withEvent } from './source_server.ts'
 import { hasStagingArea } from './staging.ts'
 import { withWork } from './work.ts'
@@ -31,20 +32,21 @@ function isSame(one: Pick<SourceDisk, 'deviceName' | 'stableId'>, other: typeof 
  * the session that reads it finds out, and says what to do.
  */
 export function withSourceDisks(
-  server: SourceServer,
-  disks: readonly SourceDisk[],
+  before: SourceServer,
+  looked: readonly SourceDisk[],
   at: string,
 ): SourceServer {
+  const { server, inventory: disks } = withReplacedDisks(before, looked)
   const known = new Map(
     sourcesOf(server.disks, server.sourceProperties.disks).map(({ disk, source }) => [disk, source]),
   )
   const kept = sourcesOf(server.disks, disks).flatMap(({ disk, source }) => {
-    const before = known.get(disk)
+    const former = known.get(disk)
     const isWell = source !== undefined && source.sizeBytes >= disk.sizeBytes
-    return isWell || before === undefined ? [] : [{ before, instead: source }]
+    return isWell || former === undefined ? [] : [{ former, instead: source }]
   })
   const seen = disks.filter((disk) => !kept.some(({ instead }) => instead === disk))
-  const inventory = [...seen, ...kept.map(({ before }) => before)]
+  const inventory = [...seen, ...kept.map(({ former }) => former)]
   const renamed = { ...server, disks: renameDisks(server.disks, inventory) }
   return withDisksNoticed(
     { ...renamed, sourceProperties: { ...server.sourceProperties, lastUpdatedAt: at, disks: inventory } },

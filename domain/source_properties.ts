@@ -27,6 +27,11 @@ export interface SourceDisk {
   sizeBytes: number
   /** Serial number, WWN or the like where the disk has one; falls back to the device name. Some machines give several disks the same one. */
   stableId: string
+  /**
+   * Names the time for which the machine has had the disk: another one after the disk was detached and attached, after another disk took its
+   * place, and after the machine was started. Its boot, `/`, and the kernel's count. Absent for files, and where the kernel does not say.
+   */
+  attachmentId?: string
   isBootDisk: boolean
   excludedBecause?: string
 }

@@ -20,7 +20,7 @@ import type { DataReplicationError, DataReplicationEvent, DataReplicationState }
 import type { PointFigures } from './point_outcome.ts'
 import type { OfferedDisk } from './offered_disk.ts'
 import type { NewEvent, ServerEvent } from './server_event.ts'
-import type { SourceProperties } from './source_properties.ts'
+import type { SourceDisk, SourceProperties } from './source_properties.ts'
 import type { TaskKind } from './task.ts'
 import type { Verification } from './verified_disk.ts'
 import { advanceLifecycle } from './lifecycle.ts'
@@ -44,6 +44,8 @@ export interface ReplicatedDisk {
   devicePath?: string
   /** It was taken while the others were replicated, and has no volume yet; they go on without it. */
   isJoining?: true
+  /** What has the name of this disk now, which nothing else tells from another one: it is not copied until the operator says so. */
+  replacement?: SourceDisk
   /** The disk has grown to this size, and its volume has not yet. */
   wantedSizeBytes?: number
   /** Why its volume could not be made or enlarged, and when that is tried again. */

@@ -25,6 +25,7 @@ const sourceDiskSchema = z.object({
   deviceName: z.string().max(256),
   sizeBytes: bytes,
   stableId: z.string().max(256),
+  attachmentId: z.string().max(128).optional(),
   isBootDisk: z.boolean(),
   excludedBecause: shortText.optional(),
 })
@@ -218,6 +219,10 @@ export const agentDesiredSchema = z.object({
     z.object({
       diskIndex: z.int().min(0).max(59),
       deviceName: z.string().max(256),
+      /** Of the disk that the volume is a copy of: no other one is opened, whatever its name. */
+      stableId: z.string().max(256),
+      /** As the inventory has it, where `stableId` does not tell the disk from every other. */
+      attachmentId: z.string().max(128).optional(),
       volumeId: id,
       sizeBytes: bytes,
     }),

@@ -5,6 +5,7 @@
 import type { Barrier } from '../../wire/message.ts'
 import type { Clock } from '../clock.ts'
 import type { LineLog } from '../log.ts'
+import type { DiskSet } from '../sync/disk_set.ts'
 import type { Sender } from '../sync/sender.ts'
 import type { PointRequest } from './point_context.ts'
 import type { PointKeeper } from './point_keeper.ts'
@@ -19,6 +20,7 @@ export interface BarriersContext {
   clock: Clock
   log: LineLog
   points: PointKeeper
+  disks: Pick<DiskSet, 'stopped'>
   note(level: 'INFO' | 'WARNING' | 'ERROR', message: string): void
   /** Something worth a heartbeat at once has happened. */
   onChange(): void
@@ -44,7 +46,9 @@ export class Barriers {
     const { points } = this.#context
     const barrier = points.sentBarrier
     const request = points.pending
-    if (barrier?.hold === true && request?.consistencyPointId === barrier.consistencyPointId)
+    // A disk that is not named any more would be missing at the point.
+    const isWhole = this.#context.disks.stopped.length === 0
+    if (isWhole && barrier?.hold === true && request?.consistencyPointId === barrier.consistencyPointId)
       await this.send(barrier, request)
     else points.sentBarrier = undefined
   }

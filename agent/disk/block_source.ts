@@ -3,10 +3,14 @@
  * @module
  */
 
+import type { DiskIdentity } from '../inventory/disk_identity.ts'
+
 /** A disk, or a file that holds one, opened for reading only. */
 export interface BlockSource {
   /** As the operator knows it: `/dev/sda`. */
   readonly deviceName: string
+  /** Which disk was opened, whatever has its name by now. */
+  readonly identity: DiskIdentity
   /** Size when it was opened, or last told by {@link BlockSource.growTo}: nothing is read beyond. */
   readonly sizeBytes: number
   /** The open file, which other threads may read too, at positions, until {@link close}; undefined where there is none. */
@@ -20,7 +24,7 @@ export interface BlockSource {
   read(offsetBytes: number, lengthBytes: number, into: Uint8Array): Promise<void>
   /**
    * The size now.
-   * @throws DiskGoneError when there is no disk any more.
+   * @throws DiskGoneError when there is no disk any more, or another one has its name.
    */
   currentSizeBytes(): Promise<number>
   /** The disk is this large by now, and is read up to there. */
@@ -60,5 +64,18 @@ export class DiskGoneError extends Error {
   constructor(deviceName: string, message: string, options?: ErrorOptions) {
     super(message, options)
     this.deviceName = deviceName
+  }
+}
+
+/** Under the name of a disk stands another one, or one that nothing tells from another one. */
+export class OtherDiskError extends Error {
+  override name = 'OtherDiskError'
+  readonly deviceName: string
+  readonly whatToDo: string
+
+  constructor(deviceName: string, message: string, whatToDo: string) {
+    super(message)
+    this.deviceName = deviceName
+    this.whatToDo = whatToDo
   }
 }

@@ -7,8 +7,11 @@ import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
+import type { DiskIdentity } from '../inventory/disk_identity.ts'
 import type { BlockSource } from './block_source.ts'
-import { machineFiles } from '../inventory/system_files.ts'
+import { deviceIdentityOf } from '../inventory/disk_identity.ts'
+import { deviceNumberOf, machineFiles } from '../inventory/system_files.ts'
+import type { PathFacts } from '../inventory/system_files.ts'
 import { DiskGoneError, DiskRefusedError, UnreadableSectorError } from './block_source.ts'
 
 /** What O_DIRECT asks of offset and length on any disk, and the piece in which a bad sector is looked for. */
@@ -36,6 +39,7 @@ const sectorCodes = new Set(['EIO', 'ENODATA', 'EILSEQ', 'EREMOTEIO', 'ETIMEDOUT
 /** A {@link BlockSource} over an open file. */
 export class DeviceSource implements BlockSource {
   readonly deviceName: string
+  readonly identity: DiskIdentity
   #sizeBytes: number
   readonly #handle: ReadableHandle
   readonly #clock: Clock
@@ -43,12 +47,14 @@ export class DeviceSource implements BlockSource {
 
   constructor(input: {
     deviceName: string
+    identity: DiskIdentity
     sizeBytes: number
     handle: ReadableHandle
     clock: Clock
     currentSize: () => Promise<number | undefined>
   }) {
     this.deviceName = input.deviceName
+    this.identity = input.identity
     this.#sizeBytes = input.sizeBytes
     this.#handle = input.handle
     this.#clock = input.clock
@@ -183,6 +189,36 @@ export async function openDevice(deviceName: string, clock: Clock): Promise<Bloc
   const handle = await openForReading(deviceName, facts.kind === 'block').catch((error: unknown) => {
     throw new DiskRefusedError(deviceName, `Cannot open ${deviceName} for reading`, { cause: error })
   })
-  const currentSize = async () => (await machineFiles.facts(deviceName))?.sizeBytes
-  return new DeviceSource({ deviceName, sizeBytes: facts.sizeBytes, handle, clock, currentSize })
+  try {
+    const identity = await identityOfOpen(handle, deviceName)
+    const currentSize = async (): Promise<number | undefined> => {
+      const now = await machineFiles.facts(deviceName)
+      const isSame = now !== undefined && isOneDisk(await identityOfNamed(now, deviceName), identity)
+      return isSame ? now.sizeBytes : undefined
+    }
+    return new DeviceSource({ deviceName, identity, sizeBytes: facts.sizeBytes, handle, clock, currentSize })
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+/** Of the device that `handle` has open, whatever has its name by now: while it is open its number is not given to another one. */
+async function identityOfOpen(handle: FileHandle, deviceName: string): Promise<DiskIdentity> {
+  const found = await handle.stat()
+  return found.isBlockDevice()
+    ? deviceIdentityOf(machineFiles, deviceNumberOf(found.rdev), deviceName)
+    : { stableId: deviceName }
+}
+
+/** Of what stands at the name now. */
+async function identityOfNamed({ deviceNumber }: PathFacts, deviceName: string): Promise<DiskIdentity> {
+  return deviceNumber === undefined
+    ? { stableId: deviceName }
+    : deviceIdentityOf(machineFiles, deviceNumber, deviceName)
+}
+
+function isOneDisk(one: DiskIdentity, other: DiskIdentity): boolean {
+  const isCounted = one.attachmentId !== undefined && other.attachmentId !== undefined
+  return isCounted ? one.attachmentId === other.attachmentId : one.stableId === other.stableId
 }

@@ -7,6 +7,7 @@ import type { SystemFiles } from './system_files.ts'
 import type { FoundDisk } from './disks.ts'
 import { InvalidInputError } from '../../domain/errors.ts'
 import { sectorSizeBytes } from '../../domain/units.ts'
+import { deviceIdentityOf } from './disk_identity.ts'
 
 /** Disks one server may have: the wire numbers them 0 to 59. */
 export const maxReplicatedDisks = 60
@@ -45,7 +46,12 @@ async function namedExtra(
         `extend it with truncate --size=%${sectorSizeBytes} ${deviceName}`,
     )
   }
-  return { deviceName, sizeBytes: facts.sizeBytes, stableId: deviceName, isBootDisk: false }
+  const { deviceNumber, sizeBytes } = facts
+  const identity =
+    deviceNumber === undefined
+      ? { stableId: deviceName }
+      : await deviceIdentityOf(files, deviceNumber, deviceName)
+  return { deviceName, sizeBytes, ...identity, isBootDisk: false }
 }
 
 /** Without `--devices`: the local disks, the boot disk first when there are too many. */

@@ -6,6 +6,7 @@ import type { SourceDisk } from '../../domain/source_server.ts'
 import type { SystemFiles } from './system_files.ts'
 import { sectorSizeBytes } from '../../domain/units.ts'
 import { isMultipath } from './block_topology.ts'
+import { diskIdentityOf } from './disk_identity.ts'
 
 /** Names that say what a device is, and why such a device is not replicated. */
 const leftOutByName: readonly { pattern: RegExp; because: string }[] = [
@@ -78,22 +79,6 @@ async function leftOutBecause(
   return undefined
 }
 
-/** What names the disk for good: its world-wide name, its serial number, its multipath id; its device name where it has none. */
-export async function stableIdOf(files: SystemFiles, name: string, deviceName: string): Promise<string> {
-  const folder = `/sys/block/${name}`
-  for (const path of [
-    `${folder}/wwid`,
-    `${folder}/device/wwid`,
-    `${folder}/serial`,
-    `${folder}/device/serial`,
-    `${folder}/dm/uuid`,
-  ]) {
-    const value = (await files.readText(path))?.replaceAll(/\s+/g, ' ')
-    if (value !== undefined && value !== '') return value.slice(0, 256)
-  }
-  return deviceName
-}
-
 /** A disk with its name in the kernel. */
 export interface FoundDisk extends SourceDisk {
   kernelName: string
@@ -111,7 +96,7 @@ export async function readDisks(files: SystemFiles, bootDisk: string | undefined
       kernelName: name,
       deviceName,
       sizeBytes,
-      stableId: await stableIdOf(files, name, deviceName),
+      ...(await diskIdentityOf(files, name, deviceName)),
       isBootDisk: name === bootDisk,
       ...(because === undefined ? {} : { excludedBecause: because }),
     })

@@ -1,5 +1,5 @@
 /**
- * Where facts about the machine come from: `/proc`, `/sys`, `/etc`, behind four calls, so that tests feed captured trees.
+ * Where facts about the machine come from: `/proc`, `/sys`, `/etc`, behind five calls, so that tests feed captured trees.
  * @module
  */
 import { constants } from 'node:fs'
@@ -23,6 +23,8 @@ export interface SystemFiles {
   realPath(path: string): Promise<string | undefined>
   /** What the path names, links followed; undefined when it does not exist. */
   facts(path: string): Promise<PathFacts | undefined>
+  /** The inode number of what the path names, links followed; undefined when it does not exist. */
+  inode(path: string): Promise<string | undefined>
 }
 
 /** Longest file that is read; what the kernel shows of itself is shorter. */
@@ -66,6 +68,7 @@ export const machineFiles: SystemFiles = {
         deviceNumber: deviceNumberOf(found.rdev),
       }
     }),
+  inode: (path) => orUndefined(async () => String((await stat(path, { bigint: true })).ino)),
 }
 
 /** Size of a block device, by its entry in /sys; 0 when there is none. */

@@ -6,9 +6,10 @@ import type { AgentDesired } from '../../wire/control_api.ts'
 import type { Clock } from '../clock.ts'
 import type { BlockSource } from '../disk/block_source.ts'
 import type { Tracker } from '../tracking/tracker.ts'
-import { DiskGoneError } from '../disk/block_source.ts'
+import { DiskGoneError, OtherDiskError } from '../disk/block_source.ts'
 import { DiskSync } from './disk_sync.ts'
 import { PieceRoom } from './piece_room.ts'
+import { otherDisk, requireDistinct, requireRight, shrunk } from './right_disk.ts'
 
 /** A disk as the gateway names it. */
 export type DesiredDisk = AgentDesired['disks'][number]
@@ -41,27 +42,10 @@ export interface DiskSetContext {
 /** Sizes are looked at this often. */
 const checkIntervalMs = 5000
 
-/** A disk that has become smaller, in a sentence. */
-function shrunk(deviceName: string, wasBytes: number, isBytes: number): DiskGoneError {
-  return new DiskGoneError(
-    deviceName,
-    `Disk ${deviceName} has ${isBytes} bytes, ${wasBytes - isBytes} fewer than when it was added (${wasBytes}); ` +
-      'disconnect the server and add it again, so that it is copied at its new size',
-  )
-}
-
-/** One device copied to two volumes means that another disk has no copy. */
-function requireDistinct(desired: readonly DesiredDisk[]): void {
-  const indexes = new Map<string, number>()
-  for (const { deviceName, diskIndex } of desired) {
-    const other = indexes.get(deviceName)
-    if (other !== undefined) {
-      throw new Error(
-        `Cannot copy ${deviceName} as disk ${other} and as disk ${diskIndex}; disconnect the server and add it again`,
-      )
-    }
-    indexes.set(deviceName, diskIndex)
-  }
+/** A disk that can't be replicated now, while others are. */
+export interface StoppedDisk {
+  want: DesiredDisk
+  error: DiskGoneError | OtherDiskError
 }
 
 /** Opened disks by their index. */
@@ -69,6 +53,9 @@ export class DiskSet {
   readonly #context: DiskSetContext
   readonly #disks = new Map<number, DiskSync>()
   readonly #room = new PieceRoom()
+  /** By their index. */
+  readonly #stopped = new Map<number, StoppedDisk>()
+  #hasReturned = false
   #checkedAtMs = 0
 
   constructor(context: DiskSetContext) {
@@ -80,9 +67,20 @@ export class DiskSet {
     return [...this.#disks.values()].sort((a, b) => a.diskIndex - b.diskIndex)
   }
 
+  /** Disks that are asked for and not opened, as they are not there: the copy of the server is not whole. In the order of their index. */
+  get stopped(): StoppedDisk[] {
+    return [...this.#stopped.values()].sort((a, b) => a.want.diskIndex - b.want.diskIndex)
+  }
+
+  /** A stopped disk can be opened again: the next {@link apply} does. */
+  get hasReturned(): boolean {
+    return this.#hasReturned
+  }
+
   /**
    * Opens what is missing, closes what is no longer asked for, and lets those grow whose volumes have. Tracking starts here, before any block is read.
-   * @throws DiskGoneError when a disk is missing or smaller than it was, Error when one device is asked for twice.
+   * A disk that is missing, smaller than it was or another one stops alone, as long as there are others.
+   * @throws DiskGoneError, OtherDiskError when there are none, Error when one device is asked for twice.
    */
   async apply(desired: readonly DesiredDisk[]): Promise<void> {
     requireDistinct(desired)
@@ -91,12 +89,13 @@ export class DiskSet {
         (want) =>
           want.diskIndex === disk.diskIndex &&
           want.volumeId === disk.volumeId &&
-          want.deviceName === disk.deviceName,
+          want.deviceName === disk.deviceName &&
+          otherDisk(want, disk.source.identity) === undefined,
       )
       if (same === undefined || same.sizeBytes < disk.sizeBytes) await this.close(disk)
       else if (same.sizeBytes > disk.sizeBytes) await this.#grow(disk, same.sizeBytes)
     }
-    for (const want of desired) if (!this.#disks.has(want.diskIndex)) await this.#open(want)
+    await this.#openMissing(desired)
     await this.#context.kept?.retain(desired.map(({ volumeId }) => volumeId))
   }
 
@@ -114,6 +113,27 @@ export class DiskSet {
     )
   }
 
+  async #openMissing(desired: readonly DesiredDisk[]): Promise<void> {
+    const before = new Map(this.#stopped)
+    this.#stopped.clear()
+    this.#hasReturned = false
+    for (const want of desired) {
+      const { diskIndex } = want
+      if (this.#disks.has(diskIndex)) continue
+      try {
+        await this.#open(want)
+      } catch (error) {
+        if (!(error instanceof DiskGoneError || error instanceof OtherDiskError)) throw error
+        this.#stopped.set(diskIndex, { want, error })
+      }
+    }
+    const [first] = this.stopped
+    if (first !== undefined && this.#disks.size === 0) throw first.error
+    for (const { want, error } of this.stopped)
+      if (before.get(want.diskIndex)?.error.message !== error.message)
+        this.#context.note('WARNING', `${error.message}. The other disks go on`)
+  }
+
   async #open(want: DesiredDisk): Promise<void> {
     if (!this.#context.isOffered(want.deviceName)) {
       throw new DiskGoneError(
@@ -123,7 +143,7 @@ export class DiskSet {
     }
     const source = await this.#context.openSource(want.deviceName)
     try {
-      if (source.sizeBytes < want.sizeBytes) throw shrunk(want.deviceName, want.sizeBytes, source.sizeBytes)
+      requireRight(want, source)
       const tracker = await this.#context.chooseTracker(source, want)
       await tracker.start()
       const { diskIndex, volumeId, sizeBytes } = want
@@ -136,8 +156,24 @@ export class DiskSet {
     }
   }
 
+  /** Looks whether a stopped disk is there again. */
+  async #look({ want }: StoppedDisk): Promise<void> {
+    if (!this.#context.isOffered(want.deviceName)) return
+    try {
+      const source = await this.#context.openSource(want.deviceName)
+      try {
+        requireRight(want, source)
+        this.#hasReturned = true
+      } finally {
+        await source.close()
+      }
+    } catch {
+      // What stopped it stands, or is another reason, which the next opening tells.
+    }
+  }
+
   /**
-   * Looks at the sizes, every few seconds.
+   * Looks at the sizes, and for disks that were not there, every few seconds.
    * @throws DiskGoneError when a disk is gone or has become smaller.
    */
   async check(): Promise<void> {
@@ -148,6 +184,7 @@ export class DiskSet {
       const sizeBytes = await disk.source.currentSizeBytes()
       if (sizeBytes < disk.sizeBytes) throw shrunk(disk.deviceName, disk.sizeBytes, sizeBytes)
     }
+    for (const stopped of this.#stopped.values()) await this.#look(stopped)
   }
 
   /** Closes the disk that an error names, so that the next {@link apply} opens it anew and everything of it is compared. */
@@ -167,6 +204,7 @@ export class DiskSet {
 
   /** Closes all, and forgets what any run knew of them. */
   async closeAll(): Promise<void> {
+    this.#stopped.clear()
     for (const disk of [...this.#disks.values()]) await this.close(disk)
     await this.#context.kept?.retain([])
   }

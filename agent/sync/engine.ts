@@ -270,6 +270,7 @@ export class Engine {
 
   #afterTurn(): void {
     this.#updateState()
+    if (this.#disks.hasReturned) this.#leaving?.abort(new Error('A disk is there again'))
     const now = this.#context.clock.monotonicMs()
     if (now - this.#rememberedAtMs < rememberIntervalMs) return
     this.#rememberedAtMs = now
@@ -315,6 +316,8 @@ export class Engine {
 
   #currentFault(): DataReplicationError | undefined {
     if (this.#desired?.mode !== 'REPLICATE') return undefined
+    const [stopped] = this.#disks.stopped
+    if (stopped !== undefined) return faultOf(stopped.error, true)
     const unreadable = this.#disks.all.find((disk) => disk.unreadable !== undefined)?.unreadable
     if (unreadable !== undefined) return faultOf(unreadable, true)
     return this.#faults.told
@@ -325,7 +328,7 @@ export class Engine {
     const { backlogBytes, lagMs } = this.report()
     this.#state.update({
       mode: this.#desired?.mode ?? 'IDLE',
-      hasDiskFault: this.#faults.hasDiskFault,
+      hasDiskFault: this.#faults.hasDiskFault || this.#disks.stopped.length > 0,
       isInitialSync: disks.some((disk) => !disk.isInitialSyncDone),
       isRescanning: disks.some((disk) => disk.scan?.purpose === 'RESCAN'),
       isReachingConsistencyPoint: this.#points.isAsked,

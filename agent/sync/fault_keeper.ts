@@ -6,7 +6,7 @@ import type { DataReplicationError } from '../../domain/replication.ts'
 import type { Random } from '../backoff.ts'
 import { WireError } from '../../wire/wire_error.ts'
 import { backoffMs } from '../backoff.ts'
-import { DiskGoneError, DiskRefusedError } from '../disk/block_source.ts'
+import { DiskGoneError, DiskRefusedError, OtherDiskError } from '../disk/block_source.ts'
 import { faultOf } from './faults.ts'
 
 /** Waits between attempts to connect. */
@@ -27,6 +27,9 @@ const passesSoon = { codes: new Set(['NOT_ASSIGNED', 'UNKNOWN_VOLUME']), failure
 /** What the replicator says of its own disks does not pass by itself. */
 const toldAtOnce = new Set(['NO_SPACE', 'VOLUME_IO_ERROR'])
 
+/** What is wrong with a disk of this machine: it is told at once. */
+const diskErrors = [DiskGoneError, DiskRefusedError, OtherDiskError]
+
 /** A session that lasts this long has put right what ended the one before. */
 export const steadyAfterMs = 10_000
 
@@ -36,7 +39,7 @@ export class FaultKeeper {
   #isRefused = false
   #fault: DataReplicationError | undefined
   #failuresToTell = failuresToTell
-  /** A disk is gone, smaller than it was, or must not be read. */
+  /** A disk is gone, smaller than it was, another one, or must not be read. */
   hasDiskFault = false
 
   /** A session failed, or could not begin; answers what that is for the operator, who is told of it if it stays. */
@@ -44,7 +47,7 @@ export class FaultKeeper {
     this.#failures += 1
     const fault = faultOf(error, wasConnected)
     this.#fault = fault
-    this.hasDiskFault = error instanceof DiskGoneError || error instanceof DiskRefusedError
+    this.hasDiskFault = diskErrors.some((kind) => error instanceof kind)
     this.#isRefused = error instanceof WireError && !error.retryable
     const passes = error instanceof WireError && passesSoon.codes.has(error.code)
     this.#failuresToTell = passes ? passesSoon.failuresToTell : failuresToTell

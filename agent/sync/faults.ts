@@ -6,7 +6,12 @@ import type { DataReplicationError, DataReplicationErrorCode } from '../../domai
 import type { WireErrorCode } from '../../wire/message.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { WireError } from '../../wire/wire_error.ts'
-import { DiskGoneError, DiskRefusedError, UnreadableSectorError } from '../disk/block_source.ts'
+import {
+  DiskGoneError,
+  DiskRefusedError,
+  OtherDiskError,
+  UnreadableSectorError,
+} from '../disk/block_source.ts'
 import { LinkError } from './link_error.ts'
 
 const rawErrorLength = 2000
@@ -94,6 +99,8 @@ export function faultOf(error: unknown, wasConnected: boolean): DataReplicationE
       whatToDo: `Attach ${error.deviceName} again as it was; if it is gone or smaller for good, disconnect the server and add it again`,
     }
   }
+  if (error instanceof OtherDiskError)
+    return { error: 'UNSUPPORTED_VM_CONFIGURATION', rawError, whatToDo: error.whatToDo }
   if (error instanceof DiskRefusedError) {
     return {
       error: 'UNSUPPORTED_VM_CONFIGURATION',

@@ -113,13 +113,14 @@ export class Session {
     this.#markDamaged()
     const hasScanned = await this.#scanOn()
     const isScanning = disks.all.some((disk) => disk.scan !== undefined && disk.scan.purpose !== 'PASS')
-    const hasVerified = !isScanning && (await this.#verifyOn())
+    const isWhole = disks.stopped.length === 0
+    const hasVerified = !isScanning && isWhole && (await this.#verifyOn())
     await this.#reachPoint(isScanning)
     // During the copy to an empty volume marks only gather: a block that changes ten times is sent once, at its end.
     const sweepable = disks.all.filter((disk) => disk.scan?.mode !== 'BLANK')
     const sent = await sweep(sweepable, this.#sender, this.#context.reader)
     // Asked after the sweep: a block that it could not read is not certain, nor is anything once a rescan was asked for meanwhile.
-    const covered = coverageOf(disks.all, drainedAtMs)
+    const covered = isWhole ? coverageOf(disks.all, drainedAtMs) : undefined
     if (covered !== undefined) certainty.expect(covered, this.#sender.allAcknowledged())
     return sent <= fewBlocks && !hasScanned && !hasVerified
   }
@@ -214,6 +215,9 @@ export class Session {
     if (request === undefined) return
     const tally = newTally()
     try {
+      const [stopped] = this.#context.disks.stopped
+      if (stopped !== undefined)
+        throw new ConsistencyError(`${stopped.error.message}; without it no copy is whole`)
       if (isScanning) {
         if (clock.monotonicMs() < request.deadlineMs) return
         throw new ConsistencyError(

@@ -12,7 +12,7 @@ export interface ReplicationFacts {
   wasConnected: boolean
   /** Milliseconds without a connection; 0 while connected. */
   disconnectedMs: number
-  /** A disk is gone or smaller than it was. */
+  /** A disk is gone, smaller than it was, or another one. */
   hasDiskFault: boolean
   isInitialSync: boolean
   isRescanning: boolean

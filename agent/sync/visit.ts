@@ -27,7 +27,7 @@ export interface VisitContext extends SenderContext, Omit<SessionContext, 'clock
 }
 
 /** What the gateway wants when it wants replication. */
-export interface ReplicationWish extends Pick<AgentDesired, 'disks'> {
+export interface ReplicationWish {
   replicator: NonNullable<AgentDesired['replicator']>
 }
 
@@ -57,7 +57,7 @@ export class Visit {
       connectionPlan = () => new MeasuredConnections(context.clock),
     } = context.engine
     const { replicator } = desired
-    const disks = desired.disks.map(({ diskIndex, volumeId, sizeBytes }) => ({
+    const disks = context.disks.all.map(({ diskIndex, volumeId, sizeBytes }) => ({
       diskIndex,
       volumeId,
       sizeBytes,

@@ -20,14 +20,16 @@ for (let offset = 0; offset < noise.length; offset += 65_536)
 /** A disk of `sizeBytes`. */
 export class ChangingDisk implements BlockSource, Tracker {
   readonly deviceName: string
+  readonly identity: BlockSource['identity']
   readonly sizeBytes: number
   readonly kind = 'bench'
   readonly reason = 'It is only played'
   readonly needsPasses = false
   readonly waitingBytes = 0
 
-  constructor(deviceName: string, sizeBytes: number) {
+  constructor(deviceName: string, stableId: string, sizeBytes: number) {
     this.deviceName = deviceName
+    this.identity = { stableId }
     this.sizeBytes = sizeBytes
   }
 

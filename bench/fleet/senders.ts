@@ -44,7 +44,7 @@ async function startAgent(agent: EnrolledAgent, number: number): Promise<Engine>
     openSource: (deviceName) => {
       const disk = sourceProperties.disks.find((candidate) => candidate.deviceName === deviceName)
       if (disk === undefined) throw new Error(`There is no ${deviceName}`)
-      return Promise.resolve(new ChangingDisk(deviceName, disk.sizeBytes))
+      return Promise.resolve(new ChangingDisk(deviceName, disk.stableId, disk.sizeBytes))
     },
     chooseTracker: (source) => {
       if (!(source instanceof ChangingDisk)) throw new Error(`${source.deviceName} is not played`)

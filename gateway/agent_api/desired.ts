@@ -10,6 +10,7 @@ import { consistencyPolicyOf } from '../../domain/consistency_policy.ts'
 import type { ScrubPolicy } from '../services.ts'
 import { mayReplicate } from '../../domain/agent_contact.ts'
 import { inventoryProblem } from '../../domain/inventory.ts'
+import { withAttachments } from '../../domain/replaced_disk.ts'
 import { openVerification } from '../../domain/verification.ts'
 
 /** How often an agent reports: often while somebody waits for it, seldom otherwise. */
@@ -36,11 +37,12 @@ export function agentDesired(
       ? { replicator: { replicationServerId: replicationServer.replicationServerId, address, port } }
       : {}),
     disks: mayReplicate(server)
-      ? server.disks.flatMap(({ diskIndex, deviceName, volumeId, sizeBytes, isJoining }) =>
-          volumeId === undefined || isJoining === true
-            ? []
-            : [{ diskIndex, deviceName, volumeId, sizeBytes }],
-        )
+      ? withAttachments(server).flatMap(({ disk, attachmentId }) => {
+          const { diskIndex, deviceName, stableId, volumeId, sizeBytes, isJoining } = disk
+          if (volumeId === undefined || isJoining === true) return []
+          const attachment = attachmentId === undefined ? {} : { attachmentId }
+          return [{ diskIndex, deviceName, stableId, ...attachment, volumeId, sizeBytes }]
+        })
       : [],
     ...(obstacle === undefined
       ? {}

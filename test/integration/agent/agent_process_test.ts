@@ -74,7 +74,7 @@ describe('the agent as a process', () => {
       ...gateway.desired,
       mode: 'REPLICATE',
       replicator: { replicationServerId: 'i-1', address: '127.0.0.1', port: replicator.listener.port },
-      disks: [{ diskIndex: 0, deviceName, volumeId: 'vol-0', sizeBytes: size }],
+      disks: [{ diskIndex: 0, deviceName, stableId: deviceName, volumeId: 'vol-0', sizeBytes: size }],
     }
   }
   const untilState = (wanted: string) =>

@@ -24,6 +24,7 @@ function watched(
     get deviceName() {
       return source.deviceName
     },
+    identity: source.identity,
     get sizeBytes() {
       return source.sizeBytes
     },
@@ -69,6 +70,7 @@ describe.runIf(isRoot)('a disk', () => {
     const wanted = sizes.map((sizeBytes, diskIndex) => ({
       diskIndex,
       deviceName: disks[diskIndex]?.device ?? '',
+      stableId: disks[diskIndex]?.device ?? '',
       volumeId: `vol-${diskIndex}`,
       sizeBytes,
     }))

@@ -116,7 +116,7 @@ describe('the agent as one executable file', () => {
         ...gateway.desired,
         mode: 'REPLICATE',
         replicator: { replicationServerId: 'i-1', address: '127.0.0.1', port: replicator.listener.port },
-        disks: [{ diskIndex: 0, deviceName: image, volumeId: 'vol-0', sizeBytes }],
+        disks: [{ diskIndex: 0, deviceName: image, stableId: image, volumeId: 'vol-0', sizeBytes }],
       }
       await until('it is continuous', () => Promise.resolve(gateway.last?.state === 'CONTINUOUS'), 30_000, 20)
       expect(await digestOf(replicator.volumePath(0))).toBe(await digestOf(image))

@@ -90,6 +90,7 @@ describe('the first copy', () => {
       wrapTracker: () => tracker,
       wrapSource: (source) => ({
         deviceName: source.deviceName,
+        identity: source.identity,
         sizeBytes: source.sizeBytes,
         currentSizeBytes: () => source.currentSizeBytes(),
         growTo: (bytes) => source.growTo(bytes),

@@ -95,7 +95,7 @@ describe.runIf(isRoot)('an agent that is killed', () => {
       ...gateway.desired,
       mode: 'REPLICATE',
       replicator: { replicationServerId: 'i-1', address: '127.0.0.1', port: replicator.listener.port },
-      disks: [{ diskIndex: 0, deviceName: disk.device, volumeId: 'vol-0', sizeBytes }],
+      disks: [{ diskIndex: 0, deviceName: disk.device, stableId: disk.device, volumeId: 'vol-0', sizeBytes }],
     }
   }
 

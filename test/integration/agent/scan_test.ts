@@ -87,6 +87,7 @@ describe('the agent on a disk image', () => {
     let isBad = true
     const withBadSector = (source: BlockSource): BlockSource => ({
       deviceName: source.deviceName,
+      identity: source.identity,
       sizeBytes: source.sizeBytes,
       currentSizeBytes: () => source.currentSizeBytes(),
       growTo: (bytes) => source.growTo(bytes),

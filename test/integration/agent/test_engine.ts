@@ -33,7 +33,7 @@ import { makeSparseFile } from '../replicator/test_replicator.ts'
 /** What a test changes about the engine. */
 export interface TestEngineOptions {
   /** Devices and their sizes, in the order of their index. */
-  disks: { deviceName: string; sizeBytes: number }[]
+  disks: { deviceName: string; sizeBytes: number; attachmentId?: string }[]
   generation?: number
   /** Ring buffer of the trace, KiB. */
   bufferKb?: number
@@ -69,11 +69,11 @@ export class TestEngine {
     this.desired = {
       mode: 'REPLICATE',
       replicator: { replicationServerId: 'i-1', address: '127.0.0.1', port: replicator.listener.port },
-      disks: options.disks.map(({ deviceName, sizeBytes }, diskIndex) => ({
+      disks: options.disks.map((disk, diskIndex) => ({
         diskIndex,
-        deviceName,
+        stableId: disk.deviceName,
         volumeId: `vol-${diskIndex}`,
-        sizeBytes,
+        ...disk,
       })),
       throttleBitsPerSecond: 0,
       rescanEpoch: 0,

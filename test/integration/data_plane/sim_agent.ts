@@ -106,6 +106,7 @@ export class SimAgent {
       disks: sources.map(({ deviceName, bytes }, diskIndex) => ({
         diskIndex,
         deviceName,
+        stableId: deviceName,
         volumeId: 'port' in far ? `vol-${far.sourceServerId}` : `vol-${diskIndex}`,
         sizeBytes: bytes.length,
       })),

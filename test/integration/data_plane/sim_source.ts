@@ -75,6 +75,7 @@ export class SimSource {
     const life = this.#life
     return {
       deviceName: this.deviceName,
+      identity: { stableId: this.deviceName },
       sizeBytes: this.bytes.length,
       read: async (offsetBytes, lengthBytes, into) => {
         this.readsSinceReset += 1

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { Barriers } from '../../../agent/consistency/barriers.ts'
 import { newTally } from '../../../agent/consistency/point_context.ts'
 import { PointKeeper } from '../../../agent/consistency/point_keeper.ts'
+import { DiskGoneError } from '../../../agent/disk/block_source.ts'
 import { LineLog } from '../../../agent/log.ts'
+import type { StoppedDisk } from '../../../agent/sync/disk_set.ts'
 import type { BarrierAnswer } from '../../../agent/sync/questions.ts'
 import type { Sender } from '../../../agent/sync/sender.ts'
 import { defaultConsistencyPolicy } from '../../../domain/consistency_policy.ts'
@@ -10,7 +12,11 @@ import type { Barrier } from '../../../wire/message.ts'
 import { FakeClock } from './fake_clock.ts'
 
 /** A point that is pending, by the policy or for a launch, and a far end that answers barriers so. */
-function makeBarriers(isScheduled: boolean, answer: () => Promise<BarrierAnswer>) {
+function makeBarriers(
+  isScheduled: boolean,
+  answer: () => Promise<BarrierAnswer>,
+  stopped: StoppedDisk[] = [],
+) {
   const clock = new FakeClock()
   const points = new PointKeeper(clock)
   if (isScheduled) {
@@ -36,6 +42,7 @@ function makeBarriers(isScheduled: boolean, answer: () => Promise<BarrierAnswer>
     {
       clock,
       points,
+      disks: { stopped },
       log: new LineLog({ write: () => undefined }, () => 0),
       note: () => undefined,
       onChange: () => undefined,
@@ -98,5 +105,21 @@ describe('Barriers', () => {
     expect(byPolicy.points.sentBarrier).toBeUndefined()
     // It is begun again.
     expect(byPolicy.points.pending).toBe(byPolicy.request)
+  })
+
+  it('repeats no point at which a disk would be missing', async () => {
+    const error = new DiskGoneError('/dev/vdb', 'The device is gone')
+    const want = {
+      diskIndex: 1,
+      stableId: 'wwn-1',
+      volumeId: 'vol-1',
+      deviceName: '/dev/vdb',
+      sizeBytes: 2 ** 30,
+    }
+    const launch = makeBarriers(false, never, [{ want, error }])
+    await launch.barriers.repeat()
+    expect(launch.sent).toEqual([])
+    expect(launch.points.sentBarrier).toBeUndefined()
+    expect(launch.points.pending).toBe(launch.request)
   })
 })

@@ -40,6 +40,7 @@ export function treeFiles(tree: Tree, facts: Record<string, PathFacts> = {}): Sy
       return Promise.resolve(exists(real) || facts[real] !== undefined ? real : undefined)
     },
     facts: (path) => Promise.resolve(facts[resolve(path)]),
+    inode: (path) => Promise.resolve(exists(resolve(path)) ? '77' : undefined),
   }
 }
 

@@ -39,6 +39,7 @@ function makeSource(
   }
   const source = new DeviceSource({
     deviceName: '/dev/test',
+    identity: { stableId: 'serial' },
     sizeBytes: content.length,
     handle,
     clock: new FakeClock(),

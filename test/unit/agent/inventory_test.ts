@@ -50,7 +50,13 @@ describe('takeInventory()', () => {
       { name: 'eth0', macAddress: '52:54:00:12:34:56', ips: ['10.0.0.5'], isPrimary: true },
     ])
     expect(found.disks).toEqual([
-      { deviceName: '/dev/vda', sizeBytes: 41_943_040 * 512, stableId: 'disk-of-web-1', isBootDisk: true },
+      {
+        deviceName: '/dev/vda',
+        sizeBytes: 41_943_040 * 512,
+        stableId: 'disk-of-web-1',
+        attachmentId: 'unknown/folder 77',
+        isBootDisk: true,
+      },
     ])
   })
 

@@ -3,6 +3,7 @@
  * @module
  */
 import type { BlockSource } from '../../../agent/disk/block_source.ts'
+import type { DiskIdentity } from '../../../agent/inventory/disk_identity.ts'
 import type { Tracker } from '../../../agent/tracking/tracker.ts'
 import { DiskSync } from '../../../agent/sync/disk_sync.ts'
 import { blockSizeBytes } from '../../../domain/units.ts'
@@ -22,12 +23,14 @@ export const stillTracker: Tracker = {
 /** The bytes of a disk, and what reading them throws. */
 export class MemorySource implements BlockSource {
   readonly deviceName: string
+  identity: DiskIdentity
   bytes: Uint8Array
   /** Asked with the byte offset before every read; what it returns is thrown. */
   failure: (offsetBytes: number) => Error | undefined = () => undefined
 
   constructor(deviceName: string, bytes: Uint8Array) {
     this.deviceName = deviceName
+    this.identity = { stableId: deviceName }
     this.bytes = bytes
   }
 

@@ -93,7 +93,7 @@ class World {
           clock: this.clock,
           log: new LineLog({ write: () => undefined }, () => 0),
           run: () => Promise.resolve(''),
-          disks: { all: [this.disk], check: () => Promise.resolve() } as unknown as DiskSet,
+          disks: { all: [this.disk], stopped: [], check: () => Promise.resolve() } as unknown as DiskSet,
           reader,
           scanner,
           certainty,
@@ -192,6 +192,7 @@ class World {
     }
     return {
       deviceName: '/dev/model',
+      identity: { stableId: '/dev/model' },
       sizeBytes: this.sizeBytes,
       read,
       growTo: () => undefined,

@@ -49,7 +49,7 @@ function makeSession(blocks = 32) {
       clock,
       log: new LineLog({ write: () => undefined }, () => 0),
       run: () => Promise.resolve(''),
-      disks: { all: [disk], check: () => Promise.resolve() } as unknown as DiskSet,
+      disks: { all: [disk], stopped: [], check: () => Promise.resolve() } as unknown as DiskSet,
       reader,
       scanner: new Scanner({ reader, pool, clock }),
       certainty,

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { lockAgent } from '../../../agent/agent_lock.ts'
 import type { SavedState } from '../../../agent/tracking/track_memory.ts'
+import { deviceIdentityOf } from '../../../agent/inventory/disk_identity.ts'
+import { readDisks } from '../../../agent/inventory/disks.ts'
 import { mergesDiscards } from '../../../agent/tracking/choose.ts'
 import { diskIdentity } from '../../../agent/tracking/disk_identity.ts'
 import { MarkFile } from '../../../agent/tracking/mark_file.ts'
@@ -12,15 +14,14 @@ import { Subscriptions } from '../../../agent/tracking/subscriptions.ts'
 import { TrackFolder } from '../../../agent/tracking/track_folder.ts'
 import { blockSizeBytes, sectorSizeBytes } from '../../../domain/units.ts'
 import type { Tree } from './captured_trees.ts'
-import { treeFiles } from './captured_trees.ts'
+import { diskFiles, partitionFiles, treeFiles } from './captured_trees.ts'
 
 const sectorsPerBlock = blockSizeBytes / sectorSizeBytes
 
 describe('diskIdentity()', () => {
   const link = { '/sys/dev/block/8:0': '→ /sys/block/sda', '/sys/block/sda/size': '1000' }
   const serial = { '/sys/block/sda/device/serial': 'S-1' }
-  const of = (tree: Tree) =>
-    diskIdentity(treeFiles({ ...link, ...tree }), '8:0', '/dev/sda', () => Promise.resolve('77'))
+  const of = (tree: Tree) => diskIdentity(treeFiles({ ...link, ...tree }), '8:0', '/dev/sda')
 
   it('is of the disk, and of the time for which this kernel has it', async () => {
     expect(await of({ ...serial, '/sys/block/sda/diskseq': '9' })).toBe('9 S-1')
@@ -50,6 +51,42 @@ describe('mergesDiscards()', () => {
     )
     expect(await of({ '/queue/discard_max_hw_bytes': '4096' })).toBe(false)
     expect(await mergesDiscards(treeFiles({}), '259:0')).toBe(false)
+  })
+})
+
+describe('deviceIdentityOf()', () => {
+  const files = treeFiles({
+    ...diskFiles('vda', 'pci/virtio1', '253:0', 4096, { diskseq: '9\n', serial: 'S-1\n' }),
+    ...diskFiles('vdb', 'pci/virtio2', '253:16', 4096, { diskseq: '10\n' }),
+    ...partitionFiles('vda', 'pci/virtio1', 'vda1', '253:1'),
+    '/proc/sys/kernel/random/boot_id': 'boot-1\n',
+  })
+
+  it('is the serial number, or else the name, and the attachment of this boot', async () => {
+    expect(await deviceIdentityOf(files, '253:0', '/dev/vda')).toEqual({
+      stableId: 'S-1',
+      attachmentId: 'boot-1/9',
+    })
+    expect(await deviceIdentityOf(files, '253:16', '/dev/vdb')).toEqual({
+      stableId: '/dev/vdb',
+      attachmentId: 'boot-1/10',
+    })
+  })
+
+  it('is that of the inventory', async () => {
+    for (const { deviceName, stableId, attachmentId } of await readDisks(files, undefined)) {
+      const number = deviceName === '/dev/vda' ? '253:0' : '253:16'
+      expect(await deviceIdentityOf(files, number, deviceName)).toEqual({ stableId, attachmentId })
+    }
+  })
+
+  it('is of a partition its name, and that its disk is attached', async () => {
+    const identity = { stableId: '/dev/vda1', attachmentId: 'boot-1/9' }
+    expect(await deviceIdentityOf(files, '253:1', '/dev/vda1')).toEqual(identity)
+  })
+
+  it('is the name alone of what is gone', async () => {
+    expect(await deviceIdentityOf(files, '8:0', '/dev/sda')).toEqual({ stableId: '/dev/sda' })
   })
 })
 

@@ -278,7 +278,13 @@ describe('start and heartbeat', () => {
       consistencyPolicy: defaultConsistencyPolicy,
       replicator: { replicationServerId: 'i-00000000000000001', address: '192.0.2.30', port: 1500 },
       disks: [
-        { diskIndex: 0, deviceName: '/dev/sda', volumeId: 'vol-00000000000000001', sizeBytes: 3_221_225_472 },
+        {
+          diskIndex: 0,
+          deviceName: '/dev/sda',
+          stableId: 'serial-web-1-a',
+          volumeId: 'vol-00000000000000001',
+          sizeBytes: 3_221_225_472,
+        },
       ],
       throttleBitsPerSecond: 0,
       isSendingOff: false,
