@@ -1,7 +1,7 @@
 /**
  * The data plane against an oracle: the agent's engine and a replicator, both real, on simulated disks, trackers and links. Concurrent
  * writers, lost events, kills of either end, runs of the agent that go on where the one before was, power cuts, links cut anywhere, rescans,
- * pauses and consistency points in every order.
+ * pauses, consistency points and disks that grow, their volumes sooner or later, in every order.
  *
  * `SCHEDULES=N` runs N schedules, `REHOST_LONG=1` runs 5,000; `SEED=…` begins with that one.
  * @module
@@ -30,6 +30,8 @@ const steps: readonly { weight: number; run: Step }[] = [
   { weight: 1, run: pause },
   { weight: 1, run: failDisk },
   { weight: 2, run: (world) => world.reachPoint() },
+  { weight: 2, run: growDisk },
+  { weight: 2, run: (world) => world.growVolumes() },
 ]
 
 async function killBoth(world: SimWorld): Promise<void> {
@@ -77,6 +79,11 @@ async function pause(world: SimWorld): Promise<void> {
   world.agent.apply({ mode: 'PAUSE' })
   await world.turns(40)
   world.agent.apply({ mode: 'REPLICATE' })
+}
+
+function growDisk(world: SimWorld): Promise<void> {
+  world.growDisk()
+  return Promise.resolve()
 }
 
 async function failDisk(world: SimWorld): Promise<void> {

@@ -65,11 +65,11 @@ export class SimAgent {
       generation,
       identity: () => ('port' in far ? far.identity : { caPem: '', certificatePem: '', keyPem: '' }),
       openSource: (deviceName) => Promise.resolve(sourceOf(deviceName).open()),
-      chooseTracker: ({ deviceName }) =>
+      chooseTracker: ({ deviceName }, { sizeBytes }) =>
         Promise.resolve(
           untracked.has(indexOf(deviceName))
             ? passTracker()
-            : sourceOf(deviceName).tracker(lossChance, generation),
+            : sourceOf(deviceName).tracker(lossChance, generation, sizeBytes),
         ),
       kept: {
         retain: () => Promise.resolve(),
@@ -103,13 +103,7 @@ export class SimAgent {
         address: '127.0.0.1',
         port: 'port' in far ? far.port : 1500,
       },
-      disks: sources.map(({ deviceName, bytes }, diskIndex) => ({
-        diskIndex,
-        deviceName,
-        stableId: deviceName,
-        volumeId: 'port' in far ? `vol-${far.sourceServerId}` : `vol-${diskIndex}`,
-        sizeBytes: bytes.length,
-      })),
+      disks: this.#disks(),
       throttleBitsPerSecond: 0,
       rescanEpoch: machine.rescanEpoch,
       renewCertificate: false,
@@ -117,6 +111,22 @@ export class SimAgent {
     }
     this.engine.apply(this.#desired)
     this.#running = this.engine.run()
+  }
+
+  #disks(): AgentDesired['disks'] {
+    const { sources, far } = this.#machine
+    return sources.map(({ deviceName, volumeBytes }, diskIndex) => ({
+      diskIndex,
+      deviceName,
+      stableId: deviceName,
+      volumeId: 'port' in far ? `vol-${far.sourceServerId}` : `vol-${diskIndex}`,
+      sizeBytes: volumeBytes,
+    }))
+  }
+
+  /** The gateway names the sizes that the volumes have by now. */
+  applySizes(): void {
+    this.apply({ disks: this.#disks() })
   }
 
   /** The gateway's answer from now on. */

@@ -25,10 +25,12 @@ export class SimMemory implements TrackMemory {
     this.#marks = new DirtyMap(blockCountOf(sizeBytes))
   }
 
-  /** A run takes it over: what was left is good for the one directly after. */
-  begin(generation: number): void {
+  /** A run takes it over, for a volume of `sizeBytes`: what was left is good for the one directly after. */
+  begin(generation: number, sizeBytes: number): void {
     if (this.#generation !== generation - 1) this.forget()
     this.#generation = generation
+    // As a file of marks is for a volume of one size.
+    if (blockCountOf(sizeBytes) !== this.#marks.blockCount) this.grow(sizeBytes)
   }
 
   /** A write is over. */
@@ -68,7 +70,8 @@ export class SimMemory implements TrackMemory {
     this.#state = { ...state, scan: { ...state.scan, attemptedEnd: end + announceBlocks } }
   }
 
-  grow(): void {
-    throw new Error('Simulated disks do not grow')
+  grow(sizeBytes: number): void {
+    this.#marks.grow(blockCountOf(sizeBytes))
+    this.forget()
   }
 }

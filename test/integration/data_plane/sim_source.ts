@@ -27,7 +27,11 @@ export function distinctSectors(random: () => number, length: number): Buffer {
 /** The disk; it survives the agent. */
 export class SimSource {
   readonly deviceName: string
-  readonly bytes: Buffer
+  #bytes: Buffer
+  /** Of its volume, as the gateway knows it: less than the disk has while it has grown and the volume has not. */
+  volumeBytes: number
+  /** Of its volume before it grew last, and when that was. */
+  #volumeBefore: { bytes: number; untilMs: number }
   /** What outlives a run of the agent. */
   readonly memory: SimMemory
   readonly #random: () => number
@@ -43,13 +47,35 @@ export class SimSource {
   /** @param nowMs the agent's clock. */
   constructor(input: { deviceName: string; bytes: Buffer; random: () => number; nowMs: () => number }) {
     this.deviceName = input.deviceName
-    this.bytes = input.bytes
+    this.#bytes = input.bytes
+    this.volumeBytes = input.bytes.length
+    this.#volumeBefore = { bytes: input.bytes.length, untilMs: 0 }
     this.memory = new SimMemory(input.bytes.length)
     this.#random = input.random
     this.#nowMs = input.nowMs
     this.#versions = Array.from({ length: input.bytes.length / sectorSizeBytes }, (_, sector) => [
       { write: 0, bytes: Buffer.from(this.#sector(sector)) },
     ])
+  }
+
+  /** What it holds now. */
+  get bytes(): Buffer {
+    return this.#bytes
+  }
+
+  /** It is larger from now on: `more` is what the new part holds. */
+  grow(more: Buffer): void {
+    const sectorsBefore = this.#versions.length
+    this.#bytes = Buffer.concat([this.#bytes, more])
+    for (let sector = sectorsBefore; sector < this.#bytes.length / sectorSizeBytes; sector++)
+      this.#versions.push([{ write: 0, bytes: Buffer.from(this.#sector(sector)) }])
+  }
+
+  /** Its volume covers it from now on. */
+  growVolume(): void {
+    if (this.volumeBytes === this.#bytes.length) return
+    this.#volumeBefore = { bytes: this.volumeBytes, untilMs: this.#nowMs() }
+    this.volumeBytes = this.#bytes.length
   }
 
   /** Writes somewhere, mostly around the edges of blocks; resolves when it is over. */
@@ -73,12 +99,17 @@ export class SimSource {
   /** For one life of the agent. */
   open(): BlockSource {
     const life = this.#life
+    let sizeBytes = this.bytes.length
     return {
       deviceName: this.deviceName,
       identity: { stableId: this.deviceName },
-      sizeBytes: this.bytes.length,
+      get sizeBytes() {
+        return sizeBytes
+      },
       read: async (offsetBytes, lengthBytes, into) => {
         this.readsSinceReset += 1
+        if (lengthBytes < 1 || offsetBytes + lengthBytes > sizeBytes)
+          throw new RangeError(`${lengthBytes} bytes at ${offsetBytes} are not of a disk of ${sizeBytes}`)
         // A read is not one moment: writes come in between its parts.
         for (let at = 0; at < lengthBytes;) {
           await someTurns(this.#random)
@@ -90,7 +121,9 @@ export class SimSource {
         }
       },
       currentSizeBytes: () => Promise.resolve(this.bytes.length),
-      growTo: () => undefined,
+      growTo: (bytes) => {
+        sizeBytes = Math.max(sizeBytes, bytes)
+      },
       close: () => Promise.resolve(),
     }
   }
@@ -98,12 +131,14 @@ export class SimSource {
   /**
    * For one life of the agent.
    * @param lossChance of one event.
+   * @param volumeBytes of the volume as that life knows it.
    */
-  tracker(lossChance: () => number, generation: number): Tracker {
+  tracker(lossChance: () => number, generation: number, volumeBytes: number): Tracker {
     const life = this.#life
     return new SimTracker({
       listeners: this.#listeners,
-      sizeBytes: this.bytes.length,
+      volumeBytes,
+      sizeBytes: this.#random() < 0.5 ? volumeBytes : this.bytes.length,
       random: this.#random,
       lossChance,
       memory: this.memory,
@@ -125,10 +160,12 @@ export class SimSource {
 
   /**
    * Why `copy` can't be what this agent's copy holds if everything written before `coveredMs` is durable there; undefined when it can: each
-   * sector must be the last version before that time or a later one.
+   * sector must be the last version before that time or a later one. What the volume has grown by is not claimed before it had.
    */
   violation(copy: Buffer, coveredMs: number): string | undefined {
-    for (const [sector, versions] of this.#versions.entries()) {
+    const { bytes: bytesBefore, untilMs } = this.#volumeBefore
+    const claimedBytes = coveredMs > untilMs ? this.volumeBytes : bytesBefore
+    for (const [sector, versions] of this.#versions.slice(0, claimedBytes / sectorSizeBytes).entries()) {
       const oldest = versions.findLastIndex(({ write }) => {
         const overAtMs = this.#overAtMs[write]
         return overAtMs !== undefined && overAtMs < coveredMs

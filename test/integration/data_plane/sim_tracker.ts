@@ -25,6 +25,9 @@ export async function someTurns(random: () => number): Promise<void> {
 /** What a tracker is made of. */
 export interface SimTrackerParts {
   listeners: Set<Listener>
+  /** Of the volume; the tracker may know of more of the disk. */
+  volumeBytes: number
+  /** Up to where the tracker knows of changes. */
   sizeBytes: number
   random: () => number
   /** Of one event. */
@@ -63,12 +66,13 @@ export class SimTracker implements Tracker {
 
   start(): Promise<void> {
     this.#parts.listeners.add(this.#listener)
-    this.#parts.memory.begin(this.#parts.generation)
+    this.#parts.memory.begin(this.#parts.generation, this.#parts.volumeBytes)
     return Promise.resolve()
   }
 
   grow(sizeBytes: number): void {
     this.#changed.grow(sizeBytes)
+    this.memory.grow(sizeBytes)
   }
 
   async drain(): Promise<Drained> {
@@ -98,7 +102,9 @@ export class SimTracker implements Tracker {
       willSend: (end) => {
         if (!isKilled()) memory.willSend(end)
       },
-      grow: () => memory.grow(),
+      grow: (sizeBytes) => {
+        if (!isKilled()) memory.grow(sizeBytes)
+      },
     }
   }
 

@@ -98,7 +98,8 @@ export class SimWorld {
     )
     const volumes = sizes.map((size) => {
       const sectorBytes = random() < 0.5 ? 512 : 4096
-      const spare = random() < 0.5 ? 0 : 4096 * randomInt(random, 1, 40)
+      // Also what the disk can grow by.
+      const spare = random() < 0.5 ? 0 : 4096 * randomInt(random, 1, 80)
       const sizeBytes = Math.ceil(size / sectorBytes) * sectorBytes + spare
       return new SimVolume({ sizeBytes, sectorBytes, cutBytes: 512, random: own() })
     })
@@ -166,6 +167,7 @@ export class SimWorld {
    */
   async restartAgent(isKilled: boolean, lossChance = 0.2): Promise<void> {
     await (isKilled ? this.agent.kill() : this.agent.stop())
+    this.#requireSound()
     await this.turns(20)
     if (this.random() < lossChance) {
       const isRebooted = this.random() < 0.5
@@ -185,6 +187,23 @@ export class SimWorld {
     if (claimedMs !== undefined) this.#requireClaim(claimedMs)
     await this.turns(30)
     await this.replicator.start()
+  }
+
+  /** A disk grows, as far as its volume has room, and the gateway does not know yet. */
+  growDisk(): void {
+    const index = randomInt(this.random, 0, this.sources.length - 1)
+    const source = this.sources[index]
+    const roomBytes = (this.replicator.volumes[index]?.data.sizeBytes ?? 0) - (source?.bytes.length ?? 0)
+    if (roomBytes < sectorSizeBytes) return
+    const sectors = randomInt(this.random, 1, Math.floor(roomBytes / sectorSizeBytes))
+    source?.grow(anyContents(this.random, sectors * sectorSizeBytes))
+  }
+
+  /** The volumes of all disks that have grown cover them, and the gateway says so: to the run there is, or to the next one. */
+  async growVolumes(): Promise<void> {
+    for (const source of this.sources) source.growVolume()
+    if (this.random() < 0.3) await this.restartAgent(this.random() < 0.5)
+    this.agent.applySizes()
   }
 
   /** Asks for a consistency point while nobody writes, and checks what is held. */
@@ -222,6 +241,8 @@ export class SimWorld {
     await this.stopWriters()
     this.lossChance = 0
     this.nextLink = () => goodLink
+    for (const source of this.sources) source.growVolume()
+    this.agent.applySizes()
     this.agent.apply({ mode: 'REPLICATE' })
     const since = this.clock.nowMs()
     await this.until('everything is durable', () => {
@@ -248,7 +269,16 @@ export class SimWorld {
   async end(): Promise<void> {
     await this.stopWriters()
     await this.agent.kill()
+    this.#requireSound()
     if (this.replicator.isRunning) this.replicator.kill(false)
+  }
+
+  /** Whatever happens, the agent asks no disk for what it does not have, and sends nothing that cannot be sent. */
+  #requireSound(): void {
+    const own = this.agent.logLines.filter((line) =>
+      /are not of a disk of|Cannot accept \d+ bytes as/.test(line),
+    )
+    expect(own, 'what ended sessions of the agent').toEqual([])
   }
 
   /** Monotonic time up to which the agent says that everything is durable. */
