@@ -10,10 +10,10 @@ import { hashBytes } from '../wire/message.ts'
 import type { Message } from '../wire/message.ts'
 import { WireError } from '../wire/wire_error.ts'
 import { allDone } from './all_done.ts'
-import { readFully } from './disk.ts'
+import { isUnreadable, readFully } from './disk.ts'
 import type { Disk } from './disk.ts'
 import type { HashIndex } from './hash_index.ts'
-import { isHash } from './hash_index.ts'
+import { damagedHash, isHash } from './hash_index.ts'
 
 /** Runs of blocks read at once when their hashes are wanted: 4 MiB at most. */
 const readsAtOnce = 4
@@ -47,28 +47,65 @@ export function runsOfUnknown(hashes: Uint8Array, first: number): Extent[] {
   return runs
 }
 
+/** What is known of blocks after their data were read where that was needed. */
+export interface ReadHashes {
+  /** {@link damagedHash} for a block that is damaged. */
+  hashes: Uint8Array
+  /** Ascending positions of the blocks that were unknown and turned out to be unreadable. */
+  found: number[]
+}
+
 /**
- * The hashes of `count` blocks from `first`, those that were unknown computed from the data and written back. Nobody may write the blocks
- * meanwhile. Ask for `indexChunkBlocks` at most. @throws Error of the disks.
+ * The hashes of `count` blocks from `first`, those that were unknown computed from the data and written back. One that can't be read is
+ * durably marked as damaged: if reading it were tried again and again, nothing else of the volume could be used. Nobody may write the blocks
+ * meanwhile. Ask for `indexChunkBlocks` at most. @throws Error of the disks, but not for single sectors that can't be read.
  */
-export async function readHashes(disk: HashedDisk, first: number, count: number): Promise<Uint8Array> {
+export async function readHashes(disk: HashedDisk, first: number, count: number): Promise<ReadHashes> {
   const { index } = disk
   const hashes = await index.read(first, count)
   const runs = runsOfUnknown(hashes, first).values()
+  const found: number[] = []
   const lane = async (): Promise<void> => {
     for (const { firstBlock, blockCount } of runs) {
       const start = (firstBlock - first) * hashBytes
       const unknown = hashes.subarray(start, start + blockCount * hashBytes)
-      await hashData(disk, firstBlock, unknown)
+      const isWhole = await hashData(disk, firstBlock, unknown)
       await index.write(firstBlock, unknown)
+      if (isWhole) continue
+      for (let block = 0; block < blockCount; block++)
+        if (isHash(unknown, block, damagedHash)) found.push(firstBlock - first + block)
     }
   }
   await allDone(Array.from({ length: readsAtOnce }, lane))
-  return hashes
+  // A disk that can't read a sector now may give something else for it later: nobody would know any more that it is wrong.
+  if (found.length > 0) await index.flush()
+  return { hashes, found: found.sort((left, right) => left - right) }
 }
 
-/** Fills `into` with the hashes of as many blocks from `firstBlock`, read from the data. @throws Error of the disk. */
-export async function hashData(
+/**
+ * Fills `into` with the hashes of as many blocks from `firstBlock`, read from the data: one by one where something can't be read, and with
+ * {@link damagedHash} for those that can't. Answers whether all could be read. @throws Error of the disk, but not for single sectors.
+ */
+export async function hashData(disk: HashedDisk, firstBlock: number, into: Uint8Array): Promise<boolean> {
+  try {
+    await hashExtent(disk, firstBlock, into)
+    return true
+  } catch (error) {
+    if (!isUnreadable(error)) throw error
+  }
+  if (into.length === hashBytes) {
+    into.set(damagedHash)
+    return false
+  }
+  let isWhole = true
+  for (let start = 0; start < into.length; start += hashBytes) {
+    const own = into.subarray(start, start + hashBytes)
+    if (!(await hashData(disk, firstBlock + start / hashBytes, own))) isWhole = false
+  }
+  return isWhole
+}
+
+async function hashExtent(
   { data, sizeBytes }: HashedDisk,
   firstBlock: number,
   into: Uint8Array,

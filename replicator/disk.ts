@@ -44,6 +44,14 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
+/** What the system answers for sectors that the disk can't give back. Everything else is trouble with the whole disk. */
+const unreadableCodes = new Set(['EIO', 'ENODATA', 'EILSEQ'])
+
+/** Whether a read failed because of single sectors, so that others may well be read. */
+export function isUnreadable(error: unknown): boolean {
+  return unreadableCodes.has(codeOf(error) ?? '')
+}
+
 /**
  * Trouble with a disk as the error that the agent and the operator see. A WireError passes unchanged.
  * @param doing what could not be done, as it stands after "Cannot": "write to volume vol-1".

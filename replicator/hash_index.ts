@@ -10,6 +10,7 @@ import type { Extent } from '../domain/units.ts'
 import { hashBytes } from '../wire/message.ts'
 import { unknownHash, zeroHash } from '../wire/hash.ts'
 import { allDone } from './all_done.ts'
+import { Coalescer } from './coalescer.ts'
 import { readFully, writeFully } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { Doubts } from './doubts.ts'
@@ -48,6 +49,10 @@ export class HashIndex {
   readonly #disk: Disk
   /** Unknown, whatever the file says. */
   readonly doubts = new Doubts()
+  readonly #flush = new Coalescer(() => this.#unlessFailed(() => this.#disk.flush()))
+  #saving: Promise<unknown> = Promise.resolve()
+  /** Of the first flush or save that failed. */
+  #failure: { error: unknown } | undefined
 
   constructor(disk: Disk) {
     this.#disk = disk
@@ -100,9 +105,12 @@ export class HashIndex {
     }
   }
 
-  /** What was written is durable when it resolves. */
-  async flush(): Promise<void> {
-    await this.#disk.flush()
+  /**
+   * What was written before the call is durable when it resolves. @throws Error of the disk, from then on always: a later flush may succeed
+   * having forgotten what this one could not write.
+   */
+  flush(): Promise<void> {
+    return this.#flush.run()
   }
 
   /**
@@ -110,7 +118,26 @@ export class HashIndex {
    * that is written all over in pieces would make as many small writes again as its data has.
    * @returns the extents of which it is.
    */
-  async save(extents: readonly Extent[], mostWrites: number): Promise<ReadonlySet<Extent>> {
+  save(extents: readonly Extent[], mostWrites: number): Promise<ReadonlySet<Extent>> {
+    // One after the other: what an earlier one has taken off is not in the file before it has ended.
+    const save = (): Promise<ReadonlySet<Extent>> =>
+      this.#unlessFailed(() => this.#saveDoubts(extents, mostWrites))
+    const saving = this.#saving.then(save, save)
+    this.#saving = saving
+    return saving
+  }
+
+  async #unlessFailed<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#failure !== undefined) throw this.#failure.error
+    try {
+      return await work()
+    } catch (error) {
+      this.#failure = { error }
+      throw error
+    }
+  }
+
+  async #saveDoubts(extents: readonly Extent[], mostWrites: number): Promise<ReadonlySet<Extent>> {
     const saved = new Set<Extent>()
     const taken: Extent[] = []
     for (const extent of extents) {

@@ -21,6 +21,7 @@ import type { WireError } from '../wire/wire_error.ts'
 import { checkHello, reasonToEnd, requireAllVolumes } from './assignment.ts'
 import type { AssignedVolume, Assignment } from './assignment.ts'
 import type { DocumentStore, ServerCheckpoint } from './checkpoint.ts'
+import { noteDamage } from './damage_notes.ts'
 import { Hold } from './hold.ts'
 import type { Announce } from './hold.ts'
 import { Members, requireCurrent } from './members.ts'
@@ -85,8 +86,14 @@ export class ServedServer {
     this.sourceServerId = sourceServerId
     this.#record = record
     this.hold = new Hold({ sourceServerId, record, announce: options.announce, log: options.log })
-    this.#volumes = new VolumeSet({ ...options, onBroken: (error) => this.#endAll(error) })
-    this.scrub = new VolumeScrub(this.#volumes, this.notes, options.log)
+    const { notes } = this
+    const { log } = options
+    this.#volumes = new VolumeSet({
+      ...options,
+      onBroken: (error) => this.#endAll(error),
+      onDamaged: (volume, found) => noteDamage(volume, found, { notes, log }),
+    })
+    this.scrub = new VolumeScrub(this.#volumes, log)
   }
 
   /** Takes up a server where its checkpoint left it: a point that was held is held and told of again. @throws Error of the checkpoint. */

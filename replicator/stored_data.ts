@@ -7,11 +7,7 @@ import { equalHashes, hashAt, unknownHash } from '../wire/hash.ts'
 import { hashBytes } from '../wire/message.ts'
 import type { HashedDisk } from './block_hashes.ts'
 import { hashData } from './block_hashes.ts'
-import { codeOf } from './disk.ts'
 import { damagedHash } from './hash_index.ts'
-
-/** What the system answers for sectors that the disk cannot give back. Everything else is trouble with the whole disk. */
-const unreadableCodes = new Set(['EIO', 'ENODATA', 'EILSEQ'])
 
 /** Blocks as they are stored. */
 export interface StoredBlocks {
@@ -30,7 +26,7 @@ export interface StoredBlocks {
 export async function checkStored(disk: HashedDisk, first: number, count: number): Promise<StoredBlocks> {
   const hashes = new Uint8Array(count * hashBytes)
   for (let done = 0; done < count; done += maxExtentBlocks)
-    await hashReadable(
+    await hashData(
       disk,
       first + done,
       hashes.subarray(done * hashBytes, (done + maxExtentBlocks) * hashBytes),
@@ -57,20 +53,4 @@ export async function checkStored(disk: HashedDisk, first: number, count: number
   if (isLearnt || found.length > 0) await disk.index.write(first, claimed)
   if (found.length > 0) await disk.index.flush()
   return { hashes, damaged, found }
-}
-
-/** Fills `into` with hashes of the data, block by block where something cannot be read. */
-async function hashReadable(disk: HashedDisk, firstBlock: number, into: Uint8Array): Promise<void> {
-  try {
-    await hashData(disk, firstBlock, into)
-    return
-  } catch (error) {
-    if (!unreadableCodes.has(codeOf(error) ?? '')) throw error
-  }
-  if (into.length === hashBytes) {
-    into.set(damagedHash)
-    return
-  }
-  for (let start = 0; start < into.length; start += hashBytes)
-    await hashReadable(disk, firstBlock + start / hashBytes, into.subarray(start, start + hashBytes))
 }

@@ -9,7 +9,7 @@ import { zeroHash } from '../wire/hash.ts'
 import { hashBytes } from '../wire/message.ts'
 import { WireError } from '../wire/wire_error.ts'
 import { allDone } from './all_done.ts'
-import { readHashes, verifiedBytes } from './block_hashes.ts'
+import { verifiedBytes } from './block_hashes.ts'
 import type { BlocksMessage, HashedDisk } from './block_hashes.ts'
 import { diskError, writeFully } from './disk.ts'
 import { indexChunkBlocks, isHash } from './hash_index.ts'
@@ -39,7 +39,7 @@ export class Volume {
   readonly #durability: VolumeDurability
 
   constructor(options: VolumeOptions, recovered: Awaited<ReturnType<typeof recoverVolume>>) {
-    const { index, isWritten, copyId } = recovered
+    const { index, isWritten, copyId, damaged } = recovered
     const { volumeId, diskIndex, sizeBytes, parts } = options
     this.volumeId = volumeId
     this.diskIndex = diskIndex
@@ -49,12 +49,16 @@ export class Volume {
     const { onBroken = () => {}, onSuspect = () => {} } = options
     this.#health = new VolumeHealth({ volumeId, diskIndex, onBroken, onSuspect })
     this.#durability = new VolumeDurability({ options, health: this.#health, index, isWritten, copyId })
-    this.hashes = new VolumeHashes(this.#disk, (first, count, read) =>
-      this.#inTurn([{ firstBlock: first, blockCount: count }], async (ready) => {
-        await ready
-        return await this.#health.guard('read', read)
-      }),
-    )
+    this.hashes = new VolumeHashes({
+      disk: this.#disk,
+      inTurn: (first, count, read) =>
+        this.#inTurn([{ firstBlock: first, blockCount: count }], async (ready) => {
+          await ready
+          return await this.#health.guard('read', read)
+        }),
+      onDamaged: options.onDamaged ?? (() => {}),
+    })
+    this.hashes.found(0, damaged)
   }
 
   /** EMPTY while no block was ever written: every byte is zero. */
@@ -214,7 +218,7 @@ export class Volume {
   /** Writes zeros where blocks are not zero. The caller has the blocks' turn. */
   async #zero(first: number, count: number): Promise<void> {
     const { data, index } = this.#disk
-    const known = await this.#health.guard('read', () => readHashes(this.#disk, first, count))
+    const known = await this.#health.guard('read', () => this.hashes.known(first, count))
     let position = 0
     while (position < count) {
       if (isHash(known, position, zeroHash)) {

@@ -49,10 +49,32 @@ export class VolumeHashes {
   /** Blocks from the begin whose entries were looked at since the volume was opened: what is unknown of them is in doubt. */
   #lookedAtBlocks = 0
   #finding: Promise<number> | undefined
+  readonly #onDamaged: (found: readonly Extent[]) => void
 
-  constructor(disk: HashedDisk, inTurn: ReadInTurn) {
-    this.#disk = disk
-    this.#inTurn = inTurn
+  /** @param options.onDamaged told once of blocks that are found damaged. */
+  constructor(options: {
+    disk: HashedDisk
+    inTurn: ReadInTurn
+    onDamaged: (found: readonly Extent[]) => void
+  }) {
+    this.#disk = options.disk
+    this.#inTurn = options.inTurn
+    this.#onDamaged = options.onDamaged
+  }
+
+  /** Blocks turned out to be damaged, which the index marks: at ascending `positions` from block `first`. */
+  found(first: number, positions: readonly number[]): void {
+    if (positions.length === 0) return
+    const blocks = positions.map((position) => first + position)
+    for (const block of blocks) this.damage.add(block)
+    this.#onDamaged(extentsOf(blocks))
+  }
+
+  /** The hashes of blocks that nobody writes while they are read, see {@link readHashes}. */
+  async known(first: number, count: number): Promise<Uint8Array> {
+    const { hashes, found } = await readHashes(this.#disk, first, count)
+    this.found(first, found)
+    return hashes
   }
 
   /** Which of the blocks differ from `hashes`: bit i, least significant first, for block `firstBlock + i`. They are on the disk. */
@@ -192,6 +214,7 @@ export class VolumeHashes {
     return await this.#inTurn(first, count, async () => {
       const stored = await checkStored(this.#disk, first, count)
       for (const index of stored.damaged) this.damage.add(first + index)
+      this.found(first, stored.found)
       return stored
     })
   }
@@ -204,7 +227,7 @@ export class VolumeHashes {
   }
 
   async #read(first: number, count: number): Promise<Uint8Array> {
-    return await this.#inTurn(first, count, () => readHashes(this.#disk, first, count))
+    return await this.#inTurn(first, count, () => this.known(first, count))
   }
 
   /** All blocks, in pieces of what is read of the index at once. */

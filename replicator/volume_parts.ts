@@ -2,6 +2,7 @@
  * What a volume is made of, handed in by whoever opens it.
  * @module
  */
+import type { Extent } from '../domain/units.ts'
 import type { WireError } from '../wire/wire_error.ts'
 import type { DocumentStore, VolumeCheckpoint } from './checkpoint.ts'
 import type { Disk } from './disk.ts'
@@ -35,6 +36,8 @@ export interface VolumeOptions {
   segmentBlocks?: number
   /** Told once, when the volume stops being usable; close it and open it anew. */
   onBroken?: (error: WireError) => void
+  /** Told once of blocks that were found damaged. */
+  onDamaged?: (found: readonly Extent[]) => void
   /** Told when a flush failed: the next opening must be told `isSuspect`. */
   onSuspect?: () => void
 }

@@ -8,15 +8,17 @@ import { blockCountOf, blockSizeBytes, maxExtentBlocks } from '../domain/units.t
 import { WireError } from '../wire/wire_error.ts'
 import { defaultSegmentBlocks } from './activity_log.ts'
 import type { VolumeCheckpoint } from './checkpoint.ts'
-import { readFully, writeFully } from './disk.ts'
+import { isUnreadable, readFully, writeFully } from './disk.ts'
 import type { Disk } from './disk.ts'
-import { HashIndex, indexBytes } from './hash_index.ts'
+import { damagedHash, HashIndex, indexBytes } from './hash_index.ts'
 import type { VolumeOptions } from './volume_parts.ts'
 
 interface Recovered {
   index: HashIndex
   isWritten: boolean
   copyId: string
+  /** Ascending: blocks that turned out to be unreadable. The index marks them as damaged. */
+  damaged: number[]
 }
 
 /** Makes index and checkpoint right for {@link VolumeOptions.sizeBytes}. @throws WireError or the disk's own error. */
@@ -31,7 +33,8 @@ export async function recoverVolume(options: VolumeOptions): Promise<Recovered> 
   const isReplaced = before !== undefined && isOtherData(options, before)
   if (isReplaced && !isZero) requireNewRun(options)
   const isSuspect = before?.isSuspect === true || options.isSuspect === true
-  if (isSuspect && before !== undefined && !isZero && !isReplaced) await rewriteActive(parts.data, before)
+  const isRewritten = isSuspect && before !== undefined && !isZero && !isReplaced
+  const damaged = isRewritten ? await rewriteActive(parts.data, before) : []
   const known = before?.isWritten === true && !isZero && !isReplaced ? before : undefined
   // An index that is dropped must not be taken for a good one, whatever the data are when this is done again, nor the copy for the same.
   if (before?.isWritten === true && known === undefined) {
@@ -47,6 +50,7 @@ export async function recoverVolume(options: VolumeOptions): Promise<Recovered> 
   try {
     // A new index says zero of every block.
     if (!isZero) await forgetDoubtful(options, known, index, bytesBefore)
+    for (const block of damaged) await index.write(block, damagedHash)
     // The index first: while the checkpoint still names the active segments, this can be done again.
     await index.flush()
     await parts.checkpoint.write({
@@ -58,7 +62,7 @@ export async function recoverVolume(options: VolumeOptions): Promise<Recovered> 
       copyId,
       ...(parts.identity === undefined ? {} : { identity: parts.identity }),
     })
-    return { index, isWritten: !isZero, copyId }
+    return { index, isWritten: !isZero, copyId, damaged }
   } catch (error) {
     await index.close()
     throw error
@@ -159,17 +163,36 @@ function blocksOfSegment(
   return { first, count: Math.min(segmentBlocks, blockCountOf(sizeBytes) - first) }
 }
 
-/** Writes active segments back as they read, so that the flush proves that they are on the disk and not in memory alone. */
-async function rewriteActive(data: Disk, before: VolumeCheckpoint): Promise<void> {
-  const pieceBytes = maxExtentBlocks * blockSizeBytes
+/**
+ * Writes active segments back as they read, so that the flush proves that they are on the disk and not in memory alone.
+ * @returns the blocks that can't be read: of these nothing is proven, should they be readable later.
+ */
+async function rewriteActive(data: Disk, before: VolumeCheckpoint): Promise<number[]> {
+  const damaged: number[] = []
   for (const segment of before.activeSegments) {
     const { first, count } = blocksOfSegment(segment, before)
     const end = Math.min((first + count) * blockSizeBytes, data.sizeBytes)
-    for (let offset = first * blockSizeBytes; offset < end; offset += pieceBytes) {
-      const bytes = Buffer.allocUnsafe(Math.min(pieceBytes, end - offset))
-      await readFully(data, bytes, offset)
-      await writeFully(data, bytes, offset)
+    for (let block = first; block * blockSizeBytes < end; block += maxExtentBlocks) {
+      const endBlock = Math.min(block + maxExtentBlocks, first + count)
+      if (await rewrite(data, block, endBlock, end)) continue
+      for (let single = block; single < endBlock; single++)
+        if (!(await rewrite(data, single, single + 1, end))) damaged.push(single)
     }
   }
   await data.flush()
+  return damaged
+}
+
+/** Writes blocks back as they read, up to byte `end` of the disk; false, and nothing is written, when they can't be read. */
+async function rewrite(data: Disk, firstBlock: number, endBlock: number, end: number): Promise<boolean> {
+  const offset = firstBlock * blockSizeBytes
+  const bytes = Buffer.allocUnsafe(Math.min(endBlock * blockSizeBytes, end) - offset)
+  try {
+    await readFully(data, bytes, offset)
+  } catch (error) {
+    if (isUnreadable(error)) return false
+    throw error
+  }
+  await writeFully(data, bytes, offset)
+  return true
 }

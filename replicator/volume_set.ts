@@ -3,12 +3,14 @@
  * @module
  */
 import type { Logger } from 'pino'
+import type { Extent } from '../domain/units.ts'
 import { blockSizeBytes } from '../domain/units.ts'
 import { readingMs } from '../domain/unread_blocks.ts'
 import type { UnreadBlocks } from '../domain/unread_blocks.ts'
 import type { BarrierReached } from '../wire/message.ts'
 import { asWireError, WireError } from '../wire/wire_error.ts'
 import type { AssignedVolume } from './assignment.ts'
+import type { DamagedVolume } from './damage_notes.ts'
 import { codeOf, diskError } from './disk.ts'
 import { TurnQueue } from '../domain/turn_queue.ts'
 import { openVolume } from './volume.ts'
@@ -31,6 +33,8 @@ export interface VolumeSetOptions {
   /** Opens the data and state of a volume. */
   openParts: (volume: AssignedVolume) => Promise<VolumeParts>
   onBroken: (error: WireError) => void
+  /** Blocks of a volume were found damaged: their data cannot be read, or are not what was written there. */
+  onDamaged: (volume: DamagedVolume, found: readonly Extent[]) => void
   log: Logger
   /** For tests. */
   segmentBlocks?: number
@@ -229,7 +233,7 @@ export class VolumeSet {
 
   async #openOne(assigned: AssignedVolume, sizeBytes: number, isSameRun: boolean): Promise<Volume> {
     const { volumeId, diskIndex, devicePath } = assigned
-    const { openParts, onBroken, segmentBlocks } = this.#options
+    const { openParts, onBroken, onDamaged, segmentBlocks } = this.#options
     try {
       const volume = await openVolume({
         volumeId,
@@ -239,6 +243,7 @@ export class VolumeSet {
         isSameRun,
         isSuspect: this.#suspects.has(volumeId),
         onBroken,
+        onDamaged: (found) => onDamaged({ volumeId, diskIndex, sizeBytes }, found),
         onSuspect: () => void this.#suspects.add(volumeId),
         ...(segmentBlocks === undefined ? {} : { segmentBlocks }),
       })

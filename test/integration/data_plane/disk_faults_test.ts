@@ -1,16 +1,19 @@
 /**
  * Disks of the staging area that fail under a replication that goes on: every part of a volume's state, every call, every error. Replication
- * pauses with a reason that the operator can act on, goes on by itself when the disk is well, and nothing is lost.
+ * pauses with a reason that the operator can act on, goes on by itself when the disk is well, and nothing is lost. Single sectors that can't be
+ * read pause nothing: what lies there is sent again.
  *
  * `SEED=…` replays.
  * @module
  */
 import { describe, expect, it } from 'vitest'
 import type { DocumentStore, VolumeCheckpoint } from '../../../replicator/checkpoint.ts'
+import { writeFully } from '../../../replicator/disk.ts'
 import type { Disk } from '../../../replicator/disk.ts'
 import type { VolumeParts } from '../../../replicator/volume_parts.ts'
-import { seedFor } from '../../fixtures/seed.ts'
+import { randomBytesFrom, randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 import { SimWorld } from './sim_world.ts'
+import { BadSectors } from '../../fixtures/bad_sectors.ts'
 import { withCalls } from '../../fixtures/disk_calls.ts'
 
 const seed = seedFor('disk faults')
@@ -30,9 +33,12 @@ const errors: Record<Call, readonly string[]> = {
   flush: ['EIO', 'ENOSPC', 'EDQUOT', 'EROFS'],
 }
 
-/** A checkpoint is a document: written and flushed in one. It is read only when a volume is opened. */
+/**
+ * A checkpoint is a document: written and flushed in one. It is read only when a volume is opened. Data that can't be read are damaged blocks,
+ * which has its own tests below.
+ */
 const calls: Record<Part, readonly Call[]> = {
-  data: ['read', 'write', 'flush'],
+  data: ['write', 'flush'],
   index: ['read', 'write', 'flush'],
   checkpoint: ['write'],
 }
@@ -80,7 +86,7 @@ function failingParts(parts: VolumeParts, fault: Fault, isFailing: () => boolean
 /** What of the volume's use makes the call: everything else of it may go well for long. */
 async function provoke(world: SimWorld, { call, part }: Fault): Promise<void> {
   if (call === 'read') {
-    // Blocks are read when the index does not know them, and the index whenever hashes are compared.
+    // The index is read whenever hashes are compared.
     await world.restartReplicator(true)
     world.agent.apply({ rescanEpoch: world.agent.desired.rescanEpoch + 1 })
   }
@@ -168,6 +174,94 @@ describe('a disk of the staging area that fails', () => {
       world.startWriters()
       await world.turns(200)
       await world.finish()
+    } finally {
+      await world.end()
+    }
+  })
+})
+
+/** The sectors go bad while the replicator is down: what they held is lost. */
+async function spoil(world: SimWorld, bad: BadSectors, offsets: readonly number[]): Promise<void> {
+  const medium = world.replicator.volumes[0]?.data
+  if (medium === undefined) throw new Error('There is no volume')
+  const disk = medium.open()
+  for (const offset of offsets) {
+    await writeFully(disk, randomBytesFrom(world.random, 512), offset)
+    bad.add(offset)
+  }
+  await disk.flush()
+}
+
+/** Small writes that were acknowledged make blocks unknown as well: they are read when it is quiet. */
+async function untilHealed(world: SimWorld, bad: BadSectors): Promise<void> {
+  const tidying = keepTidying(world, () => bad.count === 0)
+  await world.until('the disk was written again where it could not be read', () => bad.count === 0)
+  await tidying
+}
+
+describe('sectors of a staging disk that cannot be read', () => {
+  const diskBytes = [23 * 65_536 + 1536, 5 * 65_536]
+  const anySectors = (world: SimWorld): number[] =>
+    Array.from(
+      { length: randomInt(world.random, 1, 4) },
+      () => 512 * randomInt(world.random, 0, (diskBytes[0] ?? 0) / 512 - 1),
+    )
+
+  it.each(['after a kill', 'after a kill, with writers', 'again and again, with writers'])(
+    'are sent again %s, and nothing pauses',
+    async (how) => {
+      const world = new SimWorld(seed, { isAllTracked: true, diskBytes })
+      const bad = new BadSectors()
+      const told: string[] = []
+      world.replicator.wrap = (parts, diskIndex) =>
+        diskIndex === 0 ? { ...parts, data: bad.under(parts.data) } : parts
+      try {
+        await world.replicator.start()
+        await world.converge()
+        for (let round = how.includes('again and again') ? 4 : 1; round > 0; round--) {
+          if (how.includes('writers')) world.startWriters()
+          await world.sources[0]?.writeSomewhere()
+          await world.turns(200)
+          world.replicator.kill(false)
+          const offsets = anySectors(world)
+          await spoil(world, bad, offsets)
+          await world.replicator.start()
+          // Nothing but the unknown blocks is read: a segment that was not written to is believed.
+          world.agent.apply({ rescanEpoch: world.agent.desired.rescanEpoch + 1 })
+          const server = world.replicator.registry.servers[0]
+          await untilHealed(world, bad)
+          told.push(...(server?.notes.sendWith(1).notes ?? []).map(({ message }) => message))
+          expect(server?.report().error).toBeUndefined()
+        }
+        if (how === 'after a kill') expect(told.join()).toMatch(/disk 0 .* is damaged on the staging disk/)
+        await world.finish()
+      } finally {
+        await world.end()
+      }
+    },
+  )
+
+  it('or only sometimes cannot, are in the copy in the end', async () => {
+    const world = new SimWorld(seed, { isAllTracked: true, diskBytes })
+    const chance = seededRandom(seed)
+    const bad = new BadSectors(() => chance() < 0.4)
+    world.replicator.wrap = (parts, diskIndex) =>
+      diskIndex === 0 ? { ...parts, data: bad.under(parts.data) } : parts
+    try {
+      await world.replicator.start()
+      await world.converge()
+      for (let round = 0; round < 6; round++) {
+        world.startWriters()
+        await world.turns(200)
+        // What they hold is not lost: each reading gives it, or nothing.
+        for (const offset of anySectors(world)) bad.add(offset)
+        if (round % 2 === 0) await world.restartReplicator(true)
+        else await world.restartAgent(true)
+        await world.turns(200)
+        await world.converge()
+      }
+      await world.finish()
+      expect(bad.failures).toBeGreaterThan(0)
     } finally {
       await world.end()
     }

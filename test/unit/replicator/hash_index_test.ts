@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { HashIndex, indexBytes } from '../../../replicator/hash_index.ts'
 import type { Disk } from '../../../replicator/disk.ts'
@@ -7,15 +8,18 @@ import { blockHash, unknownHash } from '../../../wire/hash.ts'
 async function makeIndex(blocks: number) {
   const bytes = Buffer.alloc(indexBytes(blocks))
   const count = { writes: 0 }
+  /** What writes and flushes wait for. */
+  const stuck = { write: Promise.resolve(), flush: Promise.resolve() }
   const disk: Disk = {
     sizeBytes: bytes.length,
     read: (into, offset) => Promise.resolve(bytes.copy(into, 0, offset, offset + into.length)),
-    write: (from, offset) => {
+    write: async (from, offset) => {
+      await stuck.write
       count.writes += 1
       bytes.set(from, offset)
-      return Promise.resolve(from.length)
+      return from.length
     },
-    flush: () => Promise.resolve(),
+    flush: () => stuck.flush,
     check: () => Promise.resolve(),
     close: () => Promise.resolve(),
   }
@@ -28,7 +32,7 @@ async function makeIndex(blocks: number) {
     Array.from({ length: blocks }, (_, block) => block).filter((block) =>
       bytes.subarray(indexBytes(block), indexBytes(block + 1)).equals(unknownHash),
     )
-  return { index, hash, count, unknown }
+  return { index, hash, count, stuck, unknown }
 }
 
 const one = (firstBlock: number) => ({ firstBlock, blockCount: 1 })
@@ -64,5 +68,36 @@ describe('HashIndex.save()', () => {
     expect([...(await index.read(102, 1))]).toEqual([...unknownHash])
     expect((await index.save(extents, 60)).size).toBe(3)
     expect(unknown()).toHaveLength(53)
+  })
+})
+
+describe('HashIndex', () => {
+  it('has in the file what was doubted before a save when that ends, also when another save is at it', async () => {
+    const { index, stuck, unknown } = await makeIndex(100)
+    const all = { firstBlock: 0, blockCount: 100 }
+    const writing = Promise.withResolvers<void>()
+    stuck.write = writing.promise
+    index.doubt(one(3))
+    const first = index.save([all], 10)
+    let isSecondOver = false
+    const second = index.save([all], 10).then(() => {
+      isSecondOver = true
+    })
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
+    expect(isSecondOver).toBe(false)
+    writing.resolve()
+    await Promise.all([first, second])
+    expect(unknown()).toEqual([3])
+  })
+
+  it('never says again that anything is durable after it has failed', async () => {
+    const { index, stuck } = await makeIndex(100)
+    const all = { firstBlock: 0, blockCount: 100 }
+    stuck.flush = Promise.reject(new Error('Injected EIO'))
+    index.doubt(one(3))
+    await expect(index.save([all], 10)).rejects.toThrow('Injected EIO')
+    stuck.flush = Promise.resolve()
+    await expect(index.save([all], 10)).rejects.toThrow('Injected EIO')
+    await expect(index.flush()).rejects.toThrow('Injected EIO')
   })
 })
