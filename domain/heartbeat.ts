@@ -11,7 +11,7 @@ import type { DataReplicationEvent, DataReplicationState } from './replication.t
 import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
 import { withSourceDisks } from './disk_changes.ts'
 import { expireConsistencyPoint, failConsistencyPoint } from './consistency_point.ts'
-import { convergenceError } from './convergence.ts'
+import { convergenceError, isConvergenceError } from './convergence.ts'
 import { ConflictError } from './errors.ts'
 import type { SourceServerId } from './ids.ts'
 import { withInitiation } from './first_contact.ts'
@@ -196,7 +196,7 @@ function withReportedError(server: SourceServer, report: HeartbeatReport, at: st
   const error = inventoryProblem(server) ?? report.error ?? convergenceError(report.state, report.pace, known)
   if (error !== undefined) {
     // Its figures change with every report: they are written down with the other measurements, without a word.
-    const isKnownPace = error.error === 'NOT_CONVERGING' && known?.error === error.error
+    const isKnownPace = isConvergenceError(error) && isConvergenceError(known)
     if (
       isKnownPace ||
       (known?.error === error.error && known.rawError === error.rawError && known.whatToDo === error.whatToDo)
@@ -268,10 +268,9 @@ function withMeasurements(server: SourceServer, report: HeartbeatReport, at: str
   const { lagMs, timeLeftMs, readingSlowed } = report
   const lastConsistentAt = lagMs === null ? undefined : new Date(Date.parse(at) - lagMs).toISOString()
   const { etaDateTime: _past, readingSlowed: _before, ...replication } = server.replication
-  const pace =
-    replication.error?.error === 'NOT_CONVERGING'
-      ? convergenceError(report.state, report.pace, replication.error)
-      : undefined
+  const pace = isConvergenceError(replication.error)
+    ? convergenceError(report.state, report.pace, replication.error)
+    : undefined
   return {
     ...server,
     disks,

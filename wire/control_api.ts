@@ -124,6 +124,17 @@ const paceSchema = z.object({
   changedBytesPerSecond: z.number().min(0),
   /** Bytes of blocks that became durable, a second. */
   durableBytesPerSecond: z.number().min(0),
+  /** Of a first copy or a rescan. */
+  rest: z
+    .object({
+      /** Not compared or copied yet, changed since, or on its way. */
+      bytes,
+      /** Of these, known to have to be sent. */
+      waitingBytes: bytes,
+      /** By how much it became less; below zero, it became more. */
+      shrinkBytesPerSecond: z.number(),
+    })
+    .optional(),
 })
 
 const root = z.string().length(64)
@@ -170,7 +181,7 @@ export const agentHeartbeatSchema = z.object({
   sentBytes: bytes,
   /** Milliseconds until replica and source are the same, in the first copy or a rescan; null while that cannot be known. */
   timeLeftMs: z.number().min(0).nullable().optional(),
-  /** Speeds of change and of copying over the last minutes, while blocks wait to be sent. */
+  /** Speeds of change and of copying over the last minutes, and what is left of a first copy or a rescan. */
   pace: paceSchema.optional(),
   /** Why copies and comparisons read slowly now, in a sentence; absent while they do not. */
   readingSlowed: shortText.optional(),

@@ -69,6 +69,14 @@ export class ChangeMap {
     return this.#whole.count * blockSizeBytes + this.#markedPieces * pieceSizeBytes
   }
 
+  /** Bytes to copy in blocks before `end`. It looks at everything that is marked: for figures now and then. */
+  bytesBefore(end: number): number {
+    let pieces = 0
+    for (const [block, mask] of this.#pieces) if (block < end) pieces += piecesIn(mask)
+    const whole = this.#whole.count - this.#whole.countFrom(end)
+    return whole * blockSizeBytes + pieces * pieceSizeBytes
+  }
+
   /** Whether anything of block `index` is marked. */
   has(index: number): boolean {
     return this.#whole.has(index) || this.#pieces.has(index)

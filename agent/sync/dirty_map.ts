@@ -51,6 +51,18 @@ export class DirtyMap {
     return this.#count
   }
 
+  /** Blocks marked from `from` on. It looks at all words that are not zero: not for every block. */
+  countFrom(from: number): number {
+    let position = Math.floor(from / 32)
+    let count = bitsIn((this.#word(position) & (-1 << (from & 31))) >>> 0)
+    for (;;) {
+      const next = this.#nextWord(position + 1)
+      if (next === undefined) return count
+      count += bitsIn(this.#word(next))
+      position = next
+    }
+  }
+
   /** Whether block `index` is marked. */
   has(index: number): boolean {
     return ((this.#word(index >>> 5) >>> (index & 31)) & 1) === 1

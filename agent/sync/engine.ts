@@ -280,7 +280,7 @@ export class Engine {
   #everySecond(visit: Visit): void {
     if (this.#state.connectedMs > steadyAfterMs) this.#faults.clear()
     this.#updateState()
-    this.#progress.measure(this.#disks.all, visit.acknowledgedBytes())
+    this.#progress.measure(this.#disks.all, visit)
     visit.tell(this.report())
     void this.#watchLoad()
     const { memory, log } = this.#context

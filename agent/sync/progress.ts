@@ -2,11 +2,11 @@
  * What the engine measures of its own progress: how long it still takes, and whether it can catch up at all.
  * @module
  */
+import type { MeasuredPace } from '../../domain/convergence.ts'
 import type { DataReplicationState } from '../../domain/replication.ts'
 import type { Clock } from '../clock.ts'
 import type { DiskSync } from './disk_sync.ts'
 import type { Meter } from './meter.ts'
-import type { PaceReport } from './pace.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { Pace } from './pace.ts'
 import { TimeLeft } from './time_left.ts'
@@ -17,12 +17,41 @@ const ending: readonly DataReplicationState[] = ['INITIAL_SYNC', 'RESCAN', 'BACK
 /** Both estimates. */
 export interface ProgressReport {
   timeLeftMs: number | null
-  /** Undefined while it would say nothing: without a connection, while nothing may be sent, and while disks are walked over. */
-  pace: PaceReport | undefined
+  /** Undefined while it would say nothing: without a connection, and while nothing may be sent. */
+  pace: MeasuredPace | undefined
 }
 
 function scannedBytesOf(disks: readonly DiskSync[]): number {
   return disks.reduce((sum, disk) => sum + disk.scannedBytes, 0)
+}
+
+function sizeOf(disks: readonly DiskSync[]): number {
+  return disks.reduce((sum, disk) => sum + disk.sizeBytes, 0)
+}
+
+/** What the session has sent. */
+export interface Sent {
+  /** Bytes that have become durable since it began. */
+  acknowledgedBytes(): number
+  /** Bytes of a disk that are sent and not durable yet. */
+  bytesOnTheWay(diskIndex: number): number
+}
+
+/**
+ * What is left of the scans under way; undefined while there is none. A changed block that a scan has yet to come to is left once: it is sent with
+ * the others then, or found to be the same if it was sent before.
+ */
+function restOf(disks: readonly DiskSync[], sent: Sent): { bytes: number; waitingBytes: number } | undefined {
+  if (!disks.some(({ scan }) => scan !== undefined && scan.purpose !== 'PASS')) return undefined
+  const rest = { bytes: sizeOf(disks) - scannedBytesOf(disks), waitingBytes: 0 }
+  for (const disk of disks) {
+    const { dirty, scan, bytesInHand, tracker, diskIndex, blockCount } = disk
+    const others = bytesInHand + tracker.waitingBytes + sent.bytesOnTheWay(diskIndex)
+    const cursor = scan === undefined || scan.purpose === 'PASS' ? blockCount : scan.cursor
+    rest.bytes += dirty.bytesBefore(cursor) + others
+    rest.waitingBytes += dirty.bytes + others
+  }
+  return rest
 }
 
 /** Follows one session after the other. */
@@ -35,6 +64,8 @@ export class Progress {
   #isOff = false
   #isConnected = false
   #acknowledgedBytes = 0
+  #scannedBytes = 0
+  #sizeBytes = 0
 
   constructor(clock: Clock, meter: Meter) {
     this.#clock = clock
@@ -63,13 +94,21 @@ export class Progress {
     this.#pace.changed(bytes)
   }
 
-  /** About once a second during a session: the disks, and the bytes that have become durable since it began. */
-  measure(disks: readonly DiskSync[], acknowledgedBytes: number): void {
+  /** About once a second during a session. */
+  measure(disks: readonly DiskSync[], sent: Sent): void {
+    const scannedBytes = scannedBytesOf(disks)
+    const sizeBytes = sizeOf(disks)
+    // Another scan has begun, or the disks are others: what is left now says nothing beside what was left before.
+    if (scannedBytes < this.#scannedBytes || sizeBytes !== this.#sizeBytes) this.#pace.reset()
+    this.#scannedBytes = scannedBytes
+    this.#sizeBytes = sizeBytes
+    const acknowledgedBytes = sent.acknowledgedBytes()
     this.#pace.durable(acknowledgedBytes - this.#acknowledgedBytes)
     this.#acknowledgedBytes = acknowledgedBytes
+    this.#pace.left(restOf(disks, sent))
     this.#timeLeft.add({
       atMs: this.#clock.monotonicMs(),
-      scannedBytes: scannedBytesOf(disks),
+      scannedBytes,
       sentBytes: this.#meter.totalBytes,
     })
   }
@@ -81,20 +120,15 @@ export class Progress {
     reports: readonly { backlogBytes: number }[],
   ): ProgressReport {
     if (!this.#isConnected || this.#isOff) return { timeLeftMs: null, pace: undefined }
-    const isScanning = disks.some((disk) => disk.scan !== undefined && disk.scan.purpose !== 'PASS')
     const pace = this.#pace.report()
     const unscanned = disks.reduce((sum, disk) => sum + disk.unscannedBlocks * blockSizeBytes, 0)
     const backlog = reports.reduce((sum, disk) => sum + disk.backlogBytes, 0)
-    const sizes = disks.reduce((sum, disk) => sum + disk.sizeBytes, 0)
     const left = {
-      unscannedBytes: sizes - scannedBytesOf(disks),
+      unscannedBytes: sizeOf(disks) - scannedBytesOf(disks),
       outstandingBytes: Math.max(0, backlog - unscanned),
       changedBytesPerMs: pace.changedBytesPerSecond / 1000,
     }
-    return {
-      timeLeftMs: ending.includes(state) ? this.#timeLeft.leftMs(left) : null,
-      pace: isScanning ? undefined : pace,
-    }
+    return { timeLeftMs: ending.includes(state) ? this.#timeLeft.leftMs(left) : null, pace }
   }
 
   #startAnew(): void {

@@ -75,6 +75,8 @@ describe('ChangeMap', () => {
         expect(new Set([...actual].map((piece) => Math.floor(piece / piecesPerBlock)))).toEqual(blocks)
         expect(map.count).toBe(blocks.size)
         expect(map.bytes).toBe(actual.size * pieceSizeBytes)
+        const before = [...actual].filter((piece) => piece < block * piecesPerBlock)
+        expect(map.bytesBefore(block)).toBe(before.length * pieceSizeBytes)
         expect([...blocks].every((one) => map.has(one))).toBe(true)
       }
       map.takeAll()

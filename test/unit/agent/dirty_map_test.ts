@@ -34,6 +34,7 @@ describe('DirtyMap', () => {
             expect(map.firstFrom(from)).toBe(
               [...model].filter((block) => block >= from).sort((a, b) => a - b)[0],
             )
+            expect(map.countFrom(from)).toBe([...model].filter((block) => block >= from).length)
           }
         },
       ),
@@ -45,6 +46,7 @@ describe('DirtyMap', () => {
     const map = new DirtyMap(2 ** 40 / 65_536)
     map.mark(0, map.blockCount)
     expect(map.count).toBe(2 ** 24)
+    expect(map.countFrom(2 ** 23 + 1)).toBe(2 ** 23 - 1)
     map.clear(0, map.blockCount)
     map.mark(2 ** 24 - 1, 1)
     expect([...map.extents(0, 16)]).toEqual([{ firstBlock: 2 ** 24 - 1, blockCount: 1 }])

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { Meter } from '../../../agent/sync/meter.ts'
 import { Pace } from '../../../agent/sync/pace.ts'
+import { Progress } from '../../../agent/sync/progress.ts'
 import { TimeLeft } from '../../../agent/sync/time_left.ts'
 import { seededRandom, seedFor } from '../../fixtures/seed.ts'
 import { FakeClock } from './fake_clock.ts'
+import { memoryDisk } from './memory_disk.ts'
 
 const gib = 2 ** 30
 const mb = 1e6
@@ -109,6 +112,41 @@ describe('TimeLeft', () => {
     expect(left(5)).toBeCloseTo(20_000, -3)
     expect(left(10)).toBeNull()
     expect(left(50)).toBeNull()
+  })
+})
+
+describe('Progress', () => {
+  const sent = { acknowledgedBytes: () => 0, bytesOnTheWay: () => 5 * 65_536 }
+
+  it('says what is left of a scan, each changed block once, and by how much that becomes less', () => {
+    const clock = new FakeClock()
+    const progress = new Progress(clock, new Meter(clock))
+    const { disk } = memoryDisk(0, 100)
+    disk.learnContents('PARTIAL', true, clock.now)
+    progress.setConnected(true)
+    const measure = (cursor: number) => {
+      if (disk.scan !== undefined) disk.scan.cursor = cursor
+      progress.measure([disk], sent)
+      clock.now += 1000
+      return progress.report('RESCAN', [disk], []).pace?.rest
+    }
+    disk.dirty.mark(2, 1)
+    disk.dirty.mark(60, 2)
+    expect(measure(0)).toEqual({ bytes: 105 * 65_536, waitingBytes: 8 * 65_536, shrinkBytesPerSecond: 0 })
+    // Block 2 lies behind the cursor from here on: it has to be sent beside what the scan comes to.
+    for (let second = 1; second < 10; second++) measure(5 * second)
+    expect(measure(50)).toEqual({
+      bytes: (50 + 1 + 5) * 65_536,
+      waitingBytes: 8 * 65_536,
+      shrinkBytesPerSecond: 4.9 * 65_536,
+    })
+    // Another scan begins: what was left before it says nothing of it.
+    disk.loseCertainty(clock.now)
+    expect(measure(0)).toEqual({ bytes: 105 * 65_536, waitingBytes: 8 * 65_536, shrinkBytesPerSecond: 0 })
+    expect(progress.report('RESCAN', [disk], []).pace?.measuredMs).toBe(1000)
+    if (disk.scan !== undefined) disk.scan.cursor = disk.blockCount
+    disk.finishScan(clock.now)
+    expect(measure(0)).toBeUndefined()
   })
 })
 
