@@ -2,7 +2,8 @@
  * Plants bugs one at a time in a copy of the tree and looks whether the tests catch them: `npm run mutations`, or with names for some.
  *
  * A bug is a text that occurs exactly once in one file, and what takes its place. The suite named with it must fail; a bug that it does not
- * notice is a gap in the tests. Seeds are fixed, so that the answer is the same each time; sizes are those of CI.
+ * notice is a gap in the tests. Seeds are fixed, so that the answer is the same each time; sizes are those of CI, but for the bugs that name their
+ * own.
  * @module
  */
 import { spawn } from 'node:child_process'

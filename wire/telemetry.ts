@@ -17,7 +17,7 @@ export const serverTelemetrySchema = z.object({
   bytesPerSecond: z.number(),
   durableBytes: z.number(),
   wireBytes: z.number(),
-  /** Hash rescans begun since the replicator started. */
+  /** Rescans begun since the agent started, of all disks, as it says. */
   rescans: z.number(),
   disks: z.array(
     z.object({

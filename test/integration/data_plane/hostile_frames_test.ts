@@ -33,13 +33,14 @@ describe('a replicator under hostile frames', () => {
     async () => {
       const corpus = makeCorpus(seed)
       const world = new SimWorld(seed, { diskBytes: [sizeBytes], isAllTracked: true, connectionCount: 1 })
+      let opened = 0
       try {
         await world.replicator.start()
         await world.converge()
         const { generation } = world.replicator.registry.servers[0]?.report() ?? { generation: 1 }
         await world.agent.stop()
-        for (let connection = 0; connection < connections; connection++) {
-          const random = seededRandom((seed + connection) >>> 0)
+        for (; opened < connections; opened++) {
+          const random = seededRandom((seed + opened) >>> 0)
           const link = new SimLink(random, goodLink)
           world.replicator.accept(link.replicatorEnd)
           link.agentEnd.resume()
@@ -59,6 +60,11 @@ describe('a replicator under hostile frames', () => {
         )
         await world.restartAgent(false)
         await world.finish()
+      } catch (error) {
+        // What one has left behind may show after later ones: all of them are replayed.
+        throw new Error(`Failed with SEED=${seed} CONNECTIONS=${Math.min(opened + 1, connections)}`, {
+          cause: error,
+        })
       } finally {
         await world.end()
       }

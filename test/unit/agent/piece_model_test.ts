@@ -32,7 +32,7 @@ import { randomBytesFrom, randomInt, seededRandom, seedFor } from '../../fixture
 import { FakeClock } from './fake_clock.ts'
 
 const seed = seedFor('pieces model')
-const runs = Number(process.env['PIECE_RUNS'] ?? (process.env['REHOST_LONG'] === undefined ? 60 : 20_000))
+const runs = Number(process.env['PIECE_RUNS'] ?? (process.env['REHOST_LONG'] === '1' ? 20_000 : 60))
 
 /** Several regions would need gigabytes; several connections are told apart by the block's number instead. */
 const lanes = 2
