@@ -102,6 +102,14 @@ async function keepTidying(world: SimWorld, isOver: () => boolean): Promise<void
   }
 }
 
+/** Writes to the disk whose volume fails until that shows: one write may say zero of what is zero, and provoke nothing. */
+async function keepWriting(world: SimWorld, isOver: () => boolean): Promise<void> {
+  while (!isOver()) {
+    await world.sources[0]?.writeSomewhere()
+    await world.turns(40)
+  }
+}
+
 const isFull = (code: string): boolean => code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
 
 describe('a disk of the staging area that fails', () => {
@@ -124,6 +132,7 @@ describe('a disk of the staging area that fails', () => {
       let isTold = false
       await provoke(world, fault)
       const tidying = fault.part === 'index' ? keepTidying(world, () => isTold) : Promise.resolve()
+      const writing = keepWriting(world, () => isTold)
       const told = () => world.replicator.registry.servers[0]?.report().error
       await world
         .until('the operator is told why', () => {
@@ -142,6 +151,7 @@ describe('a disk of the staging area that fails', () => {
         isFull(fault.code) ? /Make room in the staging area/ : /disk under the staging area/,
       )
       expect(failures).toBeGreaterThan(0)
+      await writing
       await world.stopWriters()
       isFailing = false
       await world.converge()
