@@ -125,24 +125,29 @@ export class Session {
     return sent <= fewBlocks && !hasScanned && !hasVerified
   }
 
-  /** Asks every tracker and marks what changed. False when events were lost: the disk is then compared from its begin. */
+  /**
+   * Asks every tracker and marks what changed. False when events were lost: the disk is then compared from its begin. All are asked in the same
+   * breath, so that those which share what the kernel tells read it once.
+   */
   async drain(isStrict: boolean): Promise<boolean> {
-    let isCertain = true
-    for (const disk of this.#context.disks.all) {
-      const drained = await disk.tracker.drain(isStrict)
-      if (drained.lost) {
-        isCertain = false
-        this.#context.note(
-          'WARNING',
-          `Changes of ${disk.deviceName} were lost (${drained.reason}); the disk is compared with its copy`,
-        )
-        disk.loseCertainty(this.#context.clock.monotonicMs())
-      } else {
-        for (const change of drained.changed) disk.markChanged(change)
-        this.#context.progress.changed(changedBytes(drained.changed))
-      }
+    const certain = await Promise.all(this.#context.disks.all.map((disk) => this.#drainDisk(disk, isStrict)))
+    return certain.every(Boolean)
+  }
+
+  /** Marks at once what the tracker has handed over: between the two nobody else knows of it. */
+  async #drainDisk(disk: DiskSync, isStrict: boolean): Promise<boolean> {
+    const drained = await disk.tracker.drain(isStrict)
+    if (drained.lost) {
+      this.#context.note(
+        'WARNING',
+        `Changes of ${disk.deviceName} were lost (${drained.reason}); the disk is compared with its copy`,
+      )
+      disk.loseCertainty(this.#context.clock.monotonicMs())
+      return false
     }
-    return isCertain
+    for (const change of drained.changed) disk.markChanged(change)
+    this.#context.progress.changed(changedBytes(drained.changed))
+    return true
   }
 
   /** Moves scans on by a region; begins passes that are due. */

@@ -25,9 +25,6 @@ const pollIntervalMs = 50
  */
 const checkIntervalMs = 1000
 
-/** The disks of a server are asked one after the other: one look at the counters serves them all. */
-const strictIntervalMs = 20
-
 /** What a hub is made with. */
 export interface TraceHubOptions extends Pick<TraceInstanceOptions, 'root' | 'bufferKb'> {
   /** Where tracking outlives the process. */
@@ -52,6 +49,8 @@ export class TraceHub {
   #refusal = ''
   #hasLooked = false
   #hasLeft = false
+  /** A reading that was asked for and has not begun: whoever asks meanwhile is served by it too. */
+  #next: { isStrict: boolean; done: Promise<void> } | undefined
   /** Openings and closings happen one after the other. */
   readonly #turns = new TurnQueue()
 
@@ -129,8 +128,27 @@ export class TraceHub {
     })
   }
 
-  /** Hands out every event that is there now. */
-  async pump(isStrict: boolean): Promise<void> {
+  /**
+   * Hands out every event that is there now. However many disks ask in the same breath, the rings are read once: a look into each processor's ring for
+   * each of fifty disks, ten times a second, would cost more than all else that an idle agent does. One reading that is under way already does not do:
+   * it may be past what is asked for.
+   */
+  pump(isStrict: boolean): Promise<void> {
+    const next = this.#next
+    if (next !== undefined) {
+      next.isStrict ||= isStrict
+      return next.done
+    }
+    const own = { isStrict, done: Promise.resolve() }
+    own.done = own.done.then(() => {
+      this.#next = undefined
+      return this.#pumpNow(own.isStrict)
+    })
+    this.#next = own
+    return own.done
+  }
+
+  async #pumpNow(isStrict: boolean): Promise<void> {
     const trace = this.#trace
     if (trace === undefined) return
     await this.#look(trace)
@@ -141,7 +159,7 @@ export class TraceHub {
       this.#note(trace)
     }
     const now = this.#clock.monotonicMs()
-    if (now - this.#lastCheckMs < (isStrict ? strictIntervalMs : checkIntervalMs)) return
+    if (!isStrict && now - this.#lastCheckMs < checkIntervalMs) return
     this.#lastCheckMs = now
     await trace.check()
     this.#note(trace)

@@ -1,10 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { PointKeeper } from '../../../agent/consistency/point_keeper.ts'
 import { AlignedPool } from '../../../agent/disk/aligned_pool.ts'
 import { UnreadableSectorError } from '../../../agent/disk/block_source.ts'
 import { LineLog } from '../../../agent/log.ts'
 import { Certainty } from '../../../agent/sync/certainty.ts'
 import type { DiskSet } from '../../../agent/sync/disk_set.ts'
+import { DiskSync } from '../../../agent/sync/disk_sync.ts'
 import { Meter } from '../../../agent/sync/meter.ts'
 import { Progress } from '../../../agent/sync/progress.ts'
 import type { SentExtent } from '../../../agent/sync/outstanding.ts'
@@ -16,9 +17,13 @@ import { Session } from '../../../agent/sync/session.ts'
 import { Verification } from '../../../agent/sync/verification.ts'
 import { FakeClock } from './fake_clock.ts'
 import { memoryDisk } from './memory_disk.ts'
+import { CountingTrace } from './counting_trace.ts'
+import { PieceRoom } from '../../../agent/sync/piece_room.ts'
+import { TraceHub } from '../../../agent/tracking/trace_hub.ts'
+import { TracefsTracker } from '../../../agent/tracking/tracefs_tracker.ts'
 
-/** A session over one disk that is copied already, with a far end that acknowledges at once. */
-function makeSession(blocks = 32) {
+/** A session over one disk that is copied already, and others besides, with a far end that acknowledges at once. */
+function makeSession(blocks = 32, others: DiskSync[] = []) {
   const clock = new FakeClock()
   const { disk, source } = memoryDisk(0, blocks)
   disk.learnContents('EMPTY', false, clock.now)
@@ -49,7 +54,7 @@ function makeSession(blocks = 32) {
       clock,
       log: new LineLog({ write: () => undefined }, () => 0),
       run: () => Promise.resolve(''),
-      disks: { all: [disk], stopped: [], check: () => Promise.resolve() } as unknown as DiskSet,
+      disks: { all: [disk, ...others], stopped: [], check: () => Promise.resolve() } as unknown as DiskSet,
       reader,
       scanner: new Scanner({ reader, pool, clock }),
       certainty,
@@ -70,6 +75,22 @@ function makeSession(blocks = 32) {
   return { clock, disk, source, sent, certainty, session, damaged, notes }
 }
 
+/** Trackers of so many disks that share one trace of the kernel. Its timer stands still. */
+async function trackedDisks(count: number): Promise<{ trackers: TracefsTracker[]; trace: CountingTrace }> {
+  vi.useFakeTimers({ toFake: ['setInterval'] })
+  const trace = new CountingTrace()
+  const hub = new TraceHub(new FakeClock(), { kernel: trace.kernel })
+  const room = new PieceRoom()
+  const trackers = Array.from({ length: count }, (_, minor) => {
+    const device = { major: 8, minor }
+    return new TracefsTracker({ hub, device, sizeBytes: 32 * 65_536, reason: 'test', room })
+  })
+  for (const tracker of trackers) await tracker.start()
+  return { trackers, trace }
+}
+
+afterEach(() => void vi.useRealTimers())
+
 describe('Session', () => {
   it('is certain of everything up to the begin of a turn whose blocks are all durable', async () => {
     const { clock, disk, sent, certainty, session } = makeSession()
@@ -78,6 +99,28 @@ describe('Session', () => {
     expect(sent).toEqual([3])
     clock.now += 70
     expect(certainty.lagMs()).toBe(70)
+  })
+
+  it('reads what the kernel tells once in a turn, however many disks there are', async () => {
+    const { trackers, trace } = await trackedDisks(50)
+    const disks = trackers.map((tracker, index) => {
+      const { source } = memoryDisk(index + 1, 32)
+      const own = { diskIndex: index + 1, volumeId: `vol-${index + 1}`, sizeBytes: source.sizeBytes }
+      return new DiskSync({ ...own, source, tracker })
+    })
+    const { session } = makeSession(32, disks)
+    // The first look ever checks too.
+    await session.drain(false)
+    for (let minor = 0; minor < 50; minor++) trace.completed({ major: 8, minor }, minor * 128)
+    const before = { ...trace.counts }
+    expect(await session.drain(false)).toBe(true)
+    expect(trace.counts).toEqual({ reads: before.reads + 1, checks: before.checks })
+    expect(disks.map((disk) => [...disk.dirty.touchedBlocks()])).toEqual(
+      disks.map((_, index) => (index < 32 ? [{ firstBlock: index, blockCount: 1 }] : [])),
+    )
+    await session.drain(true)
+    await session.drain(true)
+    expect(trace.counts).toEqual({ reads: before.reads + 3, checks: before.checks + 2 })
   })
 
   it('lets a few changes gather before the next turn, and goes straight on after many', async () => {
