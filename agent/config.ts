@@ -29,6 +29,8 @@ export interface AgentConfig {
   stateDirectory: string
   /** Threads that read and hash for comparisons: how many processors those may take. */
   hashThreads: number
+  /** Blocks go as they are. Not for operators, for whom the agent finds out what is faster: the benchmark measures by it whether that is so. */
+  isCompressionOff: boolean
   isJson: boolean
   isRoot: boolean
   /** Between this machine and the gateway. */
@@ -141,6 +143,11 @@ function parseDevices(text: string | undefined): string[] | undefined {
   return devices
 }
 
+function parseCompression(text: string | undefined): boolean {
+  if (text === undefined || text === 'auto' || text === 'off') return text === 'off'
+  throw new InvalidInputError('compression', `Cannot use "${text}" as --compression: write auto or off`)
+}
+
 function parseHashThreads(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const count = Number(text)
@@ -166,6 +173,7 @@ function parseCommandLine(argv: readonly string[]) {
         'user-provided-id': { type: 'string' },
         'state-dir': { type: 'string' },
         'hash-threads': { type: 'string' },
+        compression: { type: 'string' },
         config: { type: 'string' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
@@ -225,6 +233,7 @@ export function readConfig(input: ConfigInput): AgentConfig {
     userProvidedId: values['user-provided-id'] ?? file.userProvidedId,
     stateDirectory: resolve(values['state-dir'] ?? file.stateDir ?? defaultStateDirectory(input)),
     hashThreads: parseHashThreads(values['hash-threads']) ?? file.hashThreads ?? defaultHashThreads,
+    isCompressionOff: parseCompression(values.compression),
     isJson: values.json ?? false,
     isRoot: input.isRoot,
     proxy: fromEnvironment.HTTPS_PROXY === undefined ? proxyOf(file.proxy ?? {}) : fromEnvironment,

@@ -80,6 +80,7 @@ export async function makeEngine(
     memory: await files.openMemory(warn),
     onChange: input.onChange,
     hashThreads: new HashThreads({ count: config.hashThreads, start: context.startHashThread, clock, log }),
+    isCompressionOff: config.isCompressionOff,
     cipherSuite: fasterSuite(cipherTrial(() => clock.monotonicMs())),
   })
 }

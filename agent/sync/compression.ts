@@ -24,6 +24,7 @@ const observedMs = 20
 /** The compression of one session. */
 export class Compression {
   readonly #clock: Clock
+  readonly #isOff: boolean
   #choice: CompressionChoice = firstChoice
   #failures = 0
   #skipped = 0
@@ -34,14 +35,16 @@ export class Compression {
   #linkWaitMs = 0
   #rawBytes = 0
 
-  constructor(clock: Clock) {
+  /** @param isOff nothing is compressed, whatever that costs. */
+  constructor(clock: Clock, isOff = false) {
     this.#clock = clock
+    this.#isOff = isOff
     this.#busy = new BusyTime(clock)
   }
 
   /** The mode in use. */
   get mode(): CompressionMode {
-    return this.#choice.mode
+    return this.#isOff ? 'PLAIN' : this.#choice.mode
   }
 
   /** Milliseconds in which there was something to send. */
@@ -52,7 +55,7 @@ export class Compression {
   /** `bytes` as they go on the wire; the same view when they stay raw. */
   async encode(bytes: Uint8Array): Promise<{ encoding: Encoding; payload: Uint8Array }> {
     const raw = { encoding: encodings.RAW, payload: bytes }
-    if (this.#choice.mode === 'PLAIN') return raw
+    if (this.mode === 'PLAIN') return raw
     if (this.#failures >= patience && this.#skipped < probeEvery) {
       this.#skipped += 1
       return raw

@@ -49,6 +49,8 @@ export interface EngineContext {
   hashThreads?: HashThreads
   /** What to encrypt blocks with; default: the platform's first. */
   cipherSuite?: CipherSuite
+  /** Nothing is compressed; default: what is faster. */
+  isCompressionOff?: boolean
   /** How a connection is made; default: over TLS. */
   connectLink?: ConnectLink
 }

@@ -27,6 +27,8 @@ export interface SenderContext {
   /** Raw bytes handed to the wire. */
   meter: Meter
   counters: SendCounters
+  /** See `EngineContext`. */
+  isCompressionOff?: boolean
 }
 
 /** Frames of one session. */

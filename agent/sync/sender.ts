@@ -47,7 +47,7 @@ export class Sender {
 
   private constructor(lanes: Lanes, context: SenderContext) {
     this.#lanes = lanes
-    this.#compression = new Compression(context.clock)
+    this.#compression = new Compression(context.clock, context.isCompressionOff)
     this.#queue = new FrameQueue({
       ...context,
       compression: this.#compression,

@@ -131,6 +131,14 @@ describe('Compression', () => {
     expect(await compression.encode(noise)).toEqual({ encoding: encodings.RAW, payload: noise })
   })
 
+  it('compresses nothing when it is off, whatever was seen', async () => {
+    const compression = new Compression(new FakeClock(), true)
+    const text = Buffer.alloc(4096, 'text ')
+    expect(compression.mode).toBe('PLAIN')
+    for (let count = 0; count < 5; count++) compression.sent(8 * 2 ** 20, 90)
+    expect(await compression.encode(text)).toEqual({ encoding: encodings.RAW, payload: text })
+  })
+
   it('soon stops trying on noise, and finds text again', async () => {
     const compression = new Compression(new FakeClock())
     for (let count = 0; count < 4; count++) await compression.encode(randomBytesFrom(random, 4096))

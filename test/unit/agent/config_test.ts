@@ -46,6 +46,16 @@ describe('readConfig()', () => {
     })
   })
 
+  it('switches compression off only when told so', () => {
+    const run = ['run', '--config', empty]
+    expect(read(run).isCompressionOff).toBe(false)
+    expect(read([...run, '--compression', 'auto']).isCompressionOff).toBe(false)
+    expect(read([...run, '--compression', 'off']).isCompressionOff).toBe(true)
+    expect(() => read([...run, '--compression', 'zstd'])).toThrow(
+      'Cannot use "zstd" as --compression: write auto or off',
+    )
+  })
+
   it('takes the file for what the command line does not say', () => {
     const path = file('{"gatewayUrl":"https://a:1","devices":["/x"],"stateDir":"/s"}')
     expect(read(['run', '--config', path, '--devices', '/y'])).toMatchObject({
