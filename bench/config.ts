@@ -15,8 +15,10 @@ export interface BenchConfig {
   loadSeconds: number
   /** Where the rows are written as JSON. */
   jsonPath: string | undefined
-  /** Where the report is written. */
+  /** Where the report is written, and beside it, as JSON, what it is made of. */
   reportPath: string | undefined
+  /** Why there is no Debian disk to measure with; undefined when there is one. */
+  guestRefusal: string | undefined
   /** Where to measure: this process is the one in the namespaces. Undefined: it is the one that makes them. */
   insideFolder: string | undefined
 }
@@ -24,18 +26,27 @@ export interface BenchConfig {
 /** Help, for people. */
 export const helpText = `Usage: npm run bench -- [options]
 
-  --only A,B       only these rows: ${rowNames.join(', ')}
+  --only A,B       only these rows: ${rowNames.join(', ')}; the report keeps what it has of the others
   --runs N         measurements of each figure, default 3; the middle one counts
   --size-mib N     size of the disk with random data, default 2048
   --load-seconds N how long loads last, default 30
   --json FILE      write the rows as JSON
-  --report FILE    write the report, default docs/performance.md; "none" writes none
+  --report FILE    write the report, default docs/performance.md, and its figures beside it (.json); "none" writes none
 `
 
 function positive(name: string, text: string): number {
   const value = Number(text)
   if (Number.isInteger(value) && value > 0) return value
   throw new InvalidInputError(name, `Cannot use "${text}" as --${name}: write a whole number above 0`)
+}
+
+/** The figures of a report stand in a file of the same name that ends with .json. */
+function readReportPath(text: string): string | undefined {
+  if (text === 'none' || text.endsWith('.md')) return text === 'none' ? undefined : text
+  throw new InvalidInputError(
+    'report',
+    `Cannot use "${text}" as --report: write a name that ends with .md, or none`,
+  )
 }
 
 /** @throws InvalidInputError naming the option that is wrong. */
@@ -50,6 +61,7 @@ export function readBenchConfig(argv: readonly string[], defaultReportPath: stri
       json: { type: 'string' },
       report: { type: 'string', default: defaultReportPath },
       inside: { type: 'string' },
+      'guest-refusal': { type: 'string' },
     },
   })
   const asked = values.only?.split(',') ?? rowNames
@@ -65,7 +77,8 @@ export function readBenchConfig(argv: readonly string[], defaultReportPath: stri
     sizeBytes: positive('size-mib', values['size-mib']) * 2 ** 20,
     loadSeconds: positive('load-seconds', values['load-seconds']),
     jsonPath: values.json,
-    reportPath: values.report === 'none' ? undefined : values.report,
+    reportPath: readReportPath(values.report),
+    guestRefusal: values['guest-refusal'],
     insideFolder: values.inside,
   }
 }

@@ -8,7 +8,7 @@ import type { Parts } from './parts.ts'
 export interface BenchContext {
   /** The project's folder. */
   root: string
-  /** In memory: a file system that no disk slows down. */
+  /** This row's own, in memory: a file system that no disk slows down. What a row leaves in it is removed. */
   folder: string
   /** Measurements of each figure; the middle one counts. */
   runs: number
@@ -16,6 +16,8 @@ export interface BenchContext {
   sizeBytes: number
   /** Seconds of load, for rows that load. */
   loadSeconds: number
+  /** Why there is no Debian disk; undefined when there is one. */
+  guestRefusal: string | undefined
   /** What the parts of the path can do by themselves, measured in this run. */
   parts: Parts
   say(line: string): void

@@ -11,12 +11,16 @@ import { ensureAgentBuilt } from '../bin/supervisor/agent_build.ts'
 import { errorMessage } from '../domain/errors.ts'
 import type { BenchContext } from './context.ts'
 import type { BenchConfig } from './config.ts'
-import type { Row, RowName } from './row.ts'
+import type { Measure } from './measure.ts'
+import type { RowName } from './row.ts'
 import { ended, run } from './command.ts'
 import { helpText, readBenchConfig } from './config.ts'
+import { figuresPath, readFigures, withOutcome, writeFigures } from './figures.ts'
 import { buildBenchGuest } from './guest.ts'
+import { hostFacts, measuredCommit } from './host.ts'
+import { measureRows } from './measure.ts'
 import { measureParts, partsInWords } from './parts.ts'
-import { hostFacts, reportOf } from './report.ts'
+import { reportOf } from './report.ts'
 import { tableOf } from './row.ts'
 import { agentCost } from './rows/agent_cost.ts'
 import { controlPlane } from './rows/control_plane.ts'
@@ -30,7 +34,7 @@ import { writeLoad } from './rows/write_load.ts'
 const root = join(import.meta.dirname, '..')
 const memoryFolder = '/dev/shm'
 
-const measurements: Record<RowName, (context: BenchContext) => Promise<Row[]>> = {
+const measures: Record<RowName, Measure> = {
   initial_sync: initialSync,
   wan_sync: wanSync,
   rescan,
@@ -49,12 +53,14 @@ const say = (line: string): void => {
 async function goInside(config: BenchConfig): Promise<number> {
   if (process.getuid?.() !== 0)
     throw new Error('Cannot measure without root: links are network namespaces, and loads need a loop device')
+  // A file that can't be gone on from is told before an hour is spent on measuring.
+  if (config.reportPath !== undefined) await readFigures(figuresPath(config.reportPath))
   await ensureAgentBuilt(root, say)
-  if (config.only.includes('wan_sync')) await buildBenchGuest(root, say)
+  const refusal = config.only.includes('wan_sync') ? await guestRefusal() : []
   const folder = await mkdtemp(join(memoryFolder, 'rehost-bench-'))
   try {
     const namespaces = ['--net', '--pid', '--mount-proc', '--fork', '--kill-child', '--']
-    const self = [process.execPath, ...process.execArgv, import.meta.filename, '--inside', folder]
+    const self = [process.execPath, ...process.execArgv, import.meta.filename, '--inside', folder, ...refusal]
     const child = spawn('unshare', [...namespaces, ...self, ...process.argv.slice(2)], { stdio: 'inherit' })
     // With the first process of the namespace every other one of it ends.
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill('SIGKILL'))
@@ -63,6 +69,16 @@ async function goInside(config: BenchConfig): Promise<number> {
   } finally {
     await detachLoops(folder)
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Builds the Debian disk; without it the row that needs it fails with the reason, and the others are measured. */
+async function guestRefusal(): Promise<string[]> {
+  try {
+    await buildBenchGuest(root, say)
+    return []
+  } catch (error) {
+    return ['--guest-refusal', errorMessage(error)]
   }
 }
 
@@ -76,23 +92,43 @@ async function detachLoops(folder: string): Promise<void> {
   }
 }
 
-/** Measures; answers with 1 when a budget is not met. */
+/** Measures; answers with 1 when a row fails or a budget is not met. */
 async function measure(config: BenchConfig, folder: string): Promise<number> {
   await run('ip', ['link', 'set', 'lo', 'up'])
-  const { runs, sizeBytes, loadSeconds } = config
+  const { only, runs, sizeBytes, loadSeconds, guestRefusal: refusal, reportPath, jsonPath } = config
   const parts = await measureParts(folder)
   say(`Parts: ${partsInWords(parts)}`)
-  const context: BenchContext = { root, folder, runs, sizeBytes, loadSeconds, parts, say }
-  const rows: Row[] = []
-  for (const name of config.only) {
-    say(`▶ ${name}`)
-    rows.push(...(await measurements[name](context)))
+  const context: BenchContext = {
+    root,
+    folder,
+    runs,
+    sizeBytes,
+    loadSeconds,
+    guestRefusal: refusal,
+    parts,
+    say,
   }
-  say(`\n${tableOf(rows)}`)
-  if (config.jsonPath !== undefined)
-    await writeFile(config.jsonPath, `${JSON.stringify({ host: await hostFacts(), parts, rows }, null, 2)}\n`)
-  if (config.reportPath !== undefined) await writeFile(config.reportPath, await reportOf(rows, config, parts))
-  return rows.every((row) => row.met) ? 0 : 1
+  const host = await hostFacts()
+  const settings = { runs, sizeMib: sizeBytes / 2 ** 20, loadSeconds }
+  const about = { commit: await measuredCommit(root), settings, host, parts }
+  const outcomes = await measureRows({
+    only,
+    measures,
+    context,
+    about,
+    onOutcome: async (outcome) => {
+      if (reportPath === undefined) return
+      const figures = withOutcome(await readFigures(figuresPath(reportPath)), outcome)
+      await writeFigures(figuresPath(reportPath), figures)
+      await writeFile(reportPath, reportOf(figures))
+    },
+  })
+  const rows = outcomes.flatMap((outcome) => ('rows' in outcome ? outcome.rows : []))
+  const failures = outcomes.filter((outcome) => 'reason' in outcome)
+  say(`\n${tableOf(rows, failures)}`)
+  if (jsonPath !== undefined)
+    await writeFile(jsonPath, `${JSON.stringify({ host, parts, rows, failures }, null, 2)}\n`)
+  return failures.length === 0 && rows.every((row) => row.met) ? 0 : 1
 }
 
 try {

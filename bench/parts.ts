@@ -14,7 +14,7 @@ import { blake3 } from '@napi-rs/blake-hash'
 import { makeRandomFile } from './disk_files.ts'
 
 /** Each part is measured so often and so long, after as long a warm-up. The best counts: whatever else runs only makes it slower. */
-const rounds = 3
+const rounds = 5
 const roundMs = 150
 
 /** Bytes at once: an extent, and a block, which makes a call from JavaScript small beside what it does. */

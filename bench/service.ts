@@ -2,124 +2,25 @@
  * The real thing to measure: the whole embedded service in a folder of its own, and real agents that send to it.
  * @module
  */
-import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ServerEvent } from '../domain/server_event.ts'
 import type { NewToken } from '../bin/commands/tokens.ts'
 import type { ServerView } from '../bin/demo/service_view.ts'
+import type { SourceOptions, Started } from './source.ts'
 import type { Supervisor } from '../bin/supervisor/supervisor.ts'
+import { processState } from '../cloud/qemu/processes.ts'
 import { errorMessage } from '../domain/errors.ts'
 import { ApiClient, findAccess } from '../bin/api_client.ts'
 import { readSupervisorConfig } from '../bin/supervisor/config.ts'
 import { startSupervisor } from '../bin/supervisor/supervisor.ts'
-import { ended, until } from './command.ts'
+import { until } from './command.ts'
+import { Source } from './source.ts'
 
 const root = join(import.meta.dirname, '..')
 const agentProgram = join(root, 'dist/agent/rehost-agent-linux-x64')
-const syncTimeoutMs = 900_000
-const lookEveryMs = 500
 const enrolTimeoutMs = 30_000
-
-/** How a source server is put to work. */
-export interface SourceOptions {
-  devices: string[]
-  /** What stands before the agent's command: it runs on the far side of a link. */
-  prefix?: string[]
-}
-
-/** One source server, with its agent as a process of its own. */
-export class Source {
-  readonly serverId: string
-  readonly #service: Service
-  readonly #options: SourceOptions
-  readonly #stateDir: string
-  #agent: ChildProcess
-  #output: () => string
-
-  constructor(own: {
-    serverId: string
-    service: Service
-    options: SourceOptions
-    stateDir: string
-    started: Started
-  }) {
-    this.serverId = own.serverId
-    this.#service = own.service
-    this.#options = own.options
-    this.#stateDir = own.stateDir
-    this.#agent = own.started.process
-    this.#output = own.started.output
-  }
-
-  /** Process id of the agent. */
-  get agentPid(): number {
-    return this.#agent.pid ?? 0
-  }
-
-  /** What the agent said since it was started last. */
-  get agentOutput(): string {
-    return this.#output()
-  }
-
-  /** The server as the API shows it. */
-  view(): Promise<ServerView> {
-    return this.#service.api.get<ServerView>(`/servers/${this.serverId}`)
-  }
-
-  /** Its events, oldest first. */
-  async events(): Promise<ServerEvent[]> {
-    const { items } = await this.#service.api.get<{ items: ServerEvent[] }>(
-      `/servers/${this.serverId}/events?limit=1000`,
-    )
-    return items.toSorted((left, right) => left.sequence - right.sequence)
-  }
-
-  /**
-   * Waits for the first event after `afterSequence` of which `take` makes something. Events say when they were, so it is asked seldom: asking takes
-   * the processor that is measured.
-   */
-  event<T>(
-    what: string,
-    { afterSequence, timeoutMs }: { afterSequence: number; timeoutMs: number },
-    take: (event: ServerEvent) => T | undefined,
-  ): Promise<T> {
-    const look = async (): Promise<T | undefined> => {
-      const news = (await this.events()).filter(({ sequence }) => sequence > afterSequence)
-      return news.map(take).find((taken) => taken !== undefined)
-    }
-    return until(what, timeoutMs, look, lookEveryMs)
-  }
-
-  /** Waits until its replica is current; answers when it became so, in milliseconds since 1970. */
-  continuous(afterSequence = 0): Promise<number> {
-    const options = { afterSequence, timeoutMs: syncTimeoutMs }
-    return this.event(`${this.serverId} is CONTINUOUS`, options, ({ type, detail, at }) =>
-      type === 'REPLICATION_CHANGED' && detail['to'] === 'CONTINUOUS' ? Date.parse(at) : undefined,
-    )
-  }
-
-  /** Ends the agent as the service manager does. */
-  async stopAgent(): Promise<void> {
-    const end = ended(this.#agent)
-    this.#agent.kill('SIGTERM')
-    await end
-  }
-
-  /** Starts the agent again. */
-  startAgent(): void {
-    const started = this.#service.startAgent(this.#options, this.#stateDir, [])
-    this.#agent = started.process
-    this.#output = started.output
-  }
-}
-
-interface Started {
-  process: ChildProcess
-  output: () => string
-}
 
 /** A running service. */
 export class Service {
@@ -185,6 +86,20 @@ export class Service {
     return this.#supervisor.pids()
   }
 
+  /** Process id of the one replication server. @throws Error when there is none or several. */
+  async replicatorPid(): Promise<number> {
+    const folder = join(this.folder, 'cloud/replication-servers')
+    const pids: number[] = []
+    for (const name of await readdir(folder)) {
+      const { pid } = await processState(join(folder, name))
+      if (pid !== undefined) pids.push(pid)
+    }
+    const [pid] = pids
+    if (pid === undefined || pids.length > 1)
+      throw new Error(`Expected one replication server and found ${pids.length}`)
+    return pid
+  }
+
   /** Adds a source server: a token, an agent, its enrolment. */
   async addSource(options: SourceOptions): Promise<Source> {
     const { token } = await this.api.post<NewToken>('/tokens', { uses: 1 })
@@ -214,6 +129,7 @@ export class Service {
       ...['--ca-file', join(this.folder, 'ca/ca.crt.pem')],
       ...['--state-dir', stateDir],
       ...['--devices', options.devices.join(',')],
+      ...(options.more ?? []),
       ...more,
     ]
     const [program = '', ...args] = command

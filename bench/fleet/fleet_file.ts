@@ -19,12 +19,25 @@ export interface FleetFile {
   agents: EnrolledAgent[]
 }
 
+/** Heartbeats that were due in a stretch of time. */
+export interface HeartbeatTimes {
+  /** Milliseconds from the moment at which each heartbeat was due to its answer; of one that failed the most that it could have waited. */
+  milliseconds: number[]
+  /** Of those, the ones whose answer was no success. */
+  failures: number
+}
+
 /** What the process measured. */
 export interface HeartbeatResult {
-  /** Milliseconds from the moment at which each heartbeat was due to its answer. */
-  milliseconds: number[]
-  /** Answers that were no success. */
-  failures: number
-  /** Heartbeats that were due. */
-  due: number
+  /** While the agents connect and the gateway warms up. */
+  first: HeartbeatTimes
+  /** After that. */
+  counted: HeartbeatTimes
+  /** The longest time for which the process itself did nothing while it counted: an answer that came meanwhile seems late by as much. */
+  longestStallMs: number
+  /** Share of one core that it used while it counted. */
+  coreShare: number
 }
+
+/** What the process says when counting begins, before its result. */
+export const countingBegins = 'counting begins'

@@ -1,19 +1,22 @@
 /**
  * A process of its own that plays a fleet of agents: each with its own certificate and connection, all heartbeats at even distances. Told a file, the
- * heartbeats a second and the seconds; says what it measured as JSON.
+ * heartbeats a second, the seconds to begin with and the seconds that count; says when these begin, and what it measured as JSON.
  *
- * A heartbeat's time counts from the moment at which it was due, so that a gateway that falls behind can't hide it.
+ * A heartbeat's time counts from the moment at which it was due, so that a gateway that falls behind can't hide it. The first heartbeat of each agent is a
+ * handshake too: all of them connect at once, as after a restart of the gateway.
  * @module
  */
 import { readFile } from 'node:fs/promises'
 import { Agent, request } from 'node:https'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { AgentHeartbeat } from '../../wire/control_api.ts'
-import type { EnrolledAgent, FleetFile, HeartbeatResult } from './fleet_file.ts'
+import type { EnrolledAgent, FleetFile, HeartbeatResult, HeartbeatTimes } from './fleet_file.ts'
 import { gatewayServerName } from '../../wire/control_api.ts'
+import { countingBegins } from './fleet_file.ts'
 
 const callTimeoutMs = 10_000
-/** First calls at once: each is a handshake. */
-const handshakesAtOnce = 16
+/** Stalls are looked for this often; what is seen of one is up to as much longer. */
+const stallGrainMs = 1
 
 /** A server whose copy is current, and whose agent has nothing new to say. */
 function quietHeartbeat(diskSizeBytes: readonly number[]): AgentHeartbeat {
@@ -38,7 +41,7 @@ function quietHeartbeat(diskSizeBytes: readonly number[]): AgentHeartbeat {
   }
 }
 
-const [path = '', rateText = '', secondsText = ''] = process.argv.slice(2)
+const [path = '', rateText = '', firstText = '', countedText = ''] = process.argv.slice(2)
 const fleet = JSON.parse(await readFile(path, 'utf8')) as FleetFile
 const body = JSON.stringify(quietHeartbeat(fleet.diskSizeBytes))
 const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
@@ -72,35 +75,46 @@ function callerOf({ certificatePem, keyPem }: EnrolledAgent): () => Promise<numb
 }
 
 const callers = fleet.agents.map(callerOf)
-for (let first = 0; first < callers.length; first += handshakesAtOnce)
-  await Promise.all(callers.slice(first, first + handshakesAtOnce).map((call) => call()))
-
 const perSecond = Number(rateText)
-const due = perSecond * Number(secondsText)
-const milliseconds: number[] = []
-let failures = 0
 const pending: Promise<void>[] = []
-const begin = performance.now()
-for (let index = 0; index < due;) {
-  const elapsed = performance.now() - begin
-  for (; index < due && (index * 1000) / perSecond <= elapsed; index++) {
-    const dueAt = begin + (index * 1000) / perSecond
-    const call = callers[index % callers.length]
-    if (call === undefined) break
-    pending.push(
-      call().then(
-        (status) => {
-          if (status === 200) milliseconds.push(performance.now() - dueAt)
-          else failures += 1
-        },
-        () => void (failures += 1),
-      ),
-    )
-  }
-  await new Promise((resolve) => setTimeout(resolve, 1))
+
+/** One heartbeat, and how long after `dueAt` it was answered. */
+async function beat(call: () => Promise<number>, dueAt: number, times: HeartbeatTimes): Promise<void> {
+  const status = await call().catch(() => 0)
+  if (status !== 200) times.failures += 1
+  times.milliseconds.push(status === 200 ? performance.now() - dueAt : callTimeoutMs)
 }
+
+/** Sends for so many seconds. What is not answered by then is waited for later: the load goes on without a break. */
+async function load(seconds: number): Promise<HeartbeatTimes> {
+  const times: HeartbeatTimes = { milliseconds: [], failures: 0 }
+  const due = perSecond * seconds
+  const begin = performance.now()
+  for (let index = 0; index < due;) {
+    const elapsed = performance.now() - begin
+    for (; index < due && (index * 1000) / perSecond <= elapsed; index++) {
+      const call = callers[index % callers.length]
+      if (call !== undefined) pending.push(beat(call, begin + (index * 1000) / perSecond, times))
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  return times
+}
+
+const first = await load(Number(firstText))
+process.stdout.write(`${countingBegins}\n`)
+const stalls = monitorEventLoopDelay({ resolution: stallGrainMs })
+stalls.enable()
+const before = process.cpuUsage()
+const begin = performance.now()
+const counted = await load(Number(countedText))
+const { user, system } = process.cpuUsage(before)
+const coreShare = (user + system) / 1000 / (performance.now() - begin)
+stalls.disable()
 await Promise.all(pending)
+const longestStallMs = Math.max(0, stalls.max / 1e6 - stallGrainMs)
 // A pipe takes no more than 64 KiB at once: an end before the rest has gone would cut it off.
-process.stdout.write(JSON.stringify({ milliseconds, failures, due } satisfies HeartbeatResult), () =>
-  process.exit(0),
+process.stdout.write(
+  JSON.stringify({ first, counted, longestStallMs, coreShare } satisfies HeartbeatResult),
+  () => process.exit(0),
 )

@@ -4,15 +4,15 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
-import { mkdir, readdir, symlink } from 'node:fs/promises'
+import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchContext } from '../context.ts'
 import type { Row } from '../row.ts'
-import { processState } from '../../cloud/qemu/processes.ts'
 import { ended, run, sleep, until } from '../command.ts'
 import { withReflinks } from '../disk_files.ts'
 import { enrolFleet } from '../fleet/enrol.ts'
 import { peakMemoryMb } from '../process_facts.ts'
+import { alone, middleOf } from '../row.ts'
 import { Service } from '../service.ts'
 
 const agentCount = 100
@@ -26,20 +26,6 @@ const readyTimeoutMs = 400_000
 interface FleetNews {
   sending: number
   sentBytes: number
-}
-
-/** The one replication server of the service. */
-async function replicatorPid(service: Service): Promise<number> {
-  const folder = join(service.folder, 'cloud/replication-servers')
-  const pids: number[] = []
-  for (const name of await readdir(folder)) {
-    const { pid } = await processState(join(folder, name))
-    if (pid !== undefined) pids.push(pid)
-  }
-  const [pid] = pids
-  if (pid === undefined || pids.length > 1)
-    throw new Error(`Expected one replication server and found ${pids.length}`)
-  return pid
 }
 
 /** Enrols the fleet and starts the process that plays it. */
@@ -71,7 +57,7 @@ async function measure(context: BenchContext, service: Service, place: string): 
     await until('all agents send', readyTimeoutMs, () =>
       fleet.news().sending === agentCount ? true : undefined,
     )
-    const pid = await replicatorPid(service)
+    const pid = await service.replicatorPid()
     const before = fleet.news().sentBytes
     await sleep(loadSeconds)
     const sentMb = (fleet.news().sentBytes - before) / 1e6
@@ -119,9 +105,8 @@ export async function replicatorCost(context: BenchContext): Promise<Row[]> {
   const row = {
     name: 'replicator_cost',
     unit: 'MB',
-    peer: null,
-    peerValue: null,
-    ratio: null,
+    ...alone,
+    bound: null,
     budget: `at most ${mostMemoryMb} MB`,
   } as const
   const fleet = `${agentCount} agents with ${agentCount * disksOfAgent} disks`
@@ -129,17 +114,15 @@ export async function replicatorCost(context: BenchContext): Promise<Row[]> {
     {
       ...row,
       what: `most memory with ${fleet} that all send`,
-      value: sendingMb,
+      ...middleOf([sendingMb]),
       met: sendingMb <= mostMemoryMb,
-      runs: [sendingMb],
       limit: `Work under way is bounded by 256 MiB on all connections together; the rest is the program, and a TLS session for each agent. ${mbPerSecond.toFixed(0)} MB/s came`,
     },
     {
       ...row,
       what: `most memory with ${fleet} while the staging disk answers nothing for ${loadSeconds} s`,
-      value: stalledMb,
+      ...middleOf([stalledMb]),
       met: stalledMb <= mostMemoryMb,
-      runs: [stalledMb],
       limit: 'The same bound: what can not be written is not read from the connections either',
     },
   ]

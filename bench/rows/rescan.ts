@@ -4,20 +4,22 @@
  */
 import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { blockSizeBytes } from '../../domain/units.ts'
 import { defaultHashThreads } from '../../agent/disk/hash_threads.ts'
 import type { BenchContext } from '../context.ts'
-import type { Source } from '../service.ts'
+import type { Source } from '../source.ts'
 import type { Parts } from '../parts.ts'
 import type { Row } from '../row.ts'
 import { combined } from '../parts.ts'
 import { makeRandomFile } from '../disk_files.ts'
 import { openLink, stagingAddress } from '../link.ts'
 import { rsyncSeconds } from '../peers.ts'
-import { median } from '../row.ts'
+import { alone, beside, median, middleOf } from '../row.ts'
 import { Service } from '../service.ts'
 
 const leastRatio = 2
 const mostWireShare = 0.001
+const hashSizeBytes = 32
 const rescanTimeoutMs = 300_000
 /** An agent that was stopped at once after its first copy calls the comparison a part of that. */
 const wentThrough = /^(?:Rescan|Initial sync) of .* went through in ([\d.]+) s, (\d+) blocks differed/
@@ -37,13 +39,12 @@ async function rescanSeconds(source: Source): Promise<number> {
 }
 
 /** Every byte is read and hashed once; hashes are all that crosses. */
-function limitOf({ cores, read, blake3 }: Parts, value: number): string {
+function boundOf({ cores, read, blake3 }: Parts): Pick<Row, 'bound' | 'limit'> {
   const processors = Math.min(defaultHashThreads, cores)
-  const most = combined([read, blake3], processors)
-  return (
-    `Each byte is read and hashed once, by ${processors} threads: by the speed of these parts ${most.toFixed(1)} GB/s at most. ` +
-    `${Math.round((value / most) * 100)} % of that is reached`
-  )
+  return {
+    bound: { kind: 'MOST', value: combined([read, blake3], processors) },
+    limit: `Each byte is read and hashed once, by ${processors} threads: the limit is the speed of these parts`,
+  }
 }
 
 /** The row `rescan`. */
@@ -87,28 +88,23 @@ export async function rescan(context: BenchContext): Promise<Row[]> {
     {
       name: 'rescan',
       what: `${sizeBytes / 2 ** 30} GiB unchanged, memory to memory`,
-      value,
+      ...middleOf(own),
       unit: 'GB/s',
-      peer: 'rsync --checksum',
-      peerValue,
-      ratio: value / peerValue,
+      ...beside('rsync --checksum', value, peerValue),
       budget: `at least ${leastRatio} ×`,
       met: value / peerValue >= leastRatio,
-      runs: own,
-      limit: limitOf(context.parts, value),
+      ...boundOf(context.parts),
     },
     {
       name: 'rescan',
       what: 'on the wire, both ways, frame headers and heartbeats included',
-      value: share * 100,
+      ...middleOf(wireShares.map((each) => each * 100)),
       unit: '% of the disk',
-      peer: null,
-      peerValue: null,
-      ratio: null,
+      ...alone,
       budget: `under ${mostWireShare * 100} %`,
       met: share < mostWireShare,
-      runs: wireShares.map((each) => each * 100),
-      limit: 'a hash of 32 bytes for a block of 64 KiB is 0.049 %',
+      bound: { kind: 'LEAST', value: (hashSizeBytes / blockSizeBytes) * 100 },
+      limit: 'A hash of 32 bytes crosses for each block of 64 KiB',
     },
   ]
 }

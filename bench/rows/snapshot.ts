@@ -12,7 +12,8 @@ import type { Row } from '../row.ts'
 import { createProvider } from '../../cloud/registry.ts'
 import { run } from '../command.ts'
 import { withReflinks } from '../disk_files.ts'
-import { figure, median } from '../row.ts'
+import { combined } from '../parts.ts'
+import { alone, beside, figure, median, middleOf } from '../row.ts'
 
 const sizesGib = [1, 10, 100] as const
 
@@ -85,6 +86,7 @@ function cloudIn(dataDir: string): CloudProvider {
 /** The row `snapshot`. */
 export async function snapshot(context: BenchContext): Promise<Row[]> {
   const { folder, say } = context
+  const { read, write } = context.parts
   // They take milliseconds.
   const runs = Math.max(9, context.runs)
   const shared = await withReflinks(folder, fileSystemBytes, async (place) => {
@@ -110,28 +112,24 @@ export async function snapshot(context: BenchContext): Promise<Row[]> {
     {
       name: 'snapshot',
       what: `volume of 100 GiB on btrfs, ${filledMib} MiB of it in use in ${extents} places`,
-      value: largest,
+      ...middleOf(shared.at(-1) ?? []),
       unit: 'ms',
-      peer: 'the same in 1 GiB',
-      peerValue: smallest,
-      ratio: largest / smallest,
+      ...beside('the same in 1 GiB', largest, smallest),
       budget: `does not grow: at most ${mostGrowth} ×`,
       met: largest / smallest <= mostGrowth,
-      runs: shared.at(-1) ?? [],
-      limit: `sharing ${extents} extents and writing the record of it out; by size: ${inWords.join(', ')}`,
+      bound: null,
+      limit: `Sharing ${extents} extents and writing the record of it out; by size: ${inWords.join(', ')}`,
     },
     {
       name: 'snapshot',
       what: `volume of 1 GiB without reflinks (tmpfs), ${filledMib} MiB of it in use`,
-      value: copiedMs,
+      ...middleOf(copied),
       unit: 'ms',
-      peer: null,
-      peerValue: null,
-      ratio: null,
+      ...alone,
       budget: 'none: every block in use is copied, and the time grows with them',
       met: true,
-      runs: copied,
-      limit: `a copy of ${filledMib} MiB; holes stay holes and cost nothing`,
+      bound: { kind: 'LEAST', value: (extents * extentBytes) / 1e6 / combined([read, write], 1) },
+      limit: `A copy of ${filledMib} MiB, read and written in memory by one processor; holes stay holes and cost nothing`,
     },
   ]
 }
