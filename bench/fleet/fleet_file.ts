@@ -39,5 +39,8 @@ export interface HeartbeatResult {
   coreShare: number
 }
 
+/** A heartbeat waits for its answer so long, and counts as so long when it fails. */
+export const callTimeoutMs = 10_000
+
 /** What the process says when counting begins, before its result. */
 export const countingBegins = 'counting begins'

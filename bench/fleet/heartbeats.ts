@@ -12,9 +12,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { AgentHeartbeat } from '../../wire/control_api.ts'
 import type { EnrolledAgent, FleetFile, HeartbeatResult, HeartbeatTimes } from './fleet_file.ts'
 import { gatewayServerName } from '../../wire/control_api.ts'
-import { countingBegins } from './fleet_file.ts'
+import { callTimeoutMs, countingBegins } from './fleet_file.ts'
 
-const callTimeoutMs = 10_000
 /** Stalls are looked for this often; what is seen of one is up to as much longer. */
 const stallGrainMs = 1
 

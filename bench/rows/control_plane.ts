@@ -11,7 +11,7 @@ import type { Row } from '../row.ts'
 import { ended, until } from '../command.ts'
 import { sharingInWords, withCoreFor } from '../cores.ts'
 import { enrolFleet } from '../fleet/enrol.ts'
-import { countingBegins } from '../fleet/fleet_file.ts'
+import { callTimeoutMs, countingBegins } from '../fleet/fleet_file.ts'
 import { seedFleet, storeOfProcess } from '../fleet/seed.ts'
 import { processorSeconds } from '../process_facts.ts'
 import { alone, figure, middleOf, percentileOf } from '../row.ts'
@@ -157,6 +157,8 @@ export async function controlPlane(context: BenchContext): Promise<Row[]> {
     const measured = await measure(context, service)
     const rows = [...heartbeatRows(measured), ...listRows(measured)]
     for (const { what, value } of rows) context.say(`  ${figure(value)} ms: ${what}`)
+    const { first, counted } = measured.heartbeats
+    context.say(`  at first ${failed(first)}; then ${failed(counted)}`)
     return rows
   } finally {
     await service.stop()
@@ -168,7 +170,7 @@ const fleet = `${serverCount} servers`
 
 /** Of failed ones in words. */
 function failed({ failures, milliseconds }: HeartbeatResult['first']): string {
-  return `${failures} of ${milliseconds.length} heartbeats failed`
+  return `${failures} of ${milliseconds.length} heartbeats failed, which count as ${callTimeoutMs / 1000} s each`
 }
 
 function heartbeatRows({ heartbeats, storeReads, processorSeconds: used }: Measured): Row[] {
