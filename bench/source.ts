@@ -5,7 +5,7 @@
 import type { ChildProcess } from 'node:child_process'
 import type { ServerEvent } from '../domain/server_event.ts'
 import type { ServerView } from '../bin/demo/service_view.ts'
-import type { Service } from './service.ts'
+import type { ApiClient } from '../bin/api_client.ts'
 import { ended, until } from './command.ts'
 
 const syncTimeoutMs = 900_000
@@ -20,10 +20,23 @@ export interface SourceOptions {
   more?: string[]
 }
 
+/** A process of an agent. */
+export interface Started {
+  process: ChildProcess
+  /** What it said since it was started. */
+  output: () => string
+}
+
+/** The service as its source servers see it. */
+export interface SourceHome {
+  readonly api: ApiClient
+  startAgent(options: SourceOptions, stateDir: string, more: readonly string[]): Started
+}
+
 /** One source server, with its agent as a process of its own. */
 export class Source {
   readonly serverId: string
-  readonly #service: Service
+  readonly #service: SourceHome
   readonly #options: SourceOptions
   readonly #stateDir: string
   #agent: ChildProcess
@@ -31,7 +44,7 @@ export class Source {
 
   constructor(own: {
     serverId: string
-    service: Service
+    service: SourceHome
     options: SourceOptions
     stateDir: string
     started: Started
@@ -104,11 +117,4 @@ export class Source {
     this.#agent = started.process
     this.#output = started.output
   }
-}
-
-/** A process of an agent. */
-export interface Started {
-  process: ChildProcess
-  /** What it said since it was started. */
-  output: () => string
 }
