@@ -61,6 +61,8 @@ export class Service {
       REHOST_DATA_DIR: folder,
       REHOST_PUBLIC_HOST: publicHost,
       REHOST_CLOUD: 'qemu',
+      // No machine is launched here: the trial whether KVM works would take the processors while they are measured.
+      REHOST_ACCELERATOR: 'tcg',
       REHOST_ADMIN_PASSWORD: adminPassword,
     }
     const config = readSupervisorConfig(environment)
