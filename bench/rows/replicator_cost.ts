@@ -20,7 +20,7 @@ const disksOfAgent = 5
 const diskSizeBytes = 2 ** 30
 const mostMemoryMb = 512
 const stagingBytes = 16 * 2 ** 30
-const readyTimeoutMs = 400_000
+const readyTimeoutMs = 900_000
 
 /** What the fleet said last. */
 interface FleetNews {
