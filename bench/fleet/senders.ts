@@ -12,8 +12,11 @@ import { Heartbeat } from '../../agent/heartbeat.ts'
 import { LineLog } from '../../agent/log.ts'
 import { runCommand } from '../../agent/run_command.ts'
 import { Engine } from '../../agent/sync/engine.ts'
+import { sleep } from '../command.ts'
 import { inventoryOf } from './enrol.ts'
 import { ChangingDisk } from './changing_disk.ts'
+
+const mostCalls = 5
 
 const [path = ''] = process.argv.slice(2)
 const fleet = JSON.parse(await readFile(path, 'utf8')) as FleetFile
@@ -23,6 +26,18 @@ process.on('SIGTERM', () => ending.abort())
 /** A file that remembers nothing: a run of the benchmark is one run of each agent. */
 const memory = { isComplete: () => false, setComplete: () => Promise.resolve() }
 
+/** A busy gateway answers late: it is asked again, as agents do. @throws what the last of several calls did. */
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  for (let left = mostCalls; ; left--) {
+    try {
+      return await call()
+    } catch (error) {
+      if (left <= 1) throw error
+      await sleep(1)
+    }
+  }
+}
+
 /** Starts one agent; resolves with its engine. */
 async function startAgent(agent: EnrolledAgent, number: number): Promise<Engine> {
   const { gatewayUrl, caPem, diskSizeBytes } = fleet
@@ -30,7 +45,9 @@ async function startAgent(agent: EnrolledAgent, number: number): Promise<Engine>
   const client: ControlClient = new HttpsControlClient({ gatewayUrl, caPem, identity: () => agent, nowMs })
   const sourceProperties = inventoryOf(number, diskSizeBytes)
   const version = '0.0.0-bench'
-  const { generation } = await client.start({ version, bootId: `bench-${number}`, sourceProperties })
+  const { generation } = await patiently(() =>
+    client.start({ version, bootId: `bench-${number}`, sourceProperties }),
+  )
   const log = new LineLog({ write: (line) => process.stderr.write(`${number} ${line}`) }, nowMs)
   const engine: Engine = new Engine({
     clock: systemClock,

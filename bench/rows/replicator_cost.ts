@@ -22,6 +22,9 @@ const mostMemoryMb = 512
 const stagingBytes = 16 * 2 ** 30
 const readyTimeoutMs = 900_000
 
+/** Of what the process that plays the fleet said last. */
+const errorChars = 2000
+
 /** What the fleet said last. */
 interface FleetNews {
   sending: number
@@ -38,14 +41,26 @@ async function startFleet(
   await enrolFleet(service, file, { count: agentCount, diskSizeBytes: sizes })
   const program = join(import.meta.dirname, '../fleet/senders.ts')
   const child = spawn(process.execPath, [...process.execArgv, program, file], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
+  let last = ''
+  child.stderr.on('data', (chunk: Buffer) => (last = (last + chunk.toString()).slice(-errorChars)))
   let news: FleetNews = { sending: 0, sentBytes: 0 }
   child.stdout.on('data', (chunk: Buffer) => {
     const line = chunk.toString().trim().split('\n').at(-1)
     if (line?.startsWith('{') === true && line.endsWith('}')) news = JSON.parse(line) as FleetNews
   })
-  return { process: child, news: () => news }
+  const requireAlive = (): void => {
+    if (child.exitCode !== null)
+      throw new Error(`The process that plays the fleet ended with ${child.exitCode}:\n${last}`)
+  }
+  return {
+    process: child,
+    news: () => {
+      requireAlive()
+      return news
+    },
+  }
 }
 
 /** The service's volumes are on a file system of their own at `place`, which can be made to stand still. */
