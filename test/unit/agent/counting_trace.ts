@@ -8,7 +8,7 @@ import type { TraceHandler } from '../../../agent/tracking/trace_parser.ts'
 /** Finds what had completed when a reading began, and nothing that completes meanwhile. */
 export class CountingTrace implements Trace {
   devices: readonly DeviceNumber[] = []
-  readonly state = { folderId: '1', filter: '', lost: 0, records: 0 }
+  readonly state = { folderId: '1', filter: '', discardFilter: '', lost: 0, records: 0 }
   readonly counts = { reads: 0, checks: 0 }
   /** A reading that has begun ends once this does. */
   gate: Promise<void> = Promise.resolve()
