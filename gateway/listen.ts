@@ -40,8 +40,8 @@ const deadlines = {
   connectionsCheckingInterval: 5000,
 }
 
-/** Agents have one connection each; strangers, and whoever has no certificate yet, come and go. */
-export const agentPortPlaces: PlaceLimits = { maxUnknown: 512, maxConnections: 20_000 }
+/** Agents have one connection each. After a restart of the gateway they all come at once, and each is unknown until its handshake is over. */
+export const agentPortPlaces: PlaceLimits = { maxUnknown: 1536, maxConnections: 20_000 }
 
 /** Answers that are under way may finish; then the rest is cut off. */
 const graceMs = 1500

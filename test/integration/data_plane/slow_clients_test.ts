@@ -131,7 +131,7 @@ describe('the agent port under slow clients', () => {
     const start = { version: '0.1.0', bootId: 'b', sourceProperties: inventory('honest') }
     await call(gateway, '/agent/v1/start', start, identity)
     // More than have room without a certificate.
-    slow = new SlowClients(gateway.agentPort, 700)
+    slow = new SlowClients(gateway.agentPort, 1800)
     await until('they have filled the room', () =>
       Promise.resolve(gateway.output.includes('connection-refused')),
     )
