@@ -35,36 +35,46 @@ it('points by the policy fail with figures while too much is unread, replication
     await world.converge()
     turnsPerRead = 40
     world.agent.apply({ consistencyPolicy: { ...defaultConsistencyPolicy, intervalMinutes: 1 } })
-    const dueMs = world.clock.now + 50_000
-    await world.until('a point is nearly due', () => world.clock.now > dueMs)
-    await write()
-    await world.until('it has ended', () => outcomes().length > 0)
-    const [outcome] = outcomes()
-    expect(outcome).toMatchObject({ isScheduled: true })
-    expect(outcome?.failure).toMatch(
+    const missed = () => outcomes().find(({ failure }) => failure !== undefined)
+    // A staging disk that is read fast enough, by chance, gives a point.
+    while (missed() === undefined) {
+      const before = outcomes().length
+      const dueMs = world.clock.now + 50_000
+      await world.until('a point is nearly due', () => world.clock.now > dueMs)
+      await write()
+      await world.until('it has ended', () => outcomes().length > before)
+    }
+    expect(missed()).toMatchObject({ isScheduled: true })
+    expect(missed()?.failure).toMatch(
       /^\d+\.\d\d GiB of the copy, .* still to be read, at \d+ MB\/s; .* a launch is possible all the same$/,
     )
     await world.converge()
     expect(replicator.volumes[0]?.data.view.subarray(0, source.bytes.length).equals(source.bytes)).toBe(true)
 
     world.agent.apply({ consistencyPolicy: defaultConsistencyPolicy })
-    await write()
-    await replicator.setPoint({ consistencyPointId: 'cp-1', state: 'REQUESTED' })
-    world.agent.applyPoint('cp-1')
-    await world.until('the point of the launch is announced', () => replicator.announced.length > 0)
-    expect(replicator.announced[0]).toMatchObject({ consistencyPointId: 'cp-1', roots: [] })
-    expect(replicator.announced[0]?.unread?.unknownBytes).toBeGreaterThanOrEqual(blockSizeBytes)
-    expect(replicator.volumes[0]?.data.view.subarray(0, source.bytes.length).equals(source.bytes)).toBe(true)
-    world.agent.applyPoint(undefined)
-    await replicator.setPoint({ consistencyPointId: 'cp-1', state: 'TAKEN' })
+    const unproven = () => replicator.announced.find(({ roots }) => roots.length === 0)
+    for (let launch = 1; unproven() === undefined; launch++) {
+      const consistencyPointId = `cp-${launch}`
+      await write()
+      await replicator.setPoint({ consistencyPointId, state: 'REQUESTED' })
+      world.agent.applyPoint(consistencyPointId)
+      await world.until('the point of the launch is announced', () => replicator.announced.length >= launch)
+      expect(replicator.volumes[0]?.data.view.subarray(0, source.bytes.length).equals(source.bytes)).toBe(
+        true,
+      )
+      world.agent.applyPoint(undefined)
+      await replicator.setPoint({ consistencyPointId, state: 'TAKEN' })
+    }
+    expect(unproven()?.unread?.unknownBytes).toBeGreaterThanOrEqual(blockSizeBytes)
 
     turnsPerRead = 0
     replicator.barrierReadMs = 10_000
     await world.restartReplicator(false)
-    await replicator.setPoint({ consistencyPointId: 'cp-2', state: 'REQUESTED' })
-    world.agent.applyPoint('cp-2')
-    await world.until('the next point is announced', () => replicator.announced.length > 1)
-    expect(replicator.announced[1]?.roots).toEqual([{ diskIndex: 0, root: rootOf(source.bytes) }])
+    const launches = replicator.announced.length
+    await replicator.setPoint({ consistencyPointId: 'cp-last', state: 'REQUESTED' })
+    world.agent.applyPoint('cp-last')
+    await world.until('the next point is announced', () => replicator.announced.length > launches)
+    expect(replicator.announced.at(-1)?.roots).toEqual([{ diskIndex: 0, root: rootOf(source.bytes) }])
   } finally {
     await world.end()
   }
