@@ -4,12 +4,25 @@
  */
 import { readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { makeFolder, unlessMissing } from '../../cloud/qemu/files.ts'
 import { tryLock } from '../../cloud/qemu/lock.ts'
 import type { HeldLock } from '../../cloud/qemu/lock.ts'
 
 /** Names the holder for whoever is refused. It decides nothing: the kernel frees the lock when its holder dies, and nobody the file. */
 const holderName = 'supervisor.pid'
+
+/** One that was killed a moment ago still has its lock while the kernel takes it apart. */
+const lockTries = 6
+const lockEveryMs = 200
+
+async function lockInTime(name: string): Promise<HeldLock | undefined> {
+  for (let left = lockTries - 1; ; left--) {
+    const lock = await tryLock(name)
+    if (lock !== undefined || left === 0) return lock
+    await sleep(lockEveryMs)
+  }
+}
 
 /** A data folder that this process has. */
 export class DataFolder {
@@ -29,7 +42,7 @@ export class DataFolder {
     const path = resolve(dataDir)
     await make(path)
     // It is one folder under whichever name it is reached.
-    const lock = await tryLock(`data folder ${await realpath(path)}`)
+    const lock = await lockInTime(`data folder ${await realpath(path)}`)
     if (lock === undefined) {
       const holder = await unlessMissing(readFile(join(path, holderName), 'utf8'))
       throw new Error(
