@@ -19,7 +19,7 @@ const rowSchema = z.strictObject({
   peerValue: z.number().nullable(),
   ratio: z.number().nullable(),
   budget: z.string(),
-  met: z.boolean(),
+  met: z.boolean().nullable(),
   bound: z.strictObject({ kind: z.enum(['MOST', 'LEAST']), value: z.number() }).nullable(),
   limit: z.string(),
 })

@@ -47,7 +47,8 @@ export interface Row extends Measured, Compared {
   what: string
   unit: string
   budget: string
-  met: boolean
+  /** Null where there is no budget. */
+  met: boolean | null
   /** Null where no number bounds it. */
   bound: Bound | null
   /** What bounds the figure, in words. */
@@ -119,7 +120,7 @@ export function tableOf(rows: readonly Row[], failures: readonly Failure[] = [])
     const share = reachedShare(row)
     const limit = row.bound === null ? '–' : `${figure(row.bound.value)} ${row.unit}`
     const reached = share === undefined ? '–' : `${figure(share * 100)} %`
-    const met = row.met ? 'yes' : '**no**'
+    const met = row.met === null ? '–' : row.met ? 'yes' : '**no**'
     return `| \`${row.name}\` | ${row.what} | ${figure(row.value)} ${row.unit} | ${peer} | ${ratio} | ${row.budget} | ${met} | ${limit} | ${reached} |`
   })
   const failed = failures.map(

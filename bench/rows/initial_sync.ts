@@ -64,7 +64,7 @@ export async function initialSync(context: BenchContext): Promise<Row[]> {
       what: `the same beside another peer`,
       ...beside('qemu-img convert with TLS', measured.value, median(peers['qemu-img'])),
       budget: 'none: to be seen',
-      met: true,
+      met: null,
     },
   ]
 }

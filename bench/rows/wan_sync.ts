@@ -149,7 +149,7 @@ function timeRows(over: OverLink): Row[] {
       what: `${what}, beside another peer, which skips zeros`,
       ...beside('qemu-img convert with TLS', measured.value, median(over.peers['qemu-img'])),
       budget: 'none: to be seen',
-      met: true,
+      met: null,
     },
   ]
 }

@@ -193,7 +193,7 @@ function mostRow(untracked: number, tracked: number): Row {
     ...beside('untracked', tracked, untracked),
     unit: 'IOPS',
     budget: 'none: to be seen',
-    met: true,
+    met: null,
     bound: null,
     limit: 'The processor time that writer, agent and replication server share here',
   }
@@ -207,7 +207,7 @@ function costRow(who: string, share: number): Row {
     ...alone,
     unit: 'processor seconds a second',
     budget: 'none: to be seen',
-    met: true,
+    met: null,
     bound: null,
     limit: 'Work for each write, of which there are 12,200 a second, and not for each byte',
   }

@@ -6,7 +6,7 @@ import { blockSizeBytes, piecesPerBlock, pieceSizeBytes } from '../../../domain/
 import { withCalls } from '../../fixtures/disk_calls.ts'
 import { until } from '../../fixtures/waiting.ts'
 import type { TestAgent } from './test_agent.ts'
-import { extentsOf, helloOf, piecesOf, rootOf } from './test_agent.ts'
+import { helloOf, piecesOf, rootOf } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
 
 const blocks = 60
@@ -28,10 +28,7 @@ async function start(barrierReadMs: number): Promise<void> {
   await replicator.assign(replicator.assignment([sizeBytes]))
   agent = await replicator.connect()
   await agent.hello(helloOf(sizeBytes))
-  let last = 0
-  for (const { firstBlock, blockCount } of extentsOf(image, 16))
-    last = agent.sendBlocks(0, image, firstBlock, blockCount)
-  await agent.ack(last)
+  await agent.ack(agent.sendImage(0, image))
   readBytes = 0
 }
 

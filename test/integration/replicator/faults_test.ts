@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { blockSizeBytes } from '../../../domain/units.ts'
 import { until } from '../../fixtures/waiting.ts'
-import { extentsOf, helloOf, rootOf } from './test_agent.ts'
+import { helloOf, rootOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
 import { withCalls } from '../../fixtures/disk_calls.ts'
@@ -27,10 +27,7 @@ function failure(code: string): Error {
 const reportedError = (): string | undefined => replicator.registry.servers[0]?.report().error
 
 async function sendAll(agent: TestAgent, source: Buffer): Promise<void> {
-  let last = 0
-  for (const { firstBlock, blockCount } of extentsOf(source, 16))
-    last = agent.sendBlocks(0, source, firstBlock, blockCount)
-  await agent.ack(last)
+  await agent.ack(agent.sendImage(0, source))
 }
 
 async function checkRoot(agent: TestAgent, source: Buffer): Promise<void> {

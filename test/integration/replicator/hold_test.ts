@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { blockSizeBytes } from '../../../domain/units.ts'
 import { until } from '../../fixtures/waiting.ts'
-import { extentsOf, helloOf, rootOf } from './test_agent.ts'
+import { helloOf, rootOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
 import type { Assignment } from './test_replicator.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
@@ -25,10 +25,7 @@ beforeEach(async () => {
   other = await replicator.connect()
   await agent.hello(helloOf(sizeBytes))
   await other.hello(helloOf(sizeBytes, { connectionIndex: 1 }))
-  let last = 0
-  for (const { firstBlock, blockCount } of extentsOf(source, 16))
-    last = agent.sendBlocks(0, source, firstBlock, blockCount)
-  await agent.ack(last)
+  await agent.ack(agent.sendImage(0, source))
 })
 afterEach(async () => {
   agent.destroy()

@@ -6,7 +6,7 @@ import { blockSizeBytes } from '../../../domain/units.ts'
 import { blockHashes } from '../../../wire/hash.ts'
 import { until } from '../../fixtures/waiting.ts'
 import type { TestAgent } from './test_agent.ts'
-import { extentsOf, helloOf, rootOf } from './test_agent.ts'
+import { helloOf, rootOf } from './test_agent.ts'
 import type { Assignment } from './test_replicator.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
 import { withCalls } from '../../fixtures/disk_calls.ts'
@@ -27,10 +27,7 @@ beforeEach(async () => {
   source = randomBytes(sizeBytes)
   const agent = await replicator.connect()
   await agent.hello(helloOf(sizeBytes))
-  let last = 0
-  for (const { firstBlock, blockCount } of extentsOf(source, 16))
-    last = agent.sendBlocks(0, source, firstBlock, blockCount)
-  await agent.ack(last)
+  await agent.ack(agent.sendImage(0, source))
   agent.destroy()
   await replicator.close()
   rmSync(join(replicator.folder, 'state', 'volumes', 'vol-0'), { recursive: true })

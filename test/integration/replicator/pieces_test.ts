@@ -9,7 +9,7 @@ import { encodings } from '../../../wire/message.ts'
 import type { Message } from '../../../wire/message.ts'
 import { randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 import { until } from '../../fixtures/waiting.ts'
-import { blocksOf, extentsOf, helloOf, piecesOf, rootOf } from './test_agent.ts'
+import { blocksOf, helloOf, piecesOf, rootOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
 import { withCalls } from '../../fixtures/disk_calls.ts'
@@ -44,10 +44,7 @@ beforeEach(async () => {
   image = randomBytes(sizeBytes)
   agent = await replicator.connect()
   await agent.hello(helloOf(sizeBytes))
-  let last = 0
-  for (const { firstBlock, blockCount } of extentsOf(image, 16))
-    last = agent.sendBlocks(0, image, firstBlock, blockCount)
-  await agent.ack(last)
+  await agent.ack(agent.sendImage(0, image))
 })
 afterEach(async () => {
   stuck?.resolve()

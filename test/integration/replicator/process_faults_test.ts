@@ -10,7 +10,7 @@ import { makeTestCa } from '../../fixtures/test_ca.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { ReplicatorProcess } from './replicator_process.ts'
 import type { Run } from './replicator_process.ts'
-import { extentsOf, helloOf } from './test_agent.ts'
+import { helloOf } from './test_agent.ts'
 import type { TestAgent } from './test_agent.ts'
 import { makeSparseFile } from './test_replicator.ts'
 
@@ -33,10 +33,7 @@ async function serving(changes: Record<string, string> = {}): Promise<Run> {
 }
 
 async function sendAll(agent: TestAgent, source: Buffer): Promise<void> {
-  let last = 0
-  for (const { firstBlock, blockCount } of extentsOf(source, 16))
-    last = agent.sendBlocks(0, source, firstBlock, blockCount)
-  await agent.ack(last)
+  await agent.ack(agent.sendImage(0, source))
 }
 
 /** The agent that connects is told what the log says and, if `isReported`, the gateway too. */

@@ -126,6 +126,14 @@ export class TestAgent {
     return this.send(blocksOf(diskIndex, image, firstBlock, blockCount))
   }
 
+  /** All blocks of `image`; answers the sequence of the last frame. */
+  sendImage(diskIndex: number, image: Buffer): number {
+    let last = 0
+    for (const { firstBlock, blockCount } of extentsOf(image, 16))
+      last = this.sendBlocks(diskIndex, image, firstBlock, blockCount)
+    return last
+  }
+
   destroy(): void {
     this.socket.destroy()
   }
