@@ -8,7 +8,7 @@ import type { CompressionChoice, CompressionMode } from './compression_choice.ts
 import { BusyTime } from './busy_time.ts'
 import { encodePayload } from '../../wire/encoding.ts'
 import { encodings } from '../../wire/message.ts'
-import { firstChoice, nextChoice } from './compression_choice.ts'
+import { firstChoice, nextChoice, overdueMs } from './compression_choice.ts'
 
 /** Compressed bytes must be fewer than this share of the raw ones, or the far end's work is not worth it. */
 const worthwhileShare = 0.9
@@ -19,7 +19,22 @@ const probeEvery = 8
 
 /** An observation takes at least this many bytes and this long. */
 const observedBytes = 8 * 1024 * 1024
-const observedMs = 20
+const observedMs = 50
+
+/** What a session has counted so far. */
+export interface SessionCounts {
+  /** Payload that is durable, as it crossed the wire. */
+  acknowledgedPayloadBytes: number
+  /** Time in which bytes were ready and waited. */
+  waitMs: number
+}
+
+/** Where an observation began. */
+interface Begin extends SessionCounts {
+  busyMs: number
+  rawBytes: number
+  payloadBytes: number
+}
 
 /** The compression of one session. */
 export class Compression {
@@ -30,13 +45,16 @@ export class Compression {
   #skipped = 0
   /** Runs while extents are being dealt with. */
   readonly #busy: BusyTime
-  /** It stood there when the observation under way began. */
-  #sinceMs = 0
-  #linkWaitMs = 0
+  /** What was handed to the connections, in all. */
   #rawBytes = 0
+  #payloadBytes = 0
+  /** What was handed to them in another mode ends here: it is no matter of an observation until it is durable. */
+  #formerPayloadBytes = 0
+  #begin: Begin | undefined
+  #encodeBytesPerMs = 0
 
   /** @param isOff nothing is compressed, whatever that costs. */
-  constructor(clock: Clock, isOff = false) {
+  constructor(clock: Clock, isOff: boolean) {
     this.#clock = clock
     this.#isOff = isOff
     this.#busy = new BusyTime(clock)
@@ -61,7 +79,11 @@ export class Compression {
       return raw
     }
     this.#skipped = 0
+    const beginMs = this.#clock.monotonicMs()
     const encoded = await encodePayload(bytes, encodings.ZSTD)
+    // The fastest counts: others waited for a thread.
+    const tookMs = Math.max(1, this.#clock.monotonicMs() - beginMs)
+    this.#encodeBytesPerMs = Math.max(this.#encodeBytesPerMs, bytes.length / tookMs)
     const isWorthwhile = encoded.payload.length < bytes.length * worthwhileShare
     this.#failures = isWorthwhile ? 0 : this.#failures + 1
     return isWorthwhile ? encoded : raw
@@ -77,18 +99,43 @@ export class Compression {
     this.#busy.end()
   }
 
-  /** A run of `rawBytes` was handed to the connection, after waiting `linkWaitMs` for the link or the throttle. */
-  sent(rawBytes: number, linkWaitMs: number): void {
+  /** A run of `rawBytes` was handed to a connection as `payloadBytes`. */
+  sent(rawBytes: number, payloadBytes: number, counts: SessionCounts): void {
     this.#rawBytes += rawBytes
-    this.#linkWaitMs += linkWaitMs
-    if (this.#rawBytes < observedBytes) return
+    this.#payloadBytes += payloadBytes
     const busyMs = this.#busy.totalMs
-    const elapsedMs = busyMs - this.#sinceMs
-    if (elapsedMs < observedMs) return
-    const seen = { elapsedMs, linkWaitMs: this.#linkWaitMs, rawBytes: this.#rawBytes }
+    if (this.#begin === undefined) {
+      if (counts.acknowledgedPayloadBytes >= this.#formerPayloadBytes) this.#beginObserving(busyMs, counts)
+      return
+    }
+    const begin = this.#begin
+    const elapsedMs = busyMs - begin.busyMs
+    const ratio = (this.#rawBytes - begin.rawBytes) / Math.max(1, this.#payloadBytes - begin.payloadBytes)
+    const durableBytes = (counts.acknowledgedPayloadBytes - begin.acknowledgedPayloadBytes) * ratio
+    const isLongEnough = durableBytes >= observedBytes || elapsedMs >= overdueMs(this.#choice, observedBytes)
+    if (elapsedMs < observedMs || !isLongEnough) return
+    const seen = {
+      elapsedMs,
+      waitMs: counts.waitMs - begin.waitMs,
+      rawBytes: durableBytes,
+      encodeBytesPerMs: this.#encodeBytesPerMs,
+    }
+    const { mode } = this.#choice
     this.#choice = nextChoice(this.#choice, seen, this.#clock.monotonicMs())
-    this.#sinceMs = busyMs
-    this.#linkWaitMs = 0
-    this.#rawBytes = 0
+    if (this.#choice.mode === mode) this.#beginObserving(busyMs, counts)
+    else {
+      this.#formerPayloadBytes = this.#payloadBytes
+      this.#begin = undefined
+    }
+  }
+
+  #beginObserving(busyMs: number, { acknowledgedPayloadBytes, waitMs }: SessionCounts): void {
+    this.#begin = {
+      acknowledgedPayloadBytes,
+      waitMs,
+      busyMs,
+      rawBytes: this.#rawBytes,
+      payloadBytes: this.#payloadBytes,
+    }
   }
 }

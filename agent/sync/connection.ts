@@ -130,11 +130,6 @@ export class Connection {
     return this.#outstanding.acknowledgedBlocks(diskIndex)
   }
 
-  /** Whether bytes wait in this process because the link has not taken them yet. */
-  get isLinkBusy(): boolean {
-    return this.#output.waitingBytes > 0
-  }
-
   /** Resolves when `bytes` more fit the window and the queue of this process. */
   room(bytes: number): Promise<void> {
     return this.#until(

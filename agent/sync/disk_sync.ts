@@ -13,6 +13,11 @@ import type { Change } from './change_map.ts'
 import { PieceRoom } from './piece_room.ts'
 import { UnreadableBlocks } from './unreadable_blocks.ts'
 
+/** Wait between two passes over a disk that no tracker sees: a second, or three times as long as the last pass took, so that reading and hashing
+ * take a quarter of the time at most. */
+const leastPassPauseMs = 1000
+const passPauseShare = 3
+
 /** Replication of one disk. */
 export class DiskSync {
   readonly diskIndex: number
@@ -164,9 +169,19 @@ export class DiskSync {
     if (scan.cursor < this.blockCount) throw new Error(`The scan of ${this.deviceName} is not at its end`)
     this.#scan = undefined
     this.isInitialSyncDone = true
-    const finished = { startedAtMs: scan.startedAtMs, endedAtMs: nowMs, differences: scan.differences }
+    const { purpose, startedAtMs, differences } = scan
+    const finished = { purpose, startedAtMs, endedAtMs: nowMs, differences }
     if (scan.isPartial !== true) this.lastScan = finished
     return finished
+  }
+
+  /** Whether it is time to compare a disk that no tracker sees. */
+  isPassDue(nowMs: number): boolean {
+    if (!this.tracker.needsPasses || this.#scan !== undefined || this.lastScan === undefined) return false
+    const { purpose, startedAtMs, endedAtMs } = this.lastScan
+    // A first copy takes as long as the link needs, days perhaps: of what a pass costs it says nothing.
+    const pauseMs = purpose === 'PASS' ? passPauseShare * (endedAtMs - startedAtMs) : 0
+    return nowMs - endedAtMs >= Math.max(leastPassPauseMs, pauseMs)
   }
 
   #requireScan(): Scan {

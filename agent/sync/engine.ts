@@ -103,6 +103,7 @@ export class Engine {
       disks: this.#disks,
       throttle: this.#throttle,
       meter: this.#meter,
+      isCompressionOff: context.isCompressionOff ?? false,
       progress: this.#progress,
       yielding: this.#yielding,
       certainty: this.#certainty,

@@ -27,19 +27,29 @@ export interface SenderContext {
   /** Raw bytes handed to the wire. */
   meter: Meter
   counters: SendCounters
-  /** See `EngineContext`. */
-  isCompressionOff?: boolean
+  /** Nothing is compressed. */
+  isCompressionOff: boolean
+}
+
+/** What the queue of one session works with. */
+export interface FrameQueueContext extends SenderContext {
+  compression: Compression
+  /** Payload that became durable in this session, as it crossed the wire. */
+  acknowledgedPayloadBytes(): number
+  /** Ends waiting for the throttle. */
+  signal: AbortSignal
 }
 
 /** Frames of one session. */
 export class FrameQueue {
-  readonly #context: SenderContext & { compression: Compression; signal: AbortSignal }
+  readonly #context: FrameQueueContext
   #tail: Promise<void> = Promise.resolve()
   /** Runs while bytes wait for a connection that takes no more. */
   readonly #waiting: BusyTime
+  /** Milliseconds in which frames waited for the throttle. */
+  #throttledMs = 0
 
-  /** @param context `signal` ends waiting for the throttle. */
-  constructor(context: SenderContext & { compression: Compression; signal: AbortSignal }) {
+  constructor(context: FrameQueueContext) {
     this.#context = context
     this.#waiting = new BusyTime(context.clock)
   }
@@ -95,15 +105,16 @@ export class FrameQueue {
     const { rawBytes, payload } = message
     const beginMs = clock.monotonicMs()
     await throttle.take(payload.length, signal)
-    const throttledMs = clock.monotonicMs() - beginMs
+    this.#throttledMs += clock.monotonicMs() - beginMs
     const isWritten = Promise.withResolvers<void>()
     this.#waiting.begin()
     try {
       await connection.room(rawBytes)
-      // With nothing left to write it was the far end that was waited for, which compressing does not speed up.
-      const linkWaitMs = connection.isLinkBusy ? clock.monotonicMs() - beginMs : throttledMs
       connection.sendWrite(message, isWritten.resolve)
-      compression.sent(rawBytes, linkWaitMs)
+      compression.sent(rawBytes, payload.length, {
+        acknowledgedPayloadBytes: this.#context.acknowledgedPayloadBytes(),
+        waitMs: this.waitMs + this.#throttledMs,
+      })
     } catch (error) {
       this.#waiting.end()
       throw error

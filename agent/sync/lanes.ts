@@ -70,6 +70,12 @@ export class Lanes {
     return this.#connections.reduce((sum, lane) => sum + lane.acknowledgedBytes, this.#former.bytes)
   }
 
+  /** Payload that became durable in this session, as it crossed the wire. */
+  get acknowledgedPayloadBytes(): number {
+    const { payloadBytes } = this.#former
+    return this.#connections.reduce((sum, lane) => sum + lane.acknowledgedPayloadBytes, payloadBytes)
+  }
+
   /** Blocks of a disk that became durable in this session. */
   acknowledgedBlocks(diskIndex: number): number {
     const former = this.#former.blocks.get(diskIndex) ?? 0
@@ -106,10 +112,7 @@ export class Lanes {
   async adapt(times: Omit<LinkObservation, 'acknowledgedBytes'>): Promise<void> {
     if (this.#ending.signal.aborted || this.#opening !== undefined) return
     const count = this.#connections.length
-    const acknowledgedBytes = this.#connections.reduce(
-      (sum, lane) => sum + lane.acknowledgedPayloadBytes,
-      this.#former.payloadBytes,
-    )
+    const acknowledgedBytes = this.acknowledgedPayloadBytes
     const wanted = this.#input.plan.wanted(count, { ...times, acknowledgedBytes })
     if (wanted > count && this.#spare === undefined) this.#opening = this.#open(count)
     else if (wanted !== count) {

@@ -24,6 +24,7 @@ export interface Scan {
 
 /** A scan that has ended. */
 export interface FinishedScan {
+  purpose: Scan['purpose']
   startedAtMs: number
   endedAtMs: number
   differences: number

@@ -51,6 +51,7 @@ export class Sender {
     this.#queue = new FrameQueue({
       ...context,
       compression: this.#compression,
+      acknowledgedPayloadBytes: () => lanes.acknowledgedPayloadBytes,
       signal: this.#stopping.signal,
     })
     void lanes.closed.then((reason) => this.#stopping.abort(reason))

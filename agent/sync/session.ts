@@ -39,11 +39,6 @@ const idleMs = 100
 /** More blocks than this in one turn are much to do. */
 const fewBlocks = 64
 
-/** Wait between two passes over a disk that no tracker sees: a second, or three times as long as the last pass took, so that reading and hashing
- * take a quarter of the time at most. */
-const passPauseMs = 1000
-const passPauseShare = 3
-
 /** Damaged places that a session tells of; of the others the log of the replication server has more. */
 const maxDamageTold = 100
 
@@ -154,7 +149,7 @@ export class Session {
   async #scanOn(): Promise<boolean> {
     const { disks, clock, scanner, yielding } = this.#context
     for (const disk of disks.all)
-      if (isPassDue(disk, clock.monotonicMs())) disk.beginScan('COMPARE', 'PASS', clock.monotonicMs())
+      if (disk.isPassDue(clock.monotonicMs())) disk.beginScan('COMPARE', 'PASS', clock.monotonicMs())
     // A pass is how changes are followed where no tracker sees them: it gives way to nobody.
     const chosen = nextScans(disks.all).filter(({ scan }) => scan?.purpose === 'PASS' || yielding.mayRead)
     const isWalking = chosen.some(({ scan }) => scan?.purpose !== 'PASS')
@@ -279,11 +274,4 @@ function nextScans(disks: readonly DiskSync[]): DiskSync[] {
   if (urgent.length > 0) return urgent
   const pass = first('PASS')
   return pass === undefined ? [] : [pass]
-}
-
-/** Whether it is time to compare a disk that no tracker sees. */
-function isPassDue(disk: DiskSync, nowMs: number): boolean {
-  if (!disk.tracker.needsPasses || disk.scan !== undefined || disk.lastScan === undefined) return false
-  const { startedAtMs, endedAtMs } = disk.lastScan
-  return nowMs - endedAtMs >= Math.max(passPauseMs, passPauseShare * (endedAtMs - startedAtMs))
 }

@@ -132,6 +132,21 @@ describe('the first copy', () => {
     expect(await test.volumeDigest()).toBe(await digestOf(image))
   })
 
+  it.each([true, false])('sends text as it is only when compressing is off: %s', async (isCompressionOff) => {
+    const text = Buffer.alloc(sizeBytes, 'A line of a log, as there are many\n')
+    await writeFile(image, text)
+    test = await TestEngine.start(replicator, {
+      disks: [{ deviceName: image, sizeBytes }],
+      context: { isCompressionOff },
+    })
+    await test.untilContinuous()
+    const { sentBytes } = test.engine.report()
+    // On a fast link some of it may go out as it is all the same, while it is tried which is faster.
+    if (isCompressionOff) expect(sentBytes).toBe(sizeBytes)
+    else expect(sentBytes).toBeLessThan(sizeBytes)
+    expect(await test.volumeDigest()).toBe(await digestOf(image))
+  })
+
   it('is made again when the volume was emptied after a comparison that sent nothing', async () => {
     const random = seededRandom(seedFor('emptied volume'))
     await writeFile(image, randomBytesFrom(random, sizeBytes))

@@ -53,6 +53,27 @@ describe('DiskSync', () => {
     expect(disk.scan).toMatchObject({ mode: 'BLANK', cursor: 40 })
   })
 
+  it('is compared a second after its first copy, however long that took, and then for a quarter of the time', () => {
+    const disk = makeDisk(true)
+    disk.learnContents('EMPTY', false, 0)
+    expect(disk.isPassDue(50_000)).toBe(false)
+    finish(disk, 3_600_000)
+    expect(disk.isPassDue(3_600_999)).toBe(false)
+    expect(disk.isPassDue(3_601_000)).toBe(true)
+    disk.beginScan('COMPARE', 'PASS', 3_601_000)
+    expect(disk.isPassDue(3_700_000)).toBe(false)
+    finish(disk, 3_611_000)
+    expect(disk.isPassDue(3_640_999)).toBe(false)
+    expect(disk.isPassDue(3_641_000)).toBe(true)
+    disk.loseCertainty(3_641_000)
+    finish(disk, 9_000_000)
+    expect(disk.isPassDue(9_001_000)).toBe(true)
+    const tracked = makeDisk()
+    tracked.learnContents('EMPTY', false, 0)
+    finish(tracked, 1)
+    expect(tracked.isPassDue(9_000_000)).toBe(false)
+  })
+
   it('has its last block, which was short, and what is new to copy when it grows', () => {
     const disk = makeDisk()
     disk.learnContents('PARTIAL', true, 1)

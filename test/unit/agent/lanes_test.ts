@@ -112,6 +112,7 @@ describe('the connections of a session', () => {
       throttle: new Throttle(systemClock),
       meter: new Meter(systemClock),
       counters: { sentBytes: 0 },
+      isCompressionOff: false,
     })
   }
 

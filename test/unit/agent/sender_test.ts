@@ -28,6 +28,7 @@ describe('Sender', () => {
       throttle: new Throttle(systemClock),
       meter: new Meter(systemClock),
       counters,
+      isCompressionOff: false,
       log: new LineLog({ write: () => undefined }, () => 0),
     })
   })
