@@ -19,7 +19,7 @@ const probeEvery = 8
 
 /** An observation takes at least this many bytes and this long. */
 const observedBytes = 8 * 1024 * 1024
-const observedMs = 50
+const observedMs = 100
 
 /** What a session has counted so far. */
 export interface SessionCounts {

@@ -5,7 +5,7 @@
  * ```
  *                  tried, or the other turned out faster
  *   ┌──────┐ ─────────────────────────────────────────────▶ ┌───────┐
- *   │ ZSTD │                                                │ PLAIN │   each is kept for 15 s, 30 s, 1 min … before the other is tried again
+ *   │ ZSTD │                                                │ PLAIN │   each is kept for 2 s, 4 s … 4 min before the other is tried again
  *   └──────┘ ◀───────────────────────────────────────────── └───────┘
  * ```
  * Speed is what becomes durable, not what a socket takes: buffers swallow the first megabytes however slow the link is. One case needs no trial: while
@@ -56,14 +56,14 @@ const scarceShare = 0.25
 /** Compressing must be this much faster than sending plainly, or it only heats the processor; of one that waits anyway, it must not be slower. */
 const worthwhileGain = { working: 1.1, waiting: 0.97 }
 
-/** How long the faster mode is kept before the other is tried again; doubled with every trial that changes nothing. */
-const keepMs = { first: 15_000, most: 240_000 }
+/** How long the faster mode is kept before the other is tried again; doubled with every trial that changes nothing. Short at first: one look may err. */
+const keepMs = { first: 2000, most: 240_000 }
 
 /** Nor is it tried for more than this share of the time, however long a trial takes. */
 const trialShare = 0.05
 
 /** How much longer sending plainly is kept once it has become slow. */
-const slowKeepMs = 5000
+const slowKeepMs = 2000
 const slowShare = 0.5
 
 /** A trial is over when it has taken so many times as long as the other mode needed. */
