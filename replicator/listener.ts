@@ -31,6 +31,8 @@ export interface ListenerLimits {
   helloDeadlineMs: number
   /** A connection on which nothing moves this long is dead: agents report every second. */
   idleMs: number
+  /** Work of all connections together, see {@link PayloadPool}. */
+  maxUnderWayBytes: number
 }
 
 /** What fits a replication server of 100 agents with 5 connections each. */
@@ -40,6 +42,7 @@ export const defaultLimits: ListenerLimits = {
   handshakeDeadlineMs: 10_000,
   helloDeadlineMs: 10_000,
   idleMs: 90_000,
+  maxUnderWayBytes: 192 * 1024 * 1024,
 }
 
 /** Key and certificate of the replication server, and the CA of all, as PEM. */
@@ -74,7 +77,7 @@ export class Listener {
   readonly #server: Server
   readonly #options: ListenerOptions
   readonly #limits: ListenerLimits
-  readonly #pool = new PayloadPool()
+  readonly #pool: PayloadPool
   readonly #refusals: RefusalLog
   readonly #places: ConnectionPlaces
 
@@ -82,7 +85,8 @@ export class Listener {
     this.#options = options
     this.#refusals = new RefusalLog(options.log)
     this.#limits = { ...defaultLimits, ...options.limits }
-    const { maxConnections, maxUnauthenticated } = this.#limits
+    const { maxConnections, maxUnauthenticated, maxUnderWayBytes } = this.#limits
+    this.#pool = new PayloadPool(maxUnderWayBytes)
     this.#places = new ConnectionPlaces(
       { maxConnections, maxUnknown: maxUnauthenticated },
       (remoteAddress, reason) => this.#refusals.add({ remoteAddress, code: 'LIMIT', reason }),

@@ -9,7 +9,7 @@ import type { Obstacle } from './write_gate.ts'
 const pooledFromBytes = 256 * 1024
 
 /** Buffers kept for later, at most. */
-const maxKept = 64
+const maxKept = 32
 
 /** Shared by all sessions of a replicator. */
 export class PayloadPool {
@@ -19,26 +19,38 @@ export class PayloadPool {
   readonly #waiting = new Set<() => void>()
   #underWayBytes = 0
 
-  /** @param budgetBytes what may be under way before sessions are asked to read no more. Default: 256 MiB. */
-  constructor(budgetBytes = 256 * 1024 * 1024) {
+  /**
+   * @param budgetBytes what may be under way before sessions are asked to read no more. A payload that has begun to arrive counts, and is taken to its
+   * end, so with very many connections it may be a payload for each of them.
+   */
+  constructor(budgetBytes: number) {
     this.#budgetBytes = budgetBytes
   }
 
-  /** A buffer for a payload of `bytes`. Give it back with {@link release}, or forget it. */
+  /** A buffer for a payload of `bytes`. Give it back with {@link release}: until then it counts as under way, if it {@link isCounted}. */
   allocate(bytes: number): Uint8Array {
     if (bytes < pooledFromBytes) return Buffer.allocUnsafeSlow(bytes)
     // Memory of its own, and not cleared first: it is filled at once.
     const memory = this.#free.pop() ?? Buffer.allocUnsafeSlow(maxPayloadBytes).buffer
     this.#own.add(memory)
+    this.begin(memory.byteLength)
     return new Uint8Array(memory)
+  }
+
+  /** Whether the memory behind `payload` is the pool's, which counts it by itself. */
+  isCounted(payload: Uint8Array): boolean {
+    return this.#own.has(payload.buffer)
   }
 
   /** Takes back the memory behind `payload`, if it is the pool's. Nobody may look at it afterwards. */
   release(payload: Uint8Array): void {
     const memory = payload.buffer
-    if (memory instanceof ArrayBuffer && this.#own.delete(memory) && this.#free.length < maxKept) {
-      this.#free.push(memory)
-    }
+    if (!(memory instanceof ArrayBuffer) || !this.#own.delete(memory)) return
+    const { byteLength } = memory
+    if (this.#free.length < maxKept) this.#free.push(memory)
+    // Freed at once: until garbage is collected there could be as much again.
+    else memory.transfer(0)
+    this.end(byteLength)
   }
 
   /** Whether sessions should stop taking on work. */

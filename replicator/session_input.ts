@@ -31,6 +31,11 @@ export interface InputHandlers {
   onError: (error: WireError) => void
 }
 
+/** The bytes of blocks that `message` brings. */
+export function payloadOf(message: Message): Uint8Array | undefined {
+  return 'payload' in message ? message.payload : undefined
+}
+
 /** Reads one socket until it is closed. */
 export class SessionInput {
   readonly #socket: Duplex
@@ -72,10 +77,12 @@ export class SessionInput {
     else this.#socket.resume()
   }
 
-  /** Handles nothing any more. Answers the frames that were waiting. */
-  close(): Frame[] {
+  /** Handles nothing any more. Answers the payloads that were waiting or on their way. */
+  close(): Uint8Array[] {
     this.#isClosed = true
-    return this.#queue.splice(0)
+    const waiting = this.#queue.splice(0).flatMap(({ message }) => payloadOf(message) ?? [])
+    const arriving = this.#decoder.abandon()
+    return arriving === undefined ? waiting : [...waiting, arriving]
   }
 
   #receive(chunk: Buffer): void {

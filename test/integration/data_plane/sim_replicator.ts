@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import { pino } from 'pino'
 import type { ServerCheckpoint } from '../../../replicator/checkpoint.ts'
 import type { DocumentStore } from '../../../replicator/checkpoint.ts'
+import { defaultLimits } from '../../../replicator/listener.ts'
 import { PayloadPool } from '../../../replicator/payload_pool.ts'
 import { Registry } from '../../../replicator/registry.ts'
 import { Session } from '../../../replicator/session.ts'
@@ -142,7 +143,7 @@ export class SimReplicator {
       socket,
       peer: agentPeer,
       serverOf: (peer) => registry.serverOf(peer),
-      pool: new PayloadPool(),
+      pool: new PayloadPool(defaultLimits.maxUnderWayBytes),
       log: this.log,
       helloDeadlineMs: 10_000,
     })
