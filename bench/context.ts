@@ -3,6 +3,7 @@
  * @module
  */
 import type { Parts } from './parts.ts'
+import type { Profiler } from './profiler.ts'
 
 /** Where and how often to measure. */
 export interface BenchContext {
@@ -20,5 +21,7 @@ export interface BenchContext {
   guestRefusal: string | undefined
   /** What the parts of the path can do by themselves, measured in this run. */
   parts: Parts
+  /** Looks where the processor time goes. */
+  profiler: Profiler
   say(line: string): void
 }

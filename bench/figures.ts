@@ -42,6 +42,13 @@ const partsSchema = z.strictObject({
   loopback: z.number(),
 })
 
+const profileSchema = z.strictObject({
+  what: z.string(),
+  seconds: z.number(),
+  processes: z.array(z.string()),
+  kinds: z.array(z.strictObject({ name: z.string(), percents: z.array(z.number()) })),
+})
+
 const takenSchema = z.strictObject({
   name: z.enum(rowNames),
   /** When measuring began. */
@@ -55,6 +62,8 @@ const measurementSchema = takenSchema.extend({
   host: hostSchema,
   parts: partsSchema,
   rows: z.array(rowSchema).min(1),
+  /** Where the processor time went; none where `perf` could not be run. */
+  profiles: z.array(profileSchema),
 })
 const failureSchema = takenSchema.extend({ reason: z.string() })
 const figuresSchema = z.strictObject({

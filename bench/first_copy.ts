@@ -2,8 +2,12 @@
  * The first copy of a disk, with a service and an agent of its own.
  * @module
  */
+import type { Profiler } from './profiler.ts'
+import { until } from './command.ts'
 import { openLink, stagingAddress } from './link.ts'
 import { Service } from './service.ts'
+
+const firstByteTimeoutMs = 60_000
 
 /** How a disk is copied. */
 export interface FirstCopyOptions {
@@ -11,6 +15,8 @@ export interface FirstCopyOptions {
   device: string
   /** Blocks are not compressed, whatever that costs. Default: the agent finds out what is faster. */
   isCompressionOff?: boolean
+  /** Takes a profile, from the first byte on. */
+  profiler?: Profiler
 }
 
 /** What a first copy took. */
@@ -23,11 +29,21 @@ export interface FirstCopy {
 /** Seconds from the first byte to the moment when all is durable. */
 async function copySeconds(
   service: Service,
-  { device, isCompressionOff = false }: FirstCopyOptions,
+  { device, isCompressionOff = false, profiler }: FirstCopyOptions,
   prefix: string[],
 ): Promise<number> {
   const more = isCompressionOff ? ['--compression', 'off'] : []
   const source = await service.addSource({ devices: [device], prefix, more })
+  if (profiler !== undefined) {
+    const isSending = async (): Promise<true | undefined> =>
+      (await source.view()).lifecycle.firstByteAt === undefined ? undefined : true
+    await until('its first byte was sent', firstByteTimeoutMs, isSending)
+    await profiler.during(
+      'from the first byte on',
+      () => source.continuous(),
+      () => service.pidsWith(source),
+    )
+  }
   const endedAtMs = await source.continuous()
   const { firstByteAt } = (await source.view()).lifecycle
   if (firstByteAt === undefined) throw new Error('The server has no time of its first byte')

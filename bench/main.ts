@@ -20,6 +20,7 @@ import { buildBenchGuest } from './guest.ts'
 import { hostFacts, measuredCommit } from './host.ts'
 import { measureRows } from './measure.ts'
 import { measureParts, partsInWords } from './parts.ts'
+import { Profiler } from './profiler.ts'
 import { reportOf } from './report.ts'
 import { tableOf } from './row.ts'
 import { agentCost } from './rows/agent_cost.ts'
@@ -106,6 +107,7 @@ async function measure(config: BenchConfig, folder: string): Promise<number> {
     loadSeconds,
     guestRefusal: refusal,
     parts,
+    profiler: new Profiler(folder, say),
     say,
   }
   const host = await hostFacts()

@@ -36,9 +36,10 @@ export async function measureRows(input: MeasuringContext): Promise<(Measurement
     try {
       await mkdir(folder)
       const rows = await measures[name]({ ...context, folder })
-      outcome = { ...taken(), ...about, rows: requireFinite(rows) }
+      outcome = { ...taken(), ...about, rows: requireFinite(rows), profiles: context.profiler.take() }
     } catch (error) {
       outcome = { ...taken(), reason: errorMessage(error) }
+      context.profiler.take()
       context.say(`  FAILED after ${outcome.tookSeconds.toFixed(0)} s: ${outcome.reason}`)
     }
     await rm(folder, { recursive: true, force: true }).catch((error: unknown) => {

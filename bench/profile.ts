@@ -1,13 +1,7 @@
 /**
- * Where the processor time goes while something is measured: `perf` looks at every processor some hundred times a second. A figure that misses its
- * budget is explained by it.
+ * Where the processor time goes, as samples show it: who used it, and for what. A figure that misses its budget is explained by it.
  * @module
  */
-import { spawn } from 'node:child_process'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { ended, run } from './command.ts'
-import { errorMessage } from '../domain/errors.ts'
 
 /** Shares of the time of all processors. */
 export interface Profile {
@@ -21,13 +15,12 @@ export interface Profile {
 }
 
 /** One look at one processor. */
-interface Sample {
+export interface Sample {
   pid: number
   symbol: string
   program: string
 }
 
-const looksPerSecond = 499
 const idle = 'nothing: idle'
 
 /** By what a function's name says; the first that matches counts. */
@@ -99,65 +92,16 @@ export function sumOf(percents: readonly number[]): number {
   return percents.reduce((sum, percent) => sum + percent, 0)
 }
 
-/** Takes profiles, and keeps them until they are asked for. */
-export class Profiler {
-  readonly #folder: string
-  readonly #say: (line: string) => void
-  #profiles: Profile[] = []
-
-  constructor(folder: string, say: (line: string) => void) {
-    this.#folder = folder
-    this.#say = say
-  }
-
-  /**
-   * Looks while `use` runs. Without `perf` it only runs, which is said.
-   * @param pids the processes to name, as they are called; asked when `use` has ended, while they are still there.
-   */
-  async during<T>(
-    what: string,
-    use: () => Promise<T>,
-    pids: () => Promise<Record<string, number | undefined>>,
-  ): Promise<T> {
-    const file = join(this.#folder, 'perf.data')
-    const args = ['record', '--all-cpus', '--event=cpu-clock', `--freq=${looksPerSecond}`, `--output=${file}`]
-    const child = spawn('perf', args, { stdio: 'ignore' })
-    const end = ended(child).catch((error: unknown) => errorMessage(error))
-    const begin = performance.now()
-    try {
-      const result = await use()
-      const seconds = (performance.now() - begin) / 1000
-      const names = new Map<number, string>()
-      for (const [name, pid] of Object.entries(await pids())) if (pid !== undefined) names.set(pid, name)
-      child.kill('SIGINT')
-      await end
-      await this.#keep(file, { what, seconds, names })
-      return result
-    } finally {
-      child.kill('SIGKILL')
-      await end
-      await rm(file, { force: true })
-    }
-  }
-
-  /** The profiles taken since they were asked for last. */
-  take(): Profile[] {
-    const profiles = this.#profiles
-    this.#profiles = []
-    return profiles
-  }
-
-  async #keep(
-    file: string,
-    about: { what: string; seconds: number; names: Map<number, string> },
-  ): Promise<void> {
-    try {
-      const { stdout } = await run('perf', ['script', '--input', file, '--fields', 'pid,ip,sym,dso'])
-      const samples = parseSamples(stdout)
-      if (samples.length === 0) throw new Error('perf has seen nothing')
-      this.#profiles.push(profileOf(samples, about))
-    } catch (error) {
-      this.#say(`  No profile of "${about.what}": ${errorMessage(error)}`)
-    }
-  }
+/** A profile as a table in Markdown, with a line above it. */
+export function profileTable({ what, seconds, processes, kinds }: Profile): string {
+  const cell = (percent: number): string => (percent < 0.05 ? '–' : `${percent.toFixed(1)} %`)
+  const totals = processes.map((_, column) => sumOf(kinds.map(({ percents }) => percents[column] ?? 0)))
+  const lines = kinds.map(({ name, percents }) => [name, ...percents.map(cell), cell(sumOf(percents))])
+  const table = [
+    ['for', ...processes, 'all'],
+    ['---', ...processes.map(() => '---'), '---'],
+    ...lines,
+    ['all', ...totals.map(cell), ''],
+  ]
+  return `Where the time of all processors went in ${seconds.toFixed(1)} s: ${what}.\n\n${table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}`
 }

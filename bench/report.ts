@@ -6,6 +6,7 @@ import type { Figures, Measurement } from './figures.ts'
 import type { HostFacts } from './host.ts'
 import type { Row } from './row.ts'
 import { partsInWords } from './parts.ts'
+import { profileTable } from './profile.ts'
 import { figure, inOneLine, reachedShare, tableOf } from './row.ts'
 
 function hostInWords({ processor, cores, memoryGib, kernel, node, peers }: HostFacts): string {
@@ -62,6 +63,13 @@ function whenTable(figures: Figures, hosts: readonly string[]): string {
   ].join('\n')
 }
 
+function profilesOf(measurements: readonly Measurement[]): string {
+  const told = measurements.flatMap(({ name, profiles }) =>
+    profiles.map((profile) => `### \`${name}\`\n\n${profileTable(profile)}\n`),
+  )
+  return told.length === 0 ? 'None was taken: `perf` could not be run.\n' : told.join('\n')
+}
+
 /** The report, in Markdown. */
 export function reportOf(figures: Figures): string {
   const { measurements } = figures
@@ -90,5 +98,9 @@ The parts of the path, each by itself on one processor, measured in the same run
 
 ${partsOf(measurements).join('\n')}
 
-${rows.map(detailOf).join('\n')}`
+${rows.map(detailOf).join('\n')}
+## Profiles
+Taken in a run of its own after the measured ones, because looking costs some percent.
+
+${profilesOf(measurements)}`
 }

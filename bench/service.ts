@@ -102,6 +102,13 @@ export class Service {
     return pid
   }
 
+  /** Process ids of everything that works for `source`, and of this process, which looks on. */
+  async pidsWith(source: Source): Promise<Record<string, number | undefined>> {
+    const { gateway, workers } = this.pids()
+    const replicator = await this.replicatorPid()
+    return { agent: source.agentPid, replicator, gateway, workers, benchmark: process.pid }
+  }
+
   /** Adds a source server: a token, an agent, its enrolment. */
   async addSource(options: SourceOptions): Promise<Source> {
     const { token } = await this.api.post<NewToken>('/tokens', { uses: 1 })

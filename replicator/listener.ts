@@ -42,7 +42,7 @@ export const defaultLimits: ListenerLimits = {
   handshakeDeadlineMs: 10_000,
   helloDeadlineMs: 10_000,
   idleMs: 90_000,
-  maxUnderWayBytes: 192 * 1024 * 1024,
+  maxUnderWayBytes: 128 * 1024 * 1024,
 }
 
 /** Key and certificate of the replication server, and the CA of all, as PEM. */

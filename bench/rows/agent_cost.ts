@@ -64,7 +64,7 @@ async function withDevices<T>(
 }
 
 /** Share of one core while `count` tracked disks do not change. */
-function idleShare(folder: string, seconds: number, count: number): Promise<number> {
+function idleShare({ folder, profiler }: BenchContext, seconds: number, count: number): Promise<number> {
   return withDevices(folder, count, async (devices) => {
     const service = await Service.start(folder)
     try {
@@ -81,7 +81,14 @@ function idleShare(folder: string, seconds: number, count: number): Promise<numb
       const begin = performance.now()
       await sleep(seconds)
       const used = (await processorSeconds(source.agentPid)) - before
-      return used / ((performance.now() - begin) / 1000)
+      const share = used / ((performance.now() - begin) / 1000)
+      if (share >= mostIdleShare)
+        await profiler.during(
+          `nothing changes on ${count} disks`,
+          () => sleep(seconds),
+          () => service.pidsWith(source),
+        )
+      return share
     } finally {
       await service.stop()
     }
@@ -93,8 +100,8 @@ export async function agentCost(context: BenchContext): Promise<Row[]> {
   const { folder, loadSeconds, say } = context
   const memoryMb = await memoryWithManyDisks(folder, loadSeconds)
   const shares = [
-    { count: 1, share: await idleShare(folder, loadSeconds, 1) },
-    { count: diskCount, share: await idleShare(folder, loadSeconds, diskCount) },
+    { count: 1, share: await idleShare(context, loadSeconds, 1) },
+    { count: diskCount, share: await idleShare(context, loadSeconds, diskCount) },
   ]
   say(
     `  ${memoryMb.toFixed(0)} MB, idle ${shares.map(({ count, share }) => `${(share * 100).toFixed(2)} % of a core with ${count} disks`).join(', ')}`,

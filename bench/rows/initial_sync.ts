@@ -42,6 +42,7 @@ export async function initialSync(context: BenchContext): Promise<Row[]> {
     const theirs = nbdPeers.map((peer) => `${peer} ${peers[peer].at(-1)?.toFixed(3)} GB/s`)
     say(`  ${theirs.join(', ')}, Rehost ${own.at(-1)?.toFixed(3)} GB/s`)
   }
+  await firstCopy({ folder, device: sourcePath, profiler: context.profiler })
   const measured = middleOf(own)
   const row = {
     name: 'initial_sync',

@@ -74,6 +74,11 @@ export async function rescan(context: BenchContext): Promise<Row[]> {
         wireShares.push((after.toStaging - before.toStaging + after.toSource - before.toSource) / sizeBytes)
         say(`  rsync ${peer[index]?.toFixed(2)} GB/s, Rehost ${own.at(-1)?.toFixed(2)} GB/s`)
       }
+      await context.profiler.during(
+        'a rescan, from the start of the agent on',
+        () => rescanSeconds(source),
+        () => service.pidsWith(source),
+      )
     } finally {
       await service.stop()
     }

@@ -66,6 +66,7 @@ async function measureOver(
         `without compression ${over.plain.at(-1)?.seconds.toFixed(1)} s`,
     )
   }
+  await firstCopyOver(mbitPerSecond, { folder, device: sourcePath, profiler: context.profiler })
   return over
 }
 

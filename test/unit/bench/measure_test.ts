@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Measure } from '../../../bench/measure.ts'
 import type { RowName } from '../../../bench/row.ts'
 import { measureRows } from '../../../bench/measure.ts'
+import { Profiler } from '../../../bench/profiler.ts'
 import { rowNames } from '../../../bench/row.ts'
 import { about, rowNamed } from './measured_rows.ts'
 
@@ -31,6 +32,7 @@ async function measure(only: RowName[], own: Partial<Record<RowName, Measure>>) 
       loadSeconds: 1,
       guestRefusal: undefined,
       parts: about.parts,
+      profiler: new Profiler(folder, () => undefined, '/nonexistent/perf'),
       say: () => undefined,
     },
     about,

@@ -42,5 +42,5 @@ export const about: Pick<Measurement, 'commit' | 'settings' | 'host' | 'parts'> 
 
 /** A row as it was measured at some time. */
 export function measurementOf(name: RowName, at: string, change: Partial<Measurement> = {}): Measurement {
-  return { ...about, name, at, tookSeconds: 12.3, rows: [rowNamed(name)], ...change }
+  return { ...about, name, at, tookSeconds: 12.3, rows: [rowNamed(name)], profiles: [], ...change }
 }
