@@ -16,6 +16,7 @@ import { enrol, isExpired, lifeOf, renew } from './enrolment.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { uninstall } from './install/uninstall.ts'
 import { takeDisks, takeInventory } from './inventory.ts'
+import { glanceAtDisks } from './inventory/disk_glance.ts'
 import { DiskWatch } from './inventory/disk_watch.ts'
 import { readBootId } from './inventory/machine.ts'
 import { makeEngine } from './make_engine.ts'
@@ -104,6 +105,8 @@ async function runLocked(context: RunContext, signal: AbortSignal): Promise<numb
   // A device that was named and is gone is a change like any other.
   const watchOptions = { ...devicesOf(config), skipMissing: true }
   const disks = new DiskWatch(sourceProperties.disks, {
+    glance: () => glanceAtDisks(context.host.files, config.devices),
+    clock,
     look: () => takeDisks(context.host.files, watchOptions),
     log,
     onChange: () => heartbeat.poke(),

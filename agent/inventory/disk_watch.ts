@@ -3,16 +3,23 @@
  * @module
  */
 import type { SourceDisk } from '../../domain/source_server.ts'
+import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import { errorMessage } from '../../domain/errors.ts'
 
 /** How often the machine is looked at. */
 export const diskWatchIntervalMs = 5000
 
+/** How often in any case by a whole look, which sees how disks are used, too: with fifty of them it costs as much as all else that an idle agent does. */
+const wholeLookEveryMs = 60_000
+
 /** What the watch works with. */
 export interface DiskWatchContext {
   /** The disks as the inventory sees them now. */
   look(): Promise<SourceDisk[]>
+  /** A text that is another one when it is worth looking. */
+  glance(): Promise<string>
+  clock: Pick<Clock, 'monotonicMs'>
   log: Log
   /** The disks have become others. */
   onChange(): void
@@ -25,6 +32,8 @@ export class DiskWatch {
   #told: string
   #trouble: string | undefined
   #isLooking = false
+  /** What a glance showed before the last whole look that went well. */
+  #seen: { glance: string; atMs: number } | undefined
 
   /** @param disks those that the gateway was told at the start of this run. */
   constructor(disks: SourceDisk[], context: DiskWatchContext) {
@@ -52,9 +61,14 @@ export class DiskWatch {
   async look(): Promise<void> {
     if (this.#isLooking) return
     this.#isLooking = true
-    const { look, log, onChange } = this.#context
+    const { look, glance, clock, log, onChange } = this.#context
     try {
+      const seen = { glance: await glance(), atMs: clock.monotonicMs() }
+      const before = this.#seen
+      if (before?.glance === seen.glance && seen.atMs - before.atMs < wholeLookEveryMs) return
+      this.#seen = undefined
       const disks = await look()
+      this.#seen = seen
       this.#trouble = undefined
       if (JSON.stringify(disks) === JSON.stringify(this.#disks)) return
       log.info(`The disks of this machine have changed: ${listInWords(disks)}`)

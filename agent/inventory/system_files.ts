@@ -64,18 +64,18 @@ export const machineFiles: SystemFiles = {
       if (!found.isBlockDevice()) return { kind: 'other', sizeBytes: 0 }
       return {
         kind: 'block',
-        sizeBytes: await deviceSizeBytes(path),
-        deviceNumber: deviceNumberOf(found.rdev),
+        ...(await blockDeviceFacts(deviceNumberOf(found.rdev))),
       }
     }),
   inode: (path) => orUndefined(async () => String((await stat(path, { bigint: true })).ino)),
 }
 
-/** Size of a block device, by its entry in /sys; 0 when there is none. */
-async function deviceSizeBytes(path: string): Promise<number> {
-  const { rdev } = await stat(path)
-  const sectors = await orUndefined(() => readFile(`/sys/dev/block/${deviceNumberOf(rdev)}/size`, 'utf8'))
-  return Number(sectors ?? 0) * 512
+/** A block device, by its entry in /sys; its size is 0 when there is none. */
+async function blockDeviceFacts(
+  deviceNumber: string,
+): Promise<Pick<PathFacts, 'sizeBytes' | 'deviceNumber'>> {
+  const sectors = await orUndefined(() => readFile(`/sys/dev/block/${deviceNumber}/size`, 'utf8'))
+  return { sizeBytes: Number(sectors ?? 0) * 512, deviceNumber }
 }
 
 /** Whether this process may read `path`. */

@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { glanceAtDisks } from '../../../agent/inventory/disk_glance.ts'
+import type { PathFacts } from '../../../agent/inventory/system_files.ts'
+import { treeFiles } from './captured_trees.ts'
 import { DiskWatch } from '../../../agent/inventory/disk_watch.ts'
 import { LineLog } from '../../../agent/log.ts'
 import type { SourceDisk } from '../../../domain/source_server.ts'
+import { FakeClock } from './fake_clock.ts'
 
 const disk = (deviceName: string, sizeBytes = 512): SourceDisk => ({
   deviceName,
@@ -12,16 +16,20 @@ const disk = (deviceName: string, sizeBytes = 512): SourceDisk => ({
 
 function makeWatch(looks: (SourceDisk[] | Error)[]) {
   const lines: string[] = []
-  let changes = 0
+  const clock = new FakeClock()
+  const seen = { changes: 0, glances: 0, isSteady: false }
   const watch = new DiskWatch([disk('/dev/sda')], {
     look: () => {
       const found = looks.shift() ?? []
       return found instanceof Error ? Promise.reject(found) : Promise.resolve(found)
     },
+    // Another one each time, unless a test wants it to stay.
+    glance: () => Promise.resolve(seen.isSteady ? 'as before' : `glance ${(seen.glances += 1)}`),
+    clock,
     log: new LineLog({ write: (line) => lines.push(line) }, () => 0),
-    onChange: () => (changes += 1),
+    onChange: () => (seen.changes += 1),
   })
-  return { watch, lines, changes: () => changes }
+  return { watch, lines, clock, seen, changes: () => seen.changes }
 }
 
 describe('DiskWatch', () => {
@@ -42,6 +50,24 @@ describe('DiskWatch', () => {
     expect(watch.untold).toEqual([disk('/dev/sda')])
   })
 
+  it('looks only where a glance shows another picture, a minute is over, or the look before failed', async () => {
+    const sizes = [1024, 2048, 3072, 4096].map((bytes) => [disk('/dev/sda', bytes)])
+    const { watch, clock, seen } = makeWatch([new Error('no /sys'), ...sizes])
+    const sizeSeen = async () => {
+      await watch.look()
+      return watch.untold?.[0]?.sizeBytes
+    }
+    seen.isSteady = true
+    expect(await sizeSeen()).toBeUndefined()
+    expect([await sizeSeen(), await sizeSeen()]).toEqual([1024, 1024])
+    clock.now += 59_999
+    expect(await sizeSeen()).toBe(1024)
+    clock.now += 1
+    expect([await sizeSeen(), await sizeSeen()]).toEqual([2048, 2048])
+    seen.isSteady = false
+    expect([await sizeSeen(), await sizeSeen()]).toEqual([3072, 4096])
+  })
+
   it('does not take an older answer for a newer one', async () => {
     const { watch } = makeWatch([[disk('/dev/sda', 1024)], [disk('/dev/sda', 2048)]])
     await watch.look()
@@ -60,5 +86,29 @@ describe('DiskWatch', () => {
     await watch.look()
     expect(watch.isOffered('/dev/sda')).toBe(true)
     expect(lines.filter((line) => line.includes('no /sys'))).toHaveLength(1)
+  })
+})
+
+describe('glanceAtDisks()', () => {
+  const before = {
+    '/proc/partitions': '8 0 1000 sda',
+    '/sys/block/sda/diskseq': '9',
+    '/sys/block/sdb/diskseq': '10',
+  }
+  const facts: Record<string, PathFacts> = { '/img': { kind: 'file', sizeBytes: 512 } }
+  const glance = (change: Record<string, string> = {}, own = facts) =>
+    glanceAtDisks(treeFiles({ ...before, ...change }, own), ['/img'])
+
+  it('shows another picture for each thing that can happen to a disk', async () => {
+    const pictures = [
+      await glance(),
+      await glance({ '/proc/partitions': '8 0 2000 sda' }),
+      await glance({ '/sys/block/sdb/diskseq': '11' }),
+      await glance({ '/sys/block/sdc/diskseq': '11' }),
+      await glance({}, { '/img': { kind: 'file', sizeBytes: 1024 } }),
+      await glance({}, {}),
+    ]
+    expect(new Set(pictures).size).toBe(pictures.length)
+    expect(await glance()).toBe(pictures[0])
   })
 })
