@@ -3,6 +3,7 @@
  * @module
  */
 import type { Profiler } from './profiler.ts'
+import type { Source } from './source.ts'
 import { until } from './command.ts'
 import { openLink, stagingAddress } from './link.ts'
 import { Service } from './service.ts'
@@ -17,6 +18,8 @@ export interface FirstCopyOptions {
   isCompressionOff?: boolean
   /** Takes a profile, from the first byte on. */
   profiler?: Profiler
+  /** What disturbs it from the first byte on; answers with what ends that. */
+  disturb?: () => { end(): void }
 }
 
 /** What a first copy took. */
@@ -26,25 +29,34 @@ export interface FirstCopy {
   wireBytes: number
 }
 
-/** Seconds from the first byte to the moment when all is durable. */
-async function copySeconds(
+/** Waits until the copy is whole, looking on or disturbing as asked. */
+async function copied(
   service: Service,
-  { device, isCompressionOff = false, profiler }: FirstCopyOptions,
-  prefix: string[],
+  source: Source,
+  { profiler, disturb }: FirstCopyOptions,
 ): Promise<number> {
-  const more = isCompressionOff ? ['--compression', 'off'] : []
-  const source = await service.addSource({ devices: [device], prefix, more })
-  if (profiler !== undefined) {
-    const isSending = async (): Promise<true | undefined> =>
-      (await source.view()).lifecycle.firstByteAt === undefined ? undefined : true
-    await until('its first byte was sent', firstByteTimeoutMs, isSending)
-    await profiler.during(
+  if (profiler === undefined && disturb === undefined) return source.continuous()
+  const isSending = async (): Promise<true | undefined> =>
+    (await source.view()).lifecycle.firstByteAt === undefined ? undefined : true
+  await until('its first byte was sent', firstByteTimeoutMs, isSending)
+  const disturbance = disturb?.()
+  try {
+    if (profiler === undefined) return await source.continuous()
+    return await profiler.during(
       'from the first byte on',
       () => source.continuous(),
       () => service.pidsWith(source),
     )
+  } finally {
+    disturbance?.end()
   }
-  const endedAtMs = await source.continuous()
+}
+
+/** Seconds from the first byte to the moment when all is durable. */
+async function copySeconds(service: Service, options: FirstCopyOptions, prefix: string[]): Promise<number> {
+  const more = options.isCompressionOff === true ? ['--compression', 'off'] : []
+  const source = await service.addSource({ devices: [options.device], prefix, more })
+  const endedAtMs = await copied(service, source, options)
   const { firstByteAt } = (await source.view()).lifecycle
   if (firstByteAt === undefined) throw new Error('The server has no time of its first byte')
   return (endedAtMs - Date.parse(firstByteAt)) / 1000

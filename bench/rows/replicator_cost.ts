@@ -1,5 +1,6 @@
 /**
- * What a replication server costs: its memory with a hundred agents of five disks that all send, and while its disk answers nothing at all.
+ * What a replication server costs: its memory with a hundred agents of five disks that all send, and while its disk answers nothing at all; and what
+ * strangers can take away from an agent.
  * @module
  */
 import type { ChildProcess } from 'node:child_process'
@@ -8,6 +9,7 @@ import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchContext } from '../context.ts'
 import type { Row } from '../row.ts'
+import { besideSlowClients } from '../beside_slow_clients.ts'
 import { ended, run, sleep, until } from '../command.ts'
 import { withReflinks } from '../disk_files.ts'
 import { enrolFleet } from '../fleet/enrol.ts'
@@ -114,6 +116,7 @@ async function measureAt(context: BenchContext, place: string): Promise<Measured
 /** The row `replicator_cost`. */
 export async function replicatorCost(context: BenchContext): Promise<Row[]> {
   const { folder, loadSeconds } = context
+  const slowClients = await besideSlowClients(context)
   const { sendingMb, stalledMb, mbPerSecond } = await withReflinks(folder, stagingBytes, (place) =>
     measureAt(context, place),
   )
@@ -140,5 +143,6 @@ export async function replicatorCost(context: BenchContext): Promise<Row[]> {
       met: stalledMb <= mostMemoryMb,
       limit: 'The same bound: what can not be written is not read from the connections either',
     },
+    slowClients,
   ]
 }

@@ -3,10 +3,8 @@
  * new ones get in, and memory stays bounded.
  * @module
  */
-import type { Socket } from 'node:net'
-import { connect } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { SlowClients } from '../../../bench/fleet/slow_clients.ts'
 import { blockSizeBytes } from '../../../domain/units.ts'
 import { GatewayProcess } from '../../fixtures/gateway_process.ts'
 import { randomBytesFrom, seededRandom } from '../../fixtures/seed.ts'
@@ -19,53 +17,7 @@ import { makeSparseFile, TestReplicator } from '../replicator/test_replicator.ts
 
 /** Where they come from; honest agents come from 127.0.0.1. */
 const hostileAddress = '127.0.0.66'
-
-/** The begin of a TLS record that claims to be long: sent a byte at a time it is never wrong and never whole. */
-const slowHello = Buffer.concat([Buffer.from('1603010200010001fc0303', 'hex'), Buffer.alloc(500)])
-
-/** Holds connections open to a port and opens new ones as soon as they end. */
-class SlowClients {
-  readonly #port: number
-  readonly #sockets = new Set<Socket>()
-  #isOver = false
-  readonly #timer: NodeJS.Timeout
-  opened = 0
-
-  constructor(port: number, count: number) {
-    this.#port = port
-    for (let index = 0; index < count; index++) this.#open(index)
-    this.#timer = setInterval(() => {
-      for (const [index, socket] of [...this.#sockets].entries())
-        if (index % 2 === 0) socket.write(slowHello.subarray(socket.bytesWritten).subarray(0, 1))
-    }, 50)
-  }
-
-  get open(): number {
-    return this.#sockets.size
-  }
-
-  end(): void {
-    this.#isOver = true
-    clearInterval(this.#timer)
-    for (const socket of this.#sockets) socket.destroy()
-  }
-
-  #open(index: number): void {
-    const raw = connect({ port: this.#port, host: '127.0.0.1', localAddress: hostileAddress })
-    const socket =
-      index % 10 === 0
-        ? connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ['rehost/1'] })
-        : raw
-    raw.on('error', () => undefined)
-    this.opened += 1
-    this.#sockets.add(socket)
-    socket.on('error', () => undefined)
-    socket.on('close', () => {
-      this.#sockets.delete(socket)
-      if (!this.#isOver) setTimeout(() => !this.#isOver && this.#open(index), 2000)
-    })
-  }
-}
+const slowly = { host: '127.0.0.1', localAddress: hostileAddress, sayEveryMs: 50 }
 
 describe('the replication port under slow clients', () => {
   const sizeBytes = 256 * blockSizeBytes
@@ -99,7 +51,7 @@ describe('the replication port under slow clients', () => {
     await agent.hello(helloOf(sizeBytes))
     await send(agent)
     const rssBefore = process.memoryUsage.rss()
-    slow = new SlowClients(replicator.listener.port, 300)
+    slow = new SlowClients({ ...slowly, port: replicator.listener.port, count: 300 })
     await until('many have tried', () => Promise.resolve((slow?.opened ?? 0) > 400))
     await send(agent)
     expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(192 * 1024 * 1024)
@@ -131,7 +83,7 @@ describe('the agent port under slow clients', () => {
     const start = { version: '0.1.0', bootId: 'b', sourceProperties: inventory('honest') }
     await call(gateway, '/agent/v1/start', start, identity)
     // More than have room without a certificate.
-    slow = new SlowClients(gateway.agentPort, 1800)
+    slow = new SlowClients({ ...slowly, port: gateway.agentPort, count: 1800 })
     await until('they have filled the room', () =>
       Promise.resolve(gateway.output.includes('connection-refused')),
     )
