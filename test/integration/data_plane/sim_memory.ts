@@ -16,6 +16,7 @@ const announceBlocks = 3
 /** One disk's. */
 export class SimMemory implements TrackMemory {
   readonly #marks: DirtyMap
+  #sizeBytes: number
   #state: SavedState | undefined
   #isLost = false
   /** The run that had it last. */
@@ -23,14 +24,15 @@ export class SimMemory implements TrackMemory {
 
   constructor(sizeBytes: number) {
     this.#marks = new DirtyMap(blockCountOf(sizeBytes))
+    this.#sizeBytes = sizeBytes
   }
 
   /** A run takes it over, for a volume of `sizeBytes`: what was left is good for the one directly after. */
   begin(generation: number, sizeBytes: number): void {
     if (this.#generation !== generation - 1) this.forget()
     this.#generation = generation
-    // As a file of marks is for a volume of one size.
-    if (blockCountOf(sizeBytes) !== this.#marks.blockCount) this.grow(sizeBytes)
+    // As a file of marks is for a volume of one size, to the byte: it may have grown within its last block.
+    if (sizeBytes !== this.#sizeBytes) this.grow(sizeBytes)
   }
 
   /** A write is over. */
@@ -72,6 +74,7 @@ export class SimMemory implements TrackMemory {
 
   grow(sizeBytes: number): void {
     this.#marks.grow(blockCountOf(sizeBytes))
+    this.#sizeBytes = sizeBytes
     this.forget()
   }
 }
