@@ -144,6 +144,28 @@ describe('what outlives a run', () => {
     )
   })
 
+  it.each([
+    ['another disk was in its place', { diskId: 'e' }],
+    ['it was copied to another volume', { volumeId: 'vol-2' }],
+    // Within its last block, too: of what is new nothing was ever sent.
+    ['its size has changed', { sizeBytes: disk.sizeBytes + 512 }],
+  ])('is refused to a disk of which it does not speak: %s', (reason, change) => {
+    const device = { major: 8, minor: 0 }
+    const sink = { changed: () => undefined, lost: () => undefined }
+    const added = (own: typeof disk) => {
+      const subscriptions = new Subscriptions(
+        () => 0,
+        (work) => work(),
+      )
+      const file = makeFile()
+      file.save(state, [])
+      subscriptions.restore([reloaded(file)], [device])
+      return subscriptions.add(device, sink, own)
+    }
+    expect(added({ ...disk, ...change })).toMatchObject({ refusal: reason, own: { file: undefined } })
+    expect(added(disk).refusal).toBeUndefined()
+  })
+
   it('says nothing of the copy between growing and the next saving, and marks what is new', () => {
     const file = makeFile()
     file.save(state, [])
