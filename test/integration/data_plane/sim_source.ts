@@ -30,8 +30,8 @@ export class SimSource {
   #bytes: Buffer
   /** Of its volume, as the gateway knows it: less than the disk has while it has grown and the volume has not. */
   volumeBytes: number
-  /** Of its volume before it grew last, and when that was. */
-  #volumeBefore: { bytes: number; untilMs: number }
+  /** As much of it as the agent replicates, as much as it did before, and until when: it hears of a larger volume later than the gateway has made it. */
+  #followed: { bytes: number; bytesBefore: number; untilMs: number }
   /** What outlives a run of the agent. */
   readonly memory: SimMemory
   readonly #random: () => number
@@ -49,7 +49,7 @@ export class SimSource {
     this.deviceName = input.deviceName
     this.#bytes = input.bytes
     this.volumeBytes = input.bytes.length
-    this.#volumeBefore = { bytes: input.bytes.length, untilMs: 0 }
+    this.#followed = { bytes: input.bytes.length, bytesBefore: input.bytes.length, untilMs: 0 }
     this.memory = new SimMemory(input.bytes.length)
     this.#random = input.random
     this.#nowMs = input.nowMs
@@ -73,9 +73,13 @@ export class SimSource {
 
   /** Its volume covers it from now on. */
   growVolume(): void {
-    if (this.volumeBytes === this.#bytes.length) return
-    this.#volumeBefore = { bytes: this.volumeBytes, untilMs: this.#nowMs() }
     this.volumeBytes = this.#bytes.length
+  }
+
+  /** The agent replicates `bytes` of it from now on. */
+  #follow(bytes: number): void {
+    const { bytes: bytesBefore } = this.#followed
+    if (bytes !== bytesBefore) this.#followed = { bytes, bytesBefore, untilMs: this.#nowMs() }
   }
 
   /** Writes somewhere, mostly around the edges of blocks; resolves when it is over. */
@@ -123,6 +127,7 @@ export class SimSource {
       currentSizeBytes: () => Promise.resolve(this.bytes.length),
       growTo: (bytes) => {
         sizeBytes = Math.max(sizeBytes, bytes)
+        this.#follow(bytes)
       },
       close: () => Promise.resolve(),
     }
@@ -135,6 +140,7 @@ export class SimSource {
    */
   tracker(lossChance: () => number, generation: number, volumeBytes: number): Tracker {
     const life = this.#life
+    this.#follow(volumeBytes)
     return new SimTracker({
       listeners: this.#listeners,
       volumeBytes,
@@ -160,11 +166,11 @@ export class SimSource {
 
   /**
    * Why `copy` can't be what this agent's copy holds if everything written before `coveredMs` is durable there; undefined when it can: each
-   * sector must be the last version before that time or a later one. What the volume has grown by is not claimed before it had.
+   * sector must be the last version before that time or a later one. What the volume has grown by is not claimed before the agent has heard of it.
    */
   violation(copy: Buffer, coveredMs: number): string | undefined {
-    const { bytes: bytesBefore, untilMs } = this.#volumeBefore
-    const claimedBytes = coveredMs > untilMs ? this.volumeBytes : bytesBefore
+    const { bytes, bytesBefore, untilMs } = this.#followed
+    const claimedBytes = coveredMs > untilMs ? bytes : bytesBefore
     for (const [sector, versions] of this.#versions.slice(0, claimedBytes / sectorSizeBytes).entries()) {
       const oldest = versions.findLastIndex(({ write }) => {
         const overAtMs = this.#overAtMs[write]

@@ -244,6 +244,11 @@ export class SimWorld {
     for (const source of this.sources) source.growVolume()
     this.agent.applySizes()
     this.agent.apply({ mode: 'REPLICATE' })
+    // What it claims before it has heard of larger volumes says nothing of what they have grown by.
+    await this.until('the disks are replicated to their ends', () => {
+      const { disks } = this.agent.engine.report()
+      return this.sources.every(({ bytes }, index) => disks[index]?.sizeBytes === bytes.length)
+    })
     const since = this.clock.nowMs()
     await this.until('everything is durable', () => {
       const { lastConsistentAtMs } = this.agent.engine.report()
