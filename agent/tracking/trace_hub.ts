@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock } from '../clock.ts'
+import type { BootTracking, ClaimedDisk } from './boot_tracking.ts'
 import type { MarkedDisk } from './mark_file.ts'
 import type { DeviceNumber, Trace, TracedDevice, TraceInstanceOptions, TraceKernel } from './trace.ts'
 import type { TraceSink } from './subscriptions.ts'
@@ -12,6 +13,7 @@ import type { TrackMemory } from './track_memory.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { TurnQueue } from '../../domain/turn_queue.ts'
 import { DiskMemory } from './disk_memory.ts'
+import { joined } from './track_memory.ts'
 import { KeptTracking } from './kept_tracking.ts'
 import { keyOf, Subscriptions } from './subscriptions.ts'
 import { TraceInstance } from './trace_instance.ts'
@@ -29,6 +31,8 @@ const checkIntervalMs = 1000
 export interface TraceHubOptions extends Pick<TraceInstanceOptions, 'root' | 'bufferKb'> {
   /** Where tracking outlives the process. */
   folder?: TrackFolder
+  /** What carries it through a reboot. */
+  boot?: BootTracking
   /** Told when it no longer can. */
   warn?: (message: string) => void
   /** Default: the machine's. */
@@ -41,6 +45,7 @@ export class TraceHub {
   readonly #options: Pick<TraceInstanceOptions, 'root' | 'bufferKb'>
   readonly #kernel: TraceKernel
   readonly #kept: KeptTracking | undefined
+  readonly #boot: BootTracking | undefined
   readonly #subscriptions: Subscriptions
   #trace: Trace | undefined
   #timer: NodeJS.Timeout | undefined
@@ -55,11 +60,12 @@ export class TraceHub {
   readonly #turns = new TurnQueue()
 
   constructor(clock: Clock, options: TraceHubOptions = {}) {
-    const { folder, warn = () => undefined, kernel = TraceInstance, ...rest } = options
+    const { folder, boot, warn = () => undefined, kernel = TraceInstance, ...rest } = options
     this.#clock = clock
     this.#options = rest
     this.#kernel = kernel
     this.#kept = folder && new KeptTracking(folder, warn)
+    this.#boot = boot
     this.#subscriptions = new Subscriptions(
       () => clock.monotonicMs(),
       (work) => this.#kept?.run(work),
@@ -199,10 +205,65 @@ export class TraceHub {
       }
     }
     kept.clear()
-    if (await this.#kernel.remove(kept.instanceName, this.#options.root)) return
+    if (await this.#kernel.remove(kept.instanceName, this.#options.root)) return this.#takeOver(kept)
     kept.stop(
       `somebody looks into the kernel's tracing instance ${kept.instanceName}, which an earlier run left`,
     )
+  }
+
+  /** Goes on from what the boot before has sealed, if it has. */
+  async #takeOver(kept: KeptTracking): Promise<void> {
+    const boot = this.#boot
+    const claimed = await boot?.claim()
+    if (boot === undefined || claimed === undefined) return
+    if (typeof claimed === 'string') {
+      this.#refusal = claimed
+      return
+    }
+    try {
+      this.#refusal = (await this.#readBoot(kept, boot, claimed)) ?? 'it was not sealed at the last shutdown'
+    } catch (error) {
+      this.#refusal = errorMessage(error)
+    }
+  }
+
+  /** Answers why something may be missing; nothing is left then. */
+  async #readBoot(
+    kept: KeptTracking,
+    boot: BootTracking,
+    claimed: readonly ClaimedDisk[],
+  ): Promise<string | undefined> {
+    const devices = claimed.map(({ device }) => device)
+    const options = { ...this.#options, name: kept.instanceName }
+    // Before the kernel's own trace is ended: what happens in between is in both.
+    const trace = await this.#kernel.open(devices, this.#subscriptions, options)
+    kept.begin(trace)
+    const made = claimed.map((disk) => ({ ...disk, file: kept.createMarks(disk.device, disk.disk) }))
+    const byKey = new Map(made.map(({ device, file }) => [keyOf(device), file]))
+    let missing: string | undefined
+    const fault = await boot.read(devices, {
+      changed: (major, minor, firstSector, sectorCount) =>
+        byKey.get(keyOf({ major, minor }))?.mark(firstSector, sectorCount),
+      lost: (reason) => {
+        missing ??= reason
+      },
+    })
+    if (fault === undefined && missing === undefined)
+      for (const { file, state, marks } of made)
+        kept.run(() => file?.save(state, joined(marks, file.marks())))
+    const refusal = fault ?? missing ?? (kept.isOn ? undefined : 'what outlives a run cannot be written')
+    if (refusal === undefined) {
+      this.#subscriptions.restore(
+        made.flatMap(({ file }) => file ?? []),
+        devices,
+      )
+      this.#start(trace)
+      return undefined
+    }
+    kept.close(byKey.values())
+    kept.clear()
+    await trace.close()
+    return refusal
   }
 
   /** Makes the kernel trace what is subscribed. */

@@ -3,7 +3,6 @@
  * of whose end the kernel tells only the first, see `DiscardsUnderWay`.
  * @module
  */
-import type { Extent } from '../../domain/units.ts'
 import type { MarkedDisk } from './mark_file.ts'
 import type { TracedDevice } from './trace.ts'
 import type { TraceHub } from './trace_hub.ts'
@@ -12,10 +11,7 @@ import type { TrackMemory } from './track_memory.ts'
 import type { Drained, Tracker } from './tracker.ts'
 import type { PieceRoom } from '../sync/piece_room.ts'
 import { ChangeMap } from '../sync/change_map.ts'
-
-function* joined(...parts: Iterable<Extent>[]): Generator<Extent> {
-  for (const part of parts) yield* part
-}
+import { joined } from './track_memory.ts'
 
 /** Watches one block device through a {@link TraceHub}. */
 export class TracefsTracker implements Tracker {

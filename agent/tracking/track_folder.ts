@@ -36,6 +36,39 @@ export interface LeftTracking {
   files: MarkFile[]
 }
 
+function readGeneration(path: string): number {
+  return runSchema.parse(decodePage(readFileSync(join(path, runName)))).generation
+}
+
+/** Files that belong to the ring; others are nobody's any more. */
+function filesOf(path: string, ringId: string): MarkFile[] {
+  const files: MarkFile[] = []
+  for (const name of readdirSync(path).filter((entry) => entry.endsWith(marksSuffix))) {
+    const filePath = join(path, name)
+    try {
+      const file = MarkFile.load(filePath)
+      if (file.header.ringId === ringId) files.push(file)
+      else file.remove()
+    } catch {
+      // A damaged file says nothing: its disk is compared, as one without a file is.
+      rmSync(filePath, { force: true })
+    }
+  }
+  return files
+}
+
+/**
+ * What the last run in this boot has left in its folder, for whom comes after all runs.
+ * @throws Error when there was none, or it cannot be read.
+ */
+export function leftAtShutdown(path: string): LeftTracking & { generation: number } {
+  const generation = readGeneration(path)
+  const ring = readRing(join(path, ringName))
+  // Should an agent be started once more after all, it finds nothing to go on from: the rings were read without it.
+  rmSync(join(path, runName))
+  return { ring, files: filesOf(path, ring.ringId), generation }
+}
+
 /** One agent's folder. */
 export class TrackFolder {
   readonly #path: string
@@ -77,13 +110,13 @@ export class TrackFolder {
       return `the run before (${this.#generation - 1}) was not this machine's (${before ?? 'none'}), or left nothing`
     // From here on the chain of runs is whole up to this one. Where it is not, nothing says so before all is cleared away.
     this.#writeRun()
-    return { ring, files: this.#files(ring.ringId) }
+    return { ring, files: filesOf(this.#path, ring.ringId) }
   }
 
   /** The run that was here last. */
   #readRun(): number | undefined {
     try {
-      return runSchema.parse(decodePage(readFileSync(join(this.#path, runName)))).generation
+      return readGeneration(this.#path)
     } catch {
       // Missing or damaged: then nothing else that was left is believed.
       return undefined
@@ -93,23 +126,6 @@ export class TrackFolder {
   #writeRun(): void {
     mkdirSync(this.#path, { recursive: true, mode: 0o700 })
     writeFileSync(join(this.#path, runName), encodePage({ generation: this.#generation }), { mode: 0o600 })
-  }
-
-  /** Files that belong to the ring; others are nobody's any more. */
-  #files(ringId: string): MarkFile[] {
-    const files: MarkFile[] = []
-    for (const name of readdirSync(this.#path).filter((entry) => entry.endsWith(marksSuffix))) {
-      const path = join(this.#path, name)
-      try {
-        const file = MarkFile.load(path)
-        if (file.header.ringId === ringId) files.push(file)
-        else file.remove()
-      } catch {
-        // A damaged file says nothing: its disk is compared, as one without a file is.
-        rmSync(path, { force: true })
-      }
-    }
-    return files
   }
 
   /** The record of rings that are read from now on; with `ringId`, of those that an earlier process read. */

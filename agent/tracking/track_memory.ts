@@ -48,3 +48,8 @@ export interface TrackMemory {
   /** The volume has grown to `sizeBytes`: changes there are remembered from the moment this returns. To be followed by {@link TrackMemory.save}. */
   grow(sizeBytes: number): void
 }
+
+/** Extents of all parts, one part after the other. */
+export function* joined(...parts: Iterable<Extent>[]): Generator<Extent> {
+  for (const part of parts) yield* part
+}
