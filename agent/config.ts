@@ -12,8 +12,8 @@ import type { ProxySettings } from './proxy.ts'
 import { layout } from './install/layout.ts'
 import { proxyOf } from './proxy.ts'
 
-/** The agent's commands. */
-export const commands = ['run', 'install', 'uninstall', 'inventory', 'version', 'help'] as const
+/** The agent's commands. `seal` is for systemd alone, at the end of a shutdown, and not in the help. */
+export const commands = ['run', 'install', 'uninstall', 'inventory', 'version', 'help', 'seal'] as const
 /** One of them. */
 export type Command = (typeof commands)[number]
 
@@ -31,6 +31,10 @@ export interface AgentConfig {
   hashThreads: number
   /** Blocks go as they are. Not for operators, for whom the agent finds out what is faster: the benchmark measures by it whether that is so. */
   isCompressionOff: boolean
+  /** A clean reboot needs no comparison: the kernel traces from its start on, and a shutdown seals how the copies stand. */
+  isTracingFromBoot: boolean
+  /** How the machine goes down, for `seal`. */
+  way: string
   isJson: boolean
   isRoot: boolean
   /** Between this machine and the gateway. */
@@ -56,6 +60,7 @@ Options
   --user-provided-id ID    your own name for the server
   --state-dir DIR          certificate and key; default /var/lib/rehost, for users other than root ~/.local/state/rehost
   --hash-threads N         processors that comparing disks may take, 1 to ${mostHashThreads}; default ${defaultHashThreads}, at low priority
+  --trace-from-boot        for install: a clean reboot needs no comparison of the disks; changes the kernel's command line
   --config FILE            default ${layout.configFile}
 `
 
@@ -67,6 +72,7 @@ const fileSchema = z.strictObject({
   userProvidedId: z.string().optional(),
   stateDir: z.string().optional(),
   hashThreads: z.int().min(1).max(mostHashThreads).optional(),
+  traceFromBoot: z.boolean().optional(),
   proxy: z.object({ HTTPS_PROXY: z.string().optional(), NO_PROXY: z.string().optional() }).optional(),
 })
 
@@ -174,6 +180,8 @@ function parseCommandLine(argv: readonly string[]) {
         'state-dir': { type: 'string' },
         'hash-threads': { type: 'string' },
         compression: { type: 'string' },
+        'trace-from-boot': { type: 'boolean' },
+        at: { type: 'string' },
         config: { type: 'string' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
@@ -193,8 +201,9 @@ function parseCommand(
   if (values.version === true) return 'version'
   const [name = 'help', extra] = positionals
   const command = commands.find((candidate) => candidate === name)
+  const told = commands.filter((known) => known !== 'seal')
   if (command === undefined)
-    throw new InvalidInputError('command', `Unknown command "${name}": there are ${commands.join(', ')}`)
+    throw new InvalidInputError('command', `Unknown command "${name}": there are ${told.join(', ')}`)
   if (extra !== undefined)
     throw new InvalidInputError(
       'arguments',
@@ -234,6 +243,8 @@ export function readConfig(input: ConfigInput): AgentConfig {
     stateDirectory: resolve(values['state-dir'] ?? file.stateDir ?? defaultStateDirectory(input)),
     hashThreads: parseHashThreads(values['hash-threads']) ?? file.hashThreads ?? defaultHashThreads,
     isCompressionOff: parseCompression(values.compression),
+    isTracingFromBoot: values['trace-from-boot'] ?? file.traceFromBoot ?? false,
+    way: values.at ?? '',
     isJson: values.json ?? false,
     isRoot: input.isRoot,
     proxy: fromEnvironment.HTTPS_PROXY === undefined ? proxyOf(file.proxy ?? {}) : fromEnvironment,

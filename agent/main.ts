@@ -21,6 +21,7 @@ import { takeInventory } from './inventory.ts'
 import { machineFiles } from './inventory/system_files.ts'
 import { LineLog } from './log.ts'
 import { setNativeDirectories } from './native_directories.ts'
+import { sealMachine } from './reboot/seal_machine.ts'
 import { runAgent } from './run.ts'
 import { runCommand } from './run_command.ts'
 import { StateFiles } from './state_files.ts'
@@ -110,6 +111,7 @@ async function runCommandInstall(config: AgentConfig): Promise<number> {
     nowMs: () => systemClock.nowMs(),
     proxy: config.proxy,
     isRoot: config.isRoot,
+    isTracingFromBoot: config.isTracingFromBoot,
     ...(isSingleExecutable()
       ? { program: layout.program, executable: process.execPath }
       : { program: `${process.execPath} ${process.argv[1] ?? ''}` }),
@@ -174,6 +176,14 @@ async function showInventory(config: AgentConfig): Promise<number> {
   return 0
 }
 
+/** What systemd's shutdown starts last of all. */
+async function runCommandSeal(config: AgentConfig): Promise<number> {
+  const { way, stateDirectory } = config
+  const disks = await sealMachine({ way, stateDirectory, files: machineFiles, run: runCommand })
+  say(`rehost-agent: the copies of ${disks} disks need no comparison after this reboot`)
+  return 0
+}
+
 function runNamed(config: AgentConfig): Promise<number> | number {
   setNativeDirectories([config.stateDirectory])
   switch (config.command) {
@@ -185,6 +195,8 @@ function runNamed(config: AgentConfig): Promise<number> | number {
       return runCommandUninstall(config)
     case 'inventory':
       return showInventory(config)
+    case 'seal':
+      return runCommandSeal(config)
     case 'version':
       say(`rehost-agent ${agentVersion}`)
       return 0

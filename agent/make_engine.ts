@@ -2,7 +2,7 @@
  * The engine on the machine that the agent runs on.
  * @module
  */
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { DiskWatch } from './inventory/disk_watch.ts'
 import type { RunContext } from './run_context.ts'
@@ -15,6 +15,12 @@ import { HashThreads } from './disk/hash_threads.ts'
 import { layout } from './install/layout.ts'
 import { readBootId } from './inventory/machine.ts'
 import { machineFiles } from './inventory/system_files.ts'
+import { BootBuffer } from './reboot/boot_buffer.ts'
+import { BootLoader } from './reboot/boot_loader.ts'
+import { readPresentDisks } from './reboot/present_disks.ts'
+import { RebootKeeper } from './reboot/reboot_keeper.ts'
+import { SealFile } from './reboot/seal_file.ts'
+import { removePlan, writePlan } from './reboot/seal_plan.ts'
 import { isInstalled } from './run_command.ts'
 import { cipherTrial, fasterSuite } from './sync/cipher_choice.ts'
 import { Engine } from './sync/engine.ts'
@@ -37,10 +43,11 @@ export async function makeEngine(
 ): Promise<Engine> {
   const { clock, log, run, files, config, host } = context
   const key = trackKey(files.directory)
+  const bootId = await readBootId(host.files)
   const folder = new TrackFolder({
     path: join(runFolder, key),
     instanceName: traceInstanceName(key),
-    bootId: await readBootId(host.files),
+    bootId,
     generation: input.generation,
     newRingId: randomUUID,
   })
@@ -48,9 +55,13 @@ export async function makeEngine(
   const isKept = await isInMemory(runFolder)
   if (!isKept)
     warn(`The disks are compared after a restart of the agent, because ${runFolder} is not in memory`)
-  const hub = new TraceHub(clock, isKept ? { folder, warn } : {})
+  const boot =
+    isKept && config.isTracingFromBoot ? rebootKeeper(context, input.generation, bootId) : undefined
+  const hub = new TraceHub(clock, isKept ? { folder, warn, ...(boot === undefined ? {} : { boot }) } : {})
   const tracingRefusal = await prepareTracing(run, config.isRoot)
+  await boot?.begin()
   if (tracingRefusal === undefined) await hub.resume()
+  await boot?.release()
   const canFreeze =
     config.isRoot && (await isInstalled(run, 'fsfreeze')) && (await isInstalled(run, 'timeout'))
   const room = new PieceRoom()
@@ -82,6 +93,25 @@ export async function makeEngine(
     hashThreads: new HashThreads({ count: config.hashThreads, start: context.startHashThread, clock, log }),
     isCompressionOff: config.isCompressionOff,
     cipherSuite: fasterSuite(cipherTrial(() => clock.monotonicMs())),
+  })
+}
+
+/** Carries tracking through a clean reboot of this machine. */
+function rebootKeeper({ files, run, log }: RunContext, generation: number, bootId: string): RebootKeeper {
+  const key = trackKey(files.directory)
+  // What an earlier run noted is of a file that is about to be written anew.
+  removePlan(runFolder, key)
+  const hex = (): string => randomBytes(16).toString('hex')
+  return new RebootKeeper({
+    bootId,
+    generation,
+    seal: new SealFile(files.directory, machineFiles, run, hex),
+    loader: new BootLoader(machineFiles, run),
+    buffer: new BootBuffer(),
+    disks: () => readPresentDisks(machineFiles),
+    newToken: hex,
+    plan: (plan) => writePlan(runFolder, key, plan),
+    warn: (message) => log.warning(message),
   })
 }
 

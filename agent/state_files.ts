@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import * as z from 'zod'
 import type { SyncMemory } from './sync/sync_memory.ts'
 import { errorMessage, PermanentError } from '../domain/errors.ts'
+import { sealFileName } from './reboot/seal_file.ts'
 
 const identitySchema = z.object({
   sourceServerId: z.string(),
@@ -30,10 +31,10 @@ function temporaryOf(path: string): string {
 }
 
 /** Names of everything that the state directory may hold of the agent, but for its native part. */
-export const stateFileNames: readonly string[] = [identityName, memoryName].flatMap((name) => [
-  name,
-  temporaryOf(name),
-])
+export const stateFileNames: readonly string[] = [
+  ...[identityName, memoryName].flatMap((name) => [name, temporaryOf(name)]),
+  sealFileName,
+]
 
 /** Text of a file; undefined when there is none. */
 async function readIfThere(path: string): Promise<string | undefined> {

@@ -10,11 +10,14 @@ import type { CommandRunner } from '../run_command.ts'
 import type { Identity, StateFiles } from '../state_files.ts'
 import { errorMessage, PermanentError } from '../../domain/errors.ts'
 import { ControlError } from '../control_error.ts'
+import { machineFiles } from '../inventory/system_files.ts'
 import { enrol, isExpired } from '../enrolment.ts'
 import { writeAtomically } from '../state_files.ts'
 import type { ProxySettings } from '../proxy.ts'
 import { proxyName } from '../proxy.ts'
-import { layout, serviceName, unitText } from './layout.ts'
+import { defaultRingKb } from '../tracking/ring_size.ts'
+import { addBootTrace, bootTraceRemovalCommand, checkBootTrace } from './boot_trace.ts'
+import { bootPaths, layout, serviceName, unitText } from './layout.ts'
 import { placeProgram } from './place_program.ts'
 
 /** What an installation is made of. */
@@ -33,6 +36,8 @@ export interface InstallInput {
   /** What the service is to use, too. */
   proxy?: ProxySettings
   isRoot: boolean
+  /** Change the kernel's command line, so that a clean reboot needs no comparison. */
+  isTracingFromBoot?: boolean
   /** What the service runs. */
   program: string
   /** The program that runs now, to be put where the service runs it; undefined when it stays where it is. */
@@ -90,6 +95,7 @@ async function enrolOrKeep(input: InstallInput): Promise<Identity> {
 export async function install(input: InstallInput): Promise<Identity> {
   if (!input.isRoot) throw new PermanentError('Cannot install without root; run it with sudo')
   const paths = input.paths ?? layout
+  if (input.isTracingFromBoot === true) await checkBootTrace({ run: input.run, files: machineFiles })
   input.say('Disks of this server:')
   describeDisks(input)
   const proxy = proxyName(input.proxy ?? {})
@@ -105,6 +111,7 @@ export async function install(input: InstallInput): Promise<Identity> {
     ...(input.tags === undefined ? {} : { tags: input.tags }),
     ...(input.userProvidedId === undefined ? {} : { userProvidedId: input.userProvidedId }),
     ...(proxy === undefined ? {} : { proxy: input.proxy }),
+    ...(input.isTracingFromBoot === true ? { traceFromBoot: true } : {}),
     stateDir: input.files.directory,
   }
   await writeAtomically(
@@ -114,6 +121,7 @@ export async function install(input: InstallInput): Promise<Identity> {
   )
   if (input.executable !== undefined) await placeProgram(input.executable, input.program)
   await writeFile(paths.unitFile, unitText(input.program), { mode: 0o644 })
+  await changeBoot(input)
   await startService(input)
   input.say(
     `Installed. This is source server ${identity.sourceServerId}; its disks are being copied while it keeps working.`,
@@ -122,6 +130,16 @@ export async function install(input: InstallInput): Promise<Identity> {
     `  Progress: the dashboard.  Log: journalctl -u rehost-agent -f.  Remove: ${layout.program} uninstall`,
   )
   return identity
+}
+
+/** Whether the kernel traces from its start on is as this installation says it. */
+async function changeBoot({ run, program, say, isTracingFromBoot }: InstallInput): Promise<void> {
+  if (isTracingFromBoot !== true) {
+    const isChanged = (await machineFiles.realPath(bootPaths.grubScript)) !== undefined
+    if (isChanged) await run('sh', ['-c', bootTraceRemovalCommand()])
+    return
+  }
+  await addBootTrace({ run, files: machineFiles, program, ringKb: await defaultRingKb(), say })
 }
 
 async function startService({ run }: InstallInput): Promise<void> {

@@ -17,6 +17,14 @@ export const layout = {
   unitFile: `/etc/systemd/system/${serviceName}`,
 } as const
 
+/** Files of an agent that was installed with `--trace-from-boot`. */
+export const bootPaths = {
+  /** systemd runs what is there at the end of a shutdown. */
+  shutdownHook: '/usr/lib/systemd/system-shutdown/rehost-agent',
+  grubScript: '/etc/grub.d/01_rehost',
+  grubDefaults: '/etc/default/grub.d/rehost-agent.cfg',
+} as const
+
 /** The systemd unit that runs `program`. */
 export function unitText(program: string): string {
   return `[Unit]

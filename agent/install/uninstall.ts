@@ -13,6 +13,8 @@ import { stateFileNames } from '../state_files.ts'
 import { tracingFolder } from '../tracking/instance_names.ts'
 import { runFolder } from '../tracking/run_folder.ts'
 import { traceInstanceName, trackKey } from '../tracking/track_folder.ts'
+import { planSuffix } from '../reboot/seal_plan.ts'
+import { bootTraceRemovalCommand } from './boot_trace.ts'
 import { layout, serviceName } from './layout.ts'
 
 /** What an uninstall works with. */
@@ -57,6 +59,7 @@ export function stateRemovalCommand(stateDirectory: string): string {
     // The kernel's trace outlives the agent: it goes with it here.
     `if [ -d ${quoted(instance)} ]; then rmdir ${quoted(instance)}; fi`,
     `rm -rf -- ${quoted(join(runFolder, key))}`,
+    `rm -f -- ${quoted(join(runFolder, `${key}${planSuffix}`))}`,
     `rmdir -- ${quoted(runFolder)} 2>/dev/null`,
     `rm -f -- ${files.join(' ')}`,
     `rm -rf -- ${quoted(join(stateDirectory, nativeFolderPrefix))}*`,
@@ -72,6 +75,7 @@ export function removalCommand(stateDirectory: string): string {
   return [
     `systemctl disable --now ${serviceName}`,
     `rm -f ${quoted(layout.unitFile)}`,
+    bootTraceRemovalCommand(),
     stateRemovalCommand(stateDirectory),
     `rm -rf ${folders.map(quoted).join(' ')}`,
     // Hooks are the operator's own.

@@ -1,0 +1,146 @@
+/**
+ * Makes a clean reboot need no comparison: parameters of the kernel, a script of GRUB that hands a token to the first kernel it starts, and a program
+ * that systemd runs at the end of a shutdown. All of it is text in files of its own.
+ * @module
+ */
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { SystemFiles } from '../inventory/system_files.ts'
+import type { CommandRunner } from '../run_command.ts'
+import { errorMessage, PermanentError } from '../../domain/errors.ts'
+import { BootLoader, tokenParameter, tokenVariable, traceParameter } from '../reboot/boot_loader.ts'
+import { isInstalled } from '../run_command.ts'
+import { bootPaths } from './layout.ts'
+
+/** GRUB's variable with the parameter; empty for every kernel but the first. */
+const bootVariable = 'rehost_boot'
+
+/**
+ * The program of `/etc/grub.d` that hands the token on, if it was able to forget it. GRUB has read its environment before, in `00_header`.
+ */
+export const grubScript = `#!/bin/sh
+# Of the Rehost agent: a token is handed to the first kernel that is started, and to no other. See its documentation on reboots.
+cat <<'EOF'
+set ${bootVariable}=
+if [ -n "\${${tokenVariable}}" ]; then
+  set rehost_taken="\${${tokenVariable}}"
+  set ${tokenVariable}=
+  if save_env ${tokenVariable}; then
+    set ${tokenVariable}=unread
+    load_env ${tokenVariable}
+    if [ -z "\${${tokenVariable}}" ]; then
+      set ${bootVariable}="${tokenParameter}\${rehost_taken}"
+    fi
+  fi
+fi
+export ${bootVariable}
+EOF
+`
+
+/** The parameters, with a ring of so many KiB for each processor. */
+export function kernelParameters(ringKb: number): string[] {
+  return [traceParameter, `trace_buf_size=${ringKb}K`, `$${bootVariable}`]
+}
+
+/** The file of `/etc/default/grub.d`: a shell reads it. */
+function grubDefaults(ringKb: number): string {
+  return `# Of the Rehost agent: the kernel notes from its start on which blocks change.
+GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ${kernelParameters(ringKb)
+    .join(' ')
+    .replaceAll('$', String.raw`\$`)}"
+`
+}
+
+/** What systemd runs last of all. */
+export function shutdownScript(program: string): string {
+  return `#!/bin/sh
+# Of the Rehost agent: notes which blocks the copies of the disks still lack, so that nothing is compared after the reboot.
+# Nobody writes a log any more: what it says is on the console.
+exec ${program} seal --at "$1" >/dev/kmsg 2>&1
+`
+}
+
+/** What is needed to change this machine. */
+export interface BootTraceInput {
+  run: CommandRunner
+  files: SystemFiles
+  /** What the service runs. */
+  program: string
+  ringKb: number
+  say(line: string): void
+  paths?: Record<keyof typeof bootPaths, string>
+}
+
+/** Refuses where it could never work. @throws PermanentError with what to do. */
+export async function checkBootTrace({ run, files }: Pick<BootTraceInput, 'run' | 'files'>): Promise<void> {
+  try {
+    if (!(await isInstalled(run, 'filefrag')))
+      throw new Error('filefrag is not installed (package e2fsprogs)')
+    if ((await files.readText('/proc/sys/kernel/bootloader_type')) === undefined)
+      throw new Error('this kernel does not say how it was started')
+    if ((await stat('/boot')).dev !== (await stat('/')).dev)
+      throw new Error(
+        '/boot is a file system of its own, which nobody can look into at the end of a shutdown',
+      )
+    await new BootLoader(files, run).place()
+  } catch (error) {
+    throw new PermanentError(
+      `Cannot trace from boot: ${errorMessage(error)}; install without --trace-from-boot, then disks are compared after a reboot`,
+      { cause: error },
+    )
+  }
+}
+
+/** Writes the files and has the boot loader's configuration made anew. */
+export async function addBootTrace(input: BootTraceInput): Promise<void> {
+  const { run, files, ringKb, say } = input
+  const paths = input.paths ?? bootPaths
+  await writeProgram(paths.shutdownHook, shutdownScript(input.program))
+  await writeProgram(paths.grubScript, grubScript)
+  if (await isInstalled(run, 'update-grub')) {
+    await mkdir(dirname(paths.grubDefaults), { recursive: true })
+    await writeFile(paths.grubDefaults, grubDefaults(ringKb), { mode: 0o644 })
+    await run('update-grub', [])
+  } else if (await isInstalled(run, 'grubby')) {
+    await run('grubby', ['--update-kernel=ALL', `--args=${kernelParameters(ringKb).join(' ')}`])
+    await run('grub2-mkconfig', ['-o', await grub2Config(files)])
+  } else {
+    say(
+      '  This machine has neither update-grub nor grubby. Do this by hand, else disks are compared after a reboot:',
+    )
+    say(`  add to the kernel's command line: ${kernelParameters(ringKb).join(' ')}`)
+    say(`  add to grub.cfg, behind load_env, what ${paths.grubScript} prints`)
+    return
+  }
+  say('  From the next reboot on, a clean reboot needs no comparison of the disks')
+}
+
+async function writeProgram(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, text, { mode: 0o755 })
+}
+
+/** Where the configuration of GRUB is that a Red Hat system starts with. */
+async function grub2Config(files: SystemFiles): Promise<string> {
+  const isUefi = (await files.realPath('/sys/firmware/efi')) !== undefined
+  return (await files.realPath(isUefi ? '/etc/grub2-efi.cfg' : '/etc/grub2.cfg')) ?? '/boot/grub2/grub.cfg'
+}
+
+/** The shell command that takes all of it away again; does nothing where it was never added. */
+export function bootTraceRemovalCommand(): string {
+  const { shutdownHook, grubScript: script, grubDefaults: defaults } = bootPaths
+  const names = ['trace_event', 'trace_buf_size', `$${bootVariable}`].join(' ')
+  return [
+    `if [ -e '${script}' ]; then rm -f '${shutdownHook}' '${script}' '${defaults}'`,
+    `for env in /boot/grub/grubenv /boot/grub2/grubenv`,
+    `do if [ -e "$env" ]; then "$(command -v grub-editenv || command -v grub2-editenv)" "$env" unset ${tokenVariable}; fi`,
+    'done',
+    `if command -v update-grub >/dev/null; then update-grub`,
+    `elif command -v grubby >/dev/null; then grubby --update-kernel=ALL '--remove-args=${names}'`,
+    `if [ -d /sys/firmware/efi ]; then grub2-mkconfig -o "$(realpath /etc/grub2-efi.cfg)"`,
+    `else grub2-mkconfig -o "$(realpath /etc/grub2.cfg)"`,
+    'fi',
+    'fi',
+    'fi',
+  ].join('; ')
+}

@@ -1,0 +1,282 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { SystemFiles } from '../../../agent/inventory/system_files.ts'
+import { addBootTrace, bootTraceRemovalCommand, grubScript } from '../../../agent/install/boot_trace.ts'
+import { changedSectors } from '../../../agent/reboot/boot_buffer.ts'
+import { isTracedFromBoot, refusalOfBoot } from '../../../agent/reboot/boot_loader.ts'
+import { parseFilefrag } from '../../../agent/reboot/file_places.ts'
+import { stillWriting } from '../../../agent/reboot/quiet_machine.ts'
+import {
+  decodeSeal,
+  encodeSeal,
+  extentsOf,
+  runsOf,
+  sealPageBytes,
+} from '../../../agent/reboot/sealed_record.ts'
+
+const token = '0123456789abcdef'
+const nonce = 'ab'.repeat(16)
+
+describe('refusalOfBoot()', () => {
+  const facts = {
+    commandLine: `ro trace_event=block:block_rq_complete rehost.boot=${token}`,
+    loaderType: 0x72,
+    isCrashKernel: false,
+    tokenLeft: '',
+  }
+
+  it('believes the kernel that was given the token', () => {
+    expect(refusalOfBoot(facts, token)).toBeUndefined()
+    expect(refusalOfBoot({ ...facts, tokenLeft: undefined }, token)).toBeUndefined()
+  })
+
+  it.each([
+    ['another token', { commandLine: 'rehost.boot=fedcba9876543210' }, /no other system was started/],
+    ['no token', { commandLine: 'ro quiet' }, /no other system was started/],
+    ['a part of it', { commandLine: `rehost.boot=${token}0` }, /no other system was started/],
+    ['a boot loader that did not forget', { tokenLeft: token }, /cannot forget/],
+    ['a start after a crash', { isCrashKernel: true }, /after a crash/],
+    ['a start by kexec', { loaderType: 0xd0 }, /by another kernel/],
+    ['a start by nobody knows whom', { loaderType: undefined }, /by another kernel/],
+  ])('refuses %s', (_what, other, reason) => {
+    expect(refusalOfBoot({ ...facts, ...other }, token)).toMatch(reason)
+  })
+
+  it('knows the parameter that traces, and no other beside it', () => {
+    expect(isTracedFromBoot(facts.commandLine)).toBe(true)
+    expect(isTracedFromBoot('quiet')).toBe(false)
+    expect(isTracedFromBoot(`${facts.commandLine} trace_event=sched:sched_switch`)).toBe(false)
+    expect(isTracedFromBoot('trace_event=block:block_rq_complete,sched:sched_switch')).toBe(false)
+  })
+})
+
+describe('parseFilefrag()', () => {
+  const head = `Filesystem type is: ef53
+File size of /f is 1048576 (2048 blocks of 512 bytes)
+ ext:     logical_offset:        physical_offset: length:   expected: flags:\n`
+
+  it('answers every part with its place', () => {
+    const text = `${head}   0:        0..    1023:     278528..    279551:   1024:
+   1:     1024..    2047:     300000..    301023:   1024:     279552: last,eof
+/f: 2 extents found`
+    expect(parseFilefrag(text)).toEqual([
+      { fileByte: 0, deviceByte: 278_528 * 512, bytes: 524_288 },
+      { fileByte: 524_288, deviceByte: 300_000 * 512, bytes: 524_288 },
+    ])
+  })
+
+  it.each(['inline', 'unwritten', 'last,shared,eof', 'encoded', 'delalloc', 'unknown_loc'])(
+    'refuses %s',
+    (flag) => {
+      const line = `   0:        0..    2047:     278528..    280575:   2048:             ${flag}`
+      expect(() => parseFilefrag(`${head}${line}`)).toThrow(`keeps it in another way (${flag})`)
+    },
+  )
+})
+
+describe('the record of a shutdown', () => {
+  const record = {
+    bootId: 'one',
+    generation: 3,
+    token,
+    loaderFile: { lastingId: 'disk 1', firstSector: 4096, sectorCount: 8 },
+    disks: [],
+  }
+
+  it('comes back as it was sealed, and is nothing before', () => {
+    expect(decodeSeal(encodeSeal(nonce, undefined))).toBeUndefined()
+    expect(decodeSeal(encodeSeal(nonce, record))).toEqual(record)
+  })
+
+  it('is not believed when a page of it is another writing’s, or damaged', () => {
+    const whole = encodeSeal(nonce, record)
+    const other = encodeSeal(nonce, { ...record, generation: 4 })
+    const torn = Buffer.concat([whole.subarray(0, 9 * sealPageBytes), other.subarray(9 * sealPageBytes)])
+    expect(() => decodeSeal(torn)).toThrow('it was not written to its end')
+    const damaged = Buffer.from(whole)
+    damaged.writeUInt8(damaged.readUInt8(130) ^ 1, 130)
+    expect(() => decodeSeal(damaged)).toThrow('it is damaged')
+    expect(() => decodeSeal(Buffer.alloc(0))).toThrow('it was not written to its end')
+  })
+
+  it('keeps marks, those of neighbours as one', () => {
+    const marks = [
+      { firstBlock: 0, blockCount: 2 },
+      { firstBlock: 2, blockCount: 1 },
+      { firstBlock: 90, blockCount: 7 },
+    ]
+    expect([...extentsOf(runsOf(marks))]).toEqual([
+      { firstBlock: 0, blockCount: 3 },
+      { firstBlock: 90, blockCount: 7 },
+    ])
+    expect(() => runsOf([...marks, { firstBlock: 5, blockCount: 1 }])).toThrow('block 5')
+  })
+})
+
+it('counts sectors written and discarded, also where discards are not counted', () => {
+  expect(changedSectors('10 1 80 5 20 2 160 6 0 7 8 3 0 24 1 4 9')).toBe(184)
+  expect(changedSectors('10 1 80 5 20 2 160 6 0 7 8')).toBe(160)
+  expect(changedSectors('')).toBeNaN()
+})
+
+describe('stillWriting()', () => {
+  const quiet: Record<string, string> = {
+    '/proc/swaps': 'Filename Type Size Used Priority',
+    '/proc/self/mountinfo': `22 1 8:1 / / ro,relatime - ext4 /dev/sda1 ro
+23 22 0:21 / /proc rw - proc proc rw
+24 22 0:22 / /run rw - tmpfs tmpfs rw,size=1k`,
+    '/sys/block/sda/size': '100',
+  }
+  const folders: Record<string, string[]> = {
+    '/sys/block': ['sda'],
+    '/sys/class/block': ['sda', 'sda1'],
+    '/sys/fs/ext4': ['features', 'sda1'],
+  }
+
+  function ask(
+    texts: Record<string, string>,
+    lists: Record<string, string[]> = {},
+    table = '',
+  ): Promise<string | undefined> {
+    const files: SystemFiles = {
+      readText: (path) => Promise.resolve({ ...quiet, ...texts }[path]),
+      list: (path) => Promise.resolve({ ...folders, ...lists }[path] ?? []),
+      realPath: (path) =>
+        Promise.resolve(path === '/sys/dev/block/8:1' ? '/sys/devices/sda/sda1' : undefined),
+      facts: () => Promise.resolve(undefined),
+      inode: () => Promise.resolve(undefined),
+    }
+    return stillWriting(files, () => Promise.resolve(table))
+  }
+
+  it('finds nothing on a machine whose file systems are read-only', async () => {
+    expect(await ask({})).toBeUndefined()
+    expect(
+      await ask(
+        {},
+        { '/sys/block': ['dm-0', 'sda'] },
+        'root: 0 80 linear 8:1 0\nhome: 0 80 crypt aes 0 8:1 0',
+      ),
+    ).toBeUndefined()
+  })
+
+  const mounted = quiet['/proc/self/mountinfo'] ?? ''
+  it.each<[string, Parameters<typeof ask>, RegExp]>([
+    ['swap', [{ '/proc/swaps': 'Filename Type\n/dev/sda2 partition 1 0 -2' }], /swap is on/],
+    [
+      'a file system that is read-only for one mount alone',
+      [{ '/proc/self/mountinfo': mounted.replace('/dev/sda1 ro', '/dev/sda1 rw') }],
+      /^\/ \(ext4\) can still be written to/,
+    ],
+    [
+      'an overlay',
+      [{ '/proc/self/mountinfo': `${mounted}\n30 22 0:40 / /x rw - overlay o rw` }],
+      /\/x \(overlay\)/,
+    ],
+    [
+      'a file system that lives on',
+      [{}, { '/sys/class/block': ['sda', 'sda1', 'sda2'], '/sys/fs/ext4': ['sda1', 'sda2'] }],
+      /the ext4 of sda2 is unmounted and still in use/,
+    ],
+    ['RAID', [{ '/sys/block/md0/size': '7' }, { '/sys/block': ['md0'] }], /md0 may write/],
+    [
+      'thin volumes',
+      [{}, { '/sys/block': ['dm-0'] }, 'pool: 0 80 thin-pool 8:1 8:2 1 0'],
+      /pool \(thin-pool\)/,
+    ],
+    ['a mapping that nobody can read', [{}, { '/sys/block': ['dm-0'] }, 'What is this'], /may write/],
+    ['disks of others', [{}, { '/sys/kernel/config/target/core': ['alua', 'iblock_0'] }], /given to others/],
+  ])('finds %s', async (_what, args, reason) => {
+    expect(await ask(...args)).toMatch(reason)
+  })
+})
+
+describe('the installation of a trace from boot', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'rehost-boot-'))
+  })
+  afterEach(() => {
+    rmSync(folder, { recursive: true })
+  })
+
+  async function add(programs: readonly string[]): Promise<{ ran: string[]; said: string[] }> {
+    const ran: string[] = []
+    const said: string[] = []
+    await addBootTrace({
+      program: '/opt/rehost/rehost-agent',
+      ringKb: 4096,
+      files: {
+        readText: () => Promise.resolve(undefined),
+        list: () => Promise.resolve([]),
+        realPath: (path) => Promise.resolve(path === '/etc/grub2.cfg' ? '/boot/grub2/grub.cfg' : undefined),
+        facts: () => Promise.resolve(undefined),
+        inode: () => Promise.resolve(undefined),
+      },
+      run: (program, args) => {
+        const asked = /^command -v (\S+)$/.exec(args.at(-1) ?? '')?.[1]
+        if (asked !== undefined && !programs.includes(asked)) return Promise.reject(new Error('not there'))
+        if (asked === undefined) ran.push([program, ...args].join(' '))
+        return Promise.resolve('')
+      },
+      say: (line) => said.push(line),
+      paths: {
+        shutdownHook: join(folder, 'system-shutdown/rehost-agent'),
+        grubScript: join(folder, 'grub.d/01_rehost'),
+        grubDefaults: join(folder, 'default/rehost-agent.cfg'),
+      },
+    })
+    return { ran, said }
+  }
+
+  it('gives a Debian system the parameters, with GRUB’s variable as it is', async () => {
+    expect((await add(['update-grub'])).ran).toEqual(['update-grub'])
+    const line = `GRUB_CMDLINE_LINUX=quiet; . ${join(folder, 'default/rehost-agent.cfg')}; echo "$GRUB_CMDLINE_LINUX"`
+    expect(execFileSync('sh', ['-c', line], { encoding: 'utf8' })).toBe(
+      'quiet trace_event=block:block_rq_complete trace_buf_size=4096K $rehost_boot\n',
+    )
+    const hook = join(folder, 'system-shutdown/rehost-agent')
+    expect(readFileSync(hook, 'utf8')).toContain('exec /opt/rehost/rehost-agent seal --at "$1" >/dev/kmsg')
+    expect(statSync(hook).mode & 0o777).toBe(0o755)
+    expect(readFileSync(join(folder, 'grub.d/01_rehost'), 'utf8')).toBe(grubScript)
+  })
+
+  it('uses grubby where there is no update-grub, and says what to do by hand where there is neither', async () => {
+    expect((await add(['grubby'])).ran).toEqual([
+      'grubby --update-kernel=ALL --args=trace_event=block:block_rq_complete trace_buf_size=4096K $rehost_boot',
+      'grub2-mkconfig -o /boot/grub2/grub.cfg',
+    ])
+    const { ran, said } = await add([])
+    expect(ran).toEqual([])
+    expect(said.join('\n')).toContain('trace_event=block:block_rq_complete trace_buf_size=4096K $rehost_boot')
+  })
+
+  it('has GRUB give the token to a kernel only once it is erased', () => {
+    const script = join(folder, 'script')
+    writeFileSync(script, grubScript)
+    const text = execFileSync('sh', [script], { encoding: 'utf8' })
+    expect(text.split('\n').map((line) => line.trim())).toEqual([
+      'set rehost_boot=',
+      'if [ -n "${rehost_token}" ]; then',
+      'set rehost_taken="${rehost_token}"',
+      'set rehost_token=',
+      'if save_env rehost_token; then',
+      'set rehost_token=unread',
+      'load_env rehost_token',
+      'if [ -z "${rehost_token}" ]; then',
+      'set rehost_boot="rehost.boot=${rehost_taken}"',
+      'fi',
+      'fi',
+      'fi',
+      'export rehost_boot',
+      '',
+    ])
+  })
+
+  it('is taken away by a command that a shell can read', () => {
+    expect(execFileSync('sh', ['-n', '-c', bootTraceRemovalCommand()], { encoding: 'utf8' })).toBe('')
+  })
+})
