@@ -4,6 +4,7 @@
  * and rings that overflow, are read or emptied by others. Whenever a run goes on without a comparison, each block that differs from its copy is marked.
  * `SCHEDULES=N` runs N schedules, `REHOST_LONG=1` runs 5,000; `SEED=…` begins with that one.
  */
+import type * as Fs from 'node:fs'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +23,14 @@ import { TracefsTracker } from '../../../agent/tracking/tracefs_tracker.ts'
 import { leftAtShutdown, TrackFolder } from '../../../agent/tracking/track_folder.ts'
 import { randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 import { FakeClock } from './fake_clock.ts'
+import { closeFilesLeftOpen } from './open_files.ts'
 import { Killed, SimKernel, SimProcess } from './sim_trace.ts'
+
+vi.mock('node:fs', async (importOriginal) => {
+  const real = await importOriginal<typeof Fs>()
+  const { noteOpenFiles } = await import('./open_files.ts')
+  return { ...real, ...noteOpenFiles(real) }
+})
 
 const schedules = Number(process.env['SCHEDULES'] ?? (process.env['REHOST_LONG'] === '1' ? 5000 : 8))
 const blockCount = 600
@@ -435,6 +443,7 @@ class World {
     }
     expect(this.run?.outstanding.size).toBe(0)
     expect([...this.content.keys()].filter((block) => this.content[block] !== this.copy[block])).toEqual([])
+    closeFilesLeftOpen()
   }
 }
 

@@ -4,7 +4,7 @@
  * equals the disk. `SCHEDULES=N` runs N schedules, `REHOST_LONG=1` runs 20,000; `SEED=…` begins with that one.
  */
 import type * as Fs from 'node:fs'
-import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -18,16 +18,15 @@ import { TracefsTracker } from '../../../agent/tracking/tracefs_tracker.ts'
 import { TrackFolder } from '../../../agent/tracking/track_folder.ts'
 import { randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 import { FakeClock } from './fake_clock.ts'
+import { closeFilesLeftOpen } from './open_files.ts'
 import { Killed, SimKernel, SimProcess } from './sim_trace.ts'
 
 const writer = vi.hoisted(() => ({ step: (): void => undefined }))
 
-/** Files that are open: a run that is killed leaves its own. */
-const openFiles = vi.hoisted(() => new Set<number>())
-
 // A process can be killed before each of its effects on files.
 vi.mock('node:fs', async (importOriginal) => {
   const real = await importOriginal<typeof Fs>()
+  const { noteOpenFiles } = await import('./open_files.ts')
   const killable = <A extends unknown[], R>(call: (...args: A) => R) => {
     return (...args: A): R => {
       writer.step()
@@ -36,15 +35,7 @@ vi.mock('node:fs', async (importOriginal) => {
   }
   return {
     ...real,
-    openSync: (...args: Parameters<typeof real.openSync>) => {
-      const file = real.openSync(...args)
-      openFiles.add(file)
-      return file
-    },
-    closeSync: (file: number) => {
-      openFiles.delete(file)
-      real.closeSync(file)
-    },
+    ...noteOpenFiles(real),
     writeSync: killable(real.writeSync as (...args: Parameters<typeof real.writeSync>) => number),
     rmSync: killable(real.rmSync),
     writeFileSync: killable(real.writeFileSync),
@@ -431,7 +422,7 @@ class World {
     await this.alive((run) => run.stop())
     this.run = undefined
     this.#isQuiet = false
-    for (const file of openFiles) closeSync(file)
+    closeFilesLeftOpen()
   }
 }
 
