@@ -67,7 +67,8 @@ export class RebootKeeper implements BootTracking {
       let record: SealedRecord | string
       try {
         record =
-          (await seal.read()) ?? 'the machine was not shut down cleanly, or nothing could be sealed then'
+          (await seal.read()) ??
+          'the machine was not shut down cleanly, nothing could be sealed then, or it was used up'
       } catch (error) {
         record = `what was sealed at the last shutdown cannot be read: ${errorMessage(error)}`
       }

@@ -204,11 +204,19 @@ export class TraceHub {
         this.#subscriptions.clear()
       }
     }
+    const isCleared = await this.#clearAway(kept)
+    // What an earlier run in this boot has left is newer than what was sealed before it, and why it cannot be gone on from is the reason.
+    if (isCleared && typeof left === 'string') await this.#takeOver(kept)
+  }
+
+  /** Removes what was kept. Where that fails, nothing is kept from now on. */
+  async #clearAway(kept: KeptTracking): Promise<boolean> {
     kept.clear()
-    if (await this.#kernel.remove(kept.instanceName, this.#options.root)) return this.#takeOver(kept)
+    if (await this.#kernel.remove(kept.instanceName, this.#options.root)) return true
     kept.stop(
       `somebody looks into the kernel's tracing instance ${kept.instanceName}, which an earlier run left`,
     )
+    return false
   }
 
   /** Goes on from what the boot before has sealed, if it has. */
@@ -220,11 +228,14 @@ export class TraceHub {
       this.#refusal = claimed
       return
     }
+    let missing: string | undefined
     try {
-      this.#refusal = (await this.#readBoot(kept, boot, claimed)) ?? 'it was not sealed at the last shutdown'
+      missing = await this.#readBoot(kept, boot, claimed)
     } catch (error) {
-      this.#refusal = errorMessage(error)
+      missing = errorMessage(error)
     }
+    this.#refusal = missing ?? 'it was not sealed at the last shutdown'
+    if (missing !== undefined) await this.#clearAway(kept)
   }
 
   /** Answers why something may be missing; nothing is left then. */
@@ -261,7 +272,6 @@ export class TraceHub {
       return undefined
     }
     kept.close(byKey.values())
-    kept.clear()
     await trace.close()
     return refusal
   }

@@ -1,9 +1,14 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { PieceRoom } from '../../../agent/sync/piece_room.ts'
 import { TraceHub } from '../../../agent/tracking/trace_hub.ts'
 import { TracefsTracker } from '../../../agent/tracking/tracefs_tracker.ts'
+import { TrackFolder } from '../../../agent/tracking/track_folder.ts'
 import { CountingTrace } from './counting_trace.ts'
 import { FakeClock } from './fake_clock.ts'
+import { SimKernel, SimProcess } from './sim_trace.ts'
 
 // Only the reads that are asked for count: the hub's own timer stands still.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval'] }))
@@ -62,4 +67,35 @@ it('checks the counters for one who must be sure, whoever asked first and howeve
   expect(trace.counts).toEqual({ reads: 2, checks: 1 })
   await trackers[0]?.drain(true)
   expect(trace.counts).toEqual({ reads: 3, checks: 2 })
+})
+
+it('says why what an earlier run in this boot left cannot be gone on from, and asks then for nothing that was sealed before', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'rehost-hub-')), 'kept')
+  const kernel = new SimKernel(10)
+  const device = { major: 8, minor: 0 }
+  const run = async (generation: number) => {
+    const claim = vi.fn(() => Promise.resolve('nothing was sealed'))
+    const hub = new TraceHub(new FakeClock(), {
+      folder: new TrackFolder({ path, instanceName: 'a', bootId: 'b', generation, newRingId: () => 'c' }),
+      boot: { claim, read: () => Promise.reject(new Error('nothing is to be read')) },
+      kernel: kernel.as(new SimProcess()),
+    })
+    const disk = { diskId: 'd', volumeId: 'v', sizeBytes: 2 ** 20 }
+    const room = new PieceRoom()
+    const tracker = new TracefsTracker({ hub, device, sizeBytes: 2 ** 20, reason: 'test', room, disk })
+    await tracker.start()
+    return { hub, claim, inherited: tracker.memory?.inherited }
+  }
+  try {
+    const first = await run(1)
+    expect(first.inherited).toBe('nothing was sealed')
+    await first.hub.leave()
+    kernel.happened({ device, firstSector: 0, sectorCount: 8 })
+    kernel.steal()
+    const second = await run(2)
+    expect(second.inherited).toBe('it is not as it was left')
+    expect(second.claim).not.toHaveBeenCalled()
+  } finally {
+    rmSync(join(path, '..'), { recursive: true })
+  }
 })
