@@ -60,7 +60,8 @@ Options
   --user-provided-id ID    your own name for the server
   --state-dir DIR          certificate and key; default /var/lib/rehost, for users other than root ~/.local/state/rehost
   --hash-threads N         processors that comparing disks may take, 1 to ${mostHashThreads}; default ${defaultHashThreads}, at low priority
-  --trace-from-boot        for install: a clean reboot needs no comparison of the disks; changes the kernel's command line
+  --trace-from-boot        for install: a clean reboot needs no comparison of the disks; changes the kernel's command line, which
+                           --no-trace-from-boot takes back
   --config FILE            default ${layout.configFile}
 `
 
@@ -181,6 +182,7 @@ function parseCommandLine(argv: readonly string[]) {
         'hash-threads': { type: 'string' },
         compression: { type: 'string' },
         'trace-from-boot': { type: 'boolean' },
+        'no-trace-from-boot': { type: 'boolean' },
         at: { type: 'string' },
         config: { type: 'string' },
         json: { type: 'boolean' },
@@ -243,7 +245,8 @@ export function readConfig(input: ConfigInput): AgentConfig {
     stateDirectory: resolve(values['state-dir'] ?? file.stateDir ?? defaultStateDirectory(input)),
     hashThreads: parseHashThreads(values['hash-threads']) ?? file.hashThreads ?? defaultHashThreads,
     isCompressionOff: parseCompression(values.compression),
-    isTracingFromBoot: values['trace-from-boot'] ?? file.traceFromBoot ?? false,
+    isTracingFromBoot:
+      values['no-trace-from-boot'] !== true && (values['trace-from-boot'] ?? file.traceFromBoot ?? false),
     way: values.at ?? '',
     isJson: values.json ?? false,
     isRoot: input.isRoot,

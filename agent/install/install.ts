@@ -16,7 +16,7 @@ import { writeAtomically } from '../state_files.ts'
 import type { ProxySettings } from '../proxy.ts'
 import { proxyName } from '../proxy.ts'
 import { defaultRingKb } from '../tracking/ring_size.ts'
-import { addBootTrace, bootTraceRemovalCommand, checkBootTrace } from './boot_trace.ts'
+import { addBootTrace, bootTraceRemovalCommand, checkBootTrace, longestGrubMs } from './boot_trace.ts'
 import { bootPaths, layout, serviceName, unitText } from './layout.ts'
 import { placeProgram } from './place_program.ts'
 
@@ -134,12 +134,17 @@ export async function install(input: InstallInput): Promise<Identity> {
 
 /** Whether the kernel traces from its start on is as this installation says it. */
 async function changeBoot({ run, program, say, isTracingFromBoot }: InstallInput): Promise<void> {
-  if (isTracingFromBoot !== true) {
-    const isChanged = (await machineFiles.realPath(bootPaths.grubScript)) !== undefined
-    if (isChanged) await run('sh', ['-c', bootTraceRemovalCommand()])
-    return
+  try {
+    if (isTracingFromBoot === true)
+      await addBootTrace({ run, files: machineFiles, program, ringKb: await defaultRingKb(), say })
+    else if ((await machineFiles.realPath(bootPaths.grubScript)) !== undefined)
+      await run('sh', ['-c', bootTraceRemovalCommand()], longestGrubMs)
+  } catch (error) {
+    throw new PermanentError(
+      `Cannot change how GRUB starts the kernel: ${errorMessage(error)}; mend that and install again`,
+      { cause: error },
+    )
   }
-  await addBootTrace({ run, files: machineFiles, program, ringKb: await defaultRingKb(), say })
 }
 
 async function startService({ run }: InstallInput): Promise<void> {

@@ -14,7 +14,7 @@ import { tracingFolder } from '../tracking/instance_names.ts'
 import { runFolder } from '../tracking/run_folder.ts'
 import { traceInstanceName, trackKey } from '../tracking/track_folder.ts'
 import { planSuffix } from '../reboot/seal_plan.ts'
-import { bootTraceRemovalCommand } from './boot_trace.ts'
+import { bootTraceRemovalCommand, longestGrubMs } from './boot_trace.ts'
 import { layout, serviceName } from './layout.ts'
 
 /** What an uninstall works with. */
@@ -75,7 +75,7 @@ export function removalCommand(stateDirectory: string): string {
   return [
     `systemctl disable --now ${serviceName}`,
     `rm -f ${quoted(layout.unitFile)}`,
-    bootTraceRemovalCommand(),
+    `${bootTraceRemovalCommand()} || echo 'GRUB still has the parameters of the agent: run update-grub or grub2-mkconfig' >&2`,
     stateRemovalCommand(stateDirectory),
     `rm -rf ${folders.map(quoted).join(' ')}`,
     // Hooks are the operator's own.
@@ -103,5 +103,5 @@ export async function uninstall(context: UninstallContext): Promise<void> {
     await run('systemd-run', ['--collect', '--unit=rehost-agent-uninstall', '/bin/sh', '-c', command])
     return
   }
-  await run('sh', ['-c', command])
+  await run('sh', ['-c', command], longestGrubMs)
 }

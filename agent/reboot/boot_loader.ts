@@ -17,6 +17,8 @@ import { sectorSizeBytes } from '../../domain/units.ts'
 export const traceParameter = 'trace_event=block:block_rq_complete'
 /** The boot loader's variable that holds the token; GRUB's program empties it. */
 export const tokenVariable = 'rehost_token'
+/** Its variable with the token that it handed to the kernel it started last; empty when that one was given none. */
+export const givenVariable = 'rehost_given'
 /** How the kernel's parameter with the token begins. */
 export const tokenParameter = 'rehost.boot='
 /** Numbers of the boot loaders that are a kernel themselves, in the upper four bits. */
@@ -31,6 +33,8 @@ export interface BootFacts {
   isCrashKernel: boolean
   /** What the boot loader still holds. */
   tokenLeft: string | undefined
+  /** What it handed out at its last start; undefined where that cannot be read. */
+  tokenGiven: string | undefined
 }
 
 /** Why this kernel may not be the first one since the token was left; undefined when it is. */
@@ -40,6 +44,8 @@ export function refusalOfBoot(facts: BootFacts, token: string): string | undefin
   if (!tokens.includes(`${tokenParameter}${token}`))
     return 'nothing proves that no other system was started since it was shut down'
   if (facts.tokenLeft === token) return 'the boot loader cannot forget what it was told'
+  // The words of an earlier kernel may have been kept for this one: programs that install kernels copy them.
+  if (facts.tokenGiven !== token) return 'the boot loader was at work once more since it handed the proof out'
   if (facts.isCrashKernel) return 'this kernel was started after a crash'
   // Such a kernel may have been given the words of the one before.
   if (facts.loaderType === undefined || facts.loaderType >>> 4 === kexecLoader)
@@ -78,19 +84,21 @@ export class BootLoader {
     const files = this.#files
     const type = await files.readText('/proc/sys/kernel/bootloader_type')
     const commandLine = (await files.readText('/proc/cmdline')) ?? ''
+    // What cannot be read proves nothing.
     const held = await this.#list().catch(() => '')
     return {
       commandLine,
       loaderType: type === undefined ? undefined : Number(type),
       isCrashKernel:
         (await files.realPath('/proc/vmcore')) !== undefined || commandLine.includes('elfcorehdr='),
-      tokenLeft: new RegExp(`^${tokenVariable}=(.*)$`, 'm').exec(held)?.[1],
+      tokenLeft: valueIn(held, tokenVariable),
+      tokenGiven: valueIn(held, givenVariable),
     }
   }
 
   /** Leaves a token, durably. @throws Error with why a kernel would not get it. */
   async arm(token: string): Promise<void> {
-    const path = await this.#envFile()
+    const path = await this.envFile()
     await this.#run(await this.#editor(), [path, 'set', `${tokenVariable}=${token}`])
     await this.#run('sync', [path, dirname(path)])
     await this.place()
@@ -98,7 +106,7 @@ export class BootLoader {
 
   /** Where the file lies that the boot loader writes. @throws Error when it cannot write there, or that cannot be said. */
   async place(): Promise<LoaderPlace> {
-    const path = await this.#envFile()
+    const path = await this.envFile()
     const config = await this.#files.readText(join(dirname(path), 'grub.cfg'))
     if (config === undefined || /\bsave_env\s+(?:-f|--file)/.test(config))
       throw new Error(`nobody can say what else GRUB writes than ${path}`)
@@ -120,10 +128,11 @@ export class BootLoader {
   }
 
   async #list(): Promise<string> {
-    return this.#run(await this.#editor(), [await this.#envFile(), 'list'])
+    return this.#run(await this.#editor(), [await this.envFile(), 'list'])
   }
 
-  async #envFile(): Promise<string> {
+  /** Its file with what it keeps from one start to the next. @throws Error when there is none. */
+  async envFile(): Promise<string> {
     for (const folder of ['/boot/grub', '/boot/grub2']) {
       const path = await this.#files.realPath(`${folder}/grubenv`)
       if (path !== undefined) return path
@@ -136,4 +145,9 @@ export class BootLoader {
       if (await isInstalled(this.#run, program)) return program
     throw new Error('grub-editenv is not installed')
   }
+}
+
+/** Of a variable in what the boot loader's program lists. */
+function valueIn(list: string, variable: string): string | undefined {
+  return new RegExp(`^${variable}=(.*)$`, 'm').exec(list)?.[1]
 }

@@ -75,6 +75,13 @@ async function hiddenFileSystem(files: SystemFiles): Promise<string | undefined>
   for (const type of ['ext4', 'xfs', 'f2fs'])
     for (const name of await files.list(`/sys/fs/${type}`))
       if (devices.has(name) && !known.has(name)) return `the ${type} of ${name} is unmounted and still in use`
+  // These have no one device, and pools are in use without any mount.
+  for (const type of ['btrfs', 'bcachefs'])
+    for (const name of await files.list(`/sys/fs/${type}`))
+      if (/^[0-9a-f]{8}-/.test(name)) return `the ${type} ${name} is in use`
+  for (const name of await files.list('/proc/spl/kstat/zfs'))
+    if ((await files.readText(`/proc/spl/kstat/zfs/${name}/state`)) !== undefined)
+      return `the ZFS pool ${name} is in use`
   return undefined
 }
 

@@ -3,7 +3,7 @@
  * file system was there, and their places on the device noted.
  * @module
  */
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { open, readFile } from 'node:fs/promises'
@@ -15,7 +15,14 @@ import type { FilePart } from './file_places.ts'
 import type { SealedRecord } from './sealed_record.ts'
 import { AlignedPool } from '../disk/aligned_pool.ts'
 import { deviceFile, placesOf } from './file_places.ts'
-import { decodeSeal, encodeSeal, isSealPage, sealFileBytes, sealPageBytes } from './sealed_record.ts'
+import {
+  decodeSeal,
+  encodeSeal,
+  isSealPage,
+  sealFileBytes,
+  sealMark,
+  sealPageBytes,
+} from './sealed_record.ts'
 
 /** Name of the file in the state directory. */
 export const sealFileName = 'reboot.seal'
@@ -125,13 +132,14 @@ export class RawPages {
   }
 
   async #faultOf(handle: FileHandle, bytes: Uint8Array): Promise<string | undefined> {
+    const mark = sealMark(this.#places.nonce)
     let pages = 0
     for (const part of this.#parts()) {
       const { bytesRead } = await handle.read(bytes, 0, part.bytes, part.deviceByte)
       if (bytesRead !== part.bytes) return `${this.#path} could not be read at byte ${part.deviceByte}`
       for (let at = 0; at < part.bytes; at += sealPageBytes) {
-        const page = bytes.subarray(at, at + sealPageBytes)
-        if (!isSealPage(page, this.#places.nonce, (part.fileByte + at) / sealPageBytes))
+        const page = Buffer.from(bytes.buffer, bytes.byteOffset + at, sealPageBytes)
+        if (!isSealPage(page, mark, (part.fileByte + at) / sealPageBytes))
           return `byte ${part.deviceByte + at} of ${this.#path} does not hold the file any more`
         pages += 1
       }

@@ -88,18 +88,18 @@ export function* extentsOf(runs: readonly number[]): Generator<Extent> {
   }
 }
 
-function headOf(nonce: string, page: number): Buffer {
-  const head = Buffer.alloc(magic.length + nonceBytes + 4)
-  magic.copy(head)
-  head.write(nonce, magic.length, 'hex')
-  head.writeUInt32LE(page, magic.length + nonceBytes)
-  return head
+/** How each page of the file with that nonce begins; the number of the page follows. */
+export function sealMark(nonce: string): Buffer {
+  return Buffer.concat([magic, Buffer.from(nonce, 'hex')])
 }
 
-/** Whether these bytes are this page of the file with that nonce, whatever it holds. */
-export function isSealPage(bytes: Uint8Array, nonce: string, page: number): boolean {
-  const head = headOf(nonce, page)
-  return bytes.length === sealPageBytes && head.equals(bytes.subarray(0, head.length))
+/** Whether these bytes are this page of the file with that mark, whatever it holds. */
+export function isSealPage(bytes: Buffer, mark: Buffer, page: number): boolean {
+  return (
+    bytes.length === sealPageBytes &&
+    bytes.readUInt32LE(mark.length) === page &&
+    bytes.compare(mark, 0, mark.length, 0, mark.length) === 0
+  )
 }
 
 /** All pages with a record in them, or with none. @throws Error when it does not fit. */
@@ -109,12 +109,13 @@ export function encodeSeal(nonce: string, record: SealedRecord | undefined): Buf
     throw new Error(`what changed takes ${payload.length} bytes, which is more than is kept for a reboot`)
   const digest = createHash('sha256').update(payload).digest()
   const file = Buffer.alloc(sealFileBytes)
+  const mark = sealMark(nonce)
   for (let page = 0; page < sealPages; page++) {
     const at = page * sealPageBytes
-    const head = headOf(nonce, page)
-    head.copy(file, at)
-    file.writeUInt32LE(payload.length, at + head.length)
-    digest.copy(file, at + head.length + 4)
+    mark.copy(file, at)
+    file.writeUInt32LE(page, at + mark.length)
+    file.writeUInt32LE(payload.length, at + mark.length + 4)
+    digest.copy(file, at + mark.length + 8)
     file.set(payload.subarray(page * payloadBytes, (page + 1) * payloadBytes), at + headBytes)
   }
   return file
@@ -122,13 +123,13 @@ export function encodeSeal(nonce: string, record: SealedRecord | undefined): Buf
 
 /** The record in a file's pages; undefined when none was sealed. @throws Error when pages are damaged or not of one writing. */
 export function decodeSeal(file: Buffer): SealedRecord | undefined {
-  const nonce = file.subarray(magic.length, magic.length + nonceBytes).toString('hex')
+  const mark = Buffer.concat([magic, file.subarray(magic.length, magic.length + nonceBytes)])
   const lengthAt = magic.length + nonceBytes + 4
   const about = file.subarray(lengthAt, lengthAt + 36)
   const parts: Buffer[] = []
   for (let page = 0; page < sealPages; page++) {
     const bytes = file.subarray(page * sealPageBytes, (page + 1) * sealPageBytes)
-    if (!isSealPage(bytes, nonce, page) || !about.equals(bytes.subarray(lengthAt, lengthAt + 36)))
+    if (!isSealPage(bytes, mark, page) || !about.equals(bytes.subarray(lengthAt, lengthAt + 36)))
       throw new Error('it was not written to its end')
     parts.push(bytes.subarray(headBytes))
   }

@@ -220,6 +220,7 @@ describe.runIf(isRoot)('tracking through a reboot', () => {
               loaderType: 0x72,
               isCrashKernel: false,
               tokenLeft: undefined,
+              tokenGiven: token,
             }),
           arm: () => Promise.resolve(),
         },

@@ -65,6 +65,15 @@ describe('readConfig()', () => {
     })
   })
 
+  it('traces from boot as it was installed, until an installation says otherwise', () => {
+    const path = file('{"gatewayUrl":"https://a:1","traceFromBoot":true}')
+    const isTracing = (...options: string[]) =>
+      read(['install', '--config', path, ...options]).isTracingFromBoot
+    expect([isTracing(), isTracing('--no-trace-from-boot')]).toEqual([true, false])
+    expect(read(['install', '--config', empty]).isTracingFromBoot).toBe(false)
+    expect(read(['install', '--config', empty, '--trace-from-boot']).isTracingFromBoot).toBe(true)
+  })
+
   it('keeps the state of other users than root in their home', () => {
     expect(read(['run', '--config', empty], { HOME: '/home/me' }, false).stateDirectory).toBe(
       '/home/me/.local/state/rehost',

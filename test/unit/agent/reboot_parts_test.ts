@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -26,6 +26,7 @@ describe('refusalOfBoot()', () => {
     loaderType: 0x72,
     isCrashKernel: false,
     tokenLeft: '',
+    tokenGiven: token,
   }
 
   it('believes the kernel that was given the token', () => {
@@ -38,6 +39,8 @@ describe('refusalOfBoot()', () => {
     ['no token', { commandLine: 'ro quiet' }, /no other system was started/],
     ['a part of it', { commandLine: `rehost.boot=${token}0` }, /no other system was started/],
     ['a boot loader that did not forget', { tokenLeft: token }, /cannot forget/],
+    ['words of an earlier kernel that were kept', { tokenGiven: '' }, /at work once more/],
+    ['a boot loader that cannot be asked', { tokenGiven: undefined }, /at work once more/],
     ['a start after a crash', { isCrashKernel: true }, /after a crash/],
     ['a start by kexec', { loaderType: 0xd0 }, /by another kernel/],
     ['a start by nobody knows whom', { loaderType: undefined }, /by another kernel/],
@@ -134,6 +137,8 @@ describe('stillWriting()', () => {
     '/sys/block': ['sda'],
     '/sys/class/block': ['sda', 'sda1'],
     '/sys/fs/ext4': ['features', 'sda1'],
+    '/sys/fs/btrfs': ['features'],
+    '/proc/spl/kstat/zfs': ['arcstats'],
   }
 
   function ask(
@@ -181,6 +186,16 @@ describe('stillWriting()', () => {
       [{}, { '/sys/class/block': ['sda', 'sda1', 'sda2'], '/sys/fs/ext4': ['sda1', 'sda2'] }],
       /the ext4 of sda2 is unmounted and still in use/,
     ],
+    [
+      'a btrfs without a mount',
+      [{}, { '/sys/fs/btrfs': ['features', '6b0f1d2c-3ab1-4d7e-9f53-0a4c5d6e7f80'] }],
+      /the btrfs 6b0f1d2c-\S+ is in use/,
+    ],
+    [
+      'a pool of ZFS without a mount',
+      [{ '/proc/spl/kstat/zfs/tank/state': 'ONLINE' }, { '/proc/spl/kstat/zfs': ['arcstats', 'tank'] }],
+      /the ZFS pool tank is in use/,
+    ],
     ['RAID', [{ '/sys/block/md0/size': '7' }, { '/sys/block': ['md0'] }], /md0 may write/],
     [
       'thin volumes',
@@ -203,6 +218,12 @@ describe('the installation of a trace from boot', () => {
     rmSync(folder, { recursive: true })
   })
 
+  const paths = () => ({
+    shutdownHook: join(folder, 'system-shutdown/rehost-agent'),
+    grubScript: join(folder, 'grub.d/01_rehost'),
+    grubDefaults: join(folder, 'default/rehost-agent.cfg'),
+  })
+
   async function add(programs: readonly string[]): Promise<{ ran: string[]; said: string[] }> {
     const ran: string[] = []
     const said: string[] = []
@@ -223,11 +244,7 @@ describe('the installation of a trace from boot', () => {
         return Promise.resolve('')
       },
       say: (line) => said.push(line),
-      paths: {
-        shutdownHook: join(folder, 'system-shutdown/rehost-agent'),
-        grubScript: join(folder, 'grub.d/01_rehost'),
-        grubDefaults: join(folder, 'default/rehost-agent.cfg'),
-      },
+      paths: paths(),
     })
     return { ran, said }
   }
@@ -260,14 +277,14 @@ describe('the installation of a trace from boot', () => {
     const text = execFileSync('sh', [script], { encoding: 'utf8' })
     expect(text.split('\n').map((line) => line.trim())).toEqual([
       'set rehost_boot=',
-      'if [ -n "${rehost_token}" ]; then',
-      'set rehost_taken="${rehost_token}"',
+      'if [ -n "${rehost_token}${rehost_given}" ]; then',
+      'set rehost_given="${rehost_token}"',
       'set rehost_token=',
-      'if save_env rehost_token; then',
+      'if save_env rehost_token rehost_given; then',
       'set rehost_token=unread',
       'load_env rehost_token',
-      'if [ -z "${rehost_token}" ]; then',
-      'set rehost_boot="rehost.boot=${rehost_taken}"',
+      'if [ -n "${rehost_given}" -a -z "${rehost_token}" ]; then',
+      'set rehost_boot="rehost.boot=${rehost_given}"',
       'fi',
       'fi',
       'fi',
@@ -276,7 +293,29 @@ describe('the installation of a trace from boot', () => {
     ])
   })
 
-  it('is taken away by a command that a shell can read', () => {
-    expect(execFileSync('sh', ['-n', '-c', bootTraceRemovalCommand()], { encoding: 'utf8' })).toBe('')
+  it('is taken away by a command, which can be run again where GRUB’s configuration could not be made anew', async () => {
+    await add(['update-grub'])
+    const files = Object.values(paths())
+    const remove = (status: number): void => {
+      writeFileSync(
+        join(folder, 'update-grub'),
+        `#!/bin/sh\necho asked >> ${folder}/asked\nexit ${status}\n`,
+        {
+          mode: 0o755,
+        },
+      )
+      const env = { PATH: `${folder}:/usr/bin:/bin` }
+      execFileSync('sh', ['-c', bootTraceRemovalCommand(paths(), [join(folder, 'none')])], { env })
+    }
+    expect(() => remove(3)).toThrow('Command failed')
+    expect(files.map((path) => existsSync(path))).toEqual([false, true, false])
+    // GRUB's tools leave out what is not a program.
+    expect(statSync(paths().grubScript).mode & 0o111).toBe(0)
+    await add(['update-grub'])
+    expect(statSync(paths().grubScript).mode & 0o777).toBe(0o755)
+    remove(0)
+    expect(files.map((path) => existsSync(path))).toEqual([false, false, false])
+    remove(0)
+    expect(readFileSync(join(folder, 'asked'), 'utf8')).toBe('asked\nasked\n')
   })
 })
