@@ -19,6 +19,7 @@ const model = { tests: ['test/integration/data_plane/model_test.ts'], env: { SCH
 const crash = { tests: ['test/unit/replicator/volume_crash_test.ts'] }
 const tracking = { tests: ['test/unit/agent/track_model_test.ts'] }
 const discards = { tests: ['test/unit/agent/discards_under_way_test.ts'] }
+const reboots = { tests: ['test/unit/agent/reboot_model_test.ts'], env: { SCHEDULES: '100' } }
 const refusals = { tests: ['test/integration/replicator/refusals_test.ts'] }
 
 /** All of them. */
@@ -241,5 +242,47 @@ export const plantedBugs: readonly PlantedBug[] = [
     from: '      if (busy === undefined) return own\n      await busy.allAcknowledged()\n',
     to: '      if (busy !== own) return own\n',
     tests: ['test/unit/agent/lanes_test.ts'],
+  },
+  {
+    name: 'believe-any-start',
+    file: 'agent/reboot/boot_loader.ts',
+    from: '  if (!tokens.includes(`${tokenParameter}${token}`))\n',
+    to: '  if (tokens.includes(tokenParameter))\n',
+    ...reboots,
+  },
+  {
+    name: 'believe-words-that-were-kept',
+    file: 'agent/reboot/boot_loader.ts',
+    from: '  if (facts.tokenGiven !== token) return',
+    to: '  if (facts.tokenGiven === undefined) return',
+    ...reboots,
+  },
+  {
+    name: 'forget-what-the-boot-loader-writes',
+    file: 'agent/reboot/reboot_keeper.ts',
+    from: '        ...(loaderFile.lastingId === sealed.lastingId ? [loaderFile] : []),\n',
+    to: '',
+    ...reboots,
+  },
+  {
+    name: 'believe-a-record-of-another-run',
+    file: 'agent/reboot/reboot_keeper.ts',
+    from: '    if (record.generation !== generation - 1)\n',
+    to: '    if (record.generation >= generation)\n',
+    ...reboots,
+  },
+  {
+    name: 'seal-without-a-last-look',
+    file: 'agent/reboot/sealer.ts',
+    from: '    if (JSON.stringify(await look()) === before) return record\n',
+    to: '    if (JSON.stringify(record) === before) return record\n',
+    ...reboots,
+  },
+  {
+    name: 'believe-a-boot-trace-with-holes',
+    file: 'agent/reboot/boot_buffer.ts',
+    from: '        if (!((traced.get(key) ?? 0) >= sectors))\n',
+    to: '        if (!((traced.get(key) ?? 0) >= 0 * sectors))\n',
+    tests: ['test/integration/agent/reboot_test.ts'],
   },
 ]
