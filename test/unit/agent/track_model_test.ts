@@ -467,7 +467,8 @@ describe('tracking across runs of the agent', () => {
       console.log(`${sum.runs} runs, ${sum.resumed} went on where the one before was`)
       if (schedules >= 40) expect(sum.resumed).toBeGreaterThan(sum.runs / 10)
     },
-    5000 + schedules * 500,
+    // A tenth of that is usual: a machine with much else to do must not fail it.
+    60_000 + schedules * 2000,
   )
 
   it('reads nothing again after a clean stop, and sends what changed meanwhile', async () => {
