@@ -19,38 +19,27 @@ export class PayloadPool {
   readonly #waiting = new Set<() => void>()
   #underWayBytes = 0
 
-  /**
-   * @param budgetBytes what may be under way before sessions are asked to read no more. A payload that has begun to arrive counts, and is taken to its
-   * end, so with very many connections it may be a payload for each of them.
-   */
+  /** @param budgetBytes what may be under way before sessions are asked to read no more. */
   constructor(budgetBytes: number) {
     this.#budgetBytes = budgetBytes
   }
 
-  /** A buffer for a payload of `bytes`. Give it back with {@link release}: until then it counts as under way, if it {@link isCounted}. */
+  /** A buffer for a payload of `bytes`. Give it back with {@link release}, or forget it. */
   allocate(bytes: number): Uint8Array {
     if (bytes < pooledFromBytes) return Buffer.allocUnsafeSlow(bytes)
     // Memory of its own, and not cleared first: it is filled at once.
     const memory = this.#free.pop() ?? Buffer.allocUnsafeSlow(maxPayloadBytes).buffer
     this.#own.add(memory)
-    this.begin(memory.byteLength)
     return new Uint8Array(memory)
-  }
-
-  /** Whether the memory behind `payload` is the pool's, which counts it by itself. */
-  isCounted(payload: Uint8Array): boolean {
-    return this.#own.has(payload.buffer)
   }
 
   /** Takes back the memory behind `payload`, if it is the pool's. Nobody may look at it afterwards. */
   release(payload: Uint8Array): void {
     const memory = payload.buffer
     if (!(memory instanceof ArrayBuffer) || !this.#own.delete(memory)) return
-    const { byteLength } = memory
     if (this.#free.length < maxKept) this.#free.push(memory)
     // Freed at once: until garbage is collected there could be as much again.
     else memory.transfer(0)
-    this.end(byteLength)
   }
 
   /** Whether sessions should stop taking on work. */

@@ -17,7 +17,7 @@ import type { ServerSession } from './members.ts'
 import type { PayloadPool } from './payload_pool.ts'
 import type { Peer } from './peer.ts'
 import type { ServedServer } from './served_server.ts'
-import { payloadOf, SessionInput } from './session_input.ts'
+import { SessionInput } from './session_input.ts'
 import { SessionOutput, windowBytes } from './session_output.ts'
 import { requireExpected } from './session_state.ts'
 import type { SessionState } from './session_state.ts'
@@ -118,12 +118,7 @@ export class Session implements ServerSession {
 
   /** Handles one frame; those behind it wait for the promise. @throws WireError when it is not expected now. */
   #handle({ message, sequence }: Frame): Promise<void> | undefined {
-    try {
-      requireExpected(this.#state, message.type)
-    } catch (error) {
-      this.#release(payloadOf(message))
-      throw error
-    }
+    requireExpected(this.#state, message.type)
     switch (message.type) {
       case 'HELLO':
         return this.#greet(message)
@@ -194,18 +189,20 @@ export class Session implements ServerSession {
   #write(message: WriteMessage, sequence: number): void {
     const server = this.#server
     const { pool } = this.#options
-    const payload = payloadOf(message)
+    const release = (): void => {
+      if ('payload' in message) pool.release(message.payload)
+    }
     try {
       const volume = volumeOf(this.#volumes, message.diskIndex)
-      if (server === undefined) throw new Error('A session that is open has its server')
+      if (server === undefined) return
       const rawBytes = rawBytesOf(message)
       const pending = this.#output.expect(sequence, rawBytes)
-      const memory = memoryOfWrite(message, payload !== undefined && pool.isCounted(payload))
+      const memory = memoryOfWrite(message)
       pool.begin(memory)
       startWrite(volume, message, {
         writes: server.writes,
         onSettled: () => {
-          this.#release(payload)
+          release()
           pool.end(memory)
         },
         onDurable: () => {
@@ -215,7 +212,7 @@ export class Session implements ServerSession {
         onError: (error) => this.end(error),
       })
     } catch (error) {
-      this.#release(payload)
+      release()
       this.end(asWireError(error))
     }
   }
@@ -287,10 +284,7 @@ export class Session implements ServerSession {
 
   /** Handles nothing any more of what has come. */
   #dropFrames(): void {
-    for (const payload of this.#input.close()) this.#release(payload)
-  }
-
-  #release(payload: Uint8Array | undefined): void {
-    if (payload !== undefined) this.#options.pool.release(payload)
+    const message = this.#input.close()?.message
+    if (message !== undefined && 'payload' in message) this.#options.pool.release(message.payload)
   }
 }

@@ -1,14 +1,14 @@
 /**
  * The reading half of a connection: frames in their order, each handled when it can be. One that can't be handled yet keeps those behind
- * it waiting and the socket unread; nothing is dropped.
+ * it waiting and the socket unread; nothing is dropped. Those behind it are not even decoded: a connection that waits has memory for one payload,
+ * and not for the next one, too.
  * @module
  */
 import type { Duplex } from 'node:stream'
 import { FrameDecoder } from '../wire/frame.ts'
 import type { Frame, PayloadAllocator } from '../wire/frame.ts'
 import type { Message } from '../wire/message.ts'
-import { asWireError } from '../wire/wire_error.ts'
-import type { WireError } from '../wire/wire_error.ts'
+import { asWireError, WireError } from '../wire/wire_error.ts'
 import type { Obstacle } from './write_gate.ts'
 
 /** What the input asks of its session. */
@@ -31,17 +31,15 @@ export interface InputHandlers {
   onError: (error: WireError) => void
 }
 
-/** The bytes of blocks that `message` brings. */
-export function payloadOf(message: Message): Uint8Array | undefined {
-  return 'payload' in message ? message.payload : undefined
-}
-
 /** Reads one socket until it is closed. */
 export class SessionInput {
   readonly #socket: Duplex
   readonly #handlers: InputHandlers
   readonly #decoder: FrameDecoder
-  readonly #queue: Frame[] = []
+  /** The frames of the chunk that came last, as far as they were not asked for. */
+  #frames: Generator<Frame, void, void> | undefined
+  /** Can't be handled yet. */
+  #waiting: Frame | undefined
   /** A frame is being handled that those behind it wait for. */
   #isBusy = false
   /** Someone will call {@link SessionInput.pump} when what is in the way is gone. */
@@ -61,43 +59,57 @@ export class SessionInput {
     socket.on('drain', () => this.pump())
   }
 
-  /** Handles what can be handled, and reads on only when nothing is left in the queue. */
+  /** Handles what can be handled, and reads on only when nothing is left of what came. */
   pump(): void {
     while (!this.#isClosed && !this.#isBusy) {
-      const frame = this.#queue[0]
+      this.#waiting ??= this.#next()
+      const frame = this.#waiting
       if (frame === undefined || this.#isBlocked(frame.message)) break
-      this.#queue.shift()
+      this.#waiting = undefined
       this.#handle(frame)
     }
     if (this.#isClosed) return
-    const isStuck = this.#isBusy || this.#queue.length > 0
+    const isStuck = this.#isBusy || this.#waiting !== undefined
     this.#handlers.onStuck(isStuck)
     if (isStuck || this.#handlers.isUnread()) this.#socket.pause()
     else if (this.#isEnded) this.#handlers.onEnd(this.#decoder.isMidFrame)
     else this.#socket.resume()
   }
 
-  /** Handles nothing any more. Answers the payloads that were waiting or on their way. */
-  close(): Uint8Array[] {
+  /** Handles nothing any more. Answers the frame that was waiting. */
+  close(): Frame | undefined {
     this.#isClosed = true
-    const waiting = this.#queue.splice(0).flatMap(({ message }) => payloadOf(message) ?? [])
-    const arriving = this.#decoder.abandon()
-    return arriving === undefined ? waiting : [...waiting, arriving]
+    this.#frames = undefined
+    const frame = this.#waiting
+    this.#waiting = undefined
+    return frame
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#isClosed) return
+    if (this.#frames !== undefined) {
+      this.#handlers.onError(new WireError('INTERNAL', 'A connection that is not read has given bytes'))
+      return
+    }
     // In the middle of a frame there is nothing to handle.
-    if (this.#isClosed || this.#decoder.absorb(chunk)) return
+    if (this.#decoder.absorb(chunk)) return
+    this.#frames = this.#decoder.push(chunk)
+    this.pump()
+  }
+
+  /** The next frame of the chunk; undefined when there is none, or when the stream can't be understood. */
+  #next(): Frame | undefined {
     try {
-      for (const frame of this.#decoder.push(chunk)) {
-        this.#handlers.onArrived(frame.wireBytes)
-        this.#queue.push(frame)
+      const step = this.#frames?.next()
+      if (step?.done === false) {
+        this.#handlers.onArrived(step.value.wireBytes)
+        return step.value
       }
     } catch (error) {
       this.#handlers.onError(asWireError(error))
-      return
     }
-    this.pump()
+    this.#frames = undefined
+    return undefined
   }
 
   #isBlocked(message: Message): boolean {

@@ -23,14 +23,11 @@ export function rawBytesOf(message: WriteMessage): number {
   return message.type === 'ZEROS' ? 0 : message.rawBytes
 }
 
-/**
- * Bytes that handling `message` takes at most: its payload unless that is counted already, what comes out of it, or the part of the index that is
- * read.
- */
-export function memoryOfWrite(message: WriteMessage, isPayloadCounted: boolean): number {
-  if (message.type === 'ZEROS') return indexBytes(Math.min(message.blockCount, indexChunkBlocks))
-  const payloadBytes = isPayloadCounted ? 0 : message.payload.length
-  return message.encoding === encodings.RAW ? payloadBytes : payloadBytes + message.rawBytes
+/** Bytes that handling `message` takes at most: its payload, what comes out of it, or the part of the index that is read. */
+export function memoryOfWrite(message: WriteMessage): number {
+  if (message.type !== 'ZEROS')
+    return message.encoding === encodings.RAW ? message.rawBytes : message.rawBytes + message.payload.length
+  return indexBytes(Math.min(message.blockCount, indexChunkBlocks))
 }
 
 /** What is told of a write. */

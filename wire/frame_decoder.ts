@@ -72,8 +72,6 @@ export class FrameDecoder {
   #header: FrameHeader | undefined
   #meta: Buffer | undefined
   #filling: Filling | undefined
-  /** The allocator's memory for the payload of the frame under way. */
-  #allocated: Uint8Array | undefined
 
   /**
    * @param options `allocate` gives memory to payloads that arrive in pieces; default: one buffer used again and again.
@@ -87,13 +85,6 @@ export class FrameDecoder {
   /** Whether a frame has begun and is not whole: a stream that ends now was cut. */
   get isMidFrame(): boolean {
     return this.#header !== undefined || this.#filling !== undefined
-  }
-
-  /** Memory of the allocator for a frame that was never handed out; to be asked for when no more chunks are fed. */
-  abandon(): Uint8Array | undefined {
-    const allocated = this.#allocated
-    this.#allocated = undefined
-    return allocated
   }
 
   /**
@@ -136,8 +127,8 @@ export class FrameDecoder {
         return { bytes: chunk.subarray(offset, offset + length), offset: offset + length }
       }
       if (chunk.length === offset) return { bytes: undefined, offset }
-      if (this.#meta !== undefined) this.#allocated = this.#allocate(length)
-      this.#filling = new Filling(this.#allocated ?? Buffer.allocUnsafe(length), length)
+      const isPayload = this.#meta !== undefined
+      this.#filling = new Filling(isPayload ? this.#allocate(length) : Buffer.allocUnsafe(length), length)
     }
     const taken = this.#filling.take(chunk, offset)
     const bytes = this.#filling.whole()
@@ -160,7 +151,6 @@ export class FrameDecoder {
     const message = decodeMeta(header.type, header.diskIndex, this.#meta, bytes)
     this.#header = undefined
     this.#meta = undefined
-    this.#allocated = undefined
     return {
       message,
       sequence: header.sequence,

@@ -134,7 +134,7 @@ export async function replicatorCost(context: BenchContext): Promise<Row[]> {
       what: `most memory with ${fleet} that all send`,
       ...middleOf([sendingMb]),
       met: sendingMb <= mostMemoryMb,
-      limit: `Work under way is bounded by 128 MiB on all connections together, payloads that arrive included; the rest is the program, and a TLS session for each agent. ${mbPerSecond.toFixed(0)} MB/s came`,
+      limit: `Work under way is bounded by 128 MiB on all connections together, beside a payload of each that arrives or waits; the rest is the program, and a TLS session for each agent. ${mbPerSecond.toFixed(0)} MB/s came`,
     },
     {
       ...row,

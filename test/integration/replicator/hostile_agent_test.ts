@@ -4,12 +4,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { blockSizeBytes } from '../../../domain/units.ts'
 import { windowBytes } from '../../../replicator/session_output.ts'
 import { replicatorHeartbeatSchema, replicatorServerName } from '../../../wire/control_api.ts'
-import { FrameEncoder, maxPayloadBytes } from '../../../wire/frame.ts'
-import { frameHeaderBytes } from '../../../wire/limits.ts'
 import { encodings } from '../../../wire/message.ts'
 import { tlsVersionOptions } from '../../../wire/tls.ts'
 import { until } from '../../fixtures/waiting.ts'
-import type { TestAgent } from './test_agent.ts'
 import { blocksOf, helloOf } from './test_agent.ts'
 import { makeSparseFile, TestReplicator } from './test_replicator.ts'
 import { withCalls } from '../../fixtures/disk_calls.ts'
@@ -62,52 +59,6 @@ describe('an agent that can not be trusted', () => {
       expect(again.isSessionReused()).toBe(false)
       again.destroy()
     }
-  })
-
-  const ways: [string, (agent: TestAgent, frame: Buffer) => void][] = [
-    ['breaks off in the middle of blocks', (agent, frame) => void agent.socket.end(frame.subarray(0, -1000))],
-    [
-      'sends blocks whose description is wrong',
-      ({ socket }, frame) => {
-        frame.writeUInt8(1, frameHeaderBytes + 15)
-        for (const part of [frame.subarray(0, 2000), frame.subarray(2000)]) socket.write(part)
-      },
-    ],
-    [
-      'sends blocks after its farewell',
-      (agent, frame) => {
-        agent.sendImage(0, Buffer.alloc(sizeBytes, 7))
-        agent.send({ type: 'GOODBYE' })
-        frame.writeUInt32LE(4, 12)
-        agent.socket.write(frame)
-      },
-    ],
-  ]
-  it.each(ways)('takes no memory away for good when it %s', async (_, misbehave) => {
-    await replicator.end()
-    // Five payloads.
-    replicator = await TestReplicator.start({ maxUnderWayBytes: 5 * maxPayloadBytes })
-    replicator.wrap = (disk) =>
-      withCalls(disk, {
-        flush: async () => {
-          await stuck?.promise
-          await disk.flush()
-        },
-      })
-    makeSparseFile(replicator.volumePath(0), sizeBytes)
-    await replicator.assign(replicator.assignment([sizeBytes]))
-    const { head, payload } = new FrameEncoder(2).encode(
-      blocksOf(0, Buffer.alloc(sizeBytes, 7), 0, blockCount),
-    )
-    for (let count = 0; count < 8; count++) {
-      const agent = await replicator.connect()
-      await agent.hello(helloOf(sizeBytes))
-      misbehave(agent, Buffer.concat([head, payload]))
-      await agent.closed()
-    }
-    const good = await replicator.connect()
-    await good.hello(helloOf(sizeBytes))
-    await good.ack(good.sendImage(0, Buffer.alloc(sizeBytes, 9)))
   })
 
   it('makes nobody take memory for blocks before it is admitted', async () => {

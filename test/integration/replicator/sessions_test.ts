@@ -49,6 +49,31 @@ async function arrived(send: () => void): Promise<void> {
   await until('it has arrived', () => Promise.resolve(arrivedBytes() > before), 60_000, 10)
 }
 
+describe('connections that all send more than may be under way together', () => {
+  it('come to their end, each of them', async () => {
+    await replicator.end()
+    // Less than one payload: nothing new begins beside what is being written.
+    replicator = await TestReplicator.start({ maxUnderWayBytes: sizeBytes / 2 })
+    makeSparseFile(replicator.volumePath(0), sizeBytes)
+    await replicator.assign(replicator.assignment([sizeBytes]))
+    const first = await replicator.connect()
+    await first.hello(helloOf(sizeBytes))
+    const agents = [first]
+    for (let connectionIndex = 1; connectionIndex < 5; connectionIndex++) {
+      const agent = await replicator.connect()
+      await agent.hello(helloOf(sizeBytes, { connectionIndex }))
+      agents.push(agent)
+    }
+    const sent = agents.map((agent) => {
+      let last = 0
+      for (let count = 0; count < 8; count++) last = agent.sendBlocks(0, source, 0, blockCount)
+      return agent.ack(last)
+    })
+    await Promise.all(sent)
+    expect(diskOf(0)).toEqual(source)
+  })
+})
+
 describe('a new session of a run', () => {
   it('ends what is left of the one before, so that nothing old lands on something newer', async () => {
     const first = await replicator.connect()

@@ -103,30 +103,6 @@ describe('FrameDecoder', () => {
     expect(asked).toEqual([50])
   })
 
-  it('gives back memory of the allocator that no frame was handed out with', () => {
-    const stream = encodeAll(sample)
-    const memory = Buffer.alloc(4096)
-    const toPayload = 16 + 16 + 16 + 64 + 10
-    const decoder = new FrameDecoder({ allocate: () => memory })
-    const feed = (bytes: Uint8Array) => [...decoder.push(bytes)]
-    feed(stream.subarray(0, toPayload))
-    expect(decoder.abandon()).toBe(memory)
-    expect(decoder.abandon()).toBeUndefined()
-
-    const whole = new FrameDecoder({ allocate: () => memory })
-    expect([...whole.push(stream.subarray(0, toPayload))]).not.toHaveLength(sample.length)
-    expect([...whole.push(stream.subarray(toPayload))].length).toBeGreaterThan(0)
-    expect(whole.abandon()).toBeUndefined()
-
-    // A byte of its meta is wrong, which shows when it is whole.
-    const wrong = Buffer.from(stream)
-    wrong.writeUInt8(1, 16 + 16 + 15)
-    const broken = new FrameDecoder({ allocate: () => memory })
-    void [...broken.push(wrong.subarray(0, toPayload))]
-    expect(() => [...broken.push(wrong.subarray(toPayload))]).toThrow(WireError)
-    expect(broken.abandon()).toBe(memory)
-  })
-
   it('absorbs what lies inside one part and nothing else', () => {
     const payload = Buffer.alloc(64, 7)
     const stream = encodeAll([
