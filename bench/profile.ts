@@ -22,6 +22,8 @@ export interface Sample {
 }
 
 const idle = 'nothing: idle'
+/** Rows of less go together. */
+const leastPercent = 0.5
 
 /** By what a function's name says; the first that matches counts. */
 const kernelKinds: readonly [RegExp, string][] = [
@@ -66,7 +68,7 @@ export function parseSamples(text: string): Sample[] {
   return samples
 }
 
-/** Shares of the samples; whoever is not in `names` is everything else. Rows of less than half a percent go together. */
+/** Shares of the samples; whoever is not in `names` is everything else. Rows of less than {@link leastPercent} go together. */
 export function profileOf(
   samples: readonly Sample[],
   about: { what: string; seconds: number; names: ReadonlyMap<number, string> },
@@ -84,7 +86,15 @@ export function profileOf(
   const kinds = [...counts]
     .map(([name, row]) => ({ name, percents: row.map((count) => (count / samples.length) * 100) }))
     .toSorted((left, right) => sumOf(right.percents) - sumOf(left.percents))
-  return { what, seconds, processes, kinds: kinds.filter(({ percents }) => sumOf(percents) >= 0.5) }
+  const large = kinds.filter(({ percents }) => sumOf(percents) >= leastPercent)
+  const small = kinds.slice(large.length)
+  const rest = processes.map((_, column) => sumOf(small.map(({ percents }) => percents[column] ?? 0)))
+  return {
+    what,
+    seconds,
+    processes,
+    kinds: small.length === 0 ? large : [...large, { name: 'the rest', percents: rest }],
+  }
 }
 
 /** Sum of the figures of a row. */

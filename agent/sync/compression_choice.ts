@@ -59,8 +59,9 @@ const worthwhileGain = { working: 1.1, waiting: 0.97 }
 /** How long the faster mode is kept before the other is tried again; doubled with every trial that changes nothing. Short at first: one look may err. */
 const keepMs = { first: 2000, most: 240_000 }
 
-/** Nor is it tried for more than this share of the time, however long a trial takes. */
+/** Nor is it tried for more than this share of the time, however long a trial takes; but what held a trial up for hours may have been anything. */
 const trialShare = 0.05
+const longestKeepMs = 3_600_000
 
 /** How much longer sending plainly is kept once it has become slow. */
 const slowKeepMs = 2000
@@ -123,7 +124,7 @@ function decided(
   return {
     mode,
     measured: best === undefined ? {} : { [mode]: best },
-    keepUntilMs: nowMs + Math.max(pauseMs, trialMs / trialShare),
+    keepUntilMs: nowMs + Math.max(pauseMs, Math.min(longestKeepMs, trialMs / trialShare)),
     confirmations,
   }
 }

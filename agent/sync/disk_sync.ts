@@ -121,6 +121,7 @@ export class DiskSync {
       cursor: 0,
       attemptedEnd: 0,
       startedAtMs: nowMs,
+      walkedMs: 0,
       differences: 0,
     }
     if (this.#scan.purpose === 'RESCAN') this.rescans += 1
@@ -142,7 +143,7 @@ export class DiskSync {
     this.hasDurableBlocks ||= state.hasDurableBlocks
     for (const extent of marks) this.dirty.mark(extent.firstBlock, extent.blockCount)
     if (state.scan === undefined) return
-    const scan = { ...state.scan, startedAtMs: nowMs }
+    const scan = { ...state.scan, startedAtMs: nowMs, walkedMs: 0 }
     this.#scan = scan
     if (scan.purpose === 'RESCAN') this.rescans += 1
   }
@@ -153,7 +154,7 @@ export class DiskSync {
     if (!this.isKnown || copyId === undefined) return undefined
     const state = { copyId, rescanEpoch, isInitialSyncDone, hasDurableBlocks }
     if (this.#scan === undefined) return state
-    const { startedAtMs: _, isPartial, ...scan } = this.#scan
+    const { startedAtMs: _, walkedMs: __, isPartial, ...scan } = this.#scan
     return { ...state, scan: { ...scan, isPartial: isPartial === true } }
   }
 
@@ -169,8 +170,8 @@ export class DiskSync {
     if (scan.cursor < this.blockCount) throw new Error(`The scan of ${this.deviceName} is not at its end`)
     this.#scan = undefined
     this.isInitialSyncDone = true
-    const { purpose, startedAtMs, differences } = scan
-    const finished = { purpose, startedAtMs, endedAtMs: nowMs, differences }
+    const { purpose, startedAtMs, walkedMs, differences } = scan
+    const finished = { purpose, startedAtMs, endedAtMs: nowMs, walkedMs, differences }
     if (scan.isPartial !== true) this.lastScan = finished
     return finished
   }
@@ -178,9 +179,9 @@ export class DiskSync {
   /** Whether it is time to compare a disk that no tracker sees. */
   isPassDue(nowMs: number): boolean {
     if (!this.tracker.needsPasses || this.#scan !== undefined || this.lastScan === undefined) return false
-    const { purpose, startedAtMs, endedAtMs } = this.lastScan
+    const { purpose, walkedMs, endedAtMs } = this.lastScan
     // A first copy takes as long as the link needs, days perhaps: of what a pass costs it says nothing.
-    const pauseMs = purpose === 'PASS' ? passPauseShare * (endedAtMs - startedAtMs) : 0
+    const pauseMs = purpose === 'PASS' ? passPauseShare * walkedMs : 0
     return nowMs - endedAtMs >= Math.max(leastPassPauseMs, pauseMs)
   }
 

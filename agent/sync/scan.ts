@@ -18,6 +18,8 @@ export interface Scan {
   isPartial?: boolean
   /** Monotonic time; every block is read after it. */
   startedAtMs: number
+  /** Time spent on it, in steps: neither without a connection nor behind other work. */
+  walkedMs: number
   /** Blocks found to differ. */
   differences: number
 }
@@ -25,6 +27,7 @@ export interface Scan {
 /** A scan that has ended. */
 export interface FinishedScan {
   purpose: Scan['purpose']
+  walkedMs: number
   startedAtMs: number
   endedAtMs: number
   differences: number

@@ -52,11 +52,14 @@ export class Scanner {
   async step(disk: DiskSync, sender: Sender): Promise<void> {
     const scan = disk.scan
     if (scan === undefined) return
-    const walk = new Walk(disk, scan, this.#context.clock)
+    const { clock } = this.#context
+    const beginMs = clock.monotonicMs()
+    const walk = new Walk(disk, scan, clock)
     if (scan.mode === 'BLANK') await this.#send(walk, sender)
     else scan.differences += await this.#compare(walk, sender)
     // A loss of certainty meanwhile has begun another scan, which starts at its own beginning.
     if (disk.scan === scan) scan.cursor = walk.end
+    scan.walkedMs += clock.monotonicMs() - beginMs
   }
 
   /** Sends everything; of zeros nothing is said where the volume is blank. */

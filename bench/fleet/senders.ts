@@ -99,7 +99,7 @@ const timer = setInterval(() => {
       disks.every(({ replicatedBytes }) => replicatedBytes > 0)
     )
   })
-  const sentBytes = engines.reduce((sum, engine) => sum + engine.report().sentBytes, 0)
+  const sentBytes = engines.map((engine) => engine.report().sentBytes)
   process.stdout.write(`${JSON.stringify({ sending: sending.length, sentBytes })}\n`)
 }, 1000)
 ending.signal.addEventListener('abort', () => {

@@ -24,13 +24,17 @@ const mostMemoryMb = 512
 const stagingBytes = 16 * 2 ** 30
 const readyTimeoutMs = 900_000
 
+const flowTimeoutMs = 300_000
+const leastFlowBytes = 17 * 2 ** 20
+
 /** Of what the process that plays the fleet said last. */
 const errorChars = 2000
 
 /** What the fleet said last. */
 interface FleetNews {
   sending: number
-  sentBytes: number
+  /** Of each agent. */
+  sentBytes: number[]
 }
 
 /** Enrols the fleet and starts the process that plays it. */
@@ -47,7 +51,7 @@ async function startFleet(
   })
   let last = ''
   child.stderr.on('data', (chunk: Buffer) => (last = (last + chunk.toString()).slice(-errorChars)))
-  let news: FleetNews = { sending: 0, sentBytes: 0 }
+  let news: FleetNews = { sending: 0, sentBytes: [] }
   child.stdout.on('data', (chunk: Buffer) => {
     const line = chunk.toString().trim().split('\n').at(-1)
     if (line?.startsWith('{') === true && line.endsWith('}')) news = JSON.parse(line) as FleetNews
@@ -65,6 +69,10 @@ async function startFleet(
   }
 }
 
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
 /** The service's volumes are on a file system of their own at `place`, which can be made to stand still. */
 async function measure(context: BenchContext, service: Service, place: string): Promise<Measured> {
   const { loadSeconds, folder, say } = context
@@ -75,16 +83,23 @@ async function measure(context: BenchContext, service: Service, place: string): 
       fleet.news().sending === agentCount ? true : undefined,
     )
     const pid = await service.replicatorPid()
-    const before = fleet.news().sentBytes
+    const before = sum(fleet.news().sentBytes)
     await sleep(loadSeconds)
-    const sentMb = (fleet.news().sentBytes - before) / 1e6
+    const sentMb = (sum(fleet.news().sentBytes) - before) / 1e6
     const sendingMb = await peakMemoryMb(pid)
     await run('fsfreeze', ['--freeze', place])
     await sleep(loadSeconds)
     const stalledMb = await peakMemoryMb(pid)
     await run('fsfreeze', ['--unfreeze', place])
     const stood = fleet.news().sentBytes
-    await until('blocks flow again', 60_000, () => (fleet.news().sentBytes > stood ? true : undefined))
+    // More than what an agent may have on its way: something of it has become durable.
+    await until(
+      'blocks of every agent flow again',
+      flowTimeoutMs,
+      () =>
+        fleet.news().sentBytes.every((bytes, index) => bytes > (stood[index] ?? 0) + leastFlowBytes) ||
+        undefined,
+    )
     say(
       `  ${sendingMb.toFixed(0)} MB while ${(sentMb / loadSeconds).toFixed(0)} MB/s came, ${stalledMb.toFixed(0)} MB after the disk stood still`,
     )

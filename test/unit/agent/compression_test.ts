@@ -109,6 +109,10 @@ describe('nextChoice()', () => {
     const { mode, keepUntilMs } = nextChoice(trial, { elapsedMs, waitMs: elapsedMs, rawBytes: 5e6 }, 50_000)
     expect(mode).toBe('ZSTD')
     expect(keepUntilMs).toBeCloseTo(50_000 + 20 * elapsedMs)
+    // Sending was off for eight hours in the middle of it.
+    const heldMs = 8 * 3_600_000
+    const held = nextChoice(trial, { elapsedMs: heldMs, waitMs: heldMs, rawBytes: 5e6 }, 50_000)
+    expect(held.keepUntilMs).toBe(50_000 + 3_600_000)
   })
 
   it('tries the other way ever more rarely while that changes nothing', () => {
