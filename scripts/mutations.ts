@@ -17,8 +17,12 @@ import { plantedBugs } from './planted_bugs.ts'
 
 const root = join(import.meta.dirname, '..')
 
-/** A suite that hangs on a bug has noticed it. */
-const longestMs = 180_000
+/** A suite may take so long without a bug. */
+const longestMs = 600_000
+
+/** A suite that hangs on a bug has noticed it: it hangs when it takes so many times what it took without, and at least a minute. */
+const patience = 5
+const leastPatienceMs = 60_000
 
 /** What is not needed to run a test. */
 const leftOut = new Set(['node_modules', '.git', '.rehost', 'seeds'])
@@ -35,8 +39,10 @@ function plant(text: string, { name, file, from, to }: PlantedBug): string {
 /** What vitest writes of a run. */
 const resultSchema = z.object({ numFailedTests: z.int() })
 
-/** Whether the suite passes in `folder`. @throws Error when no test of it fails but it cannot be run: then it says nothing of the bug. */
-async function passes(folder: string, { tests, env }: PlantedBug): Promise<boolean> {
+type Outcome = 'passes' | 'fails' | 'hangs'
+
+/** What becomes of the suite in `folder`. @throws Error when no test of it fails but it cannot be run: then it says nothing of the bug. */
+async function outcome(folder: string, { tests, env }: PlantedBug, mostMs: number): Promise<Outcome> {
   const resultPath = join(folder, 'mutation-result.json')
   await rm(resultPath, { force: true })
   const child = spawn(
@@ -51,19 +57,22 @@ async function passes(folder: string, { tests, env }: PlantedBug): Promise<boole
   const timer = setTimeout(() => {
     isTooLong = true
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-  }, longestMs)
+  }, mostMs)
   const [code] = (await once(child, 'close').finally(() => clearTimeout(timer))) as [number | null]
-  if (isTooLong) return false
-  if (code === 0) return true
+  if (isTooLong) return 'hangs'
+  if (code === 0) return 'passes'
   const { numFailedTests } = resultSchema.parse(JSON.parse(await readFile(resultPath, 'utf8')))
   if (numFailedTests === 0) throw new Error(`${tests.join(' ')} cannot be run`)
-  return false
+  return 'fails'
 }
 
-/** Each suite once. */
-function suitesOf(bugs: readonly PlantedBug[]): PlantedBug[] {
-  return [...new Map(bugs.map((bug) => [bug.tests.join(' '), bug])).values()]
-}
+/** A suite with its size. */
+const suiteOf = ({ tests, env }: PlantedBug): string =>
+  [...Object.entries(env ?? {}).map(([name, value]) => `${name}=${value}`), ...tests].join(' ')
+
+/** What a suite took since `beganMs`, for people. */
+const secondsSince = (beganMs: number): string =>
+  `${((performance.now() - beganMs) / 1000).toFixed(0).padStart(3)} s`
 
 const names = process.argv.slice(2)
 const chosen = plantedBugs.filter(({ name }) => names.length === 0 || names.includes(name))
@@ -83,23 +92,27 @@ try {
     filter: (path) => !leftOut.has(relative(root, path).split('/')[0] ?? ''),
   })
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-  const width = Math.max(...chosen.map(({ name }) => name.length))
-  for (const suite of suitesOf(chosen)) {
-    if (await passes(folder, suite)) continue
-    throw new Error(`${suite.tests.join(' ')} fails without any bug planted; mend that first`)
+  const width = Math.max('without a bug'.length, ...chosen.map(({ name }) => name.length))
+  const longestOf = new Map<string, number>()
+  for (const suite of chosen) {
+    if (longestOf.has(suiteOf(suite))) continue
+    const beganMs = performance.now()
+    const came = await outcome(folder, suite, longestMs)
+    if (came !== 'passes')
+      throw new Error(`${suiteOf(suite)} ${came} without any bug planted; mend that first`)
+    longestOf.set(suiteOf(suite), Math.max(leastPatienceMs, patience * (performance.now() - beganMs)))
+    console.log(`passes  ${'without a bug'.padEnd(width)}  ${secondsSince(beganMs)}  ${suiteOf(suite)}`)
   }
   for (const bug of chosen) {
     const path = join(folder, bug.file)
     const text = await readFile(path, 'utf8')
     await writeFile(path, plant(text, bug))
     const beganMs = performance.now()
-    const isCaught = !(await passes(folder, bug))
+    const came = await outcome(folder, bug, longestOf.get(suiteOf(bug)) ?? longestMs)
     await writeFile(path, text)
-    if (!isCaught) missed += 1
-    const seconds = ((performance.now() - beganMs) / 1000).toFixed(0).padStart(3)
-    console.log(
-      `${isCaught ? 'caught' : 'MISSED'}  ${bug.name.padEnd(width)}  ${seconds} s  ${bug.tests.join(' ')}`,
-    )
+    if (came === 'passes') missed += 1
+    const said = { passes: 'MISSED', fails: 'caught', hangs: 'hangs ' }[came]
+    console.log(`${said}  ${bug.name.padEnd(width)}  ${secondsSince(beganMs)}  ${suiteOf(bug)}`)
   }
 } finally {
   await rm(folder, { recursive: true, force: true })

@@ -76,8 +76,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'ignore-loss',
     file: 'agent/sync/session.ts',
-    from: '      if (drained.lost) {\n',
-    to: '      if (drained.lost && disk.scan !== undefined) {\n',
+    from: '      disk.loseCertainty(this.#context.clock.monotonicMs())\n      return false\n',
+    to: '      if (disk.scan === undefined) return true\n      disk.loseCertainty(this.#context.clock.monotonicMs())\n      return false\n',
     ...model,
   },
   {

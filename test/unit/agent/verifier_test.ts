@@ -21,8 +21,8 @@ import { randomInt, seededRandom, seedFor } from '../../fixtures/seed.ts'
 import { FakeClock } from './fake_clock.ts'
 import { memoryDisk as numberedDisk, MemorySource, stillTracker } from './memory_disk.ts'
 
-/** Long runs: REHOST_LONG=1. */
-const runs = process.env['REHOST_LONG'] === '1' ? 20_000 : 60
+/** `VERIFY_RUNS=N` verifies N disks, `REHOST_LONG=1` 20,000; `SEED=…` begins with that one. */
+const runs = Number(process.env['VERIFY_RUNS'] ?? (process.env['REHOST_LONG'] === '1' ? 20_000 : 60))
 
 /** More than one question asks about. Hashing takes most of the time, so most disks are smaller. */
 const mostBlocks = 280

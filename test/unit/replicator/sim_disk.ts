@@ -36,9 +36,12 @@ function never(): Promise<never> {
 }
 
 /** Some turns of the event loop's microtasks, so that calls overlap in any order. */
-async function someTime(random: () => number): Promise<void> {
-  for (let turns = randomInt(random, 0, 6); turns > 0; turns--) await Promise.resolve()
+async function someTime(random: () => number, mostTurns = 6): Promise<void> {
+  for (let turns = randomInt(random, 0, mostTurns); turns > 0; turns--) await Promise.resolve()
 }
+
+/** A document is a file, two flushes and a rename: often all that goes on beside it is over before it is there. */
+const mostDocumentTurns = 120
 
 /** The medium behind one file; survives crashes, unlike the disks opened on it. */
 export class SimMedium {
@@ -235,7 +238,7 @@ export class SimDocument<T> {
         if (this.#next !== undefined) throw new Error('Two writes of a checkpoint at once')
         const next = { document: structuredClone(document) }
         this.#next = next
-        await someTime(this.#random)
+        await someTime(this.#random, this.#random() < 0.5 ? mostDocumentTurns : undefined)
         if (isDead()) await never()
         this.#current = next.document
         this.#next = undefined
