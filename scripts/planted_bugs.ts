@@ -180,6 +180,13 @@ export const plantedBugs: readonly PlantedBug[] = [
     ...tracking,
   },
   {
+    name: 'go-on-with-another-size',
+    file: 'agent/tracking/subscriptions.ts',
+    from: "  if (header.sizeBytes !== disk.sizeBytes) return 'its size has changed'\n",
+    to: '',
+    tests: ['test/unit/agent/tracking_parts_test.ts'],
+  },
+  {
     name: 'forget-what-is-on-its-way',
     file: 'agent/sync/track_keeper.ts',
     from: '  for (const extent of onTheWay) if (extent.diskIndex === disk.diskIndex) yield extent\n',

@@ -7,6 +7,7 @@
  * @module
  */
 import { describe, expect, it } from 'vitest'
+import { blockSizeBytes, sectorSizeBytes } from '../../../domain/units.ts'
 import { randomInt, seedFor } from '../../fixtures/seed.ts'
 import { SimWorld } from './sim_world.ts'
 
@@ -185,4 +186,31 @@ describe('a quiet source', () => {
       await world.end()
     }
   })
+})
+
+describe('a disk whose volume grows by less than a block', () => {
+  it.each([true, false])(
+    'is copied to its new end by a run that starts after that, killed before: %s',
+    async (isKilled) => {
+      const sizeBytes = 5 * blockSizeBytes + 3 * sectorSizeBytes
+      const world = new SimWorld(seed, { isAllTracked: true, diskBytes: [sizeBytes] })
+      const [source] = world.sources
+      const [volume] = world.replicator.volumes
+      try {
+        volume?.data.resize(6 * blockSizeBytes, false)
+        await world.replicator.start()
+        await world.converge()
+        // What is outstanding is written down once a second.
+        const writtenMs = world.clock.now + 3000
+        await world.until('nothing is written down as outstanding', () => world.clock.now > writtenMs)
+        source?.grow(Buffer.alloc(sectorSizeBytes, 9))
+        source?.growVolume()
+        await world.restartAgent(isKilled, 0)
+        await world.converge()
+        expect(volume?.data.view[sizeBytes]).toBe(9)
+      } finally {
+        await world.end()
+      }
+    },
+  )
 })
