@@ -261,51 +261,58 @@ function named(report: VerifiedDisk): number[] {
   )
 }
 
+/** One disk, damaged or not, that is verified while somebody writes to it. */
+async function verifyDamaged(seed: number): Promise<void> {
+  const random = seededRandom(seed)
+  const blocks = seed % 40 === 0 ? mostBlocks : randomInt(random, 1, 24)
+  const world = await World.make(random, blocks, random() < 0.2)
+  const damaged = new Set(
+    Array.from({ length: randomInt(random, 0, 4) }, () => randomInt(random, 0, blocks - 1)),
+  )
+  // Where one question ends and the next begins.
+  if (blocks === mostBlocks) for (const block of [0, 255, 256, blocks - 1]) damaged.add(block)
+  const missed = new Set<number>()
+  for (const block of damaged) {
+    const at = block * blockSizeBytes + randomInt(random, 0, 1000)
+    world.copy[at] = (world.copy[at] ?? 0) ^ randomInt(random, 1, 255)
+    world.still.add(block)
+  }
+  // A change that no tracker told of. Where none is told at all it cannot be told from any other.
+  for (let count = world.disk.tracker.needsPasses ? 0 : randomInt(random, 0, 2); count > 0; count--) {
+    const block = randomInt(random, 0, blocks - 1)
+    // Changed twice it could be as it was.
+    if (damaged.has(block) || missed.has(block)) continue
+    const at = block * blockSizeBytes
+    world.source.bytes[at] = (world.source.bytes[at] ?? 0) ^ randomInt(random, 1, 255)
+    missed.add(block)
+    world.still.add(block)
+  }
+  world.writeChance = random() < 0.2 ? 0 : random() * 0.7
+  const report = await world.verifyAll()
+  expect(named(report)).toEqual([...damaged, ...missed].sort((left, right) => left - right))
+  expect(report).toMatchObject({
+    checkedBytes: sizeOf(blocks),
+    differingBlocks: damaged.size + missed.size,
+    damagedBlocks: damaged.size,
+    repairedBlocks: damaged.size + missed.size,
+    unreadableBlocks: 0,
+  })
+  expect(report.sourceRoot).toMatch(/^[0-9a-f]{64}$/)
+  expect(report.replicaRoot).toBe(report.sourceRoot)
+  expect(await world.differencesAtRest()).toEqual([])
+}
+
 describe('Verifier', () => {
   it(
     `names exactly the blocks that differ and repairs them while others are written to, ${runs} times`,
     async () => {
       const first = seedFor('verifier')
       for (let run = 0; run < runs; run++) {
-        const seed = first + run
-        const random = seededRandom(seed)
-        const blocks = seed % 40 === 0 ? mostBlocks : randomInt(random, 1, 24)
-        const world = await World.make(random, blocks, random() < 0.2)
-        const damaged = new Set(
-          Array.from({ length: randomInt(random, 0, 4) }, () => randomInt(random, 0, blocks - 1)),
-        )
-        // Where one question ends and the next begins.
-        if (blocks === mostBlocks) for (const block of [0, 255, 256, blocks - 1]) damaged.add(block)
-        const missed = new Set<number>()
-        for (const block of damaged) {
-          const at = block * blockSizeBytes + randomInt(random, 0, 1000)
-          world.copy[at] = (world.copy[at] ?? 0) ^ randomInt(random, 1, 255)
-          world.still.add(block)
+        try {
+          await verifyDamaged(first + run)
+        } catch (error) {
+          throw new Error(`Failed with SEED=${first + run} VERIFY_RUNS=1`, { cause: error })
         }
-        // A change that no tracker told of. Where none is told at all it cannot be told from any other.
-        for (let count = world.disk.tracker.needsPasses ? 0 : randomInt(random, 0, 2); count > 0; count--) {
-          const block = randomInt(random, 0, blocks - 1)
-          // Changed twice it could be as it was.
-          if (damaged.has(block) || missed.has(block)) continue
-          const at = block * blockSizeBytes
-          world.source.bytes[at] = (world.source.bytes[at] ?? 0) ^ randomInt(random, 1, 255)
-          missed.add(block)
-          world.still.add(block)
-        }
-        world.writeChance = random() < 0.2 ? 0 : random() * 0.7
-        const report = await world.verifyAll()
-        const message = `SEED=${seed}`
-        expect(named(report), message).toEqual([...damaged, ...missed].sort((left, right) => left - right))
-        expect(report, message).toMatchObject({
-          checkedBytes: sizeOf(blocks),
-          differingBlocks: damaged.size + missed.size,
-          damagedBlocks: damaged.size,
-          repairedBlocks: damaged.size + missed.size,
-          unreadableBlocks: 0,
-        })
-        expect(report.sourceRoot, message).toMatch(/^[0-9a-f]{64}$/)
-        expect(report.replicaRoot, message).toBe(report.sourceRoot)
-        expect(await world.differencesAtRest(), message).toEqual([])
       }
     },
     runs * 500,
