@@ -70,6 +70,15 @@ function profilesOf(measurements: readonly Measurement[]): string {
   return told.length === 0 ? 'None was taken: `perf` could not be run.\n' : told.join('\n')
 }
 
+/** Which budgets are not met, so that nobody has to look for them. */
+function missedInWords(rows: readonly Row[]): string {
+  const withBudget = rows.filter(({ met }) => met !== null)
+  const missed = withBudget.filter(({ met }) => met === false)
+  if (missed.length === 0) return `All ${withBudget.length} budgets are met.`
+  const list = missed.map(({ name, what }) => `- \`${name}\`: ${what}`).join('\n')
+  return `${withBudget.length - missed.length} of ${withBudget.length} budgets are met. Not met, and explained by the limits and the profiles below:\n\n${list}`
+}
+
 /** The report, in Markdown. */
 export function reportOf(figures: Figures): string {
   const { measurements } = figures
@@ -85,6 +94,8 @@ before it is written, and acknowledgements only of what is durable. Disks are in
 figure was measured stands below; its peer ran as often, in the same run.
 
 ${tableOf(rows, unmeasured)}
+
+${missedInWords(rows)}
 
 "Limit" is what bounds the figure where that is a number, "reached" how much of it: see below.
 

@@ -132,6 +132,7 @@ function idleRow(count: number, share: number): Row {
     budget: `under ${mostIdleShare * 100} %`,
     met: share < mostIdleShare,
     bound: null,
-    limit: "Twenty looks a second at the kernel's events, ten turns of the engine, a heartbeat a second",
+    limit:
+      "Twenty looks a second at the kernel's events, ten turns of the engine, figures told each second, and a heartbeat every two",
   }
 }
