@@ -18,6 +18,8 @@ export interface SlowClientsOptions {
   localAddress: string
   /** Every other one says a byte so often. */
   sayEveryMs: number
+  /** One of so many shakes hands, without a certificate, and says nothing then; left out: none does. */
+  handshakeOf?: number
 }
 
 /** A connection that ended is opened anew after so long. */
@@ -49,10 +51,10 @@ export class SlowClients {
   }
 
   #open(index: number): void {
-    const { host, port, localAddress } = this.#options
+    const { host, port, localAddress, handshakeOf } = this.#options
     const raw = connect({ host, port, localAddress })
     const socket =
-      index % 10 === 0
+      handshakeOf !== undefined && index % handshakeOf === 0
         ? connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ['rehost/1'] })
         : raw
     raw.on('error', () => undefined)

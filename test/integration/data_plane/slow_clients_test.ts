@@ -17,7 +17,7 @@ import { makeSparseFile, TestReplicator } from '../replicator/test_replicator.ts
 
 /** Where they come from; honest agents come from 127.0.0.1. */
 const hostileAddress = '127.0.0.66'
-const slowly = { host: '127.0.0.1', localAddress: hostileAddress, sayEveryMs: 50 }
+const slowly = { host: '127.0.0.1', localAddress: hostileAddress, sayEveryMs: 50, handshakeOf: 10 }
 
 describe('the replication port under slow clients', () => {
   const sizeBytes = 256 * blockSizeBytes
