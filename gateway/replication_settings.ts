@@ -4,11 +4,12 @@
  */
 import type { SourceServerId } from '../domain/ids.ts'
 import type { ReplicationConfiguration, SourceServer } from '../domain/source_server.ts'
+import type { Site } from '../domain/bandwidth.ts'
 import type { Services } from './services.ts'
 import { z } from 'zod'
 import { ConflictError, InvalidInputError } from '../domain/errors.ts'
 import { withEvent } from '../domain/source_server.ts'
-import { calendarOfForm, calendarSchema, siteName } from './bandwidth_settings.ts'
+import { calendarOfForm, calendarSchema, readBandwidthSettings, siteName } from './bandwidth_settings.ts'
 import { sha256 } from './secrets.ts'
 import { changeServer } from './server_changes.ts'
 
@@ -39,9 +40,20 @@ export function mergeReplication(
   return Object.fromEntries(merged) as unknown as ReplicationConfiguration
 }
 
+/** @throws InvalidInputError for a site that there is not: its servers would be bound by no limit, and nobody would notice. */
+function requireSite(name: string | null | undefined, sites: readonly Site[]): void {
+  if (typeof name !== 'string' || sites.some((site) => site.name === name)) return
+  const there =
+    sites.length === 0 ? 'there are none yet' : `there are ${sites.map((site) => site.name).join(', ')}`
+  throw new InvalidInputError(
+    'site',
+    `There is no site ${name}: ${there}. Add it under Settings, Bandwidth, first`,
+  )
+}
+
 /**
  * Applies a change to the stored configuration; one that was made from `shownVersion` only while that is still stored.
- * @throws NotFoundError; ConflictError when somebody else has changed it meanwhile.
+ * @throws NotFoundError; InvalidInputError for an unknown site; ConflictError when somebody else has changed it meanwhile.
  */
 export async function changeReplicationConfiguration(
   services: Services,
@@ -51,6 +63,7 @@ export async function changeReplicationConfiguration(
   shownVersion?: string,
 ): Promise<SourceServer> {
   const at = services.clock().toISOString()
+  const { sites } = await readBandwidthSettings(services.store)
   return changeServer(services, sourceServerId, (server) => {
     const known = server.replicationConfiguration
     if (shownVersion !== undefined && shownVersion !== replicationVersionOf(known)) {
@@ -58,6 +71,8 @@ export async function changeReplicationConfiguration(
         'Somebody else has changed these settings meanwhile. Below is what you entered; save again to replace theirs',
       )
     }
+    // A server may stay in a site that was taken away since.
+    if (change.site !== known.site) requireSite(change.site, sites)
     const next = mergeReplication(known, change)
     if (JSON.stringify(next) === JSON.stringify(known)) return server
     return withEvent({ ...server, replicationConfiguration: next }, at, {

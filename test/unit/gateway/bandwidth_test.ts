@@ -159,6 +159,16 @@ describe('bandwidth', () => {
       { unknown: 1 },
     ])
       expect((await api('PUT', path, bad)).status).toBe(400)
+    await api('PUT', '/bandwidth', { sites: [{ name: 'berlin', limitMbps: 90 }] })
+    const nowhere = await api('PUT', path, { site: 'Berlin' })
+    expect([nowhere.status, await nowhere.text()]).toEqual([
+      422,
+      expect.stringContaining('There is no site Berlin: there are berlin'),
+    ])
+    expect((await api('PUT', path, { site: 'berlin' })).status).toBe(200)
+    // It stays where it is when its site is taken away, and its other settings can be changed.
+    await api('PUT', '/bandwidth', { sites: [] })
+    expect((await api('PUT', path, { site: 'berlin', priority: 2 })).status).toBe(200)
     expect((await api('PUT', path, { priority: 5 }, 'viewer')).status).toBe(403)
     expect((await api('PUT', '/bandwidth', { sites: [] }, 'viewer')).status).toBe(403)
   })
@@ -217,6 +227,7 @@ describe('the forms of bandwidth', () => {
       [{ calendar: 'Mondays are slow' }, 'Cannot read “Mondays are slow”'],
       [{ timeZone: 'Mars' }, 'there is no time zone Mars'],
       [{ priority: '9' }, 'give a number from 1 to 5'],
+      [{ site: 'nowhere' }, 'There is no site nowhere: there are none yet'],
     ] as const) {
       const refused = await postForm(gateway, address, { ...form, ...bad }, cookie)
       const page = await refused.text()
