@@ -5,8 +5,11 @@
 import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { providerNames } from '../../cloud/registry.ts'
 
-const port = (fallback: number) => z.coerce.number().int().min(1).max(65535).default(fallback)
+const notAPort = 'a port is a number from 1 to 65535'
+const port = (fallback: number) =>
+  z.coerce.number(notAPort).int(notAPort).min(1, notAPort).max(65535, notAPort).default(fallback)
 
 const schema = z.object({
   REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
@@ -17,7 +20,12 @@ const schema = z.object({
   REHOST_DYNAMODB_PORT: port(8042),
   REHOST_LISTEN_HOST: z.string().min(1).default('0.0.0.0'),
   REHOST_PUBLIC_HOST: z.string().min(1).optional(),
-  REHOST_CLOUD: z.string().min(1).default('qemu'),
+  REHOST_CLOUD: z
+    .string()
+    .default('qemu')
+    .refine((name) => providerNames.includes(name), {
+      error: ({ input }) => `there is no cloud ${String(input)}; known are ${providerNames.join(', ')}`,
+    }),
   REHOST_ACCELERATOR: z.enum(['auto', 'tcg']).default('auto'),
   REHOST_TABLE: z.string().min(3).default('rehost'),
   REHOST_SHUTDOWN_SECONDS: z.coerce.number().min(0).max(3600).default(60),

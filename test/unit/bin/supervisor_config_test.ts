@@ -26,4 +26,12 @@ describe('readSupervisorConfig()', () => {
   it('refuses a store that it does not know, by name', () => {
     expect(() => readSupervisorConfig({ REHOST_STORE: 'postgres' })).toThrow(/REHOST_STORE/)
   })
+
+  it.each([
+    [{ REHOST_CLOUD: 'azure' }, 'REHOST_CLOUD: there is no cloud azure; known are memory, qemu'],
+    [{ REHOST_HTTP_PORT: '99999x' }, 'REHOST_HTTP_PORT: a port is a number from 1 to 65535'],
+    [{ REHOST_AGENT_PORT: '70000' }, 'REHOST_AGENT_PORT: a port is a number from 1 to 65535'],
+  ])('says what is wrong with %o before anything starts', (environment, words) => {
+    expect(() => readSupervisorConfig(environment)).toThrow(words)
+  })
 })
