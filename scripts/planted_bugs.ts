@@ -286,6 +286,13 @@ export const plantedBugs: readonly PlantedBug[] = [
     ...reboots,
   },
   {
+    name: 'seal-beside-a-crash-kernel',
+    file: 'agent/reboot/quiet_machine.ts',
+    from: "    if (loaded !== undefined && loaded !== '0') return reason\n",
+    to: "    if (name === 'kexec_loaded' && loaded === '1') return reason\n",
+    tests: ['test/unit/agent/reboot_parts_test.ts'],
+  },
+  {
     name: 'believe-a-boot-trace-with-holes',
     file: 'agent/reboot/boot_buffer.ts',
     from: '        if (!((traced.get(key) ?? 0) >= sectors))\n',

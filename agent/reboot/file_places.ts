@@ -67,7 +67,8 @@ export async function diskUnder(
   const start = await files.readText(`${folder}/start`)
   const names = folder.split('/')
   const kernelName = (start === undefined ? names.at(-1) : names.at(-2)) ?? ''
-  if (/^(dm-|md|bcache|drbd|zd)\d/.test(kernelName)) return undefined
+  // An array may have a name in place of a number, such as `md_home`.
+  if (/^(md|(dm-|bcache|drbd|zd)\d)/.test(kernelName)) return undefined
   return { kernelName, firstSector: Number(start ?? 0) }
 }
 

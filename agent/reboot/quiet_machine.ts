@@ -5,6 +5,7 @@
  */
 import type { SystemFiles } from '../inventory/system_files.ts'
 import type { CommandRunner } from '../run_command.ts'
+import { otherShutdownProgram } from './shutdown_programs.ts'
 
 /** File systems that write to no disk of this machine. */
 const harmless = new Set(
@@ -17,20 +18,37 @@ const harmless = new Set(
 /** What device-mapper does without writing anything of its own. */
 const harmlessTargets = new Set(['linear', 'striped', 'crypt', 'multipath', 'error', 'zero'])
 
-/** Devices of drivers that write when they like: RAID, caches, replication, ZFS. */
-const writingDevices = /^(md|bcache|drbd|zd|rbd)\d/
+/** Devices of drivers that write when they like: RAID, caches, replication, ZFS. An array may have a name, such as `md_home`. */
+const writingDevices = /^(md|(bcache|drbd|zd|rbd)\d)/
+
+/** By its name in `/sys/kernel`: a kernel that is started past the boot loader. */
+const loadedKernels = {
+  kexec_loaded: 'a kernel is loaded that may be started without the boot loader',
+  kexec_crash_loaded: 'a kernel is loaded that writes a dump when this one crashes on its way down (kdump)',
+}
 
 /** Why something may still write; undefined when nothing does. */
 export async function stillWriting(files: SystemFiles, run: CommandRunner): Promise<string | undefined> {
   const swaps = ((await files.readText('/proc/swaps')) ?? '').split('\n').slice(1)
   if (swaps.some((line) => line.trim() !== '')) return `swap is on (${swaps[0] ?? ''})`
   return (
+    (await loadedKernel(files)) ??
+    (await otherShutdownProgram(files)) ??
     (await writableMount(files)) ??
     (await hiddenFileSystem(files)) ??
     (await writingDriver(files)) ??
     (await writingMapping(files, run)) ??
     (await exportedDisk(files))
   )
+}
+
+async function loadedKernel(files: SystemFiles): Promise<string | undefined> {
+  for (const [name, reason] of Object.entries(loadedKernels)) {
+    const loaded = await files.readText(`/sys/kernel/${name}`)
+    // There is none where the kernel cannot start another one.
+    if (loaded !== undefined && loaded !== '0') return reason
+  }
+  return undefined
 }
 
 interface Mount {

@@ -123,6 +123,36 @@ export class RawPages {
     })
   }
 
+  /** Writes those pages that can be written and are ours, each durably by itself. @throws Error when that is none. */
+  spoil(pages: Buffer): Promise<void> {
+    return this.#with(constants.O_RDWR | constants.O_DSYNC, async (handle, bytes) => {
+      let written = 0
+      for (const part of this.#parts())
+        for (let at = 0; at < part.bytes; at += sealPageBytes)
+          try {
+            const page = pages.subarray(part.fileByte + at, part.fileByte + at + sealPageBytes)
+            if (await this.#spoilPage(handle, bytes, part.deviceByte + at, page)) written += 1
+          } catch {
+            // Another page does as well.
+          }
+      if (written === 0) throw new Error(`no page on ${this.#path} could be taken back`)
+    })
+  }
+
+  async #spoilPage(
+    handle: FileHandle,
+    bytes: Uint8Array,
+    deviceByte: number,
+    page: Buffer,
+  ): Promise<boolean> {
+    const { bytesRead } = await handle.read(bytes, 0, sealPageBytes, deviceByte)
+    const held = Buffer.from(bytes.buffer, bytes.byteOffset, sealPageBytes)
+    const mark = sealMark(this.#places.nonce)
+    if (bytesRead !== sealPageBytes || !isSealPage(held, mark, page.readUInt32LE(mark.length))) return false
+    bytes.set(page)
+    return (await handle.write(bytes, 0, sealPageBytes, deviceByte)).bytesWritten === sealPageBytes
+  }
+
   /** File systems give whole blocks: the last part may go beyond the end. */
   *#parts(): Generator<FilePart> {
     for (const { fileByte, deviceByte, bytes } of this.#places.parts) {

@@ -49,8 +49,6 @@ export async function sealMachine(input: {
 }
 
 async function sealLocked(stateDirectory: string, files: SystemFiles, run: CommandRunner): Promise<number> {
-  if ((await files.readText('/sys/kernel/kexec_loaded')) === '1')
-    throw new PermanentError('Cannot seal: a kernel is loaded that may be started without the boot loader')
   await run('sync', [])
   const writer = await stillWriting(files, run)
   if (writer !== undefined) throw new PermanentError(`Cannot seal: ${writer}`)
@@ -88,6 +86,7 @@ async function sealLocked(stateDirectory: string, files: SystemFiles, run: Comma
       files: left.files,
       disks,
       write: (pages) => raw.write(pages),
+      spoil: (pages) => raw.spoil(pages),
     })
     return record.disks.length
   } finally {

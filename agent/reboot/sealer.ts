@@ -19,6 +19,9 @@ import { keyOf } from '../tracking/subscriptions.ts'
 /** A disk in use writes nothing now and then: what is still written after so many turns comes from somebody. */
 const mostTurns = 8
 
+/** A device that refuses once may not refuse again. */
+const mostAttempts = 3
+
 const unfinished = 'the machine went down before its shutdown was noted'
 
 /** What sealing works with. */
@@ -35,6 +38,8 @@ export interface SealInput {
   disks: readonly PresentDisk[]
   /** Writes all pages, durably. */
   write(pages: Buffer): Promise<void>
+  /** Writes those pages that can be written, durably: with one of another record none is believed. @throws Error when none can be. */
+  spoil(pages: Buffer): Promise<void>
 }
 
 /**
@@ -42,7 +47,7 @@ export interface SealInput {
  * @throws Error with the reason.
  */
 export async function seal(input: SealInput): Promise<SealedRecord> {
-  const { plan, trace, subscriptions, files, write } = input
+  const { plan, trace, subscriptions, files, write, spoil } = input
   const note = (): void => {
     subscriptions.markEnded()
     for (const file of files) file.flush()
@@ -62,7 +67,19 @@ export async function seal(input: SealInput): Promise<SealedRecord> {
   const refuse = async (refusal: string): Promise<never> => {
     const { bootId, token } = plan
     const { loaderFile, generation } = input
-    await write(pages({ refusal, bootId, token, loaderFile, generation, disks: [] }))
+    const refused = pages({ refusal, bootId, token, loaderFile, generation, disks: [] })
+    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      const isWritten = await write(refused).then(
+        () => true,
+        () => false,
+      )
+      if (isWritten) throw new Error(refusal)
+    }
+    try {
+      await spoil(refused)
+    } catch (error) {
+      throw new Error(`${refusal}; ${errorMessage(error)}`, { cause: error })
+    }
     throw new Error(refusal)
   }
   let before = ''
@@ -82,8 +99,15 @@ export async function seal(input: SealInput): Promise<SealedRecord> {
       await write(pages({ ...record, refusal: unfinished }))
       continue
     }
-    await write(encoded)
-    if (JSON.stringify(await look()) === before) return record
+    try {
+      await write(encoded)
+      if (JSON.stringify(await look()) === before) return record
+    } catch (error) {
+      // It may be there in full already.
+      return refuse(
+        `nobody saw whether the disks were written to after it was sealed: ${errorMessage(error)}`,
+      )
+    }
     return refuse('the disks were written to after all file systems had ended')
   }
   return refuse('the disks were still written to when the machine was shut down')

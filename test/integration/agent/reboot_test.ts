@@ -11,7 +11,7 @@ import { machineFiles } from '../../../agent/inventory/system_files.ts'
 import { BootBuffer } from '../../../agent/reboot/boot_buffer.ts'
 import { RebootKeeper } from '../../../agent/reboot/reboot_keeper.ts'
 import { RawPages, SealFile, sealFileName } from '../../../agent/reboot/seal_file.ts'
-import { encodeSeal } from '../../../agent/reboot/sealed_record.ts'
+import { encodeSeal, sealFileBytes } from '../../../agent/reboot/sealed_record.ts'
 import { seal } from '../../../agent/reboot/sealer.ts'
 import { runCommand } from '../../../agent/run_command.ts'
 import { PieceRoom } from '../../../agent/sync/piece_room.ts'
@@ -99,7 +99,6 @@ describe.runIf(isRoot)('tracking through a reboot', () => {
     const before = await counts()
     return () => {
       const queue = join(folder, name, 'queue')
-      mkdirSync(queue, { recursive: true })
       writeFileSync(join(queue, 'iostats'), '1\n')
       const now = readFileSync(`/sys/dev/block/${name}/stat`, 'utf8').trim().split(/\s+/).map(Number)
       const since = now.map((count, index) => count - (before[index] ?? 0))
@@ -182,6 +181,19 @@ describe.runIf(isRoot)('tracking through a reboot', () => {
     await new RawPages(disk.device, places).write(encodeSeal(places.nonce, record))
     mount()
     expect(await file.read()).toEqual(record)
+    execFileSync('umount', [disk.mountPoint])
+    // One page is enough to take it back.
+    const place = places.parts[0]
+    if (place === undefined) expect.unreachable('the file is nowhere')
+    const last = { fileByte: sealFileBytes - 4096, deviceByte: place.deviceByte + sealFileBytes - 4096 }
+    const lastPage = { ...places, parts: [{ ...last, bytes: 4096 }] }
+    const refused = encodeSeal(places.nonce, { ...record, refusal: 'no' })
+    await new RawPages(disk.device, lastPage).spoil(refused)
+    await expect(
+      new RawPages(disk.device, { ...lastPage, nonce: 'f'.repeat(32) }).spoil(refused),
+    ).rejects.toThrow(`no page on ${disk.device} could be taken back`)
+    mount()
+    await expect(file.read()).rejects.toThrow('it was not written to its end')
     const next = await file.prepare()
     expect(await file.read()).toBeUndefined()
     // The file is removed, and another one has taken the place of a page.
@@ -289,6 +301,7 @@ describe.runIf(isRoot)('tracking through a reboot', () => {
         writes += 1
         return raw.write(pages)
       },
+      spoil: (pages) => raw.spoil(pages),
     })
     expect(record.disks).toHaveLength(1)
     // Twice until all is known, and once to say so.

@@ -348,6 +348,7 @@ class World {
         files: left.files,
         disks: [this.disk],
         write: (pages) => {
+          process.step()
           if (decodeNonce(this.sealed) !== plan.places.nonce) throw new Error('not ours any more')
           writes += 1
           if (writes > cutAt) {
@@ -367,6 +368,7 @@ class World {
           }
           return Promise.resolve()
         },
+        spoil: () => Promise.reject(new Error('it cannot be written')),
       })
     } catch (error) {
       if (!(error instanceof Error)) throw error

@@ -7,7 +7,7 @@ import type { SystemFiles } from '../../../agent/inventory/system_files.ts'
 import { addBootTrace, bootTraceRemovalCommand, grubScript } from '../../../agent/install/boot_trace.ts'
 import { changedSectors } from '../../../agent/reboot/boot_buffer.ts'
 import { isTracedFromBoot, refusalOfBoot } from '../../../agent/reboot/boot_loader.ts'
-import { parseFilefrag } from '../../../agent/reboot/file_places.ts'
+import { diskUnder, parseFilefrag } from '../../../agent/reboot/file_places.ts'
 import { stillWriting } from '../../../agent/reboot/quiet_machine.ts'
 import {
   decodeSeal,
@@ -132,6 +132,8 @@ describe('stillWriting()', () => {
 23 22 0:21 / /proc rw - proc proc rw
 24 22 0:22 / /run rw - tmpfs tmpfs rw,size=1k`,
     '/sys/block/sda/size': '100',
+    '/sys/kernel/kexec_loaded': '0',
+    '/sys/kernel/kexec_crash_loaded': '0',
   }
   const folders: Record<string, string[]> = {
     '/sys/block': ['sda'],
@@ -145,12 +147,13 @@ describe('stillWriting()', () => {
     texts: Record<string, string>,
     lists: Record<string, string[]> = {},
     table = '',
+    links: Record<string, string> = {},
   ): Promise<string | undefined> {
     const files: SystemFiles = {
       readText: (path) => Promise.resolve({ ...quiet, ...texts }[path]),
       list: (path) => Promise.resolve({ ...folders, ...lists }[path] ?? []),
       realPath: (path) =>
-        Promise.resolve(path === '/sys/dev/block/8:1' ? '/sys/devices/sda/sda1' : undefined),
+        Promise.resolve(path === '/sys/dev/block/8:1' ? '/sys/devices/sda/sda1' : links[path]),
       facts: () => Promise.resolve(undefined),
       inode: () => Promise.resolve(undefined),
     }
@@ -166,6 +169,24 @@ describe('stillWriting()', () => {
         'root: 0 80 linear 8:1 0\nhome: 0 80 crypt aes 0 8:1 0',
       ),
     ).toBeUndefined()
+  })
+
+  const hooks = '/usr/lib/systemd/system-shutdown'
+  const hook = (text: string, links: Record<string, string> = {}) =>
+    ask({ [`${hooks}/other`]: text }, { [hooks]: ['other'] }, '', links)
+
+  it('knows programs that run beside it and write nothing, by what they say', async () => {
+    const own = `${hooks}/rehost-agent`
+    const links = { [own]: own, '/lib/systemd/system-shutdown/rehost-agent': own }
+    const lists = { [hooks]: ['rehost-agent'], '/lib/systemd/system-shutdown': ['rehost-agent'] }
+    expect(await ask({}, lists, '', links)).toBeUndefined()
+    expect(await hook('')).toBeUndefined()
+    expect(await hook('#!/bin/sh\n# Waits.\n/sbin/mdadm --wait-clean --scan')).toBeUndefined()
+    const firmware =
+      '#!/bin/sh\n\n# none\n[ -f /var/lib/fwupd/pending.db ] || exit 0\n/usr/bin/fwupdtool activate'
+    expect(await hook(firmware)).toBeUndefined()
+    const isUpdated = { '/var/lib/fwupd/pending.db': '/var/lib/fwupd/pending.db' }
+    expect(await hook(firmware, isUpdated)).toMatch(/may write/)
   })
 
   const mounted = quiet['/proc/self/mountinfo'] ?? ''
@@ -197,6 +218,30 @@ describe('stillWriting()', () => {
       /the ZFS pool tank is in use/,
     ],
     ['RAID', [{ '/sys/block/md0/size': '7' }, { '/sys/block': ['md0'] }], /md0 may write/],
+    ['RAID with a name', [{ '/sys/block/md_d0/size': '7' }, { '/sys/block': ['md_d0'] }], /md_d0 may write/],
+    ['a kernel for kexec', [{ '/sys/kernel/kexec_loaded': '1' }], /without the boot loader/],
+    ['a kernel for crashes', [{ '/sys/kernel/kexec_crash_loaded': '1' }], /writes a dump/],
+    [
+      'a recipe for debugging',
+      [
+        { '/lib/systemd/system-shutdown/debug.sh': '#!/bin/sh\nmount -o remount,rw /\ndmesg > /log' },
+        { '/lib/systemd/system-shutdown': ['debug.sh'] },
+      ],
+      /^\/lib\/systemd\/system-shutdown\/debug\.sh runs at the same time/,
+    ],
+    [
+      'more than mdadm’s program',
+      [
+        { '/etc/systemd/system-shutdown/mdadm.shutdown': '#!/bin/sh\n/sbin/mdadm --wait-clean --scan\nsync' },
+        { '/etc/systemd/system-shutdown': ['mdadm.shutdown'] },
+      ],
+      /mdadm\.shutdown runs at the same time/,
+    ],
+    [
+      'a program that nobody can read',
+      [{}, { '/usr/lib/systemd/system-shutdown': ['binary'] }],
+      /binary runs at the same time/,
+    ],
     [
       'thin volumes',
       [{}, { '/sys/block': ['dm-0'] }, 'pool: 0 80 thin-pool 8:1 8:2 1 0'],
