@@ -59,8 +59,9 @@ export async function makeEngine(
     isKept && config.isTracingFromBoot ? rebootKeeper(context, input.generation, bootId) : undefined
   const hub = new TraceHub(clock, isKept ? { folder, warn, ...(boot === undefined ? {} : { boot }) } : {})
   const tracingRefusal = await prepareTracing(run, config.isRoot)
-  await boot?.begin()
+  // First: nobody reads the rings that a run before has left, until this does. Where there are none it claims what was sealed, which begins.
   if (tracingRefusal === undefined) await hub.resume()
+  await boot?.begin()
   await boot?.release()
   const canFreeze =
     config.isRoot && (await isInstalled(run, 'fsfreeze')) && (await isInstalled(run, 'timeout'))

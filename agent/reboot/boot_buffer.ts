@@ -6,12 +6,14 @@
  * the events must hold at least as many. Whatever was not traced, or was taken away, shows.
  * @module
  */
+import { existsSync, mkdirSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { DeviceNumber, TracedDevice } from '../tracking/trace.ts'
 import type { TraceHandler } from '../tracking/trace_parser.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { tracingFolder } from '../tracking/instance_names.ts'
+import { runFolder } from '../tracking/run_folder.ts'
 import { keyOf } from '../tracking/subscriptions.ts'
 import { eventFolders, readTraceLayout } from '../tracking/trace_layout.ts'
 import { TraceRings } from '../tracking/trace_rings.ts'
@@ -31,15 +33,26 @@ export function changedSectors(stat: string): number {
 export class BootBuffer {
   readonly #root: string
   readonly #devices: string
+  readonly #endedNote: string
 
-  /** @param devices folder with an entry for each block device by its number. */
-  constructor(root = tracingFolder, devices = '/sys/dev/block') {
+  /**
+   * @param devices folder with an entry for each block device by its number.
+   * @param endedNote file, in memory, that says that this boot's trace was ended. Whatever is traced there later is somebody else's. An uninstall
+   * leaves it: an agent that is installed in the same boot needs it.
+   */
+  constructor(
+    root = tracingFolder,
+    devices = '/sys/dev/block',
+    endedNote = join(runFolder, 'boot-trace.ended'),
+  ) {
     this.#root = root
     this.#devices = devices
+    this.#endedNote = endedNote
   }
 
   /** See `BootTracking`. */
   async read(devices: readonly TracedDevice[], handler: TraceHandler): Promise<string | undefined> {
+    if (existsSync(this.#endedNote)) return "the kernel's trace since its start was ended before"
     try {
       return await this.#read(devices, handler)
     } catch (error) {
@@ -49,12 +62,19 @@ export class BootBuffer {
     }
   }
 
-  /** Ends the trace and gives its memory back. Never throws: there may be no such trace. */
+  /**
+   * Ends the trace and gives its memory back, once in a boot. To be called only where the kernel was told to trace. Never throws: there may be no such
+   * trace.
+   */
   async release(): Promise<void> {
     try {
-      if (!(await this.#text(`${eventFolder}/enable`)).startsWith('1')) return
-      await writeFile(join(this.#root, `${eventFolder}/enable`), '0')
-      await writeFile(join(this.#root, 'buffer_size_kb'), usualRingKb)
+      if (existsSync(this.#endedNote)) return
+      if ((await this.#text(`${eventFolder}/enable`)).startsWith('1')) {
+        await writeFile(join(this.#root, `${eventFolder}/enable`), '0')
+        await writeFile(join(this.#root, 'buffer_size_kb'), usualRingKb)
+      }
+      mkdirSync(dirname(this.#endedNote), { recursive: true, mode: 0o700 })
+      await writeFile(this.#endedNote, '')
     } catch {
       // A kernel without tracing has none to end.
     }
@@ -71,12 +91,15 @@ export class BootBuffer {
       await writeFile(join(this.#root, `${eventFolder}/enable`), '0')
       const merging = new Set(devices.filter(({ mergesDiscards }) => mergesDiscards === true).map(keyOf))
       const traced = new Map<number, number>()
+      const writtenTo = new Map<number, string>()
       let lost: string | undefined
       await rings.pump(
         {
           changed: (major, minor, firstSector, sectorCount) => {
             const key = keyOf({ major, minor })
-            traced.set(key, (traced.get(key) ?? 0) + sectorCount)
+            const before = traced.get(key)
+            if (before === undefined) writtenTo.set(key, `${major}:${minor}`)
+            traced.set(key, (before ?? 0) + sectorCount)
             handler.changed(major, minor, firstSector, sectorCount)
           },
           discardEnded: (major, minor) => {
@@ -93,6 +116,10 @@ export class BootBuffer {
       for (const [key, sectors] of counted)
         if (!((traced.get(key) ?? 0) >= sectors))
           lost ??= `the kernel traced ${traced.get(key) ?? 0} of ${sectors} sectors that were changed since its start`
+      // It may be a disk that is there again by another number, under which it was counted anew.
+      for (const number of writtenTo.values())
+        if (!existsSync(join(this.#devices, number)))
+          lost ??= `device ${number} was written to after the kernel's start and is gone`
       return lost ?? faultOf(rings, rings.records)
     } finally {
       rings.close()

@@ -52,6 +52,9 @@ export interface RebootParts {
 export class RebootKeeper implements BootTracking {
   readonly #parts: RebootParts
   #claimed: readonly ClaimedDisk[] | string = 'no agent was started'
+  #begun: Promise<void> | undefined
+  /** The kernel was told to trace from its start on: that trace is ours to end. */
+  #isTraced = false
 
   constructor(parts: RebootParts) {
     this.#parts = parts
@@ -59,9 +62,14 @@ export class RebootKeeper implements BootTracking {
 
   /**
    * To be called before anything is replicated: what was sealed is read and used up, and the next shutdown made ready. Never throws; what cannot be
-   * done costs a comparison.
+   * done costs a comparison. Done once, by the first claim at the latest: a run that goes on from one of this boot reads its rings before it.
    */
-  async begin(): Promise<void> {
+  begin(): Promise<void> {
+    this.#begun ??= this.#begin()
+    return this.#begun
+  }
+
+  async #begin(): Promise<void> {
     const { seal, warn } = this.#parts
     try {
       let record: SealedRecord | string
@@ -73,6 +81,7 @@ export class RebootKeeper implements BootTracking {
         record = `what was sealed at the last shutdown cannot be read: ${errorMessage(error)}`
       }
       const facts = await this.#parts.loader.facts()
+      this.#isTraced = isTracedFromBoot(facts.commandLine)
       // Before the boot loader is told anything new.
       this.#claimed = typeof record === 'string' ? record : await this.#judge(record, facts)
       // From here on it is used up; on this disk, not only in memory.
@@ -126,19 +135,20 @@ export class RebootKeeper implements BootTracking {
     return claimed.length === 0 ? 'none of its disks is known again' : claimed
   }
 
-  claim(): Promise<readonly ClaimedDisk[] | string> {
+  async claim(): Promise<readonly ClaimedDisk[] | string> {
+    await this.begin()
     const claimed = this.#claimed
     this.#claimed = 'what was sealed at the last shutdown was used already'
-    return Promise.resolve(claimed)
+    return claimed
   }
 
   read(devices: readonly TracedDevice[], handler: TraceHandler): Promise<string | undefined> {
     return this.#parts.buffer.read(devices, handler)
   }
 
-  /** The kernel's trace since its start is not needed any more. */
-  release(): Promise<void> {
-    return this.#parts.buffer.release()
+  /** The kernel's trace since its start is not needed any more. One that it was not told to make is somebody else's. */
+  async release(): Promise<void> {
+    if (this.#isTraced) await this.#parts.buffer.release()
   }
 }
 

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -97,13 +97,16 @@ describe.runIf(isRoot)('tracking through a reboot', () => {
     await writeFile(join(tracingFolder, 'buffer_size_kb'), '4096')
     await writeFile(event, '1')
     const before = await counts()
+    // Other disks of this machine are written to as well.
+    for (const other of readdirSync('/sys/dev/block'))
+      mkdirSync(join(folder, other, 'queue'), { recursive: true })
     return () => {
       const queue = join(folder, name, 'queue')
       writeFileSync(join(queue, 'iostats'), '1\n')
       const now = readFileSync(`/sys/dev/block/${name}/stat`, 'utf8').trim().split(/\s+/).map(Number)
       const since = now.map((count, index) => count - (before[index] ?? 0))
       writeFileSync(join(folder, name, 'stat'), since.join(' '))
-      return new BootBuffer(tracingFolder, folder)
+      return new BootBuffer(tracingFolder, folder, join(folder, 'ended'))
     }
   }
 
@@ -127,9 +130,26 @@ describe.runIf(isRoot)('tracking through a reboot', () => {
     expect(fault).toBeUndefined()
     expect([...blocks].sort((a, b) => a - b)).toEqual([5, 9])
     expect((await readFile(event, 'utf8')).trim()).toBe('0')
+    expect((await read(buffer())).fault).toBe("the kernel's trace since its start was ended before")
+    rmSync(join(folder, 'ended'))
     expect((await read(buffer())).fault).toContain(
       'is not as it was begun (events/block/block_rq_complete/enable is 0)',
     )
+  })
+
+  it('does not believe a trace of writes to a disk that is gone, or there by another number', async () => {
+    const buffer = await startKernel()
+    const lost = await LoopDisk.make(1)
+    try {
+      const number = (await machineFiles.facts(lost.device))?.deviceNumber ?? ''
+      await lost.write(0, new Uint8Array(4096).fill(1))
+      rmSync(join(folder, number), { recursive: true, force: true })
+      expect((await read(buffer())).fault).toBe(
+        `device ${number} was written to after the kernel's start and is gone`,
+      )
+    } finally {
+      await lost.remove()
+    }
   })
 
   it.each([
@@ -267,7 +287,11 @@ describe.runIf(isRoot)('tracking through a reboot', () => {
       return { hub, tracker }
     }
     makeFileSystem()
-    const first = await run('first', 1, new BootBuffer())
+    const first = await run(
+      'first',
+      1,
+      new BootBuffer(tracingFolder, '/sys/dev/block', join(folder, 'first-ended')),
+    )
     expect(first.tracker.memory?.inherited).toContain('the machine was not shut down cleanly')
     await writeFile(join(disk.mountPoint, 'a'), new Uint8Array(2 ** 20).fill(1))
     const copy = await blocksOf(disk)

@@ -146,6 +146,7 @@ class Run {
       plan: (plan) => {
         this.process.step()
         boot.plan = plan
+        world.goOn()
       },
       warn: () => undefined,
     })
@@ -173,9 +174,9 @@ class Run {
 
   async start(): Promise<void> {
     const world = this.#world
-    await this.keeper.begin()
-    world.goOn()
     await this.hub.resume()
+    world.goOn()
+    await this.keeper.begin()
     await this.keeper.release()
     world.goOn()
     await this.tracker.start()

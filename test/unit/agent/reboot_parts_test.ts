@@ -1,14 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { SystemFiles } from '../../../agent/inventory/system_files.ts'
 import { addBootTrace, bootTraceRemovalCommand, grubScript } from '../../../agent/install/boot_trace.ts'
-import { changedSectors } from '../../../agent/reboot/boot_buffer.ts'
+import { BootBuffer, changedSectors } from '../../../agent/reboot/boot_buffer.ts'
 import { isTracedFromBoot, refusalOfBoot } from '../../../agent/reboot/boot_loader.ts'
 import { diskUnder, parseFilefrag } from '../../../agent/reboot/file_places.ts'
 import { stillWriting } from '../../../agent/reboot/quiet_machine.ts'
+import { RebootKeeper } from '../../../agent/reboot/reboot_keeper.ts'
 import {
   decodeSeal,
   encodeSeal,
@@ -123,6 +124,84 @@ it('counts sectors written and discarded, also where discards are not counted', 
   expect(changedSectors('10 1 80 5 20 2 160 6 0 7 8 3 0 24 1 4 9')).toBe(184)
   expect(changedSectors('10 1 80 5 20 2 160 6 0 7 8')).toBe(160)
   expect(changedSectors('')).toBeNaN()
+})
+
+it.each(['md0', 'md_home', 'md_d0', 'dm-1'])(
+  'finds no disk under %s, which is made of others',
+  async (name) => {
+    const files: SystemFiles = {
+      readText: () => Promise.resolve(undefined),
+      list: () => Promise.resolve([]),
+      realPath: () => Promise.resolve(`/sys/devices/virtual/block/${name}`),
+      facts: () => Promise.resolve(undefined),
+      inode: () => Promise.resolve(undefined),
+    }
+    expect(await diskUnder(files, '9:0')).toBeUndefined()
+  },
+)
+
+describe('the end of the trace since the kernel’s start', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'rehost-boot-'))
+    mkdirSync(join(folder, 'events/block/block_rq_complete'), { recursive: true })
+  })
+  afterEach(() => {
+    rmSync(folder, { recursive: true })
+  })
+
+  const event = () => join(folder, 'events/block/block_rq_complete/enable')
+  const trace = (kib: string): void => {
+    writeFileSync(event(), '1\n')
+    writeFileSync(join(folder, 'buffer_size_kb'), kib)
+  }
+  const state = () =>
+    [event(), join(folder, 'buffer_size_kb')].map((path) => readFileSync(path, 'utf8').trim())
+  const buffer = () => new BootBuffer(folder, folder, join(folder, 'run/ended'))
+
+  it('comes once in a boot: what is traced later is somebody else’s', async () => {
+    trace('8192')
+    await buffer().release()
+    expect(state()).toEqual(['0', '1408'])
+    trace('99999')
+    await buffer().release()
+    const unread = { changed: () => expect.unreachable(), lost: () => expect.unreachable() }
+    expect(await buffer().read([], unread)).toContain('was ended before')
+    expect(state()).toEqual(['1', '99999'])
+  })
+
+  it.each([
+    ['was told to trace', 'ro trace_event=block:block_rq_complete', ['0', '1408']],
+    ['was not', 'ro quiet', ['1', '8192']],
+    ['was told something else too', 'trace_event=block:block_rq_complete,sched:sched_switch', ['1', '8192']],
+  ])('comes where the kernel %s', async (_what, commandLine, left) => {
+    trace('8192')
+    const facts = { loaderType: 0x72, isCrashKernel: false, tokenLeft: '', tokenGiven: '' }
+    const begun: string[] = []
+    const keeper = new RebootKeeper({
+      bootId: 'one',
+      generation: 1,
+      seal: {
+        read: () => Promise.resolve(undefined),
+        prepare: () => {
+          begun.push('used up')
+          return Promise.resolve({ nonce, device: '8:0', parts: [] })
+        },
+      },
+      loader: { facts: () => Promise.resolve({ ...facts, commandLine }), arm: () => Promise.resolve() },
+      buffer: buffer(),
+      disks: () => Promise.resolve([]),
+      newToken: () => token,
+      plan: () => undefined,
+      warn: (message) => expect.unreachable(message),
+    })
+    expect(await keeper.claim()).toContain('was not shut down cleanly')
+    // The claim has begun, which is done once.
+    await keeper.begin()
+    expect(begun).toEqual(['used up'])
+    await keeper.release()
+    expect(state()).toEqual(left)
+  })
 })
 
 describe('stillWriting()', () => {
