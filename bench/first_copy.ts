@@ -34,6 +34,7 @@ async function copied(
   service: Service,
   source: Source,
   { profiler, disturb }: FirstCopyOptions,
+  place: string,
 ): Promise<number> {
   if (profiler === undefined && disturb === undefined) return source.continuous()
   const isSending = async (): Promise<true | undefined> =>
@@ -43,7 +44,7 @@ async function copied(
   try {
     if (profiler === undefined) return await source.continuous()
     return await profiler.during(
-      'from the first byte on',
+      `a first copy ${place}, from its first byte on`,
       () => source.continuous(),
       () => service.pidsWith(source),
     )
@@ -53,10 +54,14 @@ async function copied(
 }
 
 /** Seconds from the first byte to the moment when all is durable. */
-async function copySeconds(service: Service, options: FirstCopyOptions, prefix: string[]): Promise<number> {
+async function copySeconds(
+  service: Service,
+  options: FirstCopyOptions,
+  { prefix, place }: { prefix: string[]; place: string },
+): Promise<number> {
   const more = options.isCompressionOff === true ? ['--compression', 'off'] : []
   const source = await service.addSource({ devices: [options.device], prefix, more })
-  const endedAtMs = await copied(service, source, options)
+  const endedAtMs = await copied(service, source, options, place)
   const { firstByteAt } = (await source.view()).lifecycle
   if (firstByteAt === undefined) throw new Error('The server has no time of its first byte')
   return (endedAtMs - Date.parse(firstByteAt)) / 1000
@@ -66,7 +71,10 @@ async function copySeconds(service: Service, options: FirstCopyOptions, prefix: 
 export async function firstCopy(options: FirstCopyOptions): Promise<FirstCopy> {
   const service = await Service.start(options.folder)
   try {
-    return { seconds: await copySeconds(service, options, []), wireBytes: 0 }
+    return {
+      seconds: await copySeconds(service, options, { prefix: [], place: 'memory to memory' }),
+      wireBytes: 0,
+    }
   } finally {
     await service.stop()
   }
@@ -79,7 +87,8 @@ export async function firstCopyOver(mbitPerSecond: number, options: FirstCopyOpt
     const service = await Service.start(options.folder, stagingAddress)
     try {
       const before = await link.bytes()
-      const seconds = await copySeconds(service, options, link.prefix)
+      const place = `over ${mbitPerSecond} Mbit/s`
+      const seconds = await copySeconds(service, options, { prefix: link.prefix, place })
       return { seconds, wireBytes: (await link.bytes()).toStaging - before.toStaging }
     } finally {
       await service.stop()

@@ -2,6 +2,7 @@
  * Where the processor time goes, as samples show it: who used it, and for what. A figure that misses its budget is explained by it.
  * @module
  */
+import { sum } from './row.ts'
 
 /** Shares of the time of all processors. */
 export interface Profile {
@@ -85,10 +86,10 @@ export function profileOf(
   }
   const kinds = [...counts]
     .map(([name, row]) => ({ name, percents: row.map((count) => (count / samples.length) * 100) }))
-    .toSorted((left, right) => sumOf(right.percents) - sumOf(left.percents))
-  const large = kinds.filter(({ percents }) => sumOf(percents) >= leastPercent)
+    .toSorted((left, right) => sum(right.percents) - sum(left.percents))
+  const large = kinds.filter(({ percents }) => sum(percents) >= leastPercent)
   const small = kinds.slice(large.length)
-  const rest = processes.map((_, column) => sumOf(small.map(({ percents }) => percents[column] ?? 0)))
+  const rest = processes.map((_, column) => sum(small.map(({ percents }) => percents[column] ?? 0)))
   return {
     what,
     seconds,
@@ -97,16 +98,11 @@ export function profileOf(
   }
 }
 
-/** Sum of the figures of a row. */
-export function sumOf(percents: readonly number[]): number {
-  return percents.reduce((sum, percent) => sum + percent, 0)
-}
-
 /** A profile as a table in Markdown, with a line above it. */
 export function profileTable({ what, seconds, processes, kinds }: Profile): string {
   const cell = (percent: number): string => (percent < 0.05 ? '–' : `${percent.toFixed(1)} %`)
-  const totals = processes.map((_, column) => sumOf(kinds.map(({ percents }) => percents[column] ?? 0)))
-  const lines = kinds.map(({ name, percents }) => [name, ...percents.map(cell), cell(sumOf(percents))])
+  const totals = processes.map((_, column) => sum(kinds.map(({ percents }) => percents[column] ?? 0)))
+  const lines = kinds.map(({ name, percents }) => [name, ...percents.map(cell), cell(sum(percents))])
   const table = [
     ['for', ...processes, 'all'],
     ['---', ...processes.map(() => '---'), '---'],

@@ -84,6 +84,11 @@ export function reachedShare({ value, bound }: Pick<Row, 'value' | 'bound'>): nu
   return bound.kind === 'MOST' ? value / bound.value : bound.value / value
 }
 
+/** The sum of `values`. */
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
 /** The middle of `values`; of an even number the lower middle, so that it was really measured. @throws Error of none. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((left, right) => left - right)

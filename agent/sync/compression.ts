@@ -29,8 +29,8 @@ export interface SessionCounts {
   waitMs: number
 }
 
-/** Where an observation began. */
-interface Begin extends SessionCounts {
+/** What was counted when an observation began. */
+interface ObservedFrom extends SessionCounts {
   busyMs: number
   rawBytes: number
   payloadBytes: number
@@ -50,7 +50,7 @@ export class Compression {
   #payloadBytes = 0
   /** What was handed to them in another mode ends here: it is no matter of an observation until it is durable. */
   #formerPayloadBytes = 0
-  #begin: Begin | undefined
+  #from: ObservedFrom | undefined
   #encodeBytesPerMs = 0
 
   /** @param isOff nothing is compressed, whatever that costs. */
@@ -104,19 +104,19 @@ export class Compression {
     this.#rawBytes += rawBytes
     this.#payloadBytes += payloadBytes
     const busyMs = this.#busy.totalMs
-    if (this.#begin === undefined) {
+    if (this.#from === undefined) {
       if (counts.acknowledgedPayloadBytes >= this.#formerPayloadBytes) this.#beginObserving(busyMs, counts)
       return
     }
-    const begin = this.#begin
-    const elapsedMs = busyMs - begin.busyMs
-    const ratio = (this.#rawBytes - begin.rawBytes) / Math.max(1, this.#payloadBytes - begin.payloadBytes)
-    const durableBytes = (counts.acknowledgedPayloadBytes - begin.acknowledgedPayloadBytes) * ratio
+    const from = this.#from
+    const elapsedMs = busyMs - from.busyMs
+    const ratio = (this.#rawBytes - from.rawBytes) / Math.max(1, this.#payloadBytes - from.payloadBytes)
+    const durableBytes = (counts.acknowledgedPayloadBytes - from.acknowledgedPayloadBytes) * ratio
     const isLongEnough = durableBytes >= observedBytes || elapsedMs >= overdueMs(this.#choice, observedBytes)
     if (elapsedMs < observedMs || !isLongEnough) return
     const seen = {
       elapsedMs,
-      waitMs: counts.waitMs - begin.waitMs,
+      waitMs: counts.waitMs - from.waitMs,
       rawBytes: durableBytes,
       encodeBytesPerMs: this.#encodeBytesPerMs,
     }
@@ -125,12 +125,12 @@ export class Compression {
     if (this.#choice.mode === mode) this.#beginObserving(busyMs, counts)
     else {
       this.#formerPayloadBytes = this.#payloadBytes
-      this.#begin = undefined
+      this.#from = undefined
     }
   }
 
   #beginObserving(busyMs: number, { acknowledgedPayloadBytes, waitMs }: SessionCounts): void {
-    this.#begin = {
+    this.#from = {
       acknowledgedPayloadBytes,
       waitMs,
       busyMs,

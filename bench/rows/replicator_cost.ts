@@ -14,7 +14,7 @@ import { ended, run, sleep, until } from '../command.ts'
 import { withReflinks } from '../disk_files.ts'
 import { enrolFleet } from '../fleet/enrol.ts'
 import { peakMemoryMb } from '../process_facts.ts'
-import { alone, middleOf } from '../row.ts'
+import { alone, middleOf, sum } from '../row.ts'
 import { Service } from '../service.ts'
 
 const agentCount = 100
@@ -67,10 +67,6 @@ async function startFleet(
       return news
     },
   }
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0)
 }
 
 /** The service's volumes are on a file system of their own at `place`, which can be made to stand still. */

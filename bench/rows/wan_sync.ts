@@ -167,7 +167,8 @@ function wireRow({ mbitPerSecond, own }: OverLink, allocatedBytes: number, zstdS
     budget: `at most ${mostWireShare * 100} %`,
     met: measured.value <= mostWireShare * 100,
     bound: { kind: 'LEAST', value: zstdShare },
-    limit: 'What zstd -1 makes of the disk, a mebibyte at a time',
+    limit:
+      'What zstd -1 makes of the disk, a mebibyte at a time. Where compressing makes nothing faster, blocks go as they are, and this is missed',
   }
 }
 
