@@ -2,6 +2,7 @@
  * Takes profiles: `perf` looks at every processor some hundred times a second.
  * @module
  */
+import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,6 +12,14 @@ import { ended, run } from './command.ts'
 import { parseSamples, profileOf } from './profile.ts'
 
 const looksPerSecond = 499
+
+/**
+ * Until its 'error' event, Node.js signals the process whose id it finds in memory that nobody has set for a child that could not be started:
+ * strace has shown an id of nine digits, and 0, which is the sender's own group, has ended a whole run of the tests.
+ */
+function signalIfStarted(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid !== undefined) child.kill(signal)
+}
 
 /** Takes profiles, and keeps them until they are asked for. */
 export class Profiler {
@@ -45,12 +54,12 @@ export class Profiler {
       const seconds = (performance.now() - begin) / 1000
       const names = new Map<number, string>()
       for (const [name, pid] of Object.entries(await pids())) if (pid !== undefined) names.set(pid, name)
-      child.kill('SIGINT')
+      signalIfStarted(child, 'SIGINT')
       await end
       await this.#keep(file, { what, seconds, names })
       return result
     } finally {
-      child.kill('SIGKILL')
+      signalIfStarted(child, 'SIGKILL')
       await end
       await rm(file, { force: true })
     }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { processLeftovers } from '../../bin/demo/leftovers.ts'
 import { servicePlace } from '../fixtures/service_place.ts'
+import { sendSignal } from '../fixtures/signals.ts'
 import { until } from '../fixtures/waiting.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -20,7 +21,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   // Where a test has failed it may be under way.
-  if (demo.exitCode === null) process.kill(-(demo.pid ?? 0), 'SIGINT')
+  if (demo.exitCode === null) sendSignal(demo.pid, 'SIGINT', 'group')
   await ended
   await rm(folder, { recursive: true, force: true })
 })
@@ -52,7 +53,7 @@ it('leaves nothing of a demonstration that is broken off while it builds its ser
   await until('the service is up and Debian is being installed', isUnderWay, 300_000)
   expect((await fetch(`http://127.0.0.1:${place.REHOST_HTTP_PORT}/readyz`)).status).toBe(200)
 
-  for (let signals = 0; signals < 2; signals++) process.kill(-(child.pid ?? 0), 'SIGINT')
+  for (let signals = 0; signals < 2; signals++) sendSignal(child.pid, 'SIGINT', 'group')
 
   const [code] = await closed
   expect(code).toBe(1)

@@ -20,6 +20,7 @@ import { processState } from '../../cloud/qemu/processes.ts'
 import type { ReplicationServerId, VolumeId } from '../../domain/ids.ts'
 import { readmeCommand } from '../fixtures/readme.ts'
 import { servicePlace } from '../fixtures/service_place.ts'
+import { sendSignal } from '../fixtures/signals.ts'
 import { until } from '../fixtures/waiting.ts'
 
 /**
@@ -125,8 +126,7 @@ async function writeOnSource(): Promise<void> {
 async function killReplicationServer(id: ReplicationServerId): Promise<void> {
   const folder = layoutOf(dataDir).replicationServer(id)
   const { pid } = await processState(folder)
-  if (pid === undefined) throw new Error(`Cannot kill ${id}: it does not run`)
-  process.kill(pid, 'SIGKILL')
+  sendSignal(pid, 'SIGKILL')
   await until('it has ended', async () => (await processState(folder)).pid === undefined)
   await rm(folder, { recursive: true })
 }

@@ -18,6 +18,7 @@ import { createProvider } from '../../cloud/registry.ts'
 import { bootSector, writtenLine } from '../fixtures/boot_sector.ts'
 import { qemuSettings } from '../fixtures/qemu_cloud.ts'
 import { servicePlace } from '../fixtures/service_place.ts'
+import { sendSignal } from '../fixtures/signals.ts'
 import { launchSmall } from '../fixtures/small_machine.ts'
 import { until } from '../fixtures/waiting.ts'
 
@@ -73,7 +74,7 @@ describe('startSupervisor()', () => {
       expect(service.firstPassword).toMatch(/.{12,}/)
       for (const name of ['workers', 'gateway', 'redis']) {
         const before = service.pids()[name]
-        process.kill(before ?? 0, 'SIGKILL')
+        sendSignal(before, 'SIGKILL')
         await until(`${name} is back`, async () => {
           const after = service.pids()[name]
           return (
@@ -217,7 +218,7 @@ describe('a launched machine', () => {
       'the first service is up',
       async () => (await readdir(dataDir)).includes('cli-token') && (await supervisorPid()) > 0,
     )
-    process.kill(await supervisorPid(), 'SIGKILL')
+    sendSignal(await supervisorPid(), 'SIGKILL')
     await until(
       'its processes have ended',
       async () => (await processLeftovers(dataDir, [pid ?? 0])).length === 0,

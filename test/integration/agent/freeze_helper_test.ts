@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FreezeHelper } from '../../../agent/consistency/freeze_helper.ts'
 import { errorMessage } from '../../../domain/errors.ts'
+import { sendSignal } from '../../fixtures/signals.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { isRoot, LoopDisk } from './loop_disk.ts'
 
@@ -61,9 +62,9 @@ describe.runIf(isRoot)('FreezeHelper', () => {
     const helper = await FreezeHelper.start([disk.mountPoint], 500)
     await helper.freeze()
     const probe = touch()
-    const [main = 0] = helper.processIds
+    const [main] = helper.processIds
     // The whole group, as a clumsy administrator would.
-    process.kill(-main, 'SIGKILL')
+    sendSignal(main, 'SIGKILL', 'group')
     await untilDone(probe, 5000)
     expect(await helper.thaw()).toMatchObject({ isGood: false })
   })
@@ -93,7 +94,7 @@ describe.runIf(isRoot)('FreezeHelper', () => {
   it('is deaf to the signals that stop a service', async () => {
     const helper = await FreezeHelper.start([disk.mountPoint], 5000)
     await helper.freeze()
-    for (const pid of helper.processIds) process.kill(pid, 'SIGTERM')
+    for (const pid of helper.processIds) sendSignal(pid, 'SIGTERM')
     expect(await helper.thaw()).toEqual({ isGood: true })
   })
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { HookHelper } from '../../../agent/consistency/hook_helper.ts'
 import { findHooks } from '../../../agent/consistency/hooks.ts'
+import { sendSignal } from '../../fixtures/signals.ts'
 import { until } from '../../fixtures/waiting.ts'
 import { TestReplicator } from '../replicator/test_replicator.ts'
 import { isRoot, LoopDisk } from './loop_disk.ts'
@@ -80,7 +81,7 @@ describe.runIf(isRoot)('hooks', () => {
     await hook('post-thaw', '10-go')
     const helper = await HookHelper.start(await findHooks(hooksFolder), bounds, 'cp-1')
     await helper.quiesce()
-    process.kill(helper.processId ?? 0, 'SIGKILL')
+    sendSignal(helper.processId, 'SIGKILL')
     expect(await helper.release()).toEqual({ isLate: true })
     expect((await lines()).at(-1)).toBe('10-go post-thaw cp-1')
   })

@@ -1,7 +1,8 @@
+import { ChildProcess } from 'node:child_process'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { kindOf, parseSamples, profileOf, profileTable } from '../../../bench/profile.ts'
 import { Profiler } from '../../../bench/profiler.ts'
 
@@ -61,7 +62,9 @@ it('sums by process and kind', () => {
   expect(table).toContain('| all | 37.5 % | 37.5 % | 25.0 % |  |')
 })
 
-it('runs what is measured also where nothing can look, and says so', async () => {
+it('runs what is measured also where nothing can look, signals nobody, and says so', async () => {
+  const kill = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(true)
+  onTestFinished(() => kill.mockRestore())
   const said: string[] = []
   const profiler = new Profiler(tmpdir(), (line) => said.push(line), '/nonexistent/perf')
   const result = await profiler.during(
@@ -72,6 +75,7 @@ it('runs what is measured also where nothing can look, and says so', async () =>
   expect(result).toBe(7)
   expect(said.join()).toMatch(/No profile of "a copy": .*perf/)
   expect(profiler.take()).toEqual([])
+  expect(kill).not.toHaveBeenCalled()
 })
 
 it('keeps each profile until it is asked for, and ends what looks when the work fails', async () => {

@@ -16,6 +16,7 @@ import { createProvider } from '../../../cloud/registry.ts'
 import type { MachineId } from '../../../domain/ids.ts'
 import { bootSector, writtenLine } from '../../fixtures/boot_sector.ts'
 import { qemuSettings } from '../../fixtures/qemu_cloud.ts'
+import { sendSignal } from '../../fixtures/signals.ts'
 import { launchSmall } from '../../fixtures/small_machine.ts'
 import { until } from '../../fixtures/waiting.ts'
 
@@ -52,7 +53,7 @@ test('a detached disk is whole though QEMU is killed in the same moment', async 
   )
   await provider.detachMachineFromImage(machineId)
   const { pid } = await processState(layoutOf(folder).machine(machineId))
-  process.kill(pid ?? 0, 'SIGKILL')
+  sendSignal(pid, 'SIGKILL')
   await until('QEMU has ended', async () => {
     return (await processState(layoutOf(folder).machine(machineId))).pid === undefined
   })

@@ -15,6 +15,7 @@ import type { CloudMachine, CloudProvider } from '../../../cloud/provider.ts'
 import { createProvider } from '../../../cloud/registry.ts'
 import { bootSector, writtenLine } from '../../fixtures/boot_sector.ts'
 import { qemuSettings } from '../../fixtures/qemu_cloud.ts'
+import { sendSignal } from '../../fixtures/signals.ts'
 import { launchSmall } from '../../fixtures/small_machine.ts'
 import { until } from '../../fixtures/waiting.ts'
 
@@ -119,7 +120,7 @@ test('a machine that powered itself off, one that was not to be started and one 
 
 test('after a restart of the host machines run again, and one that cannot keeps no other from it', async () => {
   const [broken, whole] = [await launchUp('halt', 'broken'), await launchUp('halt', 'whole')]
-  for (const machine of [broken, whole]) process.kill((await processOf(machine)) ?? 0, 'SIGKILL')
+  for (const machine of [broken, whole]) sendSignal(await processOf(machine), 'SIGKILL')
   await until('they are gone', async () => (await runningMachines(folder)).length === 0)
   await rm(path.join(layoutOf(folder).machine(broken.machineId), 'disk0.qcow2'))
   const outcomes = await startMachinesAgain({ dataDir: folder, accelerator: 'tcg' })

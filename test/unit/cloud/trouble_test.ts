@@ -19,6 +19,7 @@ import { isPermanent, PermanentError } from '../../../domain/errors.ts'
 import { newId, type VolumeId } from '../../../domain/ids.ts'
 import { bootSector } from '../../fixtures/boot_sector.ts'
 import { qemuContext, qemuSettings } from '../../fixtures/qemu_cloud.ts'
+import { sendSignal } from '../../fixtures/signals.ts'
 import { freePorts, until } from '../../fixtures/waiting.ts'
 
 const run = promisify(execFile)
@@ -157,7 +158,7 @@ describe('machines', () => {
     const killed = await provider.launchMachine({ ...spec, clientToken: 'k', imageId, firmware: 'BIOS' })
     const pidFile = path.join(folder, 'cloud', 'machines', killed.machineId, 'pid')
     const { stdout } = await run('sed', ['-n', '2s/ .*//p', pidFile])
-    process.kill(Number(stdout), 'SIGKILL')
+    sendSignal(Number(stdout), 'SIGKILL')
     const failed = await until('its end is seen', async () => {
       const seen = await provider.describeMachine(killed.machineId)
       return seen?.state === 'FAILED' ? seen : undefined
