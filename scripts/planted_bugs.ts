@@ -299,4 +299,25 @@ export const plantedBugs: readonly PlantedBug[] = [
     to: '        if (!((traced.get(key) ?? 0) >= 0 * sectors))\n',
     tests: ['test/integration/agent/reboot_test.ts'],
   },
+  {
+    name: 'take-a-block-written-in-pieces-for-known',
+    file: 'agent/sync/sender.ts',
+    from: '      this.#known.forget({ diskIndex, firstBlock: Math.floor(piece / piecesPerBlock), blockCount: 1 })\n',
+    to: '      void piece\n',
+    ...model,
+  },
+  {
+    name: 'take-a-damaged-block-for-known',
+    file: 'agent/sync/sender.ts',
+    from: '    for (const extent of damaged) this.#known.forget(extent)\n',
+    to: '',
+    tests: ['test/unit/agent/sender_test.ts'],
+  },
+  {
+    name: 'keep-what-was-known-first',
+    file: 'agent/sync/known_blocks.ts',
+    from: '    own.set(hash)\n',
+    to: '    if (this.#blocks[place] !== block) own.set(hash)\n',
+    tests: ['test/unit/agent/sender_test.ts'],
+  },
 ]

@@ -15,6 +15,7 @@ import { piecesHash } from '../../wire/piece_list.ts'
 import { Compression } from './compression.ts'
 import type { SenderContext } from './frame_queue.ts'
 import { FrameQueue } from './frame_queue.ts'
+import { KnownBlocks } from './known_blocks.ts'
 import { Lanes, regionBlocks } from './lanes.ts'
 import { splitRuns } from './runs.ts'
 
@@ -43,6 +44,7 @@ export class Sender {
   readonly #lanes: Lanes
   readonly #compression: Compression
   readonly #queue: FrameQueue
+  readonly #known = new KnownBlocks()
   readonly #stopping = new AbortController()
 
   private constructor(lanes: Lanes, context: SenderContext) {
@@ -134,11 +136,13 @@ export class Sender {
   }
 
   /**
-   * Hashes, compresses and sends an extent; runs of zero blocks go as ZEROS, or not at all where the volume is blank. Resolves when all of it has
-   * been handed to the socket and `bytes` is free again. Extents leave in the order of the calls, while hashing and compressing overlap.
+   * Hashes, compresses and sends an extent; runs of zero blocks go as ZEROS, or not at all where the volume is blank; blocks that are as they were
+   * sent last are left out. Resolves when all of it has been handed to the socket and `bytes` is free again. Extents leave in the order of the
+   * calls, while hashing and compressing overlap.
    */
   async sendExtent(extent: ExtentToSend): Promise<void> {
-    const runs = splitRuns(extent)
+    const runs = splitRuns(extent, (block, hash) => this.#known.learn(extent.diskIndex, block, hash))
+    if (runs.length === 0) return this.#assertOpen()
     // Zeros take time to read and nothing to send: they say nothing of the link.
     if (runs.every((run) => run.isZero)) return this.#sendRuns(extent, runs)
     this.#compression.begin()
@@ -167,6 +171,8 @@ export class Sender {
    */
   async sendPieces({ diskIndex, pieces, bytes }: PiecesToSend): Promise<void> {
     const hash = piecesHash(pieces, bytes)
+    for (const piece of pieces)
+      this.#known.forget({ diskIndex, firstBlock: Math.floor(piece / piecesPerBlock), blockCount: 1 })
     this.#compression.begin()
     try {
       const encoded = this.#compression.encode(bytes)
@@ -184,19 +190,26 @@ export class Sender {
   async queryHashes(query: SentExtent & { hashes: Uint8Array }): Promise<Uint8Array> {
     const { diskIndex, firstBlock, blockCount, hashes } = query
     const connection = await this.#lanes.forQuestion(query)
-    return connection.queryHashes({ diskIndex, firstBlock, blockCount, hashes })
+    const differing = await connection.queryHashes({ diskIndex, firstBlock, blockCount, hashes })
+    this.#known.forgetSet(query, differing)
+    return differing
   }
 
   /** Asks whether the data of these blocks have these hashes. What was sent of the blocks before, and handed to the socket, counts. */
   async verify(query: SentExtent & { hashes: Uint8Array }): Promise<Verified> {
     const { diskIndex, firstBlock, blockCount, hashes } = query
     const connection = await this.#lanes.forQuestion(query)
-    return connection.verify({ diskIndex, firstBlock, blockCount, hashes })
+    const verified = await connection.verify({ diskIndex, firstBlock, blockCount, hashes })
+    this.#known.forgetSet(query, verified.differing)
+    this.#known.forgetSet(query, verified.damaged)
+    return verified
   }
 
   /** Blocks that the replicator asks for again; who takes them must send them. */
   takeDamaged(): SentExtent[] {
-    return this.#lanes.all.flatMap((connection) => connection.takeDamaged())
+    const damaged = this.#lanes.all.flatMap((connection) => connection.takeDamaged())
+    for (const extent of damaged) this.#known.forget(extent)
+    return damaged
   }
 
   /** Resolves when everything sent so far is durable. */
@@ -230,6 +243,10 @@ export class Sender {
   destroy(reason: Error): void {
     this.#stopping.abort(reason)
     this.#lanes.destroy(reason)
+  }
+
+  #assertOpen(): void {
+    if (this.failure !== undefined) throw this.failure
   }
 
   get #first(): Connection {

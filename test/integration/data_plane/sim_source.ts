@@ -96,8 +96,18 @@ export class SimSource {
     const most = random() < 0.7 ? 4 : 3 * sectorsPerBlock
     const count = Math.min(sectors - first, randomInt(random, 1, most))
     const length = count * sectorSizeBytes
-    const bytes = random() < 0.25 ? Buffer.alloc(length) : distinctSectors(random, length)
-    await this.#write(first, bytes)
+    const kind = random()
+    if (kind < 0.15) await this.#write(first, this.#anotherTime(first, count))
+    else await this.#write(first, kind < 0.4 ? Buffer.alloc(length) : distinctSectors(random, length))
+  }
+
+  /** What sectors hold, or held before they were written last: programs write the same once more, and what was there before it. */
+  #anotherTime(first: number, count: number): Buffer {
+    const back = randomInt(this.#random, 1, 2)
+    const sectors = this.#versions.slice(first, first + count)
+    return Buffer.concat(
+      sectors.map((versions) => (versions.at(-back) ?? versions[0])?.bytes ?? Buffer.alloc(0)),
+    )
   }
 
   /** For one life of the agent. */

@@ -78,6 +78,88 @@ describe('Sender', () => {
     expect(seen.bad).toBe(0)
   })
 
+  describe('leaves out', () => {
+    /** Blocks and pieces that came, by their numbers. */
+    let came: string[]
+
+    beforeEach(() => {
+      came = []
+      replicator.onMessage = ({ message, sequence }) => {
+        if (message.type === 'BLOCKS' || message.type === 'ZEROS')
+          for (let index = 0; index < message.blockCount; index++)
+            came.push(`${message.type} ${message.firstBlock + index}`)
+        else if (message.type === 'PIECES') came.push(`PIECES ${message.pieces.join()}`)
+        else if (message.type === 'HASHES')
+          replicator.send({ ...message, type: 'DIFFERENCES', bitmap: Uint8Array.of(0b10) })
+        else if (message.type === 'VERIFY')
+          replicator.send({
+            ...message,
+            type: 'VERIFIED',
+            root: new Uint8Array(32),
+            differing: Uint8Array.of(0b01),
+            damaged: Uint8Array.of(0b00),
+          })
+        else return
+        replicator.send({ type: 'ACK', upToSequence: sequence })
+      }
+    })
+
+    /** Sends two blocks of the disk, by what they hold, and answers what came of them. */
+    async function send(...contents: number[]): Promise<string[]> {
+      const bytes = Buffer.concat(contents.map((content) => Buffer.alloc(blockSizeBytes, content)))
+      await sender.sendExtent({ diskIndex: 0, firstBlock: 4, blockCount: 2, bytes, isBlank: false })
+      await sender.allAcknowledged()
+      return came.splice(0)
+    }
+
+    const hashes = blockHashes(Buffer.alloc(2 * blockSizeBytes, 1))
+    const question = { diskIndex: 0, firstBlock: 4, blockCount: 2, hashes }
+
+    it('blocks that are as they were sent last, and no others', async () => {
+      expect(await send(1, 2)).toEqual(['BLOCKS 4', 'BLOCKS 5'])
+      expect(await send(1, 2)).toEqual([])
+      expect(await send(1, 3)).toEqual(['BLOCKS 5'])
+      expect(await send(0, 3)).toEqual(['ZEROS 4'])
+      expect(await send(0, 2)).toEqual(['BLOCKS 5'])
+      expect(await send(1, 2)).toEqual(['BLOCKS 4'])
+    })
+
+    it('no block of another disk, or in the same place of the table', async () => {
+      await send(1, 2)
+      const bytes = Buffer.alloc(blockSizeBytes, 1)
+      const block = { blockCount: 1, bytes, isBlank: false }
+      await sender.sendExtent({ ...block, diskIndex: 1, firstBlock: 4 })
+      await sender.sendExtent({ ...block, diskIndex: 0, firstBlock: 4 + 65_536 })
+      await sender.allAcknowledged()
+      expect(came.splice(0)).toEqual(['BLOCKS 4', 'BLOCKS 65540'])
+      expect(await send(1, 2)).toEqual(['BLOCKS 4'])
+    })
+
+    it('no block of which pieces were sent since', async () => {
+      await send(1, 2)
+      await sender.sendPieces({ diskIndex: 0, pieces: [4 * 16 + 3], bytes: Buffer.alloc(4096, 9) })
+      expect(await send(1, 2)).toEqual(['PIECES 67', 'BLOCKS 4'])
+    })
+
+    it('no block that the replicator says is another one', async () => {
+      await send(1, 2)
+      await sender.queryHashes(question)
+      expect(await send(1, 2)).toEqual(['BLOCKS 5'])
+      await sender.verify(question)
+      expect(await send(1, 2)).toEqual(['BLOCKS 4'])
+      replicator.send({ type: 'DAMAGED', diskIndex: 0, firstBlock: 5, blockCount: 1 })
+      await until('it is told', () => Promise.resolve(sender.takeDamaged().length > 0), 5000, 5)
+      expect(await send(1, 2)).toEqual(['BLOCKS 5'])
+    })
+
+    it('nothing once the session is over', async () => {
+      await send(1, 2)
+      replicator.hangUp()
+      const over = await sender.closed
+      await expect(send(1, 2)).rejects.toThrow(over.message)
+    })
+  })
+
   it('has a bounded number of frames of zeros on its way', async () => {
     const zeros = new Uint8Array(blockSizeBytes)
     let sent = 0
