@@ -47,6 +47,7 @@ const profileSchema = z.strictObject({
   seconds: z.number(),
   processes: z.array(z.string()),
   kinds: z.array(z.strictObject({ name: z.string(), percents: z.array(z.number()) })),
+  busiestThreads: z.array(z.strictObject({ process: z.string(), percent: z.number() })).optional(),
 })
 
 const takenSchema = z.strictObject({

@@ -13,11 +13,14 @@ export interface Profile {
   processes: string[]
   /** Rows: for what; one figure for each of `processes`, in percent. */
   kinds: { name: string; percents: number[] }[]
+  /** Of each named process the thread that ran most, in percent of one processor: one near 100 is what bounds the rest. */
+  busiestThreads?: { process: string; percent: number }[] | undefined
 }
 
 /** One look at one processor. */
 export interface Sample {
   pid: number
+  tid: number
   symbol: string
   program: string
 }
@@ -57,14 +60,14 @@ export function kindOf({ symbol, program }: Pick<Sample, 'symbol' | 'program'>):
   return kinds.find(([pattern]) => pattern.test(text))?.[1] ?? 'unknown'
 }
 
-/** Samples out of `perf script -F pid,ip,sym,dso`. */
+/** Samples out of `perf script -F pid,tid,ip,sym,dso`. */
 export function parseSamples(text: string): Sample[] {
   const samples: Sample[] = []
   for (const line of text.split('\n')) {
-    const match = /^\s*(\d+)\s+[0-9a-f]+ (.+) \(([^()]*)\)$/.exec(line)
+    const match = /^\s*(\d+)\/(\d+)\s+[0-9a-f]+ (.+) \(([^()]*)\)$/.exec(line)
     if (match === null) continue
-    const [, pid = '', symbol = '', program = ''] = match
-    samples.push({ pid: Number(pid), symbol, program })
+    const [, pid = '', tid = '', symbol = '', program = ''] = match
+    samples.push({ pid: Number(pid), tid: Number(tid), symbol, program })
   }
   return samples
 }
@@ -72,9 +75,9 @@ export function parseSamples(text: string): Sample[] {
 /** Shares of the samples; whoever is not in `names` is everything else. Rows of less than {@link leastPercent} go together. */
 export function profileOf(
   samples: readonly Sample[],
-  about: { what: string; seconds: number; names: ReadonlyMap<number, string> },
+  about: { what: string; seconds: number; names: ReadonlyMap<number, string>; processors: number },
 ): Profile {
-  const { what, seconds, names } = about
+  const { what, seconds, names, processors } = about
   const processes = [...new Set(names.values()), 'everything else']
   const counts = new Map<string, number[]>()
   for (const sample of samples) {
@@ -95,11 +98,31 @@ export function profileOf(
     seconds,
     processes,
     kinds: small.length === 0 ? large : [...large, { name: 'the rest', percents: rest }],
+    busiestThreads: busiestThreads(samples, names).map(({ process, samples: own }) => ({
+      process,
+      percent: (own / samples.length) * processors * 100,
+    })),
   }
 }
 
+function busiestThreads(
+  samples: readonly Sample[],
+  names: ReadonlyMap<number, string>,
+): { process: string; samples: number }[] {
+  const threads = new Map<number, { process: string; samples: number }>()
+  for (const { pid, tid } of samples) {
+    const process = names.get(pid)
+    if (process === undefined) continue
+    const thread = threads.get(tid) ?? { process, samples: 0 }
+    thread.samples += 1
+    threads.set(tid, thread)
+  }
+  const sorted = [...threads.values()].toSorted((left, right) => right.samples - left.samples)
+  return sorted.filter((own, index) => sorted.findIndex(({ process }) => process === own.process) === index)
+}
+
 /** A profile as a table in Markdown, with a line above it. */
-export function profileTable({ what, seconds, processes, kinds }: Profile): string {
+export function profileTable({ what, seconds, processes, kinds, busiestThreads = [] }: Profile): string {
   const cell = (percent: number): string => (percent < 0.05 ? '–' : `${percent.toFixed(1)} %`)
   const totals = processes.map((_, column) => sum(kinds.map(({ percents }) => percents[column] ?? 0)))
   const lines = kinds.map(({ name, percents }) => [name, ...percents.map(cell), cell(sum(percents))])
@@ -109,5 +132,10 @@ export function profileTable({ what, seconds, processes, kinds }: Profile): stri
     ...lines,
     ['all', ...totals.map(cell), ''],
   ]
-  return `Where the time of all processors went in ${seconds.toFixed(1)} s: ${what}.\n\n${table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}`
+  const threads = busiestThreads.map(({ process, percent }) => `${process} ${percent.toFixed(0)} %`)
+  return [
+    `Where the time of all processors went in ${seconds.toFixed(1)} s: ${what}.`,
+    table.map((cells) => `| ${cells.join(' | ')} |`).join('\n'),
+    ...(threads.length === 0 ? [] : [`The busiest thread of each, of one processor: ${threads.join(', ')}.`]),
+  ].join('\n\n')
 }

@@ -5,6 +5,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { errorMessage } from '../domain/errors.ts'
 import type { Profile } from './profile.ts'
@@ -77,10 +78,16 @@ export class Profiler {
     about: { what: string; seconds: number; names: Map<number, string> },
   ): Promise<void> {
     try {
-      const { stdout } = await run(this.#program, ['script', '--input', file, '--fields', 'pid,ip,sym,dso'])
+      const { stdout } = await run(this.#program, [
+        'script',
+        '--input',
+        file,
+        '--fields',
+        'pid,tid,ip,sym,dso',
+      ])
       const samples = parseSamples(stdout)
       if (samples.length === 0) throw new Error('perf has seen nothing')
-      this.#profiles.push(profileOf(samples, about))
+      this.#profiles.push(profileOf(samples, { ...about, processors: availableParallelism() }))
     } catch (error) {
       this.#say(`  No profile of "${about.what}": ${errorMessage(error)}`)
     }

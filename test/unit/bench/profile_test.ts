@@ -11,14 +11,14 @@ const kernel = '[kernel.kallsyms]'
 
 /** As `perf script` writes it. */
 const script = `
-    0  ffffffff82200ff1 default_idle ([kernel.kallsyms])
- 2245      7f0b7431de30 _blake3_hash_many_avx512 (/lib/blake.linux-x64-gnu.node)
- 2245           123c7a9 v8::internal::Runtime_GetProperty (/usr/bin/node)
- 2245            e9721c v8::internal::MarkingVisitorBase<(v8::internal::Mode)0>::Visit (/usr/bin/node)
- 2246      7f2df80e1af2 [unknown] (/tmp/perf-23828.map)
- 2246  ffffffff81360092 tcp_sendmsg ([kernel.kallsyms])
-99999  ffffffff81360092 tcp_sendmsg ([kernel.kallsyms])
- 2246  ffffffff81360092 tcp_sendmsg ([kernel.kallsyms])
+    0/0  ffffffff82200ff1 default_idle ([kernel.kallsyms])
+ 2245/2245      7f0b7431de30 _blake3_hash_many_avx512 (/lib/blake.linux-x64-gnu.node)
+ 2245/12245           123c7a9 v8::internal::Runtime_GetProperty (/usr/bin/node)
+ 2245/2245            e9721c v8::internal::MarkingVisitorBase<(v8::internal::Mode)0>::Visit (/usr/bin/node)
+ 2246/2246      7f2df80e1af2 [unknown] (/tmp/perf-23828.map)
+ 2246/2246  ffffffff81360092 tcp_sendmsg ([kernel.kallsyms])
+99999/99999  ffffffff81360092 tcp_sendmsg ([kernel.kallsyms])
+ 2246/2246  ffffffff81360092 tcp_sendmsg ([kernel.kallsyms])
 this is no sample
 `
 
@@ -46,7 +46,7 @@ it('sums by process and kind', () => {
     [2245, 'agent'],
     [2246, 'replicator'],
   ])
-  const profile = profileOf(samples, { what: 'a copy', seconds: 2, names })
+  const profile = profileOf(samples, { what: 'a copy', seconds: 2, names, processors: 2 })
   expect(profile.processes).toEqual(['agent', 'replicator', 'everything else'])
   expect(Object.fromEntries(profile.kinds.map(({ name, percents }) => [name, percents]))).toEqual({
     'kernel: network': [0, 25, 12.5],
@@ -56,9 +56,15 @@ it('sums by process and kind', () => {
     'collecting garbage': [12.5, 0, 0],
     JavaScript: [0, 12.5, 0],
   })
+  // Of eight samples on two processors three are of the replicator's one thread, and two of one of the agent's.
+  expect(profile.busiestThreads).toEqual([
+    { process: 'replicator', percent: 75 },
+    { process: 'agent', percent: 50 },
+  ])
   const table = profileTable(profile)
   expect(table).toContain('in 2.0 s: a copy.')
   expect(table).toContain('| kernel: network | – | 25.0 % | 12.5 % | 37.5 % |')
+  expect(table).toContain('The busiest thread of each, of one processor: replicator 75 %, agent 50 %.')
   expect(table).toContain('| all | 37.5 % | 37.5 % | 25.0 % |  |')
 })
 
