@@ -317,7 +317,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'keep-what-was-known-first',
     file: 'agent/sync/known_blocks.ts',
     from: '    own.set(hash)\n',
-    to: '    if (this.#blocks[place] !== block) own.set(hash)\n',
+    to: '    if (this.#keys[place] !== key) own.set(hash)\n',
     tests: ['test/unit/agent/sender_test.ts'],
   },
 ]

@@ -7,30 +7,32 @@ import type { SentExtent } from './outstanding.ts'
 import { equalHashes, hashAt } from '../../wire/hash.ts'
 import { hashBytes } from '../../wire/message.ts'
 
-/** Blocks remembered, a power of two: 4 GiB of what was written last, in 2.5 MiB. */
+/** Blocks remembered: 4 GiB of what was written last, in 2.5 MiB. */
 const places = 65_536
 
 /** Disks apart from each other in the table, so that the same blocks of two of them don't push each other out. */
 const diskStride = 7919
+
+/** More blocks than any disk has. */
+const blocksPerDisk = 2 ** 40
 
 /**
  * Of each block the hash that was sent last in this session. Frames of a block never overtake each other, and what a session leaves
  * unacknowledged is dirty again, so what was sent last is what the replicator has or will have; a new session begins with nothing.
  */
 export class KnownBlocks {
-  readonly #blocks = new Float64Array(places).fill(-1)
-  readonly #disks = new Uint32Array(places)
+  /** Which block stands in each place; none at first. */
+  readonly #keys = new Float64Array(places).fill(-1)
   readonly #hashes = new Uint8Array(places * hashBytes)
 
   /** Remembers what is about to be sent of a block; true when that is what was sent of it last. */
   learn(diskIndex: number, block: number, hash: Uint8Array): boolean {
     const place = placeOf(diskIndex, block)
+    const key = keyOf(diskIndex, block)
     const own = hashAt(this.#hashes, place)
-    if (this.#blocks[place] === block && this.#disks[place] === diskIndex && equalHashes(own, hash))
-      return true
-    this.#blocks[place] = block
-    this.#disks[place] = diskIndex
+    if (this.#keys[place] === key && equalHashes(own, hash)) return true
     own.set(hash)
+    this.#keys[place] = key
     return false
   }
 
@@ -38,7 +40,7 @@ export class KnownBlocks {
   forget({ diskIndex, firstBlock, blockCount }: SentExtent): void {
     for (let block = firstBlock; block < firstBlock + blockCount; block++) {
       const place = placeOf(diskIndex, block)
-      if (this.#blocks[place] === block && this.#disks[place] === diskIndex) this.#blocks[place] = -1
+      if (this.#keys[place] === keyOf(diskIndex, block)) this.#keys[place] = -1
     }
   }
 
@@ -52,4 +54,8 @@ export class KnownBlocks {
 
 function placeOf(diskIndex: number, block: number): number {
   return (block + diskIndex * diskStride) % places
+}
+
+function keyOf(diskIndex: number, block: number): number {
+  return diskIndex * blocksPerDisk + block
 }

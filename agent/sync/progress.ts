@@ -33,6 +33,8 @@ function sizeOf(disks: readonly DiskSync[]): number {
 export interface Sent {
   /** Bytes that have become durable since it began. */
   acknowledgedBytes(): number
+  /** Bytes that changed and need not be sent: the replicator has them. */
+  leftOutBytes(): number
   /** Bytes of a disk that are sent and not durable yet. */
   bytesOnTheWay(diskIndex: number): number
 }
@@ -63,7 +65,7 @@ export class Progress {
   #limit = ''
   #isOff = false
   #isConnected = false
-  #acknowledgedBytes = 0
+  #durableBytes = 0
   #scannedBytes = 0
   #sizeBytes = 0
 
@@ -76,7 +78,7 @@ export class Progress {
   /** A session begins, or is over. */
   setConnected(isConnected: boolean): void {
     this.#isConnected = isConnected
-    this.#acknowledgedBytes = 0
+    this.#durableBytes = 0
     this.#startAnew()
   }
 
@@ -102,14 +104,15 @@ export class Progress {
     if (scannedBytes < this.#scannedBytes || sizeBytes !== this.#sizeBytes) this.#pace.reset()
     this.#scannedBytes = scannedBytes
     this.#sizeBytes = sizeBytes
-    const acknowledgedBytes = sent.acknowledgedBytes()
-    this.#pace.durable(acknowledgedBytes - this.#acknowledgedBytes)
-    this.#acknowledgedBytes = acknowledgedBytes
+    // What changed and need not be sent is as good as durable, and as dealt with as what is sent.
+    const durableBytes = sent.acknowledgedBytes() + sent.leftOutBytes()
+    this.#pace.durable(durableBytes - this.#durableBytes)
+    this.#durableBytes = durableBytes
     this.#pace.left(restOf(disks, sent))
     this.#timeLeft.add({
       atMs: this.#clock.monotonicMs(),
       scannedBytes,
-      sentBytes: this.#meter.totalBytes,
+      sentBytes: this.#meter.totalBytes + sent.leftOutBytes(),
     })
   }
 

@@ -46,6 +46,8 @@ export class Sender {
   readonly #queue: FrameQueue
   readonly #known = new KnownBlocks()
   readonly #stopping = new AbortController()
+  #leftOutBytes = 0
+  #isLeaving = false
 
   private constructor(lanes: Lanes, context: SenderContext) {
     this.#lanes = lanes
@@ -130,6 +132,11 @@ export class Sender {
     return this.#lanes.acknowledgedBytes
   }
 
+  /** Bytes of changed blocks that were not sent because they are as they were sent last. */
+  get leftOutBytes(): number {
+    return this.#leftOutBytes
+  }
+
   /** Blocks of a disk that became durable in this session. */
   acknowledgedBlocks(diskIndex: number): number {
     return this.#lanes.acknowledgedBlocks(diskIndex)
@@ -142,7 +149,23 @@ export class Sender {
    */
   async sendExtent(extent: ExtentToSend): Promise<void> {
     const runs = splitRuns(extent, (block, hash) => this.#known.learn(extent.diskIndex, block, hash))
-    if (runs.length === 0) return this.#assertOpen()
+    try {
+      await this.#sendLearnt(extent, runs)
+      const blocks = runs.reduce((sum, { blockCount }) => sum + blockCount, 0)
+      this.#leftOutBytes += (extent.blockCount - blocks) * blockSizeBytes
+    } catch (error) {
+      // Perhaps it was not handed over: the next call must not take it for sent.
+      this.#known.forget(extent)
+      throw error
+    }
+  }
+
+  async #sendLearnt(extent: ExtentToSend, runs: readonly Run[]): Promise<void> {
+    if (runs.length === 0) {
+      if (this.#isLeaving) throw new Error('The session is ending')
+      if (this.failure !== undefined) throw this.failure
+      return
+    }
     // Zeros take time to read and nothing to send: they say nothing of the link.
     if (runs.every((run) => run.isZero)) return this.#sendRuns(extent, runs)
     this.#compression.begin()
@@ -236,6 +259,7 @@ export class Sender {
 
   /** Ends the session in order: everything sent becomes durable first. */
   async goodbye(): Promise<void> {
+    this.#isLeaving = true
     await this.#lanes.goodbye()
   }
 
@@ -243,10 +267,6 @@ export class Sender {
   destroy(reason: Error): void {
     this.#stopping.abort(reason)
     this.#lanes.destroy(reason)
-  }
-
-  #assertOpen(): void {
-    if (this.failure !== undefined) throw this.failure
   }
 
   get #first(): Connection {

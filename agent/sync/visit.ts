@@ -92,6 +92,11 @@ export class Visit {
     return this.#sender.acknowledgedBytes
   }
 
+  /** Bytes of changed blocks that the replicator has already, as they are. */
+  leftOutBytes(): number {
+    return this.#sender.leftOutBytes
+  }
+
   /** Writes down how it stands, for the next run of the agent. Between two turns only: nothing may be in hand. */
   remember(): void {
     this.#noteDurable()

@@ -85,7 +85,11 @@ class SlowCopy {
     this.#seconds += 1
     const disks = [this.#disk]
     const reports = [reportDisk(this.#disk, 0)]
-    const sent = { acknowledgedBytes: () => this.#acknowledgedBytes, bytesOnTheWay: () => 0 }
+    const sent = {
+      acknowledgedBytes: () => this.#acknowledgedBytes,
+      leftOutBytes: () => 0,
+      bytesOnTheWay: () => 0,
+    }
     this.#progress.measure(disks, sent)
     const { pace } = this.#progress.report(this.#state, disks, reports)
     const error = convergenceError(this.#state, pace, this.error)
@@ -95,6 +99,30 @@ class SlowCopy {
 }
 
 const quiet: Second = { writes: 10, hotBlocks: 1000, comparedBlocks: 2000 }
+
+it('counts as durable what was written and is there already', () => {
+  const clock = new FakeClock()
+  const meter = new Meter(clock)
+  const progress = new Progress(clock, meter)
+  const source = new MemorySource('/dev/disk0', new Uint8Array(0))
+  const sizeBytes = blockCount * blockSizeBytes
+  const disk = new DiskSync({ diskIndex: 0, volumeId: 'vol-0', sizeBytes, source, tracker: stillTracker })
+  progress.setConnected(true)
+  let [changed, leftOut] = [0, 0]
+  for (let second = 0; second < 400; second++) {
+    progress.changed(linkBlocks * blockSizeBytes)
+    changed += linkBlocks * blockSizeBytes
+    leftOut += (linkBlocks / 2) * blockSizeBytes
+    clock.now += 1000
+    progress.measure([disk], {
+      acknowledgedBytes: () => changed - leftOut,
+      leftOutBytes: () => leftOut,
+      bytesOnTheWay: () => 0,
+    })
+  }
+  const { pace } = progress.report('CREATING_SNAPSHOT', [disk], [reportDisk(disk, 0)])
+  expect((pace?.durableBytesPerSecond ?? 0) / (pace?.changedBytesPerSecond ?? 0)).toBeCloseTo(1)
+})
 
 describe('that a first copy or a rescan does not come to its end', () => {
   it('is said when more is written than the link carries, with the figures, and taken back when all is marked already', () => {

@@ -116,7 +116,7 @@ describe('TimeLeft', () => {
 })
 
 describe('Progress', () => {
-  const sent = { acknowledgedBytes: () => 0, bytesOnTheWay: () => 5 * 65_536 }
+  const sent = { acknowledgedBytes: () => 0, leftOutBytes: () => 0, bytesOnTheWay: () => 5 * 65_536 }
 
   it('says what is left of a scan, each changed block once, and by how much that becomes less', () => {
     const clock = new FakeClock()

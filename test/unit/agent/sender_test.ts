@@ -81,9 +81,15 @@ describe('Sender', () => {
   describe('leaves out', () => {
     /** Blocks and pieces that came, by their numbers. */
     let came: string[]
+    /** What VERIFY is answered with: a block that differs; then one whose data are right, and what is known of them is not. */
+    let verdicts: { differing: Uint8Array; damaged: Uint8Array }[]
 
     beforeEach(() => {
       came = []
+      verdicts = [
+        { differing: Uint8Array.of(0b01), damaged: Uint8Array.of(0) },
+        { differing: Uint8Array.of(0), damaged: Uint8Array.of(0b10) },
+      ]
       replicator.onMessage = ({ message, sequence }) => {
         if (message.type === 'BLOCKS' || message.type === 'ZEROS')
           for (let index = 0; index < message.blockCount; index++)
@@ -96,8 +102,9 @@ describe('Sender', () => {
             ...message,
             type: 'VERIFIED',
             root: new Uint8Array(32),
-            differing: Uint8Array.of(0b01),
-            damaged: Uint8Array.of(0b00),
+            differing: Uint8Array.of(0),
+            damaged: Uint8Array.of(0),
+            ...verdicts.shift(),
           })
         else return
         replicator.send({ type: 'ACK', upToSequence: sequence })
@@ -125,14 +132,18 @@ describe('Sender', () => {
     })
 
     it('no block of another disk, or in the same place of the table', async () => {
-      await send(1, 2)
       const bytes = Buffer.alloc(blockSizeBytes, 1)
       const block = { blockCount: 1, bytes, isBlank: false }
-      await sender.sendExtent({ ...block, diskIndex: 1, firstBlock: 4 })
-      await sender.sendExtent({ ...block, diskIndex: 0, firstBlock: 4 + 65_536 })
-      await sender.allAcknowledged()
-      expect(came.splice(0)).toEqual(['BLOCKS 4', 'BLOCKS 65540'])
-      expect(await send(1, 2)).toEqual(['BLOCKS 4'])
+      for (const other of [
+        { diskIndex: 1, firstBlock: 4 + 65_536 - 7919 },
+        { diskIndex: 0, firstBlock: 4 + 65_536 },
+      ]) {
+        await send(1, 2)
+        await sender.sendExtent({ ...block, ...other })
+        await sender.allAcknowledged()
+        expect(came.splice(0)).toEqual([`BLOCKS ${other.firstBlock}`])
+        expect(await send(1, 2)).toEqual(['BLOCKS 4'])
+      }
     })
 
     it('no block of which pieces were sent since', async () => {
@@ -147,9 +158,27 @@ describe('Sender', () => {
       expect(await send(1, 2)).toEqual(['BLOCKS 5'])
       await sender.verify(question)
       expect(await send(1, 2)).toEqual(['BLOCKS 4'])
+      await sender.verify(question)
+      expect(await send(1, 2)).toEqual(['BLOCKS 5'])
       replicator.send({ type: 'DAMAGED', diskIndex: 0, firstBlock: 5, blockCount: 1 })
       await until('it is told', () => Promise.resolve(sender.takeDamaged().length > 0), 5000, 5)
       expect(await send(1, 2)).toEqual(['BLOCKS 5'])
+    })
+
+    it('and counts them: they are as good as durable', async () => {
+      await send(1, 2)
+      expect(sender.leftOutBytes).toBe(0)
+      await send(1, 3)
+      await send(1, 3)
+      expect(sender.leftOutBytes).toBe(3 * blockSizeBytes)
+    })
+
+    it('nothing that was not handed over', async () => {
+      await send(1, 2)
+      void sender.goodbye()
+      await expect(send(5, 6)).rejects.toThrow('The session is ending')
+      await expect(send(5, 6)).rejects.toThrow('The session is ending')
+      await expect(send(1, 2)).rejects.toThrow('The session is ending')
     })
 
     it('nothing once the session is over', async () => {
