@@ -304,7 +304,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'agent/sync/sender.ts',
     from: '      this.#known.forget({ diskIndex, firstBlock: Math.floor(piece / piecesPerBlock), blockCount: 1 })\n',
     to: '      void piece\n',
-    ...model,
+    tests: ['test/unit/agent/sender_test.ts'],
   },
   {
     name: 'take-a-damaged-block-for-known',
