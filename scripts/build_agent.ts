@@ -26,6 +26,8 @@ const target = join(root, 'dist/agent')
 const name = 'rehost-agent-linux-x64'
 const node = join(root, 'node_modules/node/bin/node')
 const native = join(root, 'node_modules/@napi-rs/blake-hash-linux-x64-gnu/blake.linux-x64-gnu.node')
+/** Says that the lock is held. */
+const lockedVariable = 'REHOST_AGENT_BUILD_LOCKED'
 /** Where Node looks for the application in its own file. */
 const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 
@@ -132,10 +134,25 @@ function place(file: string, bytes: Uint8Array | string, mode = 0o644): void {
   renameSync(`${path}.new`, path)
 }
 
+/** Runs this program once more while nobody else builds here: two builds that mix give files that don't fit each other. */
+function buildAlone(): void {
+  mkdirSync(target, { recursive: true })
+  const own = [process.execPath, ...process.execArgv, import.meta.filename]
+  // The lock ends with the process that holds it, whatever becomes of it.
+  execFileSync('flock', [join(target, '.lock'), ...own], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, [lockedVariable]: 'yes' },
+  })
+}
+
 async function main(): Promise<void> {
   const inputs = hashInputs()
   if (isBuilt(inputs)) {
     process.stdout.write(`The agent is up to date: ${join(target, name)}\n`)
+    return
+  }
+  if (process.env[lockedVariable] === undefined) {
+    buildAlone()
     return
   }
   process.stdout.write('Building the agent as one file (about 20 s)\n')

@@ -46,7 +46,7 @@ describe('the agent as one executable file', () => {
     execFileSync(
       process.execPath,
       ['--disable-warning=ExperimentalWarning', join(root, 'scripts/build_agent.ts')],
-      { stdio: 'ignore' },
+      { stdio: 'pipe' },
     )
   }, 300_000)
 
