@@ -34,6 +34,8 @@ export function liveState(server: SourceServer, figures: Figures | undefined): D
   const isBlocked =
     recorded === 'STALLED' ||
     recorded === 'DISCONNECTED' ||
+    // Figures outlive the session that they are of for some seconds.
+    recorded === 'PAUSED' ||
     recorded === 'STOPPED' ||
     recorded === 'CREATING_SNAPSHOT'
   return isBlocked || figures === undefined ? recorded : figures.state

@@ -39,7 +39,9 @@ export function requireToken(services: Services): MiddlewareHandler<ApiEnv> {
       throw new Refusal(
         401,
         'unauthenticated',
-        'Send an API token: Authorization: Bearer rehost_…; tokens are made under Settings',
+        secret === ''
+          ? 'Send an API token: Authorization: Bearer rehost_…; tokens are made under Settings'
+          : 'This API token is not known, or was deleted; tokens are made under Settings',
         {
           headers: { 'WWW-Authenticate': 'Bearer realm="rehost"' },
         },

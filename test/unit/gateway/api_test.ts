@@ -7,7 +7,7 @@ import { withSourceDisks } from '../../../domain/disk_changes.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import type { Role } from '../../../gateway/people/accounts.ts'
 import type { TestGateway } from './support.ts'
-import { enrolServer, putServer, serverOf } from './callers.ts'
+import { enrolServer, problemOf, putServer, serverOf } from './callers.ts'
 import { testGateway } from './support.ts'
 
 let gateway: TestGateway
@@ -104,6 +104,10 @@ describe('/api/v1', () => {
       expect(response.status).toBe(401)
       expect(response.headers.get('content-type')).toBe('application/problem+json')
       expect(response.headers.get('www-authenticate')).toBe('Bearer realm="rehost"')
+      const { detail } = await problemOf(response)
+      expect(detail).toMatch(
+        'authorization' in headers ? /^This API token is not known/ : /^Send an API token/,
+      )
     }
     expect((await serverOf(gateway, server.sourceServerId)).lifecycle.state).toBe('READY_FOR_TEST')
   })

@@ -54,6 +54,7 @@ describe('liveState()', () => {
   it('believes the live figures unless something stands in the way', () => {
     expect(liveState(testServer('NOT_READY', 'INITIATING'), figures())).toBe('INITIAL_SYNC')
     expect(liveState(testServer('NOT_READY', 'STALLED'), figures())).toBe('STALLED')
+    expect(liveState(testServer('READY_FOR_TEST', 'PAUSED'), figures())).toBe('PAUSED')
     expect(liveState(testServer('NOT_READY', 'INITIATING'), undefined)).toBe('INITIATING')
   })
 })
