@@ -1,5 +1,5 @@
 /**
- * Installation tokens, replication servers and people: the small records beside the source server.
+ * Installation tokens, replication servers, people and what programs show: the small records beside the source server.
  * @module
  */
 import type { ReplicationServerId, TokenId } from './ids.ts'
@@ -62,4 +62,22 @@ export interface ApiToken {
   name: string
   role: User['role']
   createdAt: string
+}
+
+/** A key for programs that sign as AWS's do. The secret must be known to check a signature, so it is kept sealed, not hashed. */
+export interface AccessKey {
+  accessKeyId: string
+  /** As `gateway/secret_box.ts` seals it; never leaves the gateway. */
+  sealedSecret: string
+  name: string
+  role: User['role']
+  /** What it may be used for: `*`, or names of operations as `mgn:StartTest` and `mgn:Describe*`. */
+  scopes: string[]
+  status: 'ACTIVE' | 'INACTIVE'
+  createdAt: string
+  createdBy: string
+  /** Written at most once an hour. */
+  lastUsedAt?: string
+  /** For ever when left out. */
+  expiresAt?: string
 }

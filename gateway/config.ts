@@ -6,8 +6,11 @@ import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { isAccessKeyId } from '../domain/access_key.ts'
 import { errorMessage } from '../domain/errors.ts'
+import type { PresetAccessKey } from './people/access_keys.ts'
 import type { ScrubPolicy } from './services.ts'
+import { sealingKeyBytes } from './secret_box.ts'
 import { TrustedProxies } from './trusted_proxies.ts'
 
 const port = (standard: number) => z.coerce.number().int().min(1).max(65_535).default(standard)
@@ -25,6 +28,11 @@ const proxies = z
     }
   })
 
+/** As many bytes as AES-256 takes. */
+const sealingKey = z.base64().refine((text) => Buffer.from(text, 'base64').length === sealingKeyBytes, {
+  error: `${sealingKeyBytes} random bytes in base64, as openssl rand -base64 ${sealingKeyBytes} makes them`,
+})
+
 const schema = z.object({
   REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
   REHOST_HTTP_HOST: z.string().min(1).default('127.0.0.1'),
@@ -38,12 +46,31 @@ const schema = z.object({
     .optional(),
   REHOST_TRUSTED_PROXY: proxies,
   REHOST_ADMIN_PASSWORD: z.string().min(8, 'at least 8 characters').max(1024).optional(),
+  REHOST_ACCESS_KEY_ID: z
+    .string()
+    .refine(isAccessKeyId, '3 to 128 letters, digits and underscores')
+    .optional(),
+  REHOST_SECRET_ACCESS_KEY: z.string().min(8, 'at least 8 characters').max(1024).optional(),
+  REHOST_SEALING_KEY: sealingKey.optional(),
   REHOST_AGENT_DIR: z.string().min(1).optional(),
   REHOST_CERTIFICATE_DAYS: z.coerce.number().min(0.01).max(397).default(7),
   REHOST_SCRUB_DAYS: z.coerce.number().min(0).max(365).default(7),
   REHOST_SCRUB_MB_PER_SECOND: z.coerce.number().min(0.1).max(10_000).default(16),
   REHOST_TABLE: z.string().min(3).max(255).default('rehost'),
   REDIS_URL: z.string().regex(/^(redis|rediss|unix):\/\//, 'redis://…, rediss://… or unix:///path'),
+})
+
+/** The environment; a key of which one half is missing would be a key that nobody has. */
+const environmentSchema = schema.superRefine((values, context) => {
+  const halves = ['REHOST_ACCESS_KEY_ID', 'REHOST_SECRET_ACCESS_KEY'] as const
+  const missing = halves.filter((name) => values[name] === undefined)
+  const [only] = missing
+  if (missing.length === 1 && only !== undefined)
+    context.addIssue({
+      code: 'custom',
+      path: [only],
+      message: `set it with the other of ${halves.join(' and ')}`,
+    })
 })
 
 /** The gateway's settings. */
@@ -57,6 +84,10 @@ export interface GatewayConfig {
   publicHost: string
   trustedProxies: TrustedProxies
   adminPassword: string | undefined
+  /** An access key that the operator has chosen. */
+  accessKey: PresetAccessKey | undefined
+  /** What secrets in the store are sealed with, when it does not lie in the data folder. */
+  sealingKey: string | undefined
   /** Where the built agent is. */
   agentDir: string
   certificateValidityMs: number
@@ -88,12 +119,13 @@ export function readGatewayConfig(
   environment: Record<string, string | undefined>,
   root: string,
 ): GatewayConfig {
-  const parsed = schema.safeParse(environment)
+  const parsed = environmentSchema.safeParse(environment)
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
     throw new Error(`Cannot start the gateway: ${problems.join('; ')}`)
   }
   const values = parsed.data
+  const { REHOST_ACCESS_KEY_ID: accessKeyId, REHOST_SECRET_ACCESS_KEY: secretAccessKey } = values
   return {
     dataDir: resolve(values.REHOST_DATA_DIR),
     httpHost: values.REHOST_HTTP_HOST,
@@ -104,6 +136,11 @@ export function readGatewayConfig(
     publicHost: values.REHOST_PUBLIC_HOST ?? ownAddress(),
     trustedProxies: values.REHOST_TRUSTED_PROXY,
     adminPassword: values.REHOST_ADMIN_PASSWORD,
+    accessKey:
+      accessKeyId === undefined || secretAccessKey === undefined
+        ? undefined
+        : { accessKeyId, secretAccessKey },
+    sealingKey: values.REHOST_SEALING_KEY,
     agentDir: values.REHOST_AGENT_DIR ?? resolve(root, 'dist/agent'),
     certificateValidityMs: values.REHOST_CERTIFICATE_DAYS * 86_400_000,
     scrub: {

@@ -38,11 +38,15 @@ import { RateLimiter } from './rate_limit.ts'
 import { RefusalLog } from './refusal_log.ts'
 import { QuietWrites } from './quiet_writes.ts'
 import { Refusals } from './refusals.ts'
+import { SecretBox } from './secret_box.ts'
 import { RedisTelemetry } from './telemetry.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const hourMs = 3_600_000
-const log = pino({ name: 'gateway', redact: ['authorization', 'cookie', 'token', 'password'] })
+const log = pino({
+  name: 'gateway',
+  redact: ['authorization', 'cookie', 'token', 'password', 'secretAccessKey'],
+})
 
 try {
   await run()
@@ -111,6 +115,7 @@ async function run(): Promise<void> {
     refusals: new Refusals(clock),
     refusalLog: new RefusalLog(log),
     trustedProxies: config.trustedProxies,
+    secretBox: await SecretBox.open({ folder: config.dataDir, key: config.sealingKey, random }),
     scrub: config.scrub,
     clock,
     random,

@@ -2,7 +2,7 @@
  * Reading for pages and APIs: servers with their live figures, events, jobs with what they left.
  * @module
  */
-import type { ApiToken, InstallationToken } from '../domain/enrolment.ts'
+import type { AccessKey, ApiToken, InstallationToken } from '../domain/enrolment.ts'
 import type { JobId, SourceServerId } from '../domain/ids.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
 import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
@@ -88,4 +88,10 @@ export async function findInstallationTokens(store: Store): Promise<Installation
 export async function findApiTokens(store: Store): Promise<ApiToken[]> {
   const tokens = await listAll(store, 'apiToken')
   return tokens.sort((one, other) => one.createdAt.localeCompare(other.createdAt))
+}
+
+/** Access keys, oldest first. */
+export async function findAccessKeys(store: Store): Promise<AccessKey[]> {
+  const keys = await listAll(store, 'accessKey')
+  return keys.sort((one, other) => one.createdAt.localeCompare(other.createdAt))
 }

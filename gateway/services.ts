@@ -20,6 +20,7 @@ import type { RateLimiter } from './rate_limit.ts'
 import type { RefusalLog } from './refusal_log.ts'
 import type { QuietWrites } from './quiet_writes.ts'
 import type { Refusals } from './refusals.ts'
+import type { SecretBox } from './secret_box.ts'
 import type { TelemetryStore } from './telemetry.ts'
 import type { TrustedProxies } from './trusted_proxies.ts'
 
@@ -63,6 +64,7 @@ export interface Services {
   refusals: Refusals
   refusalLog: RefusalLog
   trustedProxies: TrustedProxies
+  secretBox: SecretBox
   scrub: ScrubPolicy
   clock: () => Date
   random: RandomBytes

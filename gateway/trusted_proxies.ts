@@ -6,6 +6,9 @@ import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import type { Context } from 'hono'
 import { remoteAddress } from './request.ts'
 
+/** Each is tried in turn. */
+const maxForwardedHosts = 4
+
 /** The proxies that the operator trusts. */
 export class TrustedProxies {
   readonly #places = new BlockList()
@@ -40,6 +43,16 @@ export class TrustedProxies {
       address = before
     }
     return address
+  }
+
+  /**
+   * What the caller may have called this host before proxies that are trusted changed it, from X-Forwarded-Host; empty where nobody is
+   * trusted. Any of them may be made up by the caller: they say what was signed, never who may do what.
+   */
+  forwardedHosts(c: Context): string[] {
+    if (!this.#has(remoteAddress(c))) return []
+    const names = (c.req.header('x-forwarded-host') ?? '').split(',', maxForwardedHosts)
+    return names.map((name) => name.trim()).filter((name) => name !== '')
   }
 
   #has(address: string): boolean {

@@ -3,7 +3,14 @@
  * contract suite runs over both. No operation touches more than one item, so no endpoint needs transactions.
  * @module
  */
-import type { ApiToken, InstallationToken, ReplicationServer, Session, User } from '../domain/enrolment.ts'
+import type {
+  AccessKey,
+  ApiToken,
+  InstallationToken,
+  ReplicationServer,
+  Session,
+  User,
+} from '../domain/enrolment.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
 import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
 import type { Task } from '../domain/task.ts'
@@ -18,6 +25,7 @@ export interface Entities {
   user: User
   session: Session
   apiToken: ApiToken
+  accessKey: AccessKey
   /** Parent: source server id; id: sequence, zero-padded to 12 digits. */
   serverEvent: ServerEvent
   /** Parent: job id; id: time then log id. */

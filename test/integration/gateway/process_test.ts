@@ -8,8 +8,10 @@ import { GatewayProcess } from '../../fixtures/gateway_process.ts'
 
 let gateway: GatewayProcess
 
+const preset = { REHOST_ACCESS_KEY_ID: 'AKIDEXAMPLE', REHOST_SECRET_ACCESS_KEY: 'a secret of the operator' }
+
 beforeAll(async () => {
-  gateway = await GatewayProcess.start()
+  gateway = await GatewayProcess.start(preset)
 })
 
 afterAll(() => gateway.stop())
@@ -17,7 +19,7 @@ afterAll(() => gateway.stop())
 describe('the gateway process', () => {
   it('leaves the first password and the token of the command line to its owner alone', async () => {
     const password = (await readFile(join(gateway.dataDir, 'first-sign-in'), 'utf8')).trim()
-    for (const name of ['first-sign-in', 'cli-token', 'ca/ca.key.pem']) {
+    for (const name of ['first-sign-in', 'cli-token', 'ca/ca.key.pem', 'sealing-key']) {
       expect((await stat(join(gateway.dataDir, name))).mode & 0o777).toBe(0o600)
     }
     const response = await fetch(`${gateway.url}/sign-in`, {
@@ -29,6 +31,18 @@ describe('the gateway process', () => {
     expect(response.status).toBe(303)
     expect(gateway.output).not.toContain(password)
     expect(gateway.output).not.toContain(await gateway.cliToken())
+  })
+
+  it('makes the access key that the operator has chosen, and shows its secret nowhere', async () => {
+    const store = gateway.dynamodb.store()
+    const { accessKeyId, ...key } = (await store.get('accessKey', { id: 'AKIDEXAMPLE' }))?.value ?? {}
+    await store.close()
+    expect(key).toMatchObject({ role: 'admin', scopes: ['*'], status: 'ACTIVE' })
+    expect(accessKeyId).toBe('AKIDEXAMPLE')
+    const listed = JSON.stringify(await gateway.api('GET', '/access-keys'))
+    expect(listed).toContain('AKIDEXAMPLE')
+    for (const text of [JSON.stringify(key), listed, gateway.output])
+      expect(text).not.toContain('a secret of the operator')
   })
 
   it('tells workers where agents reach it', async () => {

@@ -30,6 +30,7 @@ import { RateLimiter } from '../../../gateway/rate_limit.ts'
 import { RefusalLog } from '../../../gateway/refusal_log.ts'
 import { QuietWrites } from '../../../gateway/quiet_writes.ts'
 import { Refusals } from '../../../gateway/refusals.ts'
+import { SecretBox } from '../../../gateway/secret_box.ts'
 import { TrustedProxies } from '../../../gateway/trusted_proxies.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
 import { gatewayServerName } from '../../../wire/control_api.ts'
@@ -122,6 +123,7 @@ export async function testGateway(
     refusals: new Refusals(clock),
     refusalLog: new RefusalLog(log, () => clock().getTime()),
     trustedProxies: new TrustedProxies(options.trustedProxies ?? []),
+    secretBox: new SecretBox(random(32), random),
     scrub: { intervalMs: 604_800_000, bytesPerSecond: 16_000_000 },
     clock,
     random,

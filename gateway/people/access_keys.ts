@@ -1,0 +1,153 @@
+/**
+ * Access keys for programs that sign as AWS's do: the secret is shown once and stored sealed.
+ * @module
+ */
+import { z } from 'zod'
+import type { AccessKey } from '../../domain/enrolment.ts'
+import type { Store } from '../../store/store.ts'
+import type { Services } from '../services.ts'
+import { accessKeyLimits, isScope, newAccessKeyId } from '../../domain/access_key.ts'
+import { NotFoundError, errorMessage } from '../../domain/errors.ts'
+import { mutate } from '../../store/mutate.ts'
+import { RevisionConflictError } from '../../store/store.ts'
+import { newSecret } from '../secrets.ts'
+import { apiTokenSchema } from './api_tokens.ts'
+
+/** How every secret begins that Rehost makes, so that scanners for leaked secrets find it. */
+export const secretAccessKeyPrefix = 'rhsk_'
+
+/** A key is in use; to the hour is enough to find those that are not. */
+const usedNotedMs = 3_600_000
+const dayMs = 86_400_000
+
+/** What may be asked for. */
+export const accessKeySchema = z.strictObject({
+  ...apiTokenSchema.shape,
+  scopes: z
+    .array(
+      z.string().refine(isScope, 'it is *, an operation such as mgn:StartTest, or several as mgn:Describe*'),
+    )
+    .min(1)
+    .max(accessKeyLimits.maxScopes)
+    .default(['*']),
+  /** For ever when left out. */
+  lifetimeDays: z.number().min(0.01).max(accessKeyLimits.maxLifetimeDays).optional(),
+})
+
+/** An access key as the operator has chosen it. */
+export interface PresetAccessKey {
+  accessKeyId: string
+  secretAccessKey: string
+}
+
+/** What is needed to make a key. */
+export type KeyMaker = Pick<Services, 'store' | 'clock' | 'random' | 'secretBox'>
+
+/** Makes a key and returns its secret, which cannot be shown again. */
+export async function createAccessKey(
+  { store, clock, random, secretBox }: KeyMaker,
+  { name, role, scopes, lifetimeDays }: z.infer<typeof accessKeySchema>,
+  createdBy: string,
+): Promise<{ record: AccessKey; secretAccessKey: string }> {
+  const accessKeyId = newAccessKeyId(random)
+  const secretAccessKey = newSecret(secretAccessKeyPrefix, random)
+  const now = clock()
+  const record: AccessKey = {
+    accessKeyId,
+    sealedSecret: secretBox.seal(secretAccessKey, accessKeyId),
+    name,
+    role,
+    scopes: [...new Set(scopes)],
+    status: 'ACTIVE',
+    createdAt: now.toISOString(),
+    createdBy,
+    ...(lifetimeDays === undefined
+      ? {}
+      : { expiresAt: new Date(now.getTime() + lifetimeDays * dayMs).toISOString() }),
+  }
+  await store.create('accessKey', { id: accessKeyId }, record)
+  return { record, secretAccessKey }
+}
+
+/** Whether the key may be used from now on. @throws NotFoundError. */
+export async function setAccessKeyStatus(
+  store: Store,
+  accessKeyId: string,
+  status: AccessKey['status'],
+): Promise<AccessKey> {
+  await requireAccessKey(store, accessKeyId)
+  const { value } = await mutate(store, 'accessKey', { id: accessKeyId }, (key) =>
+    key.status === status ? key : { ...key, status },
+  )
+  return value
+}
+
+/** Removes a key for good. @throws NotFoundError. */
+export async function deleteAccessKey(store: Store, accessKeyId: string): Promise<void> {
+  await requireAccessKey(store, accessKeyId)
+  await store.remove('accessKey', { id: accessKeyId })
+}
+
+async function requireAccessKey(store: Store, accessKeyId: string): Promise<void> {
+  if ((await store.get('accessKey', { id: accessKeyId })) === undefined)
+    throw new NotFoundError('access key', accessKeyId)
+}
+
+/**
+ * Makes the key that the operator has chosen, for administrators and everything. Another secret takes the place of the one before and opens
+ * the key again; the same one leaves a key alone that was disabled meanwhile, so that a restart brings back nothing that was taken away.
+ */
+export async function ensurePresetAccessKey(
+  { store, clock, secretBox }: Omit<KeyMaker, 'random'>,
+  { accessKeyId, secretAccessKey }: PresetAccessKey,
+): Promise<void> {
+  const key = { id: accessKeyId }
+  const fresh: AccessKey = {
+    accessKeyId,
+    sealedSecret: secretBox.seal(secretAccessKey, accessKeyId),
+    name: 'preset',
+    role: 'admin',
+    scopes: ['*'],
+    status: 'ACTIVE',
+    createdAt: clock().toISOString(),
+    createdBy: 'REHOST_ACCESS_KEY_ID',
+  }
+  const hasSecret = ({ sealedSecret }: AccessKey): boolean => {
+    try {
+      return secretBox.unseal(sealedSecret, accessKeyId) === secretAccessKey
+    } catch {
+      // Sealed with a key that is gone: the operator tells the secret anew.
+      return false
+    }
+  }
+  const known = await store.get('accessKey', key)
+  if (known !== undefined && hasSecret(known.value)) return
+  try {
+    if (known === undefined) await store.create('accessKey', key, fresh)
+    else await store.replace('accessKey', key, known.revision, fresh)
+  } catch (error) {
+    if (!(error instanceof RevisionConflictError)) throw error
+    // Another gateway starts at the same moment, with the same setting.
+  }
+}
+
+/** Notes that the key was used, when it has not been noted for an hour. Never fails: the call that it was used for goes on. */
+export async function noteAccessKeyUse(
+  { store, clock, log }: Pick<Services, 'store' | 'clock' | 'log'>,
+  used: AccessKey,
+): Promise<void> {
+  const id = used.accessKeyId
+  const now = clock()
+  const isNoted = ({ lastUsedAt }: AccessKey): boolean =>
+    lastUsedAt !== undefined && now.getTime() - Date.parse(lastUsedAt) < usedNotedMs
+  if (isNoted(used)) return
+  try {
+    await mutate(store, 'accessKey', { id }, (key) =>
+      isNoted(key) ? key : { ...key, lastUsedAt: now.toISOString() },
+    )
+  } catch (error) {
+    // One that is deleted at this moment needs no note.
+    if (!(error instanceof NotFoundError))
+      log.warn({ accessKeyId: id, error: errorMessage(error) }, 'Cannot note that an access key was used')
+  }
+}
