@@ -106,6 +106,11 @@ export class ApiClient {
     return this.#call<T>('PUT', path, body)
   }
 
+  /** DELETE. @throws ApiError when refused. */
+  delete(path: string): Promise<void> {
+    return this.#call<void>('DELETE', path)
+  }
+
   async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
     const deadline = Date.now() + this.#patienceMs
     for (;;) {

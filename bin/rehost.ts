@@ -7,6 +7,7 @@ import { Command } from 'commander'
 import { errorMessage } from '../domain/errors.ts'
 import { addAgentCommand } from './commands/agent.ts'
 import { addDemoCommand } from './commands/demo.ts'
+import { addKeyCommands } from './commands/keys.ts'
 import { addServerCommands } from './commands/servers.ts'
 import { addDiskCommands } from './commands/disks.ts'
 import { addTokenCommands } from './commands/tokens.ts'
@@ -27,6 +28,7 @@ addServerCommands(program)
 addDiskCommands(program)
 addVerifyCommand(program)
 addTokenCommands(program)
+addKeyCommands(program)
 
 try {
   await program.parseAsync(process.argv)

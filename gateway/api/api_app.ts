@@ -6,6 +6,7 @@ import type { Services } from '../services.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { Refusal, asRefusal, logFailure, problemResponse } from '../problem.ts'
+import { accessKeyRoutes } from './access_key_routes.ts'
 import { requireToken } from './bearer.ts'
 import { bandwidthRoutes } from './bandwidth_routes.ts'
 import { jobRoutes } from './job_routes.ts'
@@ -25,6 +26,7 @@ export function createApi(services: Services): Hono<ApiEnv> {
   app.route('/bandwidth', bandwidthRoutes(services))
   app.route('/jobs', jobRoutes(services))
   app.route('/tokens', tokenRoutes(services))
+  app.route('/access-keys', accessKeyRoutes(services))
   app.all('*', (c) =>
     problemResponse(c, new Refusal(404, 'not-found', `There is nothing at ${c.req.method} ${c.req.path}`)),
   )

@@ -32,6 +32,9 @@ const otherMessages: Record<string, string> = {
   'disk-taken': 'The disk is taken and gets its volume.',
   'disk-refused': 'The disk is left out. It may still be taken later.',
   'replication-configuration': 'Replication settings saved. The agent follows them with its next report.',
+  'access-key-disabled': 'The access key is disabled: nobody can use it until it is enabled again.',
+  'access-key-enabled': 'The access key is enabled again.',
+  'access-key-deleted': 'The access key is deleted.',
   'token-revoked': 'The token is revoked.',
 }
 

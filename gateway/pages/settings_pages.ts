@@ -6,15 +6,23 @@ import type { SettingsModel } from '../../views/settings/settings_page.ts'
 import type { Viewer } from '../../views/layout.ts'
 import type { PageEnv } from '../session_guard.ts'
 import type { PageContext } from './page_context.ts'
+import type { z } from 'zod'
 import { Hono } from 'hono'
+import { accessKeyLimits } from '../../domain/access_key.ts'
 import { NotFoundError } from '../../domain/errors.ts'
 import { isId } from '../../domain/ids.ts'
 import { settingsPage } from '../../views/settings/settings_page.ts'
 import { readBandwidthSettings } from '../bandwidth_settings.ts'
 import { findHostnames } from '../job_reports.ts'
+import {
+  accessKeySchema,
+  createAccessKey,
+  deleteAccessKey,
+  setAccessKeyStatus,
+} from '../people/access_keys.ts'
 import { apiTokenSchema, createApiToken } from '../people/api_tokens.ts'
 import { revokeInstallationToken } from '../people/installation_tokens.ts'
-import { findApiTokens, findInstallationTokens } from '../queries.ts'
+import { findAccessKeys, findApiTokens, findInstallationTokens } from '../queries.ts'
 import { requireRole } from '../session_guard.ts'
 import { doneMessage } from './messages.ts'
 import { frameFor, readForm, sendPage, viewerOf } from './page_context.ts'
@@ -65,7 +73,60 @@ export function settingsPages(context: PageContext): Hono<PageEnv> {
     await services.store.remove('apiToken', { id: c.req.param('sha256') })
     return c.redirect('/settings?done=token-revoked', 303)
   })
+
+  app.post('/settings/access-keys', async (c) => {
+    requireRole(c, 'admin')
+    const wanted = accessKeySchema.safeParse(accessKeyOf(await readForm(c)))
+    const viewer = viewerOf(c)
+    if (!wanted.success) {
+      const problem = accessKeyProblem(wanted.error)
+      const model = { ...(await settingsModel(context, viewer)), accessKeyProblem: problem }
+      return sendPage(c, settingsPage(frameFor(context, viewer), model), 422)
+    }
+    const { record, secretAccessKey } = await createAccessKey(services, wanted.data, viewer.userName)
+    const { name, accessKeyId } = record
+    const newAccessKey = { name, accessKeyId, secretAccessKey }
+    const model = { ...(await settingsModel(context, viewer)), newAccessKey }
+    return sendPage(c, settingsPage(frameFor(context, viewer), model))
+  })
+
+  const statuses = { disable: 'INACTIVE', enable: 'ACTIVE' } as const
+  for (const change of ['disable', 'enable'] as const) {
+    app.post(`/settings/access-keys/:id/${change}`, async (c) => {
+      requireRole(c, 'admin')
+      await setAccessKeyStatus(services.store, c.req.param('id'), statuses[change])
+      return c.redirect(`/settings?done=access-key-${change}d`, 303)
+    })
+  }
+
+  app.post('/settings/access-keys/:id/delete', async (c) => {
+    requireRole(c, 'admin')
+    await deleteAccessKey(services.store, c.req.param('id'))
+    return c.redirect('/settings?done=access-key-deleted', 303)
+  })
   return app
+}
+
+/** The fields of the form as the schema takes them. */
+function accessKeyOf({ name, role, scopes = '', lifetimeDays = '' }: Record<string, string>): unknown {
+  const operations = scopes.split(/[\s,]+/).filter((scope) => scope !== '')
+  const days = lifetimeDays.trim()
+  return {
+    name,
+    role,
+    scopes: operations,
+    ...(days === '' ? {} : { lifetimeDays: Number(days) }),
+  }
+}
+
+/** What is wrong with the form, and what to write instead. */
+function accessKeyProblem({ issues }: z.ZodError): string {
+  const fields = new Set(issues.map(({ path }) => path[0]))
+  if (fields.has('scopes'))
+    return 'Name operations such as mgn:StartTest, several as mgn:Describe*, or all as *'
+  if (fields.has('lifetimeDays'))
+    return `Give the key days to live, up to ${accessKeyLimits.maxLifetimeDays}, or leave that empty`
+  return 'Give the key a name of 1 to 64 characters, and a role'
 }
 
 async function settingsModel({ services }: PageContext, viewer: Viewer): Promise<SettingsModel> {
@@ -74,6 +135,7 @@ async function settingsModel({ services }: PageContext, viewer: Viewer): Promise
     viewer,
     installationTokens: (await findInstallationTokens(services.store)).slice(0, maxTokens),
     hostnames: await findHostnames(services),
+    accessKeys: viewer.role === 'admin' ? await findAccessKeys(services.store) : [],
     apiTokens: viewer.role === 'admin' ? await findApiTokens(services.store) : [],
     bandwidth: await readBandwidthSettings(services.store),
     about: { version, agentUrl, pin, agentPort, replicationPort },

@@ -1,9 +1,9 @@
 /**
- * Settings: tokens of both kinds, and what this installation is.
+ * Settings: tokens of both kinds, access keys, and what this installation is.
  * @module
  */
 import type { BandwidthSettings } from '../../domain/bandwidth.ts'
-import type { ApiToken, InstallationToken } from '../../domain/enrolment.ts'
+import type { AccessKey, ApiToken, InstallationToken } from '../../domain/enrolment.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message, Viewer } from '../layout.ts'
 import { writeCalendarEntry } from '../../domain/bandwidth_lines.ts'
@@ -12,6 +12,8 @@ import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { layout, mayOperate } from '../layout.ts'
 import { card, copyable, facts, pageHead, problemStrip } from '../parts.ts'
+import type { AccessKeysModel } from './access_keys_card.ts'
+import { accessKeysCard } from './access_keys_card.ts'
 
 /** The page's content. */
 export interface SettingsModel {
@@ -23,6 +25,11 @@ export interface SettingsModel {
   apiTokens: ApiToken[]
   /** A token just made: shown in this answer and never again. */
   newApiToken?: { name: string; secret: string } | undefined
+  /** For administrators. */
+  accessKeys: AccessKey[]
+  newAccessKey?: AccessKeysModel['made']
+  /** Why the form for an access key was refused. */
+  accessKeyProblem?: string | undefined
   bandwidth: BandwidthSettings
   about: { version: string; agentUrl: string; pin: string; agentPort: number; replicationPort: number }
   now: Date
@@ -36,11 +43,17 @@ export function settingsPage(frame: Frame, model: SettingsModel): Html {
   const body = html`${pageHead('Settings')}
     <div class="columns">
       <div class="column-main">
-        ${installationTokensCard(model)}${model.viewer.role === 'admin' ? apiTokensCard(model) : nothing}
+        ${installationTokensCard(model)}${model.viewer.role === 'admin' ? programsCards(model) : nothing}
       </div>
       <div class="column-side">${bandwidthCard(model)}${aboutCard(model)}</div>
     </div>`
   return layout(frame, { title: 'Settings', section: 'settings', body, message: model.message })
+}
+
+/** What programs show. */
+function programsCards(model: SettingsModel): Html {
+  const { accessKeys: keys, newAccessKey: made, accessKeyProblem: problem, now } = model
+  return html`${accessKeysCard({ keys, made, problem, now })}${apiTokensCard(model)}`
 }
 
 function installationTokensCard({ installationTokens, hostnames, viewer, now }: SettingsModel): Html {

@@ -92,6 +92,9 @@ describe('roles', () => {
       post('/settings/bandwidth', {}, cookie),
       post('/settings/installation-tokens/tok-00000000000000001/revoke', {}, cookie),
       post('/settings/api-tokens', { name: 'x', role: 'admin' }, cookie),
+      post('/settings/access-keys', { name: 'x', role: 'viewer', scopes: '*' }, cookie),
+      post('/settings/access-keys/RHAKAAAAAAAAAAAAAAAA/enable', {}, cookie),
+      post('/settings/access-keys/RHAKAAAAAAAAAAAAAAAA/delete', {}, cookie),
     ]
     for (const response of await Promise.all(attempts)) {
       expect(response.status).toBe(403)
@@ -100,11 +103,15 @@ describe('roles', () => {
     expect((await serverOf(gateway, server.sourceServerId)).lifecycle.state).toBe('READY_FOR_TEST')
   })
 
-  it('let operators act and not make API tokens', async () => {
+  it('let operators act and make neither API tokens nor access keys', async () => {
     const server = await putServer(gateway, (await enrolServer(gateway)).sourceServerId, upToDate(gateway))
     const cookie = await gateway.signIn('operator')
     expect((await post(`/servers/${server.sourceServerId}/actions/launch-test`, {}, cookie)).status).toBe(303)
     expect((await post('/settings/api-tokens', { name: 'x', role: 'admin' }, cookie)).status).toBe(403)
-    expect(await (await get('/settings', cookie)).text()).not.toContain('API tokens')
+    const key = { name: 'x', role: 'viewer', scopes: '*' }
+    expect((await post('/settings/access-keys', key, cookie)).status).toBe(403)
+    const settings = await (await get('/settings', cookie)).text()
+    expect(settings).not.toContain('API tokens')
+    expect(settings).not.toContain('Access keys')
   })
 })

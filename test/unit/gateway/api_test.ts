@@ -264,6 +264,74 @@ describe('/api/v1', () => {
     expect((await api('POST', '/tokens', { body: { uses: 0 } })).status).toBe(400)
   })
 
+  it('makes, lists, disables, enables and deletes access keys, for administrators', async () => {
+    const body = { name: 'terraform', role: 'viewer', scopes: ['mgn:Describe*'], lifetimeDays: 2 }
+    const made = await api('POST', '/access-keys', { body })
+    expect(made.status).toBe(201)
+    const { secretAccessKey, ...key } = (await made.json()) as {
+      accessKeyId: string
+      secretAccessKey: string
+    }
+    expect(secretAccessKey).toMatch(/^rhsk_/)
+    const { accessKeyId } = key
+    expect(key).toEqual({
+      accessKeyId,
+      name: 'terraform',
+      role: 'viewer',
+      scopes: ['mgn:Describe*'],
+      status: 'ACTIVE',
+      createdAt: '2026-03-01T12:00:00.000Z',
+      createdBy: 'token test admin',
+      expiresAt: '2026-03-03T12:00:00.000Z',
+    })
+    const list = async () => (await api('GET', '/access-keys')).json()
+    expect(await list()).toEqual({ items: [key] })
+    const path = `/access-keys/${accessKeyId}`
+    const disabled = await api('PUT', `${path}/status`, { body: { status: 'INACTIVE' } })
+    expect([disabled.status, await disabled.json()]).toEqual([200, { ...key, status: 'INACTIVE' }])
+    expect(await list()).toEqual({ items: [{ ...key, status: 'INACTIVE' }] })
+    await api('PUT', `${path}/status`, { body: { status: 'ACTIVE' } })
+    expect(await list()).toEqual({ items: [key] })
+    expect((await api('DELETE', path)).status).toBe(204)
+    expect(await list()).toEqual({ items: [] })
+    for (const response of [
+      await api('DELETE', path),
+      await api('PUT', `${path}/status`, { body: { status: 'ACTIVE' } }),
+    ]) {
+      expect(response.status).toBe(404)
+      expect(await response.text()).toContain(`Cannot find access key ${accessKeyId}`)
+    }
+  })
+
+  it.each([
+    [{ role: 'viewer' }, 'name'],
+    [{ name: ' ', role: 'viewer' }, 'name'],
+    [{ name: 'x', role: 'root' }, 'role'],
+    [{ name: 'x', role: 'viewer', scopes: [] }, 'scopes'],
+    [{ name: 'x', role: 'viewer', scopes: ['mgn:*', 'ec2:*'] }, 'scopes.1'],
+    [{ name: 'x', role: 'viewer', lifetimeDays: 0 }, 'lifetimeDays'],
+    [{ name: 'x', role: 'viewer', lifetimeDays: 3651 }, 'lifetimeDays'],
+    [{ name: 'x', role: 'viewer', status: 'ACTIVE' }, 'the body'],
+  ])('refuses the access key %j and names the field', async (body, field) => {
+    const response = await api('POST', '/access-keys', { body })
+    expect(response.status).toBe(400)
+    expect(((await response.json()) as { detail: string }).detail).toContain(`Cannot read ${field}: `)
+    expect((await gateway.store.list('accessKey')).items).toEqual([])
+  })
+
+  it.each(['viewer', 'operator'] as const)('shows no access key to a token of the role %s', async (role) => {
+    const calls = [
+      api('GET', '/access-keys', { role }),
+      api('POST', '/access-keys', { role, body: { name: 'x', role: 'viewer' } }),
+      api('PUT', '/access-keys/RHAKAAAAAAAAAAAAAAAA/status', { role, body: { status: 'ACTIVE' } }),
+      api('DELETE', '/access-keys/RHAKAAAAAAAAAAAAAAAA', { role }),
+    ]
+    for (const response of await Promise.all(calls)) {
+      expect(response.status).toBe(403)
+      expect(await response.text()).toContain('This needs the role admin')
+    }
+  })
+
   it('keeps viewers from acting', async () => {
     const { sourceServerId: id } = await readyServer()
     expect((await api('GET', `/servers/${id}`, { role: 'viewer' })).status).toBe(200)

@@ -170,6 +170,20 @@ describe('pages', () => {
       { id: 'x' },
       { tokenSha256: text, name: text, role: 'viewer', createdAt: at },
     )
+    await gateway.store.create(
+      'accessKey',
+      { id: 'x' },
+      {
+        accessKeyId: text,
+        sealedSecret: text,
+        name: text,
+        role: 'viewer',
+        scopes: [text],
+        status: 'ACTIVE',
+        createdAt: at,
+        createdBy: text,
+      },
+    )
     const folder = join(gateway.folder, 'artefacts', jobId, id)
     await mkdir(folder, { recursive: true })
     await writeFile(join(folder, 'serial.log'), text)

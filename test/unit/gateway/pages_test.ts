@@ -205,6 +205,63 @@ describe('pages', () => {
     expect(await (await get('/settings', cookie)).text()).toContain('revoked')
   })
 
+  it('manage access keys', async () => {
+    const cookie = await gateway.signIn()
+    const form = { name: 'ci', role: 'operator', scopes: 'mgn:Describe*, mgn:StartTest', lifetimeDays: '30' }
+    const made = await post('/settings/access-keys', form, cookie)
+    const shown = await made.text()
+    const [, id = '', secret = ''] =
+      /AWS_ACCESS_KEY_ID=(RHAK[A-Z2-7]{16})\s+export AWS_SECRET_ACCESS_KEY=(rhsk_[\w-]{43})/.exec(shown) ?? []
+    const stored = async () => (await gateway.store.get('accessKey', { id }))?.value
+    expect(await stored()).toMatchObject({
+      name: 'ci',
+      role: 'operator',
+      scopes: ['mgn:Describe*', 'mgn:StartTest'],
+      createdBy: 'admin',
+      expiresAt: '2026-03-31T12:00:00.000Z',
+    })
+    expect(gateway.services.secretBox.unseal((await stored())?.sealedSecret ?? '', id)).toBe(secret)
+    const settings = async () => (await get('/settings', cookie)).text()
+    expect(await settings()).not.toContain(secret)
+    expect(await settings()).not.toContain((await stored())?.sealedSecret)
+    expect(await settings()).toContain('mgn:Describe* mgn:StartTest')
+
+    const disabled = await post(`/settings/access-keys/${id}/disable`, {}, cookie)
+    expect([disabled.status, disabled.headers.get('location')]).toEqual([
+      303,
+      '/settings?done=access-key-disabled',
+    ])
+    expect((await stored())?.status).toBe('INACTIVE')
+    expect(await settings()).toContain('disabled')
+    expect(await settings()).not.toContain(`/settings/access-keys/${id}/disable"`)
+    const enabled = await post(`/settings/access-keys/${id}/enable`, {}, cookie)
+    expect(await (await get(enabled.headers.get('location') ?? '', cookie)).text()).toContain(
+      'The access key is enabled again.',
+    )
+    expect((await stored())?.status).toBe('ACTIVE')
+    gateway.pass(31 * 86_400_000)
+    expect(await (await get('/settings', await gateway.signIn())).text()).toContain('expired')
+    expect((await post(`/settings/access-keys/${id}/delete`, {}, await gateway.signIn())).status).toBe(303)
+    expect(await stored()).toBeUndefined()
+    const gone = await post(`/settings/access-keys/${id}/delete`, {}, await gateway.signIn())
+    expect(gone.status).toBe(404)
+  })
+
+  it.each([
+    [{ name: '' }, 'Give the key a name'],
+    [{ role: 'root' }, 'Give the key a name of 1 to 64 characters, and a role'],
+    [{ scopes: 'ec2:*' }, 'Name operations such as mgn:StartTest'],
+    [{ scopes: ' ' }, 'Name operations such as mgn:StartTest'],
+    [{ lifetimeDays: 'soon' }, 'Give the key days to live, up to 3650'],
+    [{ lifetimeDays: '-1' }, 'Give the key days to live, up to 3650'],
+  ])('refuse the access key %j and say what to write', async (wrong, words) => {
+    const form = { name: 'ci', role: 'operator', scopes: '*', lifetimeDays: '', ...wrong }
+    const response = await post('/settings/access-keys', form, await gateway.signIn())
+    expect(response.status).toBe(422)
+    expect(await response.text()).toContain(words)
+    expect((await gateway.store.list('accessKey')).items).toEqual([])
+  })
+
   it('serve static files for ever and under no other name', async () => {
     const page = await (await get('/sign-in')).text()
     const css = /\/static\/app\.[0-9a-f]{12}\.css/.exec(page)?.[0] ?? ''

@@ -1,0 +1,53 @@
+/**
+ * `/api/v1/access-keys`: keys for programs that sign as AWS's do. For administrators: who makes a key decides what it may do.
+ * @module
+ */
+import type { AccessKey } from '../../domain/enrolment.ts'
+import type { Services } from '../services.ts'
+import type { ApiEnv } from './bearer.ts'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import {
+  accessKeySchema,
+  createAccessKey,
+  deleteAccessKey,
+  setAccessKeyStatus,
+} from '../people/access_keys.ts'
+import { findAccessKeys } from '../queries.ts'
+import { readJson } from '../request.ts'
+import { actorOf, requireApiRole } from './bearer.ts'
+
+const statusSchema = z.strictObject({ status: z.enum(['ACTIVE', 'INACTIVE']) })
+
+/** A key without its secret, sealed as it is. */
+function openPart({ sealedSecret: _secret, ...open }: AccessKey): Omit<AccessKey, 'sealedSecret'> {
+  return open
+}
+
+/** The routes. */
+export function accessKeyRoutes(services: Services): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+  app.use(async (c, next) => {
+    requireApiRole(c, 'admin')
+    return next()
+  })
+
+  app.get('/', async (c) => c.json({ items: (await findAccessKeys(services.store)).map(openPart) }))
+
+  app.post('/', async (c) => {
+    const wanted = await readJson(c, accessKeySchema)
+    const { record, secretAccessKey } = await createAccessKey(services, wanted, actorOf(c))
+    return c.json({ ...openPart(record), secretAccessKey }, 201)
+  })
+
+  app.put('/:id/status', async (c) => {
+    const { status } = await readJson(c, statusSchema)
+    return c.json(openPart(await setAccessKeyStatus(services.store, c.req.param('id'), status)))
+  })
+
+  app.delete('/:id', async (c) => {
+    await deleteAccessKey(services.store, c.req.param('id'))
+    return c.body(null, 204)
+  })
+  return app
+}
