@@ -123,6 +123,16 @@ export function applyAction(
       return withAgent(asked, 'PAUSE')
     case 'RESUME':
       return withAgent(asked, 'REPLICATE')
+    case 'STOP_REPLICATION': {
+      const stopped = withReplication(withLifecycle(asked, 'STOP_REPLICATION', at, actor), 'STOP', at, actor)
+      const { lastConsistentAt: _past, etaDateTime: _eta, error: _over, ...replication } = stopped.replication
+      return withAgent({ ...stopped, replication }, 'STOP')
+    }
+    case 'START_REPLICATION': {
+      const started = withLifecycle(asked, 'START_REPLICATION', at, actor)
+      if (!hasStagingArea(started)) return withStaging(started, at)
+      return withAgent(withReplication(started, 'INITIATE', at, actor), 'REPLICATE')
+    }
     case 'RESCAN': {
       const { replication } = asked
       const rescanEpoch = replication.rescanEpoch + 1
@@ -156,6 +166,8 @@ const actionInWords: Record<ServerAction, string> = {
   TERMINATE: 'terminate the launched machine of %',
   PAUSE: 'pause replication of %',
   RESUME: 'resume replication of %',
+  STOP_REPLICATION: 'stop replication of %',
+  START_REPLICATION: 'start replication of %',
   RESCAN: 'rescan the disks of %',
   VERIFY: 'verify the copies of %',
   RETRY: 'try replication of % again',

@@ -11,6 +11,7 @@ import type { SourceServer } from './source_server.ts'
 import { unreachable } from './errors.ts'
 import { uncoveredInWords } from './disk_changes.ts'
 import { advanceLifecycle } from './lifecycle.ts'
+import { advanceDataReplication } from './replication.ts'
 import { openVerification } from './verification.ts'
 import { workName } from './work.ts'
 
@@ -27,6 +28,8 @@ export const serverActions = [
   'TERMINATE',
   'PAUSE',
   'RESUME',
+  'STOP_REPLICATION',
+  'START_REPLICATION',
   'RESCAN',
   'VERIFY',
   'RETRY',
@@ -182,6 +185,25 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
       )
     case 'RESUME':
       return all(replicates, when(server.agent.desired === 'PAUSE', 'Replication is not paused'))
+    case 'STOP_REPLICATION':
+      return all(
+        decideLifecycle(
+          server,
+          'STOP_REPLICATION',
+          'Replication is stopped before a test is launched, or not at all',
+        ),
+        when(advanceDataReplication(server.replication.state, 'STOP').ok, 'Replication has ended already'),
+        idle,
+      )
+    case 'START_REPLICATION':
+      return all(
+        decideLifecycle(server, 'START_REPLICATION', 'Only stopped replication is started'),
+        when(
+          advanceDataReplication(server.replication.state, 'INITIATE').ok,
+          'Replication is being started already',
+        ),
+        idle,
+      )
     case 'RESCAN':
       return all(
         replicates,
@@ -244,9 +266,10 @@ export function nextAction(server: SourceServer): ServerAction | undefined {
   // A launch needs what stalled replication cannot give.
   const unlessStalled = (launch: ServerAction): ServerAction => (isStalled ? 'RETRY' : launch)
   switch (server.lifecycle.state) {
+    case 'STOPPED':
+      return 'START_REPLICATION'
     case 'PENDING_INSTALLATION':
     case 'DISCOVERED':
-    case 'STOPPED':
     case 'NOT_READY':
     case 'READY_FOR_TEST':
       return unlessStalled('START_TEST')

@@ -16,6 +16,12 @@ export type MachineId = Id<'MachineId'>
 export type ReplicationServerId = Id<'ReplicationServerId'>
 export type ConsistencyPointId = Id<'ConsistencyPointId'>
 export type TokenId = Id<'TokenId'>
+export type ApplicationId = Id<'ApplicationId'>
+export type WaveId = Id<'WaveId'>
+export type ReplicationTemplateId = Id<'ReplicationTemplateId'>
+export type LaunchTemplateId = Id<'LaunchTemplateId'>
+export type ImportId = Id<'ImportId'>
+export type ExportId = Id<'ExportId'>
 
 const prefixes = {
   sourceServer: 's-',
@@ -27,6 +33,12 @@ const prefixes = {
   replicationServer: 'i-',
   consistencyPoint: 'cp-',
   token: 'tok-',
+  application: 'app-',
+  wave: 'wave-',
+  replicationTemplate: 'rct-',
+  launchTemplate: 'lct-',
+  import: 'import-',
+  export: 'export-',
 } as const
 
 interface IdByKind {
@@ -39,6 +51,12 @@ interface IdByKind {
   replicationServer: ReplicationServerId
   consistencyPoint: ConsistencyPointId
   token: TokenId
+  application: ApplicationId
+  wave: WaveId
+  replicationTemplate: ReplicationTemplateId
+  launchTemplate: LaunchTemplateId
+  import: ImportId
+  export: ExportId
 }
 
 /** The kinds of thing that carry a prefixed identifier. */

@@ -79,17 +79,19 @@ export interface Job {
   createdAt: string
   endedAt?: string
   participatingServers: ParticipatingServer[]
+  tags?: Record<string, string>
 }
 
-/** A job of one server, nothing of it begun. */
+/** A job, nothing of it begun. */
 export function newJob(input: {
   jobId: JobId
   initiatedBy: JobInitiator
   actor: string
   at: string
-  sourceServerId: SourceServerId
+  sourceServerIds: readonly SourceServerId[]
+  tags?: Record<string, string>
 }): Job {
-  const { jobId, initiatedBy, actor, at, sourceServerId } = input
+  const { jobId, initiatedBy, actor, at, sourceServerIds, tags } = input
   return {
     jobId,
     type: initiatedBy === 'TERMINATE' ? 'TERMINATE' : 'LAUNCH',
@@ -97,7 +99,11 @@ export function newJob(input: {
     actor,
     status: 'PENDING',
     createdAt: at,
-    participatingServers: [{ sourceServerId, launchStatus: 'PENDING' }],
+    participatingServers: sourceServerIds.map((sourceServerId) => ({
+      sourceServerId,
+      launchStatus: 'PENDING',
+    })),
+    ...(tags === undefined ? {} : { tags }),
   }
 }
 

@@ -7,6 +7,17 @@ import type { BandwidthCalendar } from './bandwidth_calendar.ts'
 import type { ImageId, JobId, MachineId, SnapshotId } from './ids.ts'
 import type { Priority } from './site_budget.ts'
 
+/** Names of things of a cloud, as its clients chose them for the staging area. */
+export interface StagingChoices {
+  name?: string
+  stagingAreaSubnetId?: string
+  associateDefaultSecurityGroup?: boolean
+  replicationServersSecurityGroupsIDs?: string[]
+  replicationServerInstanceType?: string
+  defaultLargeStagingDiskType?: 'GP2' | 'ST1' | 'GP3'
+  dataPlaneRouting?: 'PRIVATE_IP' | 'PUBLIC_IP'
+}
+
 /** MGN's replication configuration, the part that Rehost acts on, and what Rehost adds to it. */
 export interface ReplicationConfiguration {
   /** Megabits a second, 0 for no limit. Holds whenever the calendar names no other. */
@@ -21,6 +32,8 @@ export interface ReplicationConfiguration {
   yieldsToSource?: boolean
   useDedicatedReplicationServer: boolean
   stagingAreaTags: Record<string, string>
+  /** Where MGN's clients want the staging area. Kept and shown, for the clouds that have such. */
+  stagingChoices?: StagingChoices
   /** How consistency points are reached; left out, the default policy holds. */
   consistency?: ConsistencyPolicy
   /** What becomes of a disk that appears on the source later: offered to the operator (the default), or replicated at once. */
@@ -36,6 +49,10 @@ export interface LaunchConfiguration {
   bootTimeoutSeconds: number
   /** Checked after the login prompt; `contains` must be in the answer's body. */
   httpChecks: { port: number; path: string; contains?: string }[]
+  /** Tags of the server are given to the launched machine. */
+  copyTags?: boolean
+  /** The licence of the operating system is the user's own. */
+  osByol?: boolean
   /** Ports of the launched machine that its isolated network lets the operator reach. */
   reachablePorts: number[]
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  ApplicationId,
   ConsistencyPointId,
   JobId,
   ReplicationServerId,
@@ -156,6 +157,8 @@ export interface ActiveTask {
 export interface SourceServer {
   sourceServerId: SourceServerId
   userProvidedId?: string
+  /** The application that it is part of. */
+  applicationId?: ApplicationId
   isArchived: boolean
   tags: Record<string, string>
   createdAt: string
@@ -245,7 +248,8 @@ export function newSourceServer(input: {
     sourceServerId: input.sourceServerId,
     ...(input.userProvidedId === undefined ? {} : { userProvidedId: input.userProvidedId }),
     isArchived: false,
-    tags: input.tags ?? {},
+    // As the service names a server that nobody has named.
+    tags: { Name: input.sourceProperties.identificationHints.hostname, ...input.tags },
     createdAt: input.at,
     sourceProperties: input.sourceProperties,
     lifecycle: { state: 'NOT_READY', addedToServiceAt: input.at, lastSeenByServiceAt: input.at },

@@ -22,6 +22,8 @@ export const actionSlugs = {
   TERMINATE: 'terminate',
   PAUSE: 'pause',
   RESUME: 'resume',
+  STOP_REPLICATION: 'stop-replication',
+  START_REPLICATION: 'start-replication',
   RESCAN: 'rescan',
   VERIFY: 'verify',
   RETRY: 'retry',

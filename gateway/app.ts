@@ -1,5 +1,5 @@
 /**
- * The operator port: the dashboard, `/api/v1`, health and metrics.
+ * The operator port: MGN's API, the dashboard, `/api/v1`, health and metrics.
  * @module
  */
 import type { Context } from 'hono'
@@ -15,6 +15,7 @@ import { createApi } from './api/api_app.ts'
 import { limitBody } from './body_limit.ts'
 import { checkHealth, healthText } from './health.ts'
 import { metricsText } from './metrics.ts'
+import { createMgnApp } from './mgn/mgn_app.ts'
 import { addServerPages } from './pages/add_server_pages.ts'
 import { jobPages } from './pages/job_pages.ts'
 import { frameFor, sendPage } from './pages/page_context.ts'
@@ -65,6 +66,7 @@ export function createOperatorApp(
   })
   app.notFound((c) => refusalPage(c, new Refusal(404, 'not-found', `There is no page at ${c.req.path}`)))
   app.use(headers)
+  app.route('/', createMgnApp(services))
   app.use(limitBody(maxBodyBytes))
 
   app.get('/livez', (c) => c.text('ok\n'))

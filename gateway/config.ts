@@ -9,11 +9,30 @@ import { z } from 'zod'
 import { isAccessKeyId } from '../domain/access_key.ts'
 import { errorMessage } from '../domain/errors.ts'
 import type { PresetAccessKey } from './people/access_keys.ts'
+import type { OwnAccount, Quotas } from './mgn/account.ts'
 import type { ScrubPolicy } from './services.ts'
+import { standardQuotas } from './mgn/account.ts'
 import { sealingKeyBytes } from './secret_box.ts'
 import { TrustedProxies } from './trusted_proxies.ts'
 
 const port = (standard: number) => z.coerce.number().int().min(1).max(65_535).default(standard)
+
+/** Such as `waves=100,applications=500`; what is left out has its standard. */
+const quotas = z
+  .string()
+  .default('')
+  .transform((text, context): Quotas => {
+    const given: Partial<Quotas> = {}
+    for (const part of text.split(/[\s,]+/).filter((word) => word !== '')) {
+      const [, name = '', value = ''] = /^(\w+)=(\d+)$/.exec(part) ?? []
+      if (!Object.hasOwn(standardQuotas, name) || Number(value) < 1) {
+        context.addIssue(`${part}: write NAME=NUMBER with one of ${Object.keys(standardQuotas).join(', ')}`)
+        return z.NEVER
+      }
+      given[name as keyof Quotas] = Number(value)
+    }
+    return { ...standardQuotas, ...given }
+  })
 
 /** Addresses and networks with commas between them. */
 const proxies = z
@@ -46,6 +65,11 @@ const schema = z.object({
     .optional(),
   REHOST_TRUSTED_PROXY: proxies,
   REHOST_ADMIN_PASSWORD: z.string().min(8, 'at least 8 characters').max(1024).optional(),
+  REHOST_ACCOUNT_ID: z
+    .string()
+    .regex(/^\d{12}$/, 'must be 12 digits')
+    .default('000000000000'),
+  REHOST_QUOTAS: quotas,
   REHOST_ACCESS_KEY_ID: z
     .string()
     .refine(isAccessKeyId, '3 to 128 letters, digits and underscores')
@@ -93,6 +117,8 @@ export interface GatewayConfig {
   certificateValidityMs: number
   /** How replication servers read their volumes again. */
   scrub: ScrubPolicy
+  /** The account that MGN's API shows. */
+  account: OwnAccount
   table: string
   redisUrl: string
 }
@@ -147,6 +173,7 @@ export function readGatewayConfig(
       intervalMs: Math.round(values.REHOST_SCRUB_DAYS * 86_400_000),
       bytesPerSecond: Math.round(values.REHOST_SCRUB_MB_PER_SECOND * 1_000_000),
     },
+    account: { accountId: values.REHOST_ACCOUNT_ID, quotas: values.REHOST_QUOTAS },
     table: values.REHOST_TABLE,
     redisUrl: values.REDIS_URL,
   }

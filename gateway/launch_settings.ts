@@ -31,6 +31,8 @@ export const launchConfigurationSchema = z.strictObject({
   bootTimeoutSeconds: z.int().min(30).max(7200).optional(),
   httpChecks: z.array(httpCheckSchema).max(20).optional(),
   reachablePorts: z.array(port).max(50).optional(),
+  copyTags: z.boolean().optional(),
+  osByol: z.boolean().optional(),
 })
 export type LaunchConfigurationChange = z.infer<typeof launchConfigurationSchema>
 

@@ -26,6 +26,7 @@ import { EmbeddedCa } from './certificates/embedded_ca.ts'
 import { readGatewayConfig, urlHost } from './config.ts'
 import { withDeadline } from './deadline.ts'
 import { BandwidthPlan } from './bandwidth_plan.ts'
+import { FolderFiles } from './file_store.ts'
 import { Fleet } from './fleet.ts'
 import { holdRecords } from './held_items.ts'
 import { prepareInstallation } from './installation.ts'
@@ -98,6 +99,8 @@ async function run(): Promise<void> {
     issuer,
     artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
     downloads: new FolderDownloads(config.agentDir),
+    files: new FolderFiles(join(config.dataDir, 'files')),
+    account: config.account,
     renderInstallScript,
     installation: {
       version: packageFile.version,

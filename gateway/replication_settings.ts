@@ -13,6 +13,16 @@ import { calendarOfForm, calendarSchema, readBandwidthSettings, siteName } from 
 import { sha256 } from './secrets.ts'
 import { changeServer } from './server_changes.ts'
 
+const stagingChoicesSchema = z.strictObject({
+  name: z.string().max(128).optional(),
+  stagingAreaSubnetId: z.string().max(255).optional(),
+  associateDefaultSecurityGroup: z.boolean().optional(),
+  replicationServersSecurityGroupsIDs: z.array(z.string().max(255)).max(32).optional(),
+  replicationServerInstanceType: z.string().max(255).optional(),
+  defaultLargeStagingDiskType: z.enum(['GP2', 'ST1', 'GP3']).optional(),
+  dataPlaneRouting: z.enum(['PRIVATE_IP', 'PUBLIC_IP']).optional(),
+})
+
 /** What may be set; what is left out stays as it is, and null takes it away. */
 export const replicationConfigurationSchema = z.strictObject({
   bandwidthThrottlingMbps: z.number().min(0).max(1_000_000).optional(),
@@ -20,6 +30,9 @@ export const replicationConfigurationSchema = z.strictObject({
   site: siteName.nullable().optional(),
   priority: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(4), z.literal(5)]).optional(),
   yieldsToSource: z.boolean().optional(),
+  useDedicatedReplicationServer: z.boolean().optional(),
+  stagingAreaTags: z.record(z.string().min(1).max(256), z.string().max(256)).optional(),
+  stagingChoices: stagingChoicesSchema.optional(),
 })
 export type ReplicationConfigurationChange = z.infer<typeof replicationConfigurationSchema>
 

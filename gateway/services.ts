@@ -13,9 +13,11 @@ import type { Allowances } from './allowances.ts'
 import type { Artefacts } from './artefacts.ts'
 import type { ChangeFeed } from './change_feed.ts'
 import type { CertIssuer } from './certificates/issuer.ts'
+import type { FileStore } from './file_store.ts'
 import type { Fleet } from './fleet.ts'
 import type { HeldRecords } from './held_items.ts'
 import type { Log } from './log.ts'
+import type { OwnAccount } from './mgn/account.ts'
 import type { RateLimiter } from './rate_limit.ts'
 import type { RefusalLog } from './refusal_log.ts'
 import type { QuietWrites } from './quiet_writes.ts'
@@ -57,6 +59,8 @@ export interface Services {
   issuer: CertIssuer
   artefacts: Artefacts
   downloads: AgentDownloads
+  files: FileStore
+  account: OwnAccount
   renderInstallScript: (facts: InstallScriptFacts) => string
   installation: Installation
   rateLimits: RateLimits

@@ -32,7 +32,8 @@ export async function ensureActiveTask(
   if (active.jobId !== undefined && active.initiatedBy !== undefined) {
     const { jobId, initiatedBy, startedAt: at } = active
     const { sourceServerId } = server
-    await createOnce(store, 'job', { id: jobId }, newJob({ jobId, initiatedBy, actor, at, sourceServerId }))
+    const job = newJob({ jobId, initiatedBy, actor, at, sourceServerIds: [sourceServerId] })
+    await createOnce(store, 'job', { id: jobId }, job)
   }
   await createOnce(store, 'task', { id: active.taskId }, parts.newTask(server, active))
   const task = await store.get('task', { id: active.taskId })

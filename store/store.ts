@@ -11,6 +11,9 @@ import type {
   Session,
   User,
 } from '../domain/enrolment.ts'
+import type { Application, Wave } from '../domain/application.ts'
+import type { LaunchTemplate, ReplicationTemplate } from '../domain/template.ts'
+import type { Transfer } from '../domain/transfer.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
 import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
 import type { Task } from '../domain/task.ts'
@@ -26,6 +29,12 @@ export interface Entities {
   session: Session
   apiToken: ApiToken
   accessKey: AccessKey
+  application: Application
+  wave: Wave
+  replicationTemplate: ReplicationTemplate
+  launchTemplate: LaunchTemplate
+  /** Imports and exports. */
+  transfer: Transfer
   /** Parent: source server id; id: sequence, zero-padded to 12 digits. */
   serverEvent: ServerEvent
   /** Parent: job id; id: time then log id. */
@@ -37,7 +46,7 @@ export interface Entities {
 /** A kind of entity. */
 export type Kind = keyof Entities
 
-/** Names one item. `parent` is given for `serverEvent` and `jobLog` and for no other kind. */
+/** Names one item. `parent` is given for kinds that say so, and for no other. */
 export interface Key {
   parent?: string
   id: string

@@ -79,6 +79,20 @@ export const actionWords: Record<ServerAction, ActionWord> = {
     tone: 'plain',
     isHarmless: true,
   },
+  STOP_REPLICATION: {
+    button: 'Stop replication',
+    icon: 'stop',
+    effect:
+      'Copying ends and changes are no longer followed. The replica stays; when replication is started again every block is compared with it.',
+    tone: 'danger',
+  },
+  START_REPLICATION: {
+    button: 'Start replication',
+    icon: 'play',
+    effect: 'Every block is compared with the replica, what differs is sent, and changes are followed again.',
+    tone: 'primary',
+    isHarmless: true,
+  },
   RESCAN: {
     button: 'Rescan disks',
     icon: 'sync',

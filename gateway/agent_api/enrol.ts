@@ -12,6 +12,8 @@ import { ConflictError } from '../../domain/errors.ts'
 import { isId, newId } from '../../domain/ids.ts'
 import { chooseDisks } from '../../domain/inventory.ts'
 import { newSourceServer, withEvent } from '../../domain/source_server.ts'
+import { newest, withTemplates } from '../../domain/template.ts'
+import { listAll } from '../../store/listing.ts'
 import { mutate } from '../../store/mutate.ts'
 import { agentUri, replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
 import { checkInstallationToken, spendInstallationToken } from '../people/installation_tokens.ts'
@@ -104,7 +106,11 @@ async function createServer(
       }),
     server,
   )
-  const started = withStaging(told, input.at)
+  const templates = {
+    replication: newest(await listAll(services.store, 'replicationTemplate')),
+    launch: newest(await listAll(services.store, 'launchTemplate')),
+  }
+  const started = withStaging(withTemplates(told, templates), input.at)
   const revision = await services.store.create('server', { id: started.sourceServerId }, started)
   await announce(services, { value: started, revision })
   return started

@@ -17,6 +17,8 @@ const actionMessages: Record<ServerAction, string> = {
   TERMINATE: 'The launched machine is being terminated.',
   PAUSE: 'The agent is told to pause.',
   RESUME: 'The agent is told to go on.',
+  STOP_REPLICATION: 'Replication is stopped.',
+  START_REPLICATION: 'Replication is being started.',
   RESCAN: 'The agent is told to compare all blocks again.',
   VERIFY: 'The agent is told to verify the copies. The result is shown on this page.',
   RETRY: 'Replication is tried again.',

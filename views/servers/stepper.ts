@@ -187,6 +187,8 @@ function isWorthShowing(server: SourceServer, action: ServerAction): boolean {
   const isPaused = server.agent.desired === 'PAUSE'
   if (action === 'PAUSE') return !isPaused
   if (action === 'RESUME') return isPaused
+  if (action === 'STOP_REPLICATION') return decideAction(server, action).possible
+  if (action === 'START_REPLICATION') return server.lifecycle.state === 'STOPPED'
   if (action === 'RETRY') return server.replication.state === 'STALLED'
   if (action === 'REVERT_TO_READY_FOR_CUTOVER') return server.lifecycle.state === 'CUTTING_OVER'
   return true

@@ -48,15 +48,20 @@ const possibleIn = (server: SourceServer) =>
 
 /** Written out by hand, apart from the code, for a server that is up to date and idle. */
 const table: [LifecycleState, DataReplicationState, LaunchedInstance | undefined, ServerAction[]][] = [
-  ['NOT_READY', 'INITIAL_SYNC', undefined, ['PAUSE', 'DISCONNECT']],
-  ['READY_FOR_TEST', 'CONTINUOUS', undefined, ['START_TEST', 'PAUSE', 'RESCAN', 'VERIFY', 'DISCONNECT']],
-  ['READY_FOR_TEST', 'RESCAN', undefined, ['PAUSE', 'DISCONNECT']],
-  ['READY_FOR_TEST', 'STALLED', undefined, ['PAUSE', 'RESCAN', 'RETRY', 'DISCONNECT']],
+  ['NOT_READY', 'INITIAL_SYNC', undefined, ['PAUSE', 'STOP_REPLICATION', 'DISCONNECT']],
+  [
+    'READY_FOR_TEST',
+    'CONTINUOUS',
+    undefined,
+    ['START_TEST', 'PAUSE', 'STOP_REPLICATION', 'RESCAN', 'VERIFY', 'DISCONNECT'],
+  ],
+  ['READY_FOR_TEST', 'RESCAN', undefined, ['PAUSE', 'STOP_REPLICATION', 'DISCONNECT']],
+  ['READY_FOR_TEST', 'STALLED', undefined, ['PAUSE', 'STOP_REPLICATION', 'RESCAN', 'RETRY', 'DISCONNECT']],
   [
     'READY_FOR_TEST',
     'CONTINUOUS',
     launched('TEST'),
-    ['START_TEST', 'TERMINATE', 'PAUSE', 'RESCAN', 'VERIFY', 'DISCONNECT'],
+    ['START_TEST', 'TERMINATE', 'PAUSE', 'STOP_REPLICATION', 'RESCAN', 'VERIFY', 'DISCONNECT'],
   ],
   [
     'TESTING',

@@ -19,6 +19,8 @@ import { FolderDownloads } from '../../../gateway/agent_api/downloads.ts'
 import { loadAssets } from '../../../gateway/assets.ts'
 import { EmbeddedCa } from '../../../gateway/certificates/embedded_ca.ts'
 import { BandwidthPlan } from '../../../gateway/bandwidth_plan.ts'
+import { standardQuotas } from '../../../gateway/mgn/account.ts'
+import { FolderFiles } from '../../../gateway/file_store.ts'
 import { Fleet } from '../../../gateway/fleet.ts'
 import { holdRecords } from '../../../gateway/held_items.ts'
 import { LiveHub } from '../../../gateway/live_hub.ts'
@@ -106,6 +108,8 @@ export async function testGateway(
     issuer,
     artefacts: new FileArtefacts(join(folder, 'artefacts')),
     downloads: new FolderDownloads(join(folder, 'agent')),
+    files: new FolderFiles(join(folder, 'files')),
+    account: { accountId: '123456789012', quotas: standardQuotas },
     renderInstallScript,
     installation: {
       version: '0.1.0',

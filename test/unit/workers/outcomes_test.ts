@@ -23,7 +23,7 @@ const asked = newJob({
   initiatedBy: 'START_TEST',
   actor: 'anna',
   at: addedAt,
-  sourceServerId,
+  sourceServerIds: [sourceServerId],
 })
 const other = 's-0000000000000000b' as SourceServerId
 

@@ -668,7 +668,8 @@ describe('whatever is signed', () => {
     method: fc.constantFrom('GET', 'POST', 'DELETE'),
     path: fc.array(part, { maxLength: 4 }).map((parts) => `/${parts.map(encoded).join('/')}`),
     query: fc.dictionary(
-      text.filter((name) => !/^x-amz-/i.test(name) && name !== ''),
+      // The SDK's signer loses a parameter called __proto__ itself.
+      text.filter((name) => !/^x-amz-/i.test(name) && name !== '' && name !== '__proto__'),
       fc.oneof(text, fc.array(text, { minLength: 1, maxLength: 3 })),
       { maxKeys: 4, noNullPrototype: true },
     ),

@@ -1,0 +1,105 @@
+/**
+ * Applications and waves in the store: found by id, shown with the status of their servers.
+ * @module
+ */
+import type { Application, GroupMember, Wave } from '../../domain/application.ts'
+import type { MgnContext } from './operation.ts'
+import type { Services } from '../services.ts'
+import { healthOf, progressOf, replicationStartedAt } from '../../domain/application.ts'
+import { NotFoundError } from '../../domain/errors.ts'
+import { listAll } from '../../store/listing.ts'
+import { arnOf } from './account.ts'
+import { mgnTime, mgnTimeOf } from './shapes/times.ts'
+
+/** The application. @throws NotFoundError. */
+export async function findApplication({ store }: Pick<Services, 'store'>, id: string): Promise<Application> {
+  const found = await store.get('application', { id })
+  if (found === undefined) throw new NotFoundError('Application', id)
+  return found.value
+}
+
+/** The wave. @throws NotFoundError. */
+export async function findWave({ store }: Pick<Services, 'store'>, id: string): Promise<Wave> {
+  const found = await store.get('wave', { id })
+  if (found === undefined) throw new NotFoundError('Wave', id)
+  return found.value
+}
+
+/** The servers of an application. */
+export async function serversOf(
+  { fleet }: Pick<Services, 'fleet'>,
+  applicationIds: readonly string[],
+): Promise<(GroupMember & { sourceServerId: string })[]> {
+  return (await fleet.list()).filter(
+    ({ applicationId }) => applicationId !== undefined && applicationIds.includes(applicationId),
+  )
+}
+
+/** The applications of a wave. */
+export async function applicationsOf(
+  { store }: Pick<Services, 'store'>,
+  waveId: string,
+): Promise<Application[]> {
+  return (await listAll(store, 'application')).filter((application) => application.waveId === waveId)
+}
+
+/** The shape Application. */
+export async function showApplication(
+  { services, account }: Pick<MgnContext, 'services' | 'account'>,
+  application: Application,
+): Promise<object> {
+  const servers = await serversOf(services, [application.applicationId])
+  const { applicationId, waveId } = application
+  return {
+    applicationID: applicationId,
+    arn: arnOf(account, 'application', applicationId),
+    ...groupMembers(application),
+    ...(waveId === undefined ? {} : { waveID: waveId }),
+    applicationAggregatedStatus: {
+      lastUpdateDateTime: mgnTime(services.clock().toISOString()),
+      healthStatus: healthOf(servers),
+      progressStatus: progressOf(servers),
+      totalSourceServers: servers.length,
+    },
+  }
+}
+
+/** The shape Wave. */
+export async function showWave(
+  { services, account }: Pick<MgnContext, 'services' | 'account'>,
+  wave: Wave,
+): Promise<object> {
+  const applications = await applicationsOf(services, wave.waveId)
+  const ids = applications.map(({ applicationId }) => applicationId as string)
+  const servers = await serversOf(services, ids)
+  return {
+    waveID: wave.waveId,
+    arn: arnOf(account, 'wave', wave.waveId),
+    ...groupMembers(wave),
+    waveAggregatedStatus: {
+      lastUpdateDateTime: mgnTime(services.clock().toISOString()),
+      ...mgnTimeOf('replicationStartedDateTime', replicationStartedAt(servers)),
+      healthStatus: healthOf(servers),
+      progressStatus: progressOf(servers),
+      totalApplications: applications.length,
+    },
+  }
+}
+
+function groupMembers({
+  name,
+  description,
+  isArchived,
+  createdAt,
+  lastModifiedAt,
+  tags,
+}: Application | Wave): object {
+  return {
+    name,
+    description,
+    isArchived,
+    creationDateTime: mgnTime(createdAt),
+    lastModifiedDateTime: mgnTime(lastModifiedAt),
+    tags,
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The inventory as a CSV file with MGN's columns: one row for each server, with its application and wave.
+ * @module
+ */
+import { parse } from 'csv-parse/sync'
+import { stringify } from 'csv-stringify/sync'
+import { InvalidInputError, errorMessage } from '../../domain/errors.ts'
+
+/** Things with tags, as a prefix of their columns. */
+export type TaggedThing = 'wave' | 'app' | 'server'
+
+/** A row: cells by column. Empty ones are absent. */
+export type Row = Readonly<Record<string, string>>
+
+/** Columns before those of tags, in the order in which they are written. */
+export const plainColumns = [
+  'mgn:account-id',
+  'mgn:region',
+  'mgn:wave:name',
+  'mgn:wave:description',
+  'mgn:app:name',
+  'mgn:app:description',
+  'mgn:server:id',
+  'mgn:server:user-provided-id',
+  'mgn:server:platform',
+  'mgn:server:fqdn-for-action-framework',
+] as const
+
+const tagColumn = /^mgn:(wave|app|server):tag:(.{1,256})$/
+
+/** Columns that say where in AWS a machine is launched: they are known, and mean nothing to the local cloud. */
+const launchColumn = /^mgn:launch:/
+
+/** A program that opens the file takes a cell that begins so for a formula. */
+const formula = /^[=+\-@\t\r]/
+/** One that is marked as text, once or, because it looked so before, more often. */
+const marked = /^'+[=+\-@\t\r]/
+
+/** The column of a tag. */
+export function columnOfTag(thing: TaggedThing, key: string): string {
+  return `mgn:${thing}:tag:${key}`
+}
+
+/** The tags of a thing in a row. */
+export function tagsIn(row: Row, thing: TaggedThing): Record<string, string> {
+  const tags = Object.entries(row).flatMap(([column, value]) => {
+    const [, of, key = ''] = tagColumn.exec(column) ?? []
+    return of === thing ? [[key, value] as const] : []
+  })
+  return Object.fromEntries(tags)
+}
+
+/** A file of `rows`; cells that a spreadsheet would run are marked as text. */
+export function writeCsv(rows: readonly Row[]): Uint8Array {
+  const ofTags = [
+    ...new Set(rows.flatMap((row) => Object.keys(row).filter((column) => tagColumn.test(column)))),
+  ]
+  const columns = [...plainColumns, ...ofTags.sort((one, other) => (one < other ? -1 : 1))]
+  const cells = rows.map((row) => columns.map((column) => marking(row[column] ?? '')))
+  return Buffer.from(stringify([columns, ...cells]))
+}
+
+function marking(cell: string): string {
+  return formula.test(cell) || marked.test(cell) ? `'${cell}` : cell
+}
+
+/**
+ * The rows of a file, without empty cells.
+ * @throws InvalidInputError for what is no CSV, or has columns that nobody knows.
+ */
+export function readCsv(bytes: Uint8Array): Row[] {
+  let lines: string[][]
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    lines = parse(text, { bom: true, skip_empty_lines: true })
+  } catch (error) {
+    throw new InvalidInputError('file', `The file is no CSV in UTF-8: ${errorMessage(error)}`, {
+      cause: error,
+    })
+  }
+  const [columns = [], ...rows] = lines
+  if (columns.length === 0)
+    throw new InvalidInputError('file', 'The file is empty: its first row names the columns')
+  const unknown = columns.filter((column) => !isColumn(column))
+  if (unknown.length > 0)
+    throw new InvalidInputError('file', `There is no column ${unknown.slice(0, 5).join(', ')}`)
+  const twice = columns.find((column, index) => columns.indexOf(column) !== index)
+  if (twice !== undefined) throw new InvalidInputError('file', `The column ${twice} is there twice`)
+  return rows.map((cells) =>
+    Object.fromEntries(
+      columns.flatMap((column, index) => {
+        const cell = cells[index] ?? ''
+        return cell === '' ? [] : [[column, marked.test(cell) ? cell.slice(1) : cell] as const]
+      }),
+    ),
+  )
+}
+
+function isColumn(column: string): boolean {
+  return (
+    (plainColumns as readonly string[]).includes(column) ||
+    tagColumn.test(column) ||
+    launchColumn.test(column)
+  )
+}

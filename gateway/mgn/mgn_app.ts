@@ -1,0 +1,107 @@
+/**
+ * MGN's API at the root of the operator port: restJson1 with signed requests. Every operation is a row of a table; a call goes through the same
+ * doors: signature, role, initialisation, body, schema.
+ * @module
+ */
+import type { Context } from 'hono'
+import type { Services } from '../services.ts'
+import type { MgnContext, Operation } from './operation.ts'
+import { Hono } from 'hono'
+import { isInitialised } from './account.ts'
+import { readBody } from './body.ts'
+import { MgnError, asMgnError, mgnErrorResponse, reasonForLog } from './mgn_error.ts'
+import { operations } from './operations.ts'
+import { verifyRequest } from './sigv4.ts'
+import { signedRequestOf } from './signed_request.ts'
+
+/** Larger than any honest call: 200 servers, 50 tags. */
+const maxBodyBytes = 256 * 1024
+
+/** Makes the app. What it does not know it leaves to the apps behind it, unless the request is signed. */
+export function createMgnApp(services: Services): Hono {
+  const app = new Hono()
+
+  for (const operation of operations) {
+    app.on(operation.method, operation.path, async (c) => {
+      c.header('x-amzn-requestid', crypto.randomUUID())
+      c.header('Cache-Control', 'no-store')
+      // Clients set the clock by it that they sign with.
+      c.header('Date', services.clock().toUTCString())
+      try {
+        return await answer(c, operation)
+      } catch (error) {
+        const refusal = asMgnError(error)
+        if (refusal.status === 500)
+          services.log.error({ operation: operation.name, error: reasonForLog(refusal) }, refusal.message)
+        return mgnErrorResponse(c, refusal)
+      }
+    })
+  }
+  app.use(async (c, next) => {
+    if (!isSigned(c)) return next()
+    c.header('x-amzn-requestid', crypto.randomUUID())
+    const message = `There is no operation at ${c.req.method} ${c.req.path}`
+    return mgnErrorResponse(
+      c,
+      new MgnError('ValidationException', message, { members: { reason: 'unknownOperation' } }),
+    )
+  })
+  return app
+
+  async function answer(c: Context, operation: Operation): Promise<Response> {
+    const bytes = await readBytes(c)
+    const caller = await verifyRequest(services, signedRequestOf(c, services.trustedProxies, bytes))
+    caller.requireMayCall(operation.name)
+    if (!operation.worksUninitialised && !(await isInitialised(services.store)))
+      throw new MgnError('UninitializedAccountException', 'Call InitializeService first')
+    // What a caller calls this place stands in the identifiers that it is given.
+    const account = { ...services.account, region: caller.region }
+    const context: MgnContext = { services, account, caller }
+    const output = await operation.call(context, membersOf(c, operation, bytes))
+    if (operation.status === 204) return c.body(null, 204)
+    return c.json(output ?? {}, operation.status)
+  }
+}
+
+function isSigned(c: Context): boolean {
+  return (
+    (c.req.header('authorization') ?? '').startsWith('AWS4-HMAC-SHA256') ||
+    c.req.query('X-Amz-Algorithm') !== undefined
+  )
+}
+
+async function readBytes(c: Context): Promise<Uint8Array> {
+  const tooLarge = () =>
+    new MgnError('RequestEntityTooLargeException', `The body is larger than ${maxBodyBytes} bytes`)
+  if (Number(c.req.header('content-length') ?? 0) > maxBodyBytes) throw tooLarge()
+  const stream = c.req.raw.body
+  if (stream === null) return new Uint8Array(0)
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
+    size += chunk.length
+    if (size > maxBodyBytes) throw tooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** What the call gives: members of the body, of the path, and of the query where an operation has some there. */
+function membersOf(c: Context, operation: Operation, bytes: Uint8Array): Record<string, unknown> {
+  if (!operation.hasRoute) return readBody(textOf(bytes), c.req.header('content-type'))
+  const query = Object.fromEntries(
+    Object.entries(c.req.queries()).map(([name, values]) => [name, name === 'tagKeys' ? values : values[0]]),
+  )
+  return { ...readBody(textOf(bytes), c.req.header('content-type')), ...query, ...c.req.param() }
+}
+
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw new MgnError('ValidationException', 'The body is not UTF-8', {
+      cause: error,
+      members: { reason: 'cannotParse' },
+    })
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What an operation of the API is: a row of the table that `mgn_app.ts` serves.
+ * @module
+ */
+import type { z } from 'zod'
+import type { Services } from '../services.ts'
+import type { Account } from './account.ts'
+import type { Caller } from './caller.ts'
+
+/** What an operation works with. */
+export interface MgnContext {
+  services: Services
+  account: Account
+  caller: Caller
+}
+
+/** What is declared of an operation. */
+interface Declared<Input> {
+  name: string
+  /** Status of success. */
+  status: 200 | 201 | 202 | 204
+  input: z.ZodType<Input>
+  /** It is refused until the account is initialised, unless told. */
+  worksUninitialised?: boolean
+  /** Where it is, when that is not `POST /Name`. */
+  route?: { method: 'GET' | 'POST' | 'DELETE'; path: string }
+  run(context: MgnContext, input: Input): Promise<object | undefined>
+}
+
+/** An operation, whatever its input is. */
+export interface Operation {
+  readonly name: string
+  readonly status: 200 | 201 | 202 | 204
+  readonly worksUninitialised: boolean
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly path: string
+  /** Whether members also stand in path and query. */
+  readonly hasRoute: boolean
+  readonly input: z.ZodType
+  /** Reads the members against the schema and runs. @throws ZodError, MgnError, or whatever the domain refuses. */
+  call(context: MgnContext, members: Record<string, unknown>): Promise<object | undefined>
+}
+
+/** Makes a row of the table. */
+export function operation<Input>(declared: Declared<Input>): Operation {
+  const { name, status, input, worksUninitialised = false, route, run } = declared
+  return {
+    name,
+    status,
+    input,
+    worksUninitialised,
+    method: route?.method ?? 'POST',
+    path: route?.path ?? `/${name}`,
+    hasRoute: route !== undefined,
+    call: async (context, members) => run(context, input.parse(members)),
+  }
+}

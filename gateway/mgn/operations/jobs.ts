@@ -1,0 +1,71 @@
+/**
+ * Jobs and their logs.
+ * @module
+ */
+import { z } from 'zod'
+import { ConflictError } from '../../../domain/errors.ts'
+import { findJob, findJobLog, findJobs } from '../../queries.ts'
+import { dateTime, jobID, ofAccount, paging } from '../fields.ts'
+import { wrongFields } from '../mgn_error.ts'
+import { operation } from '../operation.ts'
+import { pageOf } from '../pages.ts'
+import { mgnJob, mgnJobLog } from '../shapes/job.ts'
+
+/** A time that the pattern allows and no calendar has, such as 31 February, is refused here. */
+function instantOf(name: string, time: string): number {
+  const instant = Date.parse(time)
+  if (Number.isNaN(instant)) throw wrongFields([{ name, message: 'must be a time that there is' }])
+  return instant
+}
+
+export const jobOperations = [
+  operation({
+    name: 'DescribeJobs',
+    status: 200,
+    input: z.object({
+      filters: z
+        .object({
+          jobIDs: z.array(jobID).max(1000).optional(),
+          fromDate: dateTime.optional(),
+          toDate: dateTime.optional(),
+        })
+        .optional(),
+      ...paging,
+      ...ofAccount,
+    }),
+    async run({ services, account }, { filters = {}, ...wanted }) {
+      const { jobIDs = [], fromDate, toDate } = filters
+      const from = fromDate === undefined ? -Infinity : instantOf('filters.fromDate', fromDate)
+      const to = toDate === undefined ? Infinity : instantOf('filters.toDate', toDate)
+      const jobs = (await findJobs(services.store)).filter(({ jobId, createdAt }) => {
+        const at = Date.parse(createdAt)
+        return (jobIDs.length === 0 || jobIDs.includes(jobId)) && at >= from && at <= to
+      })
+      const { items, ...next } = pageOf(jobs, ({ createdAt, jobId }) => `${createdAt} ${jobId}`, wanted)
+      return { items: items.map((job) => mgnJob(job, account)), ...next }
+    },
+  }),
+  operation({
+    name: 'DescribeJobLogItems',
+    status: 200,
+    input: z.object({ jobID, ...paging, ...ofAccount }),
+    async run({ services }, { jobID: id, ...wanted }) {
+      const { jobId } = await findJob(services.store, id)
+      const log = await findJobLog(services.store, jobId)
+      const { items, ...next } = pageOf(log, ({ at, logId }) => `${at} ${logId}`, wanted)
+      return { items: items.map(mgnJobLog), ...next }
+    },
+  }),
+  operation({
+    name: 'DeleteJob',
+    status: 204,
+    input: z.object({ jobID, ...ofAccount }),
+    async run({ services }, { jobID: id }) {
+      const job = await findJob(services.store, id)
+      if (job.status !== 'COMPLETED')
+        throw new ConflictError(`Job ${job.jobId} is not completed: it is ${job.status}`)
+      await services.store.remove('job', { id: job.jobId })
+      return undefined
+    },
+  }),
+]

@@ -1,0 +1,254 @@
+/**
+ * Imports and exports of the inventory, as CSV files in the file store. A file is dealt with before the call is answered: the largest takes seconds.
+ * @module
+ */
+import type { Transfer, TransferError } from '../../../domain/transfer.ts'
+import type { MgnContext } from '../operation.ts'
+import { z } from 'zod'
+import { ConflictError, InvalidInputError, NotFoundError, errorMessage } from '../../../domain/errors.ts'
+import { newId } from '../../../domain/ids.ts'
+import { maxTransferErrors, noCounts } from '../../../domain/transfer.ts'
+import { listAll } from '../../../store/listing.ts'
+import { arnOf } from '../account.ts'
+import { accountID, exportID, importID, paging, tags } from '../fields.ts'
+import { exportInventory } from '../inventory_export.ts'
+import { errorsIn, importInventory } from '../inventory_import.ts'
+import { readCsv } from '../inventory_csv.ts'
+import { operation } from '../operation.ts'
+import { pageOf } from '../pages.ts'
+import { mgnTime, mgnTimeOf } from '../shapes/times.ts'
+
+const s3Bucket = z.string().regex(/^[a-zA-Z0-9.\-_]{1,255}$/, 'must be the name of a bucket')
+
+const s3Key = z
+  .string()
+  // eslint-disable-next-line no-control-regex -- the model excludes exactly the null character
+  .regex(/^[^\0]{1,1020}\.csv$/, 'must end with .csv')
+
+type Import = Extract<Transfer, { kind: 'IMPORT' }>
+type Export = Extract<Transfer, { kind: 'EXPORT' }>
+
+/** The shape ImportTask. */
+function showImport({ account }: MgnContext, own: Import): object {
+  const counts = (kind: 'servers' | 'applications' | 'waves') => ({
+    createdCount: own.created[kind],
+    modifiedCount: own.modified[kind],
+  })
+  return {
+    importID: own.transferId,
+    arn: arnOf(account, 'import', own.transferId),
+    s3BucketSource: {
+      s3Bucket: own.bucket,
+      s3Key: own.key,
+      ...(own.bucketOwner === undefined ? {} : { s3BucketOwner: own.bucketOwner }),
+    },
+    ...progressOf(own),
+    summary: { waves: counts('waves'), applications: counts('applications'), servers: counts('servers') },
+    tags: own.tags,
+  }
+}
+
+/** The shape ExportTask. */
+function showExport({ account }: MgnContext, own: Export): object {
+  return {
+    exportID: own.transferId,
+    arn: arnOf(account, 'export', own.transferId),
+    s3Bucket: own.bucket,
+    s3Key: own.key,
+    ...(own.bucketOwner === undefined ? {} : { s3BucketOwner: own.bucketOwner }),
+    ...progressOf(own),
+    summary: {
+      serversCount: own.written.servers,
+      applicationsCount: own.written.applications,
+      wavesCount: own.written.waves,
+    },
+    tags: own.tags,
+  }
+}
+
+function progressOf({ createdAt, endedAt, status }: Transfer): object {
+  return {
+    creationDateTime: mgnTime(createdAt),
+    ...mgnTimeOf('endDateTime', endedAt),
+    status,
+    progressPercentage: status === 'SUCCEEDED' ? 100 : 0,
+  }
+}
+
+/** What went wrong as a whole, told in the transfer: the caller's file, or ours. */
+function failureOf(error: unknown, at: string): TransferError {
+  const isTheirs = error instanceof InvalidInputError
+  return { at, type: isTheirs ? 'VALIDATION_ERROR' : 'PROCESSING_ERROR', rawError: errorMessage(error) }
+}
+
+async function runImport(context: MgnContext, own: Import): Promise<Import> {
+  const { services } = context
+  const ended = () => services.clock().toISOString()
+  try {
+    const rows = readCsv(await services.files.read(own.bucket, own.key))
+    const errors = errorsIn(rows, await services.fleet.list(), context).slice(0, maxTransferErrors)
+    if (errors.length > 0) return { ...own, status: 'FAILED', endedAt: ended(), errors }
+    const { created, modified } = await importInventory(context, rows)
+    return { ...own, status: 'SUCCEEDED', endedAt: ended(), created, modified }
+  } catch (error) {
+    return { ...own, status: 'FAILED', endedAt: ended(), errors: [failureOf(error, ended())] }
+  }
+}
+
+async function runExport(context: MgnContext, own: Export): Promise<Export> {
+  const { services } = context
+  const ended = () => services.clock().toISOString()
+  try {
+    const { bytes, written } = await exportInventory(context)
+    await services.files.write(own.bucket, own.key, bytes)
+    return { ...own, status: 'SUCCEEDED', endedAt: ended(), written }
+  } catch (error) {
+    return { ...own, status: 'FAILED', endedAt: ended(), errors: [failureOf(error, ended())] }
+  }
+}
+
+/** @throws NotFoundError. */
+async function find({ services }: MgnContext, kind: Transfer['kind'], id: string): Promise<Transfer> {
+  const found = await services.store.get('transfer', { id })
+  if (found?.value.kind !== kind) throw new NotFoundError(kind === 'IMPORT' ? 'ImportTask' : 'ExportTask', id)
+  return found.value
+}
+
+async function list(context: MgnContext, ids: readonly string[]): Promise<Transfer[]> {
+  const all = await listAll(context.services.store, 'transfer')
+  return all.filter(({ transferId }) => ids.length === 0 || ids.includes(transferId))
+}
+
+const keyOf = ({ createdAt, transferId }: Transfer): string => `${createdAt} ${transferId}`
+
+function showErrors(
+  { errors }: Transfer,
+  wanted: { maxResults?: number | undefined; nextToken?: string | undefined },
+) {
+  const numbered = errors.map((error, index) => ({ error, key: String(index).padStart(6, '0') }))
+  const { items, ...next } = pageOf(numbered, ({ key }) => key, wanted)
+  return { items: items.map(({ error }) => error), ...next }
+}
+
+export const transferOperations = [
+  operation({
+    name: 'StartImport',
+    status: 202,
+    input: z.object({
+      clientToken: z.string().max(64).optional(),
+      s3BucketSource: z.object({ s3Bucket, s3Key, s3BucketOwner: accountID.optional() }),
+      tags: tags.optional(),
+    }),
+    async run(context, { clientToken, s3BucketSource, tags: given }) {
+      const { services } = context
+      const { s3Bucket: bucket, s3Key: key, s3BucketOwner: bucketOwner } = s3BucketSource
+      const known = (await list(context, [])).find(
+        (one): one is Import =>
+          one.kind === 'IMPORT' && clientToken !== undefined && one.clientToken === clientToken,
+      )
+      if (known !== undefined) {
+        if (known.bucket !== bucket || known.key !== key)
+          throw new ConflictError(`clientToken ${clientToken} was used for ${known.bucket}/${known.key}`)
+        return { importTask: showImport(context, known) }
+      }
+      const begun: Import = {
+        transferId: newId('import', services.random),
+        kind: 'IMPORT',
+        bucket,
+        key,
+        ...(bucketOwner === undefined ? {} : { bucketOwner }),
+        ...(clientToken === undefined ? {} : { clientToken }),
+        status: 'STARTED',
+        createdAt: services.clock().toISOString(),
+        tags: given ?? {},
+        errors: [],
+        created: noCounts,
+        modified: noCounts,
+      }
+      const ended = await runImport(context, begun)
+      await services.store.create('transfer', { id: ended.transferId }, ended)
+      return { importTask: showImport(context, ended) }
+    },
+  }),
+  operation({
+    name: 'StartExport',
+    status: 202,
+    input: z.object({ s3Bucket, s3Key, s3BucketOwner: accountID.optional(), tags: tags.optional() }),
+    async run(context, { s3Bucket: bucket, s3Key: key, s3BucketOwner: bucketOwner, tags: given }) {
+      const { services } = context
+      const begun: Export = {
+        transferId: newId('export', services.random),
+        kind: 'EXPORT',
+        bucket,
+        key,
+        ...(bucketOwner === undefined ? {} : { bucketOwner }),
+        status: 'STARTED',
+        createdAt: services.clock().toISOString(),
+        tags: given ?? {},
+        errors: [],
+        written: noCounts,
+      }
+      const ended = await runExport(context, begun)
+      await services.store.create('transfer', { id: ended.transferId }, ended)
+      return { exportTask: showExport(context, ended) }
+    },
+  }),
+  operation({
+    name: 'ListImports',
+    status: 200,
+    input: z.object({
+      filters: z.object({ importIDs: z.array(importID).max(10).optional() }).optional(),
+      ...paging,
+    }),
+    async run(context, { filters, ...wanted }) {
+      const own = (await list(context, filters?.importIDs ?? [])).filter(
+        (one): one is Import => one.kind === 'IMPORT',
+      )
+      const { items, ...next } = pageOf(own, keyOf, wanted)
+      return { items: items.map((one) => showImport(context, one)), ...next }
+    },
+  }),
+  operation({
+    name: 'ListExports',
+    status: 200,
+    input: z.object({
+      filters: z.object({ exportIDs: z.array(exportID).max(10).optional() }).optional(),
+      ...paging,
+    }),
+    async run(context, { filters, ...wanted }) {
+      const own = (await list(context, filters?.exportIDs ?? [])).filter(
+        (one): one is Export => one.kind === 'EXPORT',
+      )
+      const { items, ...next } = pageOf(own, keyOf, wanted)
+      return { items: items.map((one) => showExport(context, one)), ...next }
+    },
+  }),
+  operation({
+    name: 'ListImportErrors',
+    status: 200,
+    input: z.object({ importID, ...paging }),
+    async run(context, { importID: id, ...wanted }) {
+      const { items, ...next } = showErrors(await find(context, 'IMPORT', id), wanted)
+      return {
+        items: items.map(({ at, type, rawError, rowNumber }) => ({
+          errorDateTime: mgnTime(at),
+          errorType: type,
+          errorData: { rawError, ...(rowNumber === undefined ? {} : { rowNumber }) },
+        })),
+        ...next,
+      }
+    },
+  }),
+  operation({
+    name: 'ListExportErrors',
+    status: 200,
+    input: z.object({ exportID, ...paging }),
+    async run(context, { exportID: id, ...wanted }) {
+      const { items, ...next } = showErrors(await find(context, 'EXPORT', id), wanted)
+      return {
+        items: items.map(({ at, rawError }) => ({ errorDateTime: mgnTime(at), errorData: { rawError } })),
+        ...next,
+      }
+    },
+  }),
+]

@@ -1,0 +1,182 @@
+/**
+ * Waves: made, changed, listed, put away, and the applications that move with them.
+ * @module
+ */
+import type { Application, Wave } from '../../../domain/application.ts'
+import type { MgnContext, Operation } from '../operation.ts'
+import { z } from 'zod'
+import { stillReplicating } from '../../../domain/application.ts'
+import { ConflictError } from '../../../domain/errors.ts'
+import { newId } from '../../../domain/ids.ts'
+import { listAll } from '../../../store/listing.ts'
+import { mutate } from '../../../store/mutate.ts'
+import { applicationID, description, ofAccount, paging, plainName, tags, waveID } from '../fields.ts'
+import { applicationsOf, findApplication, findWave, serversOf, showWave } from '../groups.ts'
+import { operation } from '../operation.ts'
+import { pageOf } from '../pages.ts'
+import { requireQuota } from '../quota.ts'
+
+const ofWave = z.object({ waveID, ...ofAccount })
+
+const members = z.object({ waveID, applicationIDs: z.array(applicationID).min(1).max(50), ...ofAccount })
+
+/** @throws ConflictError for a name that another one has: imports find waves by their names. */
+function requireFreeName(waves: readonly Wave[], name: string | undefined, own?: string): void {
+  const other = waves.find((one) => one.name === name && one.waveId !== own)
+  if (other !== undefined) throw new ConflictError(`Wave ${other.waveId} is called ${name} already`)
+}
+
+/** Changes a wave, which is modified now. @throws NotFoundError. */
+async function change({ services }: MgnContext, id: string, next: (wave: Wave) => Wave): Promise<Wave> {
+  await findWave(services, id)
+  const lastModifiedAt = services.clock().toISOString()
+  const { value } = await mutate(services.store, 'wave', { id }, (wave) => ({
+    ...next(wave),
+    lastModifiedAt,
+  }))
+  return value
+}
+
+/** @throws ConflictError unless the application's wave is `wanted`. */
+function requireWave({ applicationId, waveId }: Application, wanted: string | undefined): void {
+  if (waveId === wanted) return
+  const where = waveId === undefined ? 'part of no wave' : `part of wave ${waveId}`
+  throw new ConflictError(`Application ${applicationId} is ${where}`)
+}
+
+async function assign({ services }: MgnContext, id: string, wave: Wave | undefined): Promise<void> {
+  await mutate(services.store, 'application', { id }, ({ waveId: _former, ...application }) => ({
+    ...application,
+    ...(wave === undefined ? {} : { waveId: wave.waveId }),
+    lastModifiedAt: services.clock().toISOString(),
+  }))
+}
+
+function archiving(name: string, isArchived: boolean): Operation {
+  return operation({
+    name,
+    status: 200,
+    input: ofWave,
+    async run(context, { waveID: id }) {
+      const { services } = context
+      const applications = await applicationsOf(services, id)
+      const servers = await serversOf(
+        services,
+        applications.map(({ applicationId }) => applicationId),
+      )
+      const left = isArchived ? stillReplicating(servers) : 0
+      if (left > 0)
+        throw new ConflictError(
+          `${left} servers of wave ${id} still replicate; cut them over or disconnect them first`,
+        )
+      return showWave(context, await change(context, id, (known) => ({ ...known, isArchived })))
+    },
+  })
+}
+
+export const waveOperations = [
+  operation({
+    name: 'CreateWave',
+    status: 201,
+    input: z.object({
+      name: plainName,
+      description: description.optional(),
+      tags: tags.optional(),
+      ...ofAccount,
+    }),
+    async run(context, input) {
+      const { services, account } = context
+      const known = await listAll(services.store, 'wave')
+      requireFreeName(known, input.name)
+      requireQuota('waves', account, known.length + 1)
+      const at = services.clock().toISOString()
+      const waveId = newId('wave', services.random)
+      const wave: Wave = {
+        waveId,
+        name: input.name,
+        description: input.description ?? '',
+        isArchived: false,
+        createdAt: at,
+        lastModifiedAt: at,
+        tags: input.tags ?? {},
+      }
+      await services.store.create('wave', { id: waveId }, wave)
+      return showWave(context, wave)
+    },
+  }),
+  operation({
+    name: 'UpdateWave',
+    status: 200,
+    input: ofWave.extend({ name: plainName.optional(), description: description.optional() }),
+    async run(context, { waveID: id, name, description: text }) {
+      requireFreeName(await listAll(context.services.store, 'wave'), name, id)
+      const changed = await change(context, id, (known) => ({
+        ...known,
+        name: name ?? known.name,
+        description: text ?? known.description,
+      }))
+      return showWave(context, changed)
+    },
+  }),
+  operation({
+    name: 'DeleteWave',
+    status: 204,
+    input: ofWave,
+    async run({ services }, { waveID: id }) {
+      await findWave(services, id)
+      const applications = await applicationsOf(services, id)
+      if (applications.length > 0)
+        throw new ConflictError(`Wave ${id} has ${applications.length} applications; disassociate them first`)
+      await services.store.remove('wave', { id })
+      return undefined
+    },
+  }),
+  operation({
+    name: 'ListWaves',
+    status: 200,
+    input: z.object({
+      filters: z
+        .object({ waveIDs: z.array(waveID).max(200).optional(), isArchived: z.boolean().optional() })
+        .optional(),
+      ...paging,
+      ...ofAccount,
+    }),
+    async run(context, { filters: { waveIDs = [], isArchived } = {}, ...wanted }) {
+      const waves = (await listAll(context.services.store, 'wave')).filter(
+        (one) =>
+          (waveIDs.length === 0 || waveIDs.includes(one.waveId)) &&
+          (isArchived === undefined || isArchived === one.isArchived),
+      )
+      const { items, ...next } = pageOf(waves, ({ createdAt, waveId }) => `${createdAt} ${waveId}`, wanted)
+      return { items: await Promise.all(items.map((one) => showWave(context, one))), ...next }
+    },
+  }),
+  archiving('ArchiveWave', true),
+  archiving('UnarchiveWave', false),
+  operation({
+    name: 'AssociateApplications',
+    status: 200,
+    input: members,
+    async run(context, { waveID: id, applicationIDs }) {
+      const wave = await findWave(context.services, id)
+      for (const applicationId of applicationIDs) {
+        const application = await findApplication(context.services, applicationId)
+        if (application.waveId !== id) requireWave(application, undefined)
+      }
+      for (const applicationId of applicationIDs) await assign(context, applicationId, wave)
+      return {}
+    },
+  }),
+  operation({
+    name: 'DisassociateApplications',
+    status: 200,
+    input: members,
+    async run(context, { waveID: id, applicationIDs }) {
+      await findWave(context.services, id)
+      for (const applicationId of applicationIDs)
+        requireWave(await findApplication(context.services, applicationId), id)
+      for (const applicationId of applicationIDs) await assign(context, applicationId, undefined)
+      return {}
+    },
+  }),
+]

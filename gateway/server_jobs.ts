@@ -1,0 +1,99 @@
+/**
+ * One job for many servers: a test, a cutover or a termination that is asked for together.
+ * @module
+ */
+import type { SourceServerId } from '../domain/ids.ts'
+import type { Job, JobInitiator } from '../domain/job.ts'
+import type { SourceServer } from '../domain/source_server.ts'
+import type { Services } from './services.ts'
+import { applyAction, decideAction } from '../domain/actions.ts'
+import { ConflictError, errorMessage } from '../domain/errors.ts'
+import { newId } from '../domain/ids.ts'
+import { newJob, withJobStatus, withLaunchStatus } from '../domain/job.ts'
+import { isLaunchOpen } from '../domain/launch_status.ts'
+import { mutate } from '../store/mutate.ts'
+import { findServer } from './queries.ts'
+import { changeServer } from './server_changes.ts'
+import { setWorkGoing } from './work.ts'
+
+/** What makes a job. */
+export type JobAction = 'START_TEST' | 'START_CUTOVER' | 'TERMINATE'
+
+const initiators: Record<JobAction, JobInitiator> = {
+  START_TEST: 'START_TEST',
+  START_CUTOVER: 'START_CUTOVER',
+  TERMINATE: 'TERMINATE',
+}
+
+/** Some of the servers do not allow it, so nothing was begun for any. */
+export class ServersRefuseError extends ConflictError {
+  override name = 'ServersRefuseError'
+  readonly refusals: readonly { sourceServerId: SourceServerId; because: string }[]
+  constructor(refusals: readonly { sourceServerId: SourceServerId; because: string }[]) {
+    super(refusals.map(({ sourceServerId, because }) => `${sourceServerId}: ${because}`).join('; '))
+    this.refusals = refusals
+  }
+}
+
+/**
+ * Begins one job for all of the servers, or for none when one of them refuses. What a server refuses after that, because somebody else was faster,
+ * is its part's failure.
+ * @throws NotFoundError, ServersRefuseError.
+ */
+export async function startJob(
+  services: Services,
+  ids: readonly string[],
+  action: JobAction,
+  { actor, tags }: { actor: string; tags?: Record<string, string> | undefined },
+): Promise<Job> {
+  const { store, random } = services
+  const servers = await Promise.all([...new Set(ids)].map((id) => findServer(store, id)))
+  const refusals = servers.flatMap((server) => refusalOf(server, action))
+  if (refusals.length > 0) throw new ServersRefuseError(refusals)
+  const jobId = newId('job', random)
+  const at = services.clock().toISOString()
+  const job = newJob({
+    jobId,
+    initiatedBy: initiators[action],
+    actor,
+    at,
+    sourceServerIds: servers.map(({ sourceServerId }) => sourceServerId),
+    ...(tags === undefined ? {} : { tags }),
+  })
+  await store.create('job', { id: jobId }, job)
+  for (const { sourceServerId } of servers) {
+    try {
+      const begun = await changeServer(services, sourceServerId, (current) =>
+        applyAction(current, action, { at, actor, jobId }),
+      )
+      await setWorkGoing(services, begun, actor)
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error
+      await mutate(store, 'job', { id: jobId }, (own) =>
+        withoutPart(own, sourceServerId, errorMessage(error), at),
+      )
+    }
+  }
+  return (await store.get('job', { id: jobId }))?.value ?? job
+}
+
+function refusalOf(
+  server: SourceServer,
+  action: JobAction,
+): { sourceServerId: SourceServerId; because: string }[] {
+  const decision = decideAction(server, action)
+  return decision.possible ? [] : [{ sourceServerId: server.sourceServerId, because: decision.because }]
+}
+
+/** `job` when the part of a server could not be begun. Pure. */
+function withoutPart(job: Job, sourceServerId: SourceServerId, failure: string, at: string): Job {
+  const participatingServers = job.participatingServers.map((own) =>
+    own.sourceServerId === sourceServerId && isLaunchOpen(own.launchStatus)
+      ? { ...withLaunchStatus(job, own, 'FAIL'), failure }
+      : own,
+  )
+  const isOpen = participatingServers.some(({ launchStatus }) => isLaunchOpen(launchStatus))
+  return isOpen
+    ? { ...job, participatingServers }
+    : { ...withJobStatus(job, 'COMPLETE'), participatingServers, endedAt: at }
+}

@@ -1,0 +1,139 @@
+/**
+ * Whatever members an operation is called with: it answers with success or with a refusal in MGN's shapes, never with a failure of ours.
+ * @module
+ */
+import type { Arbitrary } from 'fast-check'
+import {
+  array,
+  assert,
+  asyncProperty,
+  boolean,
+  constantFrom,
+  dictionary,
+  integer,
+  jsonValue,
+  oneof,
+  record,
+  string,
+  stringMatching,
+} from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { operations } from '../../../../gateway/mgn/operations.ts'
+import { seedFor } from '../../../fixtures/seed.ts'
+import type { MgnService } from './mgn_service.ts'
+import { call, mgnService, readyServer } from './mgn_service.ts'
+
+let service: MgnService
+let ids: string[]
+const seed = seedFor('operations of MGN')
+
+beforeAll(async () => {
+  service = await mgnService()
+  ids = [(await readyServer(service)).sourceServerId, 's-00000000000000001', 's-', '']
+})
+
+afterAll(() => service.close())
+
+/** Values that programs send by mistake, or on purpose. */
+const odd = oneof(
+  jsonValue({ maxDepth: 2 }),
+  constantFrom<unknown>(
+    null,
+    '',
+    '\0',
+    '__proto__',
+    'constructor',
+    -1,
+    0,
+    1e308,
+    2 ** 53,
+    true,
+    [],
+    {},
+    [null],
+    [[]],
+  ),
+  record({ __proto__: string(), toString: string() }, { requiredKeys: [] }),
+)
+
+/** Mostly what the schema describes, so that the inner doors are reached; now and then something else. */
+function valueFor(schema: unknown): Arbitrary<unknown> {
+  const fitting = fittingFor(schema)
+  return oneof({ arbitrary: fitting, weight: 4 }, { arbitrary: odd, weight: 1 })
+}
+
+type JsonSchema = {
+  type?: string
+  pattern?: string
+  enum?: unknown[]
+  properties?: Record<string, JsonSchema>
+  required?: string[]
+  items?: JsonSchema
+  additionalProperties?: JsonSchema | boolean
+  minimum?: number
+  maximum?: number
+}
+
+function fittingFor(schema: unknown): Arbitrary<unknown> {
+  const json = schema as JsonSchema
+  if (json.enum !== undefined) return constantFrom(...json.enum)
+  if (json.pattern?.startsWith('^s-') === true) return constantFrom(...ids)
+  if (json.pattern !== undefined) return stringMatching(new RegExp(json.pattern.replace('(?:', '(')))
+  switch (json.type) {
+    case 'object':
+      return json.properties === undefined
+        ? dictionary(string(), valueFor(json.additionalProperties ?? {}), { maxKeys: 4 })
+        : record(
+            Object.fromEntries(Object.entries(json.properties).map(([name, own]) => [name, valueFor(own)])),
+            { requiredKeys: json.required ?? [] },
+          )
+    case 'array':
+      return array(valueFor(json.items ?? {}), { maxLength: 4 })
+    case 'boolean':
+      return boolean()
+    case 'integer':
+    case 'number':
+      return integer({ min: json.minimum ?? 0, max: Math.min(json.maximum ?? 1000, 2 ** 31) })
+    case 'string':
+      return string()
+    default:
+      return odd
+  }
+}
+
+describe.each(operations.map((operation) => [operation.name, operation] as const))(
+  '%s',
+  (_name, operation) => {
+    it('answers any members with success or a refusal that names what is wrong', async () => {
+      const members = fittingFor(z.toJSONSchema(operation.input, { unrepresentable: 'any' }))
+      await assert(
+        asyncProperty(members, async (input) => {
+          const path = operation.path.replace(':resourceArn', encodeURIComponent(arnIn(input)))
+          const { status, shape, text } = await call(service, {
+            method: operation.method,
+            path,
+            headers: { 'content-type': 'application/json' },
+            body: operation.method === 'POST' ? JSON.stringify(input) : '',
+          })
+          if (status < 300) return
+          expect(status, `${text} ${service.gateway.logged.at(-1) ?? ''}`).toBeLessThan(500)
+          expect(shape, text).toMatch(/Exception$/)
+          const body = JSON.parse(text) as {
+            message: string
+            fieldList?: { name: string }[]
+            reason?: string
+          }
+          expect(body.message).not.toBe('')
+          if (body.reason === 'fieldValidationFailed') expect(body.fieldList?.[0]?.name).toMatch(/\S/)
+        }),
+        { seed, numRuns: Number(process.env['MGN_RUNS'] ?? 40) },
+      )
+    })
+  },
+)
+
+function arnIn(input: unknown): string {
+  const arn = (input as { resourceArn?: unknown }).resourceArn
+  return typeof arn === 'string' && arn !== '' ? arn : 'arn:aws:mgn:eu-test-1:123456789012:job/x'
+}
