@@ -72,7 +72,12 @@ export function enrolAgain(
   const message = `Agent ${agent.version} enrolled again on ${input.sourceProperties.identificationHints.hostname}`
   if (server.lifecycle.state !== 'DISCONNECTED') {
     const kept = { ...withInventory(server, input.sourceProperties), agent }
-    const told = withEvent(kept, at, { type: 'AGENT', actor: 'agent', message })
+    const told = withEvent(kept, at, {
+      type: 'AGENT',
+      actor: 'agent',
+      message,
+      detail: { state: 'ENROLLED' },
+    })
     return withInventoryChecked(withDisksNoticed(told, at), at)
   }
   if (server.activeTask !== undefined) {
@@ -100,6 +105,7 @@ export function enrolAgain(
     type: 'AGENT',
     actor: 'agent',
     message,
+    detail: { state: 'ENROLLED' },
   })
   return withStaging(kept === undefined ? told : withMachineLeft(told, kept, at), at)
 }
@@ -135,7 +141,7 @@ export function startAgent(
     type: 'AGENT',
     actor: 'agent',
     message: `Agent ${start.version} started (generation ${generation})`,
-    detail: { generation, bootId: start.bootId },
+    detail: { state: 'STARTED', generation, bootId: start.bootId },
   })
   return withInventoryChecked(withDisksNoticed(told, at), at)
 }
@@ -181,6 +187,7 @@ export function withAgentGone(server: SourceServer, at: string): SourceServer {
     type: 'AGENT',
     actor: 'agent',
     message: 'Agent uninstalled from the source server',
+    detail: { state: 'UNINSTALLED' },
   })
   if (server.agent.desired === 'UNINSTALL' || !advanceDataReplication(gone.replication.state, 'STALL').ok)
     return gone

@@ -67,7 +67,7 @@ export interface ApiToken {
 /** A key for programs that sign as AWS's do. The secret must be known to check a signature, so it is kept sealed, not hashed. */
 export interface AccessKey {
   accessKeyId: string
-  /** As `gateway/secret_box.ts` seals it; never leaves the gateway. */
+  /** As `store/secret_box.ts` seals it; never leaves the gateway. */
   sealedSecret: string
   name: string
   role: User['role']

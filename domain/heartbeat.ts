@@ -6,6 +6,7 @@
  */
 import type { MeasuredPace } from './convergence.ts'
 import type { ContactReport } from './first_contact.ts'
+import type { MeasuredFigures, Thresholds } from './thresholds.ts'
 import type { PointOutcome } from './point_figures.ts'
 import type { DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
@@ -21,6 +22,7 @@ import { withPointOutcomes } from './point_figures.ts'
 import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 import { hasStagingArea } from './staging.ts'
+import { noThresholds, withThresholds } from './thresholds.ts'
 import type { VerificationProgress } from './verification.ts'
 import { withVerificationProgress, withVerificationResult } from './verification.ts'
 
@@ -99,6 +101,7 @@ export function applyHeartbeat(
   report: HeartbeatReport,
   at: string,
   mayWait = false,
+  thresholds: Thresholds = noThresholds,
 ): SourceServer {
   if (report.generation !== server.agent.generation) {
     throw new ConflictError(
@@ -113,6 +116,7 @@ export function applyHeartbeat(
     next = withFailedPoint(next, report, at)
     next = withReportedState(next, report, at)
     next = withReportedError(next, report, at)
+    next = withThresholds(next, figuresOf(report), thresholds, at)
     next = withInitiation(next, report, at)
     next = withReadiness(next, report, at)
     next = withTrackers(next, report, at)
@@ -147,6 +151,13 @@ function unseenMs({ agent }: SourceServer, at: string): number {
 /** Whether reports still move the server: after disconnecting and after the cutover the agent only has its leave to take. */
 function isReplicating(server: SourceServer): boolean {
   return server.lifecycle.state !== 'DISCONNECTED' && server.lifecycle.state !== 'CUTOVER'
+}
+
+/** In a first copy and a comparison the backlog holds all that was not looked at yet, which says nothing of trouble. */
+function figuresOf({ state, lagMs, disks }: HeartbeatReport): MeasuredFigures {
+  const isFollowing = state === 'CONTINUOUS' || state === 'BACKLOG'
+  const backlogBytes = disks.reduce((sum, disk) => sum + disk.backlogBytes, 0)
+  return { lagMs, backlogBytes: isFollowing ? backlogBytes : null }
 }
 
 function withNotes(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {

@@ -22,6 +22,7 @@ export type ReplicationTemplateId = Id<'ReplicationTemplateId'>
 export type LaunchTemplateId = Id<'LaunchTemplateId'>
 export type ImportId = Id<'ImportId'>
 export type ExportId = Id<'ExportId'>
+export type WebhookId = Id<'WebhookId'>
 
 const prefixes = {
   sourceServer: 's-',
@@ -39,6 +40,7 @@ const prefixes = {
   launchTemplate: 'lct-',
   import: 'import-',
   export: 'export-',
+  webhook: 'wh-',
 } as const
 
 interface IdByKind {
@@ -57,6 +59,7 @@ interface IdByKind {
   launchTemplate: LaunchTemplateId
   import: ImportId
   export: ExportId
+  webhook: WebhookId
 }
 
 /** The kinds of thing that carry a prefixed identifier. */

@@ -2,6 +2,7 @@
  * Events of a server: what happened to it, for people and for webhooks.
  * @module
  */
+import type { SourceServerId } from './ids.ts'
 
 /** Something that happened to a server. Written into the item that changed, then relayed. */
 export interface ServerEvent {
@@ -28,7 +29,21 @@ export type ServerEventType =
   | 'LAUNCH'
   | 'CONFIGURATION'
   | 'OPERATOR'
+  | 'THRESHOLD'
 
 /** An event as its author gives it; sequence and time are added by `withEvent`. */
 export type NewEvent = Pick<ServerEvent, 'type' | 'message'> &
   Partial<Pick<ServerEvent, 'actor' | 'level' | 'detail'>>
+
+/** An event as it is listed after it was relayed. */
+export interface RelayedEvent extends ServerEvent {
+  /** Its place among the events of all servers, once it has one. */
+  position?: number
+}
+
+/** A place among the events of all servers, and whose event was put there. It counts only if the event says the same: see `store/event_feed.ts`. */
+export interface FeedEntry {
+  position: number
+  sourceServerId: SourceServerId
+  sequence: number
+}

@@ -87,6 +87,8 @@ export interface DataReplication {
   /** Why copies and comparisons read slowly now, in a sentence. */
   readingSlowed?: string
   replicationServerId?: ReplicationServerId
+  /** Figures that are above their limit, and told so. */
+  exceeded?: ('LAG' | 'BACKLOG')[]
   /** What became of the consistency points of the last day. */
   points?: PointFigures
   /** Raised by one to ask for a hash rescan of every disk. */
@@ -149,6 +151,8 @@ export interface ActiveTask {
   jobId?: JobId
   initiatedBy?: JobInitiator
   startedAt: string
+  /** When a worker began with it, of work that belongs to a job. */
+  begunAt?: string
   /** Whom to return to when the work fails. */
   stateBefore?: LifecycleState
 }
@@ -277,5 +281,6 @@ export function newSourceServer(input: {
     type: 'AGENT',
     actor: 'agent',
     message: `Agent ${input.agent.version} enrolled on ${input.sourceProperties.identificationHints.hostname}`,
+    detail: { state: 'ENROLLED' },
   })
 }

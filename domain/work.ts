@@ -8,6 +8,7 @@ import type { LifecycleState } from './lifecycle.ts'
 import type { ActiveTask, SourceServer } from './source_server.ts'
 import type { TaskKind } from './task.ts'
 import { taskId } from './ids.ts'
+import { withEvent } from './source_server.ts'
 
 /** What a kind of work is called while it goes on. */
 const workInWords: Record<TaskKind, string> = {
@@ -43,5 +44,11 @@ export function withWork(
     stateBefore,
     ...job,
   }
-  return { ...server, activeTask: work }
+  const working = { ...server, activeTask: work }
+  if (job === undefined) return working
+  return withEvent(working, at, {
+    type: 'JOB',
+    message: `Job ${job.jobId} is made: ${workInWords[kind]}`,
+    detail: { 'job-id': job.jobId, status: 'PENDING', 'initiated-by': job.initiatedBy },
+  })
 }

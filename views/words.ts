@@ -172,6 +172,7 @@ export const eventTypeWords: Record<ServerEventType, string> = {
   LAUNCH: 'Launch',
   CONFIGURATION: 'Settings',
   OPERATOR: 'Operator',
+  THRESHOLD: 'Limit',
 }
 
 const trackerWords: Readonly<Record<string, string>> = { tracefs: 'Kernel events', scan: 'Comparing' }

@@ -206,10 +206,36 @@ function afterCleanup(server: SourceServer, task: Task, at: string): SourceServe
 /** `server` after `task` has ended; unchanged when the task is no longer the one it names. Pure. */
 export function serverAfter(server: SourceServer, task: Task, at: string): SourceServer {
   if (server.activeTask?.taskId !== task.taskId) return server
-  const { activeTask: _over, ...free } = server
-  if (task.kind === 'LAUNCH') return afterLaunch(free, task, at, server.activeTask.stateBefore)
+  const { activeTask: active, ...free } = server
+  if (task.kind === 'LAUNCH') return withJobEnded(afterLaunch(free, task, at, active.stateBefore), task, at)
   if (task.kind === 'STAGING') return afterStaging(free, task, at)
-  return afterCleanup(free, task, at)
+  return withJobEnded(afterCleanup(free, task, at), task, at)
+}
+
+/** `server` with the event that a worker has begun with its job; unchanged when that is said, or the task is no longer the one it names. Pure. */
+export function serverBegun(server: SourceServer, task: Task, at: string): SourceServer {
+  const active = server.activeTask
+  if (active?.taskId !== task.taskId || task.jobId === undefined || active.begunAt !== undefined)
+    return server
+  return withEvent({ ...server, activeTask: { ...active, begunAt: at } }, at, {
+    type: 'JOB',
+    message: `Job ${task.jobId} has begun`,
+    detail: { 'job-id': task.jobId, status: 'STARTED' },
+  })
+}
+
+function withJobEnded(server: SourceServer, task: Task, at: string): SourceServer {
+  if (task.jobId === undefined) return server
+  const isGood = task.status === 'SUCCEEDED'
+  const good = task.kind === 'TERMINATE' ? 'TERMINATED' : 'LAUNCHED'
+  return withEvent(server, at, {
+    type: 'JOB',
+    level: isGood ? 'INFO' : 'ERROR',
+    message: isGood
+      ? `Job ${task.jobId} has ended`
+      : `Job ${task.jobId} has ended: ${task.failure ?? 'failed'}`,
+    detail: { 'job-id': task.jobId, status: 'COMPLETED', 'launch-status': isGood ? good : 'FAILED' },
+  })
 }
 
 /**

@@ -3,13 +3,15 @@
  * the server is what names the task.
  * @module
  */
+import type { SourceServerId } from '../domain/ids.ts'
+import type { SourceServer } from '../domain/source_server.ts'
 import type { Task } from '../domain/task.ts'
 import type { Bench } from './bench.ts'
 import { NotFoundError } from '../domain/errors.ts'
 import { mutate } from '../store/mutate.ts'
 import { changeServer, now } from './bench.ts'
 import { writeJobLog } from './job_log.ts'
-import { jobAfter, jobBegun, serverAfter } from './outcomes.ts'
+import { jobAfter, jobBegun, serverAfter, serverBegun } from './outcomes.ts'
 
 /** The job's first sign of life. */
 export async function startJob(bench: Bench, task: Task): Promise<void> {
@@ -18,6 +20,7 @@ export async function startJob(bench: Bench, task: Task): Promise<void> {
   await writeJobLog(bench, { jobId, event: 'JOB_START', sourceServerId, message: 'Job started' })
   await mutate(bench.store, 'job', { id: jobId }, (job) => jobBegun(job, task))
   await bench.changes.publish({ kind: 'job', id: jobId })
+  await tellServer(bench, sourceServerId, (server) => serverBegun(server, task, now(bench)))
 }
 
 /** Tells job and server that the task has ended. */
@@ -36,8 +39,16 @@ export async function settle(bench: Bench, task: Task): Promise<void> {
     await bench.changes.publish({ kind: 'server', id: sourceServerId })
     return
   }
+  await tellServer(bench, sourceServerId, (server) => serverAfter(server, task, at))
+}
+
+async function tellServer(
+  bench: Bench,
+  sourceServerId: SourceServerId,
+  change: (server: SourceServer) => SourceServer,
+): Promise<void> {
   try {
-    await changeServer(bench, sourceServerId, (server) => serverAfter(server, task, at))
+    await changeServer(bench, sourceServerId, change)
   } catch (error) {
     // A task of a server that has been deleted has nobody to tell.
     if (!(error instanceof NotFoundError)) throw error

@@ -53,6 +53,36 @@ describe('applyHeartbeat()', () => {
     expect(again.lifecycle.readyForTestAt).toBe(later(60))
   })
 
+  it('tells that lag and backlog cross their limits, at once and once', () => {
+    const limits = { lagMs: 10_000, backlogBytes: 1_000_000 }
+    const disks = (backlogBytes: number) => [
+      { diskIndex: 0, replicatedBytes: 0, rescannedBytes: 0, backlogBytes, tracker },
+    ]
+    const steps: [lagMs: number, backlogBytes: number][] = [
+      [0, 0],
+      [11_000, 2_000_000],
+      [12_000, 2_000_000],
+      [4000, 600_000],
+      [4000, 400_000],
+    ]
+    let server = testServer('READY_FOR_TEST', 'CONTINUOUS')
+    for (const [index, [lagMs, backlog]] of steps.entries()) {
+      const own = report({ state: 'CONTINUOUS', lagMs, disks: disks(backlog) })
+      server = applyHeartbeat(server, own, later(index), true, limits)
+    }
+    for (const state of ['INITIAL_SYNC', 'RESCAN'] as const) {
+      const own = report({ state, lagMs: null, disks: disks(1e12) })
+      server = applyHeartbeat(server, own, later(10), true, limits)
+    }
+    const told = server.outbox.filter(({ type }) => type === 'THRESHOLD')
+    expect(told.map(({ at, detail }) => `${at} ${detail['figure']} ${detail['state']}`)).toEqual([
+      `${later(1)} LAG EXCEEDED`,
+      `${later(1)} BACKLOG EXCEEDED`,
+      `${later(3)} LAG OK`,
+      `${later(4)} BACKLOG OK`,
+    ])
+  })
+
   it('returns the same object while a report has no news, and writes progress every ten seconds', () => {
     const first = applyHeartbeat(
       testServer('NOT_READY', 'INITIATING'),

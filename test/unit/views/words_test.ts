@@ -63,6 +63,7 @@ describe('words', () => {
         'LAUNCH',
         'CONFIGURATION',
         'OPERATOR',
+        'THRESHOLD',
       ],
     ],
   ] as const)('there are for all %s', (_what, words, names) => {

@@ -28,3 +28,32 @@ describe('the relay', () => {
     )
   })
 })
+
+describe('a job', () => {
+  /** What is told of jobs, oldest first. */
+  async function told(): Promise<string[]> {
+    await world.reconcileAfter(0)
+    const { items } = await world.store.list('serverEvent', { parent: world.serverId, limit: 1000 })
+    return items
+      .filter(({ value: { type, detail } }) => type === 'JOB' && 'status' in detail)
+      .map(({ value: { detail } }) => [detail['status'], detail['launch-status']].filter(Boolean).join(' '))
+  }
+
+  it('is told of when it is made, when it begins and when it ends, each once', async () => {
+    await world.act('START_TEST')
+    expect(await told()).toEqual(['PENDING'])
+    await world.work()
+    expect(await told()).toEqual(['PENDING', 'STARTED', 'COMPLETED LAUNCHED'])
+    await world.act('REVERT_TO_READY_FOR_TEST')
+    await world.work()
+    expect((await told()).slice(3)).toEqual(['PENDING', 'STARTED', 'COMPLETED TERMINATED'])
+  })
+
+  it('is told of the same way when its worker dies at any of its first writes', async () => {
+    await world.act('START_TEST')
+    await world.reconcileAfter(0)
+    world.plan.arm(4, false)
+    expect(await world.work()).toBe(1)
+    expect(await told()).toEqual(['PENDING', 'STARTED', 'COMPLETED LAUNCHED'])
+  })
+})
