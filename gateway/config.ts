@@ -10,9 +10,12 @@ import { isAccessKeyId } from '../domain/access_key.ts'
 import { errorMessage } from '../domain/errors.ts'
 import type { PresetAccessKey } from './people/access_keys.ts'
 import type { OwnAccount, Quotas } from './mgn/account.ts'
-import type { ScrubPolicy } from './services.ts'
 import { standardQuotas } from './mgn/account.ts'
-import { sealingKeyBytes } from './secret_box.ts'
+import type { EventOrigin } from '../domain/event_envelope.ts'
+import type { Thresholds } from '../domain/thresholds.ts'
+import { originOf, originVariables, thresholdVariables, thresholdsOf } from '../queues/event_settings.ts'
+import type { ScrubPolicy } from './services.ts'
+import { sealingKeySchema } from '../store/secret_box.ts'
 import { TrustedProxies } from './trusted_proxies.ts'
 
 const port = (standard: number) => z.coerce.number().int().min(1).max(65_535).default(standard)
@@ -47,11 +50,6 @@ const proxies = z
     }
   })
 
-/** As many bytes as AES-256 takes. */
-const sealingKey = z.base64().refine((text) => Buffer.from(text, 'base64').length === sealingKeyBytes, {
-  error: `${sealingKeyBytes} random bytes in base64, as openssl rand -base64 ${sealingKeyBytes} makes them`,
-})
-
 const schema = z.object({
   REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
   REHOST_HTTP_HOST: z.string().min(1).default('127.0.0.1'),
@@ -65,21 +63,19 @@ const schema = z.object({
     .optional(),
   REHOST_TRUSTED_PROXY: proxies,
   REHOST_ADMIN_PASSWORD: z.string().min(8, 'at least 8 characters').max(1024).optional(),
-  REHOST_ACCOUNT_ID: z
-    .string()
-    .regex(/^\d{12}$/, 'must be 12 digits')
-    .default('000000000000'),
   REHOST_QUOTAS: quotas,
   REHOST_ACCESS_KEY_ID: z
     .string()
     .refine(isAccessKeyId, '3 to 128 letters, digits and underscores')
     .optional(),
   REHOST_SECRET_ACCESS_KEY: z.string().min(8, 'at least 8 characters').max(1024).optional(),
-  REHOST_SEALING_KEY: sealingKey.optional(),
+  REHOST_SEALING_KEY: sealingKeySchema.optional(),
   REHOST_AGENT_DIR: z.string().min(1).optional(),
   REHOST_CERTIFICATE_DAYS: z.coerce.number().min(0.01).max(397).default(7),
   REHOST_SCRUB_DAYS: z.coerce.number().min(0).max(365).default(7),
   REHOST_SCRUB_MB_PER_SECOND: z.coerce.number().min(0.1).max(10_000).default(16),
+  ...thresholdVariables,
+  ...originVariables,
   REHOST_TABLE: z.string().min(3).max(255).default('rehost'),
   REDIS_URL: z.string().regex(/^(redis|rediss|unix):\/\//, 'redis://…, rediss://… or unix:///path'),
 })
@@ -119,6 +115,8 @@ export interface GatewayConfig {
   scrub: ScrubPolicy
   /** The account that MGN's API shows. */
   account: OwnAccount
+  thresholds: Thresholds
+  origin: EventOrigin
   table: string
   redisUrl: string
 }
@@ -174,6 +172,8 @@ export function readGatewayConfig(
       bytesPerSecond: Math.round(values.REHOST_SCRUB_MB_PER_SECOND * 1_000_000),
     },
     account: { accountId: values.REHOST_ACCOUNT_ID, quotas: values.REHOST_QUOTAS },
+    thresholds: thresholdsOf(values),
+    origin: originOf(values),
     table: values.REHOST_TABLE,
     redisUrl: values.REDIS_URL,
   }

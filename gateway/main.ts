@@ -27,6 +27,7 @@ import { readGatewayConfig, urlHost } from './config.ts'
 import { withDeadline } from './deadline.ts'
 import { BandwidthPlan } from './bandwidth_plan.ts'
 import { FolderFiles } from './file_store.ts'
+import { EventStreams } from './event_streams.ts'
 import { Fleet } from './fleet.ts'
 import { holdRecords } from './held_items.ts'
 import { prepareInstallation } from './installation.ts'
@@ -39,7 +40,7 @@ import { RateLimiter } from './rate_limit.ts'
 import { RefusalLog } from './refusal_log.ts'
 import { QuietWrites } from './quiet_writes.ts'
 import { Refusals } from './refusals.ts'
-import { SecretBox } from './secret_box.ts'
+import { SecretBox } from '../store/secret_box.ts'
 import { RedisTelemetry } from './telemetry.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -85,6 +86,7 @@ async function run(): Promise<void> {
   })
   const hosts = [...new Set([gatewayServerName, config.publicHost, 'localhost', '127.0.0.1'])]
   const identity = await issuer.gatewayIdentity(hosts)
+  const { origin } = config
   const fleet = new Fleet(store, changes, clock)
   const telemetry = new RedisTelemetry(redis)
   const held = holdRecords(store, changes, clock)
@@ -120,6 +122,9 @@ async function run(): Promise<void> {
     trustedProxies: config.trustedProxies,
     secretBox: await SecretBox.open({ folder: config.dataDir, key: config.sealingKey, random }),
     scrub: config.scrub,
+    thresholds: config.thresholds,
+    origin,
+    eventStreams: new EventStreams({ store, origin, changes, log }),
     clock,
     random,
     log,
@@ -169,6 +174,7 @@ async function run(): Promise<void> {
     clearInterval(sweeping)
     clearInterval(renewing)
     streams.close()
+    services.eventStreams.close()
     hub.close()
     services.fleet.close()
     services.held.close()

@@ -2,7 +2,9 @@
  * What the gateway's handlers work with. Everything comes from outside: `main.ts` chooses the implementations, tests choose others.
  * @module
  */
+import type { EventOrigin } from '../domain/event_envelope.ts'
 import type { RandomBytes } from '../domain/ids.ts'
+import type { Thresholds } from '../domain/thresholds.ts'
 import type { ChangePublisher } from '../queues/changes.ts'
 import type { WakeUps } from '../queues/enqueue.ts'
 import type { Store } from '../store/store.ts'
@@ -14,6 +16,7 @@ import type { Artefacts } from './artefacts.ts'
 import type { ChangeFeed } from './change_feed.ts'
 import type { CertIssuer } from './certificates/issuer.ts'
 import type { FileStore } from './file_store.ts'
+import type { EventStreams } from './event_streams.ts'
 import type { Fleet } from './fleet.ts'
 import type { HeldRecords } from './held_items.ts'
 import type { Log } from './log.ts'
@@ -22,7 +25,7 @@ import type { RateLimiter } from './rate_limit.ts'
 import type { RefusalLog } from './refusal_log.ts'
 import type { QuietWrites } from './quiet_writes.ts'
 import type { Refusals } from './refusals.ts'
-import type { SecretBox } from './secret_box.ts'
+import type { SecretBox } from '../store/secret_box.ts'
 import type { TelemetryStore } from './telemetry.ts'
 import type { TrustedProxies } from './trusted_proxies.ts'
 
@@ -70,6 +73,11 @@ export interface Services {
   trustedProxies: TrustedProxies
   secretBox: SecretBox
   scrub: ScrubPolicy
+  /** Limits of lag and backlog whose crossing is told. */
+  thresholds: Thresholds
+  /** Where events are said to come from. */
+  origin: EventOrigin
+  eventStreams: EventStreams
   clock: () => Date
   random: RandomBytes
   log: Log

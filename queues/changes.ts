@@ -9,7 +9,7 @@ export const changesChannel = 'rehost:changes'
 
 /** Says what changed; readers look it up. */
 export const changeNoticeSchema = z.object({
-  kind: z.enum(['server', 'job', 'task']),
+  kind: z.enum(['server', 'job', 'task', 'webhook']),
   id: z.string(),
   /** The revision that was written, from whoever knows it: who holds that one or a later one has heard nothing new. */
   revision: z.int().optional(),

@@ -15,8 +15,10 @@ import type { Application, Wave } from '../domain/application.ts'
 import type { LaunchTemplate, ReplicationTemplate } from '../domain/template.ts'
 import type { Transfer } from '../domain/transfer.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
-import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
+import type { FeedEntry, RelayedEvent } from '../domain/server_event.ts'
+import type { SourceServer } from '../domain/source_server.ts'
 import type { Task } from '../domain/task.ts'
+import type { WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookLane } from '../domain/webhook.ts'
 
 /** What is stored, by kind. Kinds with a parent are listed under it and ordered by id. */
 export interface Entities {
@@ -36,9 +38,18 @@ export interface Entities {
   /** Imports and exports. */
   transfer: Transfer
   /** Parent: source server id; id: sequence, zero-padded to 12 digits. */
-  serverEvent: ServerEvent
+  serverEvent: RelayedEvent
+  /** Id: position, zero-padded to 15 digits. */
+  eventFeed: FeedEntry
   /** Parent: job id; id: time then log id. */
   jobLog: JobLogItem
+  webhook: WebhookEndpoint
+  /** Parent: webhook id; id: lane, order in it and part, so that a lane's deliveries are listed in order. */
+  webhookDelivery: WebhookDelivery
+  /** Parent: webhook id; id: lane. There only while something of the lane is not settled. */
+  webhookLane: WebhookLane
+  /** Parent: webhook id; id: time, then delivery. */
+  webhookAttempt: WebhookAttempt
   /** Small secrets and settings of the installation, by name: `ca`, `settings`. */
   setting: { name: string; value: string }
 }

@@ -3,10 +3,13 @@
  * @module
  */
 import type { CloudProvider } from '../cloud/provider.ts'
+import type { EventOrigin } from '../domain/event_envelope.ts'
 import type { RandomBytes, SourceServerId } from '../domain/ids.ts'
+import type { Thresholds } from '../domain/thresholds.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { ChangePublisher } from '../queues/changes.ts'
 import type { WakeUps } from '../queues/enqueue.ts'
+import type { WebhookWakeUps } from '../queues/webhook_wake_ups.ts'
 import type { Store } from '../store/store.ts'
 import type { Artefacts } from './artefacts.ts'
 import type { Convert } from './conversion/seam.ts'
@@ -25,6 +28,7 @@ export interface Bench {
   store: Store
   cloud: CloudProvider
   wakeUps: WakeUps
+  webhookWakeUps: WebhookWakeUps
   changes: ChangePublisher
   convert: Convert
   artefacts: Artefacts
@@ -34,6 +38,10 @@ export interface Bench {
   /** Whether the worker that holds a task as `owner` is known to have died. */
   isGone: (owner: string) => Promise<boolean>
   random: RandomBytes
+  /** Limits of lag and backlog whose crossing is told. */
+  thresholds: Thresholds
+  /** Where events are said to come from. */
+  origin: EventOrigin
   log: Log
 }
 

@@ -5,6 +5,13 @@
 import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import type { EventOrigin } from '../domain/event_envelope.ts'
+import type { Thresholds } from '../domain/thresholds.ts'
+import { errorMessage } from '../domain/errors.ts'
+import type { AllowedNetworks } from './webhooks/address_guard.ts'
+import { sealingKeySchema } from '../store/secret_box.ts'
+import { readAllowedNetworks } from './webhooks/address_guard.ts'
+import { originOf, originVariables, thresholdVariables, thresholdsOf } from '../queues/event_settings.ts'
 
 const schema = z.object({
   REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
@@ -13,6 +20,21 @@ const schema = z.object({
   REHOST_REPLICATION_PORT: z.coerce.number().int().min(0).max(65535).default(1500),
   REHOST_CLOUD: z.string().min(1).default('qemu'),
   REHOST_ACCELERATOR: z.enum(['auto', 'tcg']).default('auto'),
+  ...thresholdVariables,
+  ...originVariables,
+  REHOST_WEBHOOK_ALLOW_PRIVATE: z
+    .string()
+    .default('')
+    .transform((text, context) => {
+      try {
+        return readAllowedNetworks(text)
+      } catch (error) {
+        context.addIssue(errorMessage(error))
+        return z.NEVER
+      }
+    }),
+  REHOST_SEALING_KEY: sealingKeySchema.optional(),
+  REHOST_WEBHOOK_TIMEOUT_SECONDS: z.coerce.number().min(1).max(60).default(15),
   REHOST_TABLE: z.string().min(3).default('rehost'),
   REDIS_URL: z.string().min(1),
   AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
@@ -29,6 +51,13 @@ export interface WorkersConfig {
   replicationPort: number
   cloud: string
   accelerator: 'auto' | 'tcg'
+  thresholds: Thresholds
+  origin: EventOrigin
+  /** Networks that webhooks may be sent to though they are not public. */
+  webhookNetworks: AllowedNetworks
+  webhookTimeoutMs: number
+  /** In base64. */
+  sealingKey: string | undefined
   table: string
   redisUrl: string
   dynamodbEndpoint: string | undefined
@@ -58,6 +87,11 @@ export function readWorkersConfig(environment: Record<string, string | undefined
     replicationPort: env.REHOST_REPLICATION_PORT,
     cloud: env.REHOST_CLOUD,
     accelerator: env.REHOST_ACCELERATOR,
+    thresholds: thresholdsOf(env),
+    origin: originOf(env),
+    webhookNetworks: env.REHOST_WEBHOOK_ALLOW_PRIVATE,
+    sealingKey: env.REHOST_SEALING_KEY,
+    webhookTimeoutMs: env.REHOST_WEBHOOK_TIMEOUT_SECONDS * 1000,
     table: env.REHOST_TABLE,
     redisUrl: env.REDIS_URL,
     dynamodbEndpoint: env.AWS_ENDPOINT_URL_DYNAMODB,

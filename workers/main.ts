@@ -11,7 +11,9 @@ import { platformRandomBytes } from '../domain/ids.ts'
 import type { SourceServerId } from '../domain/ids.ts'
 import { RedisChanges } from '../queues/changes.ts'
 import { BullWakeUps } from '../queues/enqueue.ts'
+import { BullWebhookWakeUps } from '../queues/webhook_wake_ups.ts'
 import { createRedisClient, evictionWarning } from '../queues/redis.ts'
+import { SecretBox } from '../store/secret_box.ts'
 import { createDynamoStore } from '../store/dynamodb/factory.ts'
 import type { Bench } from './bench.ts'
 import { FileArtefacts } from './artefacts.ts'
@@ -25,6 +27,11 @@ import { relayById } from './relay.ts'
 import { becomeOwner } from './owner.ts'
 import { steps } from './steps.ts'
 import { TaskRunner } from './task_runner.ts'
+import { LaneRunner } from './webhooks/lane_runner.ts'
+import { WebhookPool } from './webhooks/pool.ts'
+import { createPost } from './webhooks/post.ts'
+import { WebhookSender, wakeSenders } from './webhooks/sender.ts'
+import { sweepWebhooks } from './webhooks/sweep.ts'
 import { watchVolumes } from './volume_watch.ts'
 
 /** Everything is looked at this often, whether or not a notice came. */
@@ -32,6 +39,9 @@ const reconcileIntervalMs = 3000
 
 /** Staging volumes are looked at this often. */
 const volumeWatchIntervalMs = 10_000
+
+/** What is old in the log of webhooks goes this often. */
+const webhookSweepIntervalMs = 3_600_000
 
 /** Longest wait for running steps at the end. */
 const stopTimeoutMs = 6000
@@ -55,6 +65,7 @@ if (warning !== undefined) log.warn(warning)
 const changes = new RedisChanges(redis, trouble)
 await changes.receive(subscriber)
 const wakeUps = new BullWakeUps(redis, trouble)
+const webhookWakeUps = new BullWebhookWakeUps(redis, trouble)
 const owner = await becomeOwner()
 const conversionDir = join(config.dataDir, 'conversion')
 const bench: Bench = {
@@ -70,6 +81,7 @@ const bench: Bench = {
     accelerator: config.accelerator,
   }),
   wakeUps,
+  webhookWakeUps,
   changes,
   convert: convertGuest(
     {
@@ -89,6 +101,8 @@ const bench: Bench = {
   clock: () => new Date(),
   isGone: async (other) => (await owner.fateOf(other)) === 'GONE',
   random: platformRandomBytes,
+  thresholds: config.thresholds,
+  origin: config.origin,
   log,
 }
 for (const finding of await bench.cloud.preflight()) {
@@ -97,7 +111,24 @@ for (const finding of await bench.cloud.preflight()) {
 }
 
 const pool = new WorkerPool(redis, new TaskRunner(bench, steps, owner.name), log)
-await pool.ready()
+const sender = new WebhookSender(
+  bench,
+  new LaneRunner({
+    bench,
+    secrets: await SecretBox.open({
+      folder: config.dataDir,
+      key: config.sealingKey,
+      random: platformRandomBytes,
+    }),
+    post: createPost(),
+    allowed: config.webhookNetworks,
+    timeoutMs: config.webhookTimeoutMs,
+    owner: owner.name,
+    userAgent: 'Rehost-Webhooks',
+  }),
+)
+const webhookPool = new WebhookPool(redis, sender, log)
+await Promise.all([pool.ready(), webhookPool.ready()])
 await wakeUnfinished(bench)
 const volumeWatch = startLoop(
   volumeWatchIntervalMs,
@@ -109,10 +140,22 @@ const loop = startLoop(
   async () => {
     await reconcile(bench)
     await pool.watch(wakeUps, Date.now())
+    await wakeSenders(bench)
+    await webhookPool.watch(webhookWakeUps, Date.now())
   },
   (error) => log.error({ err: error }, `Cannot reconcile: ${errorMessage(error)}`),
 )
+const webhookSweep = startLoop(
+  webhookSweepIntervalMs,
+  () => sweepWebhooks(bench),
+  (error) => log.error({ err: error }, `Cannot sweep old deliveries: ${errorMessage(error)}`),
+)
 changes.listen((notice) => {
+  if (notice.kind === 'webhook') {
+    wakeSenders(bench).catch((error: unknown) =>
+      log.warn({ webhookId: notice.id }, `Cannot send webhooks now: ${errorMessage(error)}`),
+    )
+  }
   if (notice.kind !== 'server') return
   relayById(bench, notice.id as SourceServerId).catch((error: unknown) =>
     log.warn({ sourceServerId: notice.id }, `Cannot relay events now: ${errorMessage(error)}`),
@@ -132,8 +175,8 @@ log.info({ cloud: config.cloud }, 'Ready')
 /** Steps are told to stop; whatever does not in time is taken up by another worker as after a crash. */
 async function stop(): Promise<void> {
   setTimeout(() => process.exit(0), stopTimeoutMs).unref()
-  await Promise.all([loop.stop(), volumeWatch.stop(), pool.close()])
-  await wakeUps.close()
+  await Promise.all([loop.stop(), volumeWatch.stop(), webhookSweep.stop(), pool.close(), webhookPool.close()])
+  await Promise.all([wakeUps.close(), webhookWakeUps.close()])
   redis.destroy()
   subscriber.destroy()
   await store.close()

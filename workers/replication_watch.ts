@@ -4,12 +4,14 @@
  */
 import type { DataReplicationError } from '../domain/replication.ts'
 import type { SourceServer } from '../domain/source_server.ts'
+import type { Thresholds } from '../domain/thresholds.ts'
 import type { Bench } from './bench.ts'
 import { hasStagingArea, withStaging } from '../domain/actions.ts'
 import { agentNotSeen } from '../domain/agent_silence.ts'
 import { withExtension } from '../domain/disk_changes.ts'
 import { advanceDataReplication } from '../domain/replication.ts'
 import { withEvent, withReplication } from '../domain/source_server.ts'
+import { withThresholds } from '../domain/thresholds.ts'
 import { changeServer, now } from './bench.ts'
 import { stagingRetryMs } from './outcomes.ts'
 import { agentSilenceMs } from './silence.ts'
@@ -36,9 +38,11 @@ export async function watchReplication(bench: Bench, server: SourceServer): Prom
     return changeServer(bench, server.sourceServerId, (current) =>
       withSilentAgent(current, seenAt, now(bench)),
     )
-  return withSilenceTold(server, seenAt, now(bench)) === server
-    ? server
-    : changeServer(bench, server.sourceServerId, (current) => withSilenceTold(current, seenAt, now(bench)))
+  const told = (current: SourceServer): SourceServer => {
+    const at = now(bench)
+    return withLagTold(withSilenceTold(current, seenAt, at), seenAt, bench.thresholds, at)
+  }
+  return told(server) === server ? server : changeServer(bench, server.sourceServerId, told)
 }
 
 function seenAtOf({ agent, createdAt }: SourceServer): string {
@@ -83,10 +87,19 @@ function withSilenceTold(server: SourceServer, seenAt: string, at: string): Sour
     : withError(server, error, at)
 }
 
+/** `server` with its lag told, which grows while nothing is heard; the same object when the agent has been seen since. */
+function withLagTold(server: SourceServer, seenAt: string, thresholds: Thresholds, at: string): SourceServer {
+  const { state, lastConsistentAt } = server.replication
+  if (state !== 'STALLED' || lastConsistentAt === undefined || seenAtOf(server) !== seenAt) return server
+  const lagMs = Date.parse(at) - Date.parse(lastConsistentAt)
+  return withThresholds(server, { lagMs, backlogBytes: null }, thresholds, at)
+}
+
 function withError(server: SourceServer, error: DataReplicationError, at: string): SourceServer {
   return withEvent({ ...server, replication: { ...server.replication, error } }, at, {
     type: 'AGENT',
     level: 'WARNING',
     message: `${error.error}: ${error.rawError}`,
+    detail: { state: 'NOT_SEEN', error: error.error },
   })
 }

@@ -70,7 +70,8 @@ export async function agentBeats(
   const server = await changeServer(
     services,
     known.sourceServerId,
-    (current) => applyHeartbeat(withSettledSerial(current, caller.serial), report, at, mayWait),
+    (current) =>
+      applyHeartbeat(withSettledSerial(current, caller.serial), report, at, mayWait, services.thresholds),
     answersSomebody(body) ? undefined : caller.known,
   )
   await offerFigures(services, server, body, at)

@@ -11,7 +11,9 @@ import { requireToken } from './bearer.ts'
 import { bandwidthRoutes } from './bandwidth_routes.ts'
 import { jobRoutes } from './job_routes.ts'
 import { serverRoutes } from './server_routes.ts'
+import { eventRoutes } from './event_routes.ts'
 import { tokenRoutes } from './token_routes.ts'
+import { webhookRoutes } from './webhook_routes.ts'
 
 /** Makes the API. */
 export function createApi(services: Services): Hono<ApiEnv> {
@@ -27,6 +29,8 @@ export function createApi(services: Services): Hono<ApiEnv> {
   app.route('/jobs', jobRoutes(services))
   app.route('/tokens', tokenRoutes(services))
   app.route('/access-keys', accessKeyRoutes(services))
+  app.route('/webhooks', webhookRoutes(services))
+  app.route('/events', eventRoutes(services))
   app.all('*', (c) =>
     problemResponse(c, new Refusal(404, 'not-found', `There is nothing at ${c.req.method} ${c.req.path}`)),
   )

@@ -3,7 +3,7 @@
  * @module
  */
 import type { RandomBytes } from '../../domain/ids.ts'
-import { keptSecret } from '../kept_secret.ts'
+import { keptSecret } from '../../store/kept_secret.ts'
 
 /** Letters and digits that cannot be mistaken for one another when read aloud. */
 const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789'

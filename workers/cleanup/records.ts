@@ -3,12 +3,15 @@
  * @module
  */
 import type { Step, StepContext, StepResult } from '../step.ts'
-import { changeServer } from '../bench.ts'
+import { changeServer, readServer } from '../bench.ts'
 import { listAll } from '../../store/listing.ts'
-import { eventItemId } from '../relay.ts'
+import { eventItemId } from '../../store/event_feed.ts'
+import { relayServer } from '../relay.ts'
 
 async function run({ bench, server, task }: StepContext): Promise<StepResult> {
   const { sourceServerId } = server
+  // Its last events are delivered before their list goes.
+  await relayServer(bench, await readServer(bench, sourceServerId))
   // What has not been relayed would come back after its list is gone.
   await changeServer(bench, sourceServerId, (current) =>
     current.outbox.length === 0 ? undefined : { ...current, outbox: [] },

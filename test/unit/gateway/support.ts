@@ -21,6 +21,7 @@ import { EmbeddedCa } from '../../../gateway/certificates/embedded_ca.ts'
 import { BandwidthPlan } from '../../../gateway/bandwidth_plan.ts'
 import { standardQuotas } from '../../../gateway/mgn/account.ts'
 import { FolderFiles } from '../../../gateway/file_store.ts'
+import { EventStreams } from '../../../gateway/event_streams.ts'
 import { Fleet } from '../../../gateway/fleet.ts'
 import { holdRecords } from '../../../gateway/held_items.ts'
 import { LiveHub } from '../../../gateway/live_hub.ts'
@@ -32,7 +33,7 @@ import { RateLimiter } from '../../../gateway/rate_limit.ts'
 import { RefusalLog } from '../../../gateway/refusal_log.ts'
 import { QuietWrites } from '../../../gateway/quiet_writes.ts'
 import { Refusals } from '../../../gateway/refusals.ts'
-import { SecretBox } from '../../../gateway/secret_box.ts'
+import { SecretBox } from '../../../store/secret_box.ts'
 import { TrustedProxies } from '../../../gateway/trusted_proxies.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
 import { gatewayServerName } from '../../../wire/control_api.ts'
@@ -96,6 +97,8 @@ export async function testGateway(
     logged.push(`${message} ${JSON.stringify(fields)}`)
   }
   const log = { info: write, warn: write, error: write }
+  const origin = { accountId: '123456789012', region: 'us-east-1' }
+  const eventStreams = new EventStreams({ store, origin, changes, log })
   const fleet = new Fleet(store, changes, clock)
   const services: Services = {
     store,
@@ -129,6 +132,9 @@ export async function testGateway(
     trustedProxies: new TrustedProxies(options.trustedProxies ?? []),
     secretBox: new SecretBox(random(32), random),
     scrub: { intervalMs: 604_800_000, bytesPerSecond: 16_000_000 },
+    origin,
+    eventStreams,
+    thresholds: { lagMs: 300_000, backlogBytes: 10 * 2 ** 30 },
     clock,
     random,
     log,
@@ -171,6 +177,7 @@ export async function testGateway(
     },
     close: async () => {
       streams.close()
+      eventStreams.close()
       hub.close()
       services.fleet.close()
       await rm(folder, { recursive: true, force: true })

@@ -27,6 +27,24 @@ describe('an agent', () => {
     expect((await events()).filter((message) => message.startsWith('AGENT_NOT_SEEN'))).toHaveLength(1)
   })
 
+  it('that falls silent lets the lag grow, which is told once it is above its limit', async () => {
+    world.bench.thresholds = { lagMs: 600_000, backlogBytes: 0 }
+    await mutate(world.store, 'server', { id: world.serverId }, (server) => ({
+      ...server,
+      replication: { ...server.replication, lastConsistentAt: server.agent.lastSeenAt ?? '' },
+    }))
+    const told = async () => (await events()).filter((message) => message.startsWith('Lag of'))
+    world.silenceAgent()
+    await world.reconcileAfter(0)
+    await world.reconcileAfter(60_000)
+    await world.reconcileAfter(3000)
+    expect(await told()).toEqual([])
+    await world.reconcileAfter(600_000)
+    await world.reconcileAfter(60_000)
+    await world.reconcileAfter(3000)
+    expect(await told()).toEqual([expect.stringMatching(/^Lag of 7\d\d s is above the limit of 600 s$/)])
+  })
+
   it('that stays away until its certificate expires cannot come back, and that is said once', async () => {
     world.silenceAgent()
     await world.reconcileAfter(0)

@@ -6,6 +6,7 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { z } from 'zod'
 import type { RandomBytes } from '../domain/ids.ts'
 import { keptSecret } from './kept_secret.ts'
 
@@ -13,6 +14,13 @@ const algorithm = 'aes-256-gcm'
 
 /** Length of the key. */
 export const sealingKeyBytes = 32
+
+/** The key as a setting gives it. */
+export const sealingKeySchema = z
+  .base64()
+  .refine((text) => Buffer.from(text, 'base64').length === sealingKeyBytes, {
+    error: `${sealingKeyBytes} random bytes in base64, as openssl rand -base64 ${sealingKeyBytes} makes them`,
+  })
 
 /** The length that GCM is made for; random ones may be used 2^32 times with one key. */
 const nonceBytes = 12
@@ -53,7 +61,7 @@ export class SecretBox {
       return new SecretBox(Buffer.from(kept, 'base64'), random)
     } catch (error) {
       throw new Error(
-        `Cannot use ${file}: it is damaged; restore it from a backup, or remove it and make every access key anew`,
+        `Cannot use ${file}: it is damaged; restore it from a backup, or remove it and make every access key and every secret of webhooks anew`,
         { cause: error },
       )
     }

@@ -1,0 +1,60 @@
+/**
+ * `/api/v1/events`: the events of all servers, in the order in which they were relayed; page by page, or as a stream.
+ * @module
+ */
+import type { EventPattern } from '../../domain/event_pattern.ts'
+import type { Services } from '../services.ts'
+import type { ApiEnv } from './bearer.ts'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { InvalidInputError } from '../../domain/errors.ts'
+import { readEventPattern } from '../../domain/read_event_pattern.ts'
+import { readEnvelopes, readPlace, writePlace } from '../event_streams.ts'
+import { parseJson } from '../request.ts'
+
+const listQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  nextToken: z.string().max(40).optional(),
+  pattern: z.string().max(4096).optional(),
+})
+
+const streamQuery = z.object({
+  lastEventId: z.string().max(40).optional(),
+  pattern: z.string().max(4096).optional(),
+})
+
+/** The pattern that stands in an address, as JSON. @throws InvalidInputError. */
+function readPattern(text: string | undefined): EventPattern {
+  if (text === undefined) return {}
+  const json = parseJson(text)
+  if (json === undefined) throw new InvalidInputError('pattern', 'Cannot read the pattern: it is not JSON')
+  return readEventPattern(json)
+}
+
+/** The routes. */
+export function eventRoutes(services: Services): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+
+  app.get('/', async (c) => {
+    const { limit, nextToken = '0', pattern } = listQuery.parse(c.req.query())
+    const after = readPlace(nextToken, 'nextToken')
+    const { found, next, isEnd } = await readEnvelopes(services, after, readPattern(pattern), limit)
+    const items = found.map(({ place, envelope }) => ({ place: writePlace(place), event: envelope }))
+    // Also at the end: whoever asks with it later gets what has come since.
+    return c.json({ items, lastEventId: writePlace(next), ...(isEnd ? {} : { nextToken: writePlace(next) }) })
+  })
+
+  app.get('/stream', async (c) => {
+    const { lastEventId, pattern } = streamQuery.parse(c.req.query())
+    const last = c.req.header('last-event-id') ?? lastEventId
+    const wanted = {
+      after: last === undefined || last === '' ? undefined : readPlace(last, 'lastEventId'),
+      pattern: readPattern(pattern),
+    }
+    const { tokenSha256 } = c.get('token')
+    return services.eventStreams.open(c, tokenSha256, wanted, async () => {
+      return (await services.store.get('apiToken', { id: tokenSha256 })) !== undefined
+    })
+  })
+  return app
+}
