@@ -23,6 +23,7 @@ import { serverListPages } from './pages/server_list_pages.ts'
 import { replicationPages } from './pages/replication_pages.ts'
 import { serverPages } from './pages/server_pages.ts'
 import { settingsPages } from './pages/settings_pages.ts'
+import { webhookPages } from './pages/webhook_pages.ts'
 import { signInPages } from './pages/sign_in_pages.ts'
 import { Refusal, asRefusal, logFailure, problemOf } from './problem.ts'
 import { findFigures } from './queries.ts'
@@ -105,6 +106,7 @@ export function createOperatorApp(
   app.route('/', replicationPages(context))
   app.route('/', jobPages(context))
   app.route('/', settingsPages(context))
+  app.route('/', webhookPages(context))
   return app
 
   async function refusalPage(c: Context, refusal: Refusal): Promise<Response> {

@@ -38,6 +38,10 @@ const otherMessages: Record<string, string> = {
   'access-key-enabled': 'The access key is enabled again.',
   'access-key-deleted': 'The access key is deleted.',
   'token-revoked': 'The token is revoked.',
+  'webhook-saved': 'Webhook saved.',
+  'webhook-test': 'The test is being sent. Load this page again in a moment to see what was answered.',
+  'webhook-again': 'It is sent again.',
+  'webhook-deleted': 'The webhook is deleted.',
 }
 
 /** The message that `done` in a page's address names; undefined for none and for an unknown one. */

@@ -23,6 +23,7 @@ import {
 import { apiTokenSchema, createApiToken } from '../people/api_tokens.ts'
 import { revokeInstallationToken } from '../people/installation_tokens.ts'
 import { findAccessKeys, findApiTokens, findInstallationTokens } from '../queries.ts'
+import { findWebhooks } from '../webhooks.ts'
 import { requireRole } from '../session_guard.ts'
 import { doneMessage } from './messages.ts'
 import { frameFor, readForm, sendPage, viewerOf } from './page_context.ts'
@@ -137,6 +138,7 @@ async function settingsModel({ services }: PageContext, viewer: Viewer): Promise
     hostnames: await findHostnames(services),
     accessKeys: viewer.role === 'admin' ? await findAccessKeys(services.store) : [],
     apiTokens: viewer.role === 'admin' ? await findApiTokens(services.store) : [],
+    webhooks: viewer.role === 'admin' ? await findWebhooks(services) : [],
     bandwidth: await readBandwidthSettings(services.store),
     about: { version, agentUrl, pin, agentPort, replicationPort },
     now: services.clock(),

@@ -4,6 +4,7 @@
  */
 import type { BandwidthSettings } from '../../domain/bandwidth.ts'
 import type { AccessKey, ApiToken, InstallationToken } from '../../domain/enrolment.ts'
+import type { WebhookEndpoint } from '../../domain/webhook.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message, Viewer } from '../layout.ts'
 import { writeCalendarEntry } from '../../domain/bandwidth_lines.ts'
@@ -30,6 +31,7 @@ export interface SettingsModel {
   newAccessKey?: AccessKeysModel['made']
   /** Why the form for an access key was refused. */
   accessKeyProblem?: string | undefined
+  webhooks: WebhookEndpoint[]
   bandwidth: BandwidthSettings
   about: { version: string; agentUrl: string; pin: string; agentPort: number; replicationPort: number }
   now: Date
@@ -45,7 +47,9 @@ export function settingsPage(frame: Frame, model: SettingsModel): Html {
       <div class="column-main">
         ${installationTokensCard(model)}${model.viewer.role === 'admin' ? programsCards(model) : nothing}
       </div>
-      <div class="column-side">${bandwidthCard(model)}${aboutCard(model)}</div>
+      <div class="column-side">
+        ${bandwidthCard(model)}${model.viewer.role === 'admin' ? webhooksCard(model) : nothing}${aboutCard(model)}
+      </div>
     </div>`
   return layout(frame, { title: 'Settings', section: 'settings', body, message: model.message })
 }
@@ -210,6 +214,18 @@ function bandwidthCard({ bandwidth: { calendar, sites }, viewer }: SettingsModel
       ],
     ]),
     { picture: 'sync', aside: change },
+  )
+}
+
+function webhooksCard({ webhooks }: SettingsModel): Html {
+  const disabled = webhooks.filter(({ isEnabled }) => !isEnabled).length
+  return card(
+    'Webhooks',
+    facts([
+      ['Endpoints', String(webhooks.length)],
+      ['Disabled', disabled === 0 ? undefined : String(disabled)],
+    ]),
+    { picture: 'external', aside: html`<a class="quiet-link" href="/settings/webhooks">Change</a>` },
   )
 }
 

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Page } from 'playwright-core'
+import type { SourceServerId, WebhookId } from '../../../domain/ids.ts'
+import { createWebhook } from '../../../gateway/webhooks.ts'
 import type { Fleet } from './scenes.ts'
 import { axeViolations } from '../../fixtures/browser.ts'
 import { Dashboard } from './dashboard.ts'
@@ -56,7 +58,36 @@ async function addressesOf(fleet: Fleet): Promise<Record<string, string>> {
     'job-failed': `/jobs/${failed}`,
     settings: '/settings',
     bandwidth: '/settings/bandwidth',
+    webhooks: '/settings/webhooks',
+    webhook: `/settings/webhooks/${await usedWebhook(id)}`,
   }
+}
+
+/** An endpoint that was sent something, with every result there is. */
+async function usedWebhook(laneId: SourceServerId): Promise<WebhookId> {
+  const { services, store } = dashboard.gateway
+  const wanted = { url: `https://hooks.example/${'long-path/'.repeat(20)}`, description: 'Chat', pattern: {} }
+  const { webhookId } = (await createWebhook(services, wanted, 'admin')).endpoint
+  for (const [place, outcome] of (['DELIVERED', 'FAILED', 'DEAD'] as const).entries()) {
+    const at = new Date(dashboard.gateway.now().getTime() - place * 60_000).toISOString()
+    const known = {
+      deliveryId: `${laneId}.00000000000000${place}.1`,
+      eventId: 'x',
+      laneId,
+      attempt: place + 1,
+    }
+    const answer =
+      outcome === 'DELIVERED'
+        ? { statusCode: 200, responseBegin: 'ok' }
+        : { statusCode: 500, responseBegin: 'x'.repeat(400), problem: 'Answered 500' }
+    const detailType = 'Rehost Data Replication Initiation Step'
+    await store.create(
+      'webhookAttempt',
+      { parent: webhookId, id: at },
+      { at, detailType, outcome, durationMs: 120, ...known, ...answer },
+    )
+  }
+  return webhookId
 }
 
 const started = ['ssh.service - OpenBSD Secure Shell server', 'nginx.service - A high performance web server']
