@@ -10,6 +10,7 @@ import { addDemoCommand } from './commands/demo.ts'
 import { addKeyCommands } from './commands/keys.ts'
 import { addServerCommands } from './commands/servers.ts'
 import { addDiskCommands } from './commands/disks.ts'
+import { addAuditCommands } from './commands/audit.ts'
 import { addTokenCommands } from './commands/tokens.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVerifyCommand } from './commands/verify.ts'
@@ -27,6 +28,7 @@ addAgentCommand(program, root)
 addServerCommands(program)
 addDiskCommands(program)
 addVerifyCommand(program)
+addAuditCommands(program)
 addTokenCommands(program)
 addKeyCommands(program)
 

@@ -12,6 +12,7 @@ import { csrf } from 'hono/csrf'
 import { secureHeaders } from 'hono/secure-headers'
 import { errorPage } from '../views/error_page.ts'
 import { createApi } from './api/api_app.ts'
+import { audited } from './audit_log.ts'
 import { limitBody } from './body_limit.ts'
 import { checkHealth, healthText } from './health.ts'
 import { metricsText } from './metrics.ts'
@@ -100,6 +101,7 @@ export function createOperatorApp(
   app.use(formsOnly)
   app.route('/', signInPages(context))
   app.use(requireSession(services))
+  app.use(audited(services, 'PAGE', (c: Context<PageEnv>) => c.get('signedIn').user.userName))
   app.route('/', serverListPages(context))
   app.route('/', addServerPages(context))
   app.route('/', serverPages(context))

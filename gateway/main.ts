@@ -21,6 +21,7 @@ import { FolderDownloads } from './agent_api/downloads.ts'
 import { peerOfSocket } from './agent_api/identity.ts'
 import { createOperatorApp } from './app.ts'
 import { FileArtefacts } from './artefacts.ts'
+import { AuditLog } from './audit_log.ts'
 import { loadAssets } from './assets.ts'
 import { EmbeddedCa } from './certificates/embedded_ca.ts'
 import { readGatewayConfig, urlHost } from './config.ts'
@@ -99,6 +100,7 @@ async function run(): Promise<void> {
     telemetry,
     bandwidth: new BandwidthPlan({ store, fleet, telemetry, clock, log }),
     issuer,
+    audit: new AuditLog(store, clock),
     artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
     downloads: new FolderDownloads(config.agentDir),
     files: new FolderFiles(join(config.dataDir, 'files')),

@@ -13,6 +13,7 @@ import type { InstallScriptFacts } from '../wire/install_script.ts'
 import type { AgentDownloads } from './agent_api/downloads.ts'
 import type { Allowances } from './allowances.ts'
 import type { Artefacts } from './artefacts.ts'
+import type { AuditLog } from './audit_log.ts'
 import type { ChangeFeed } from './change_feed.ts'
 import type { CertIssuer } from './certificates/issuer.ts'
 import type { FileStore } from './file_store.ts'
@@ -61,6 +62,7 @@ export interface Services {
   bandwidth: Allowances
   issuer: CertIssuer
   artefacts: Artefacts
+  audit: AuditLog
   downloads: AgentDownloads
   files: FileStore
   account: OwnAccount

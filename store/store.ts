@@ -11,6 +11,7 @@ import type {
   Session,
   User,
 } from '../domain/enrolment.ts'
+import type { AuditEntry } from '../domain/audit.ts'
 import type { Application, Wave } from '../domain/application.ts'
 import type { LaunchTemplate, ReplicationTemplate } from '../domain/template.ts'
 import type { Transfer } from '../domain/transfer.ts'
@@ -31,6 +32,8 @@ export interface Entities {
   session: Session
   apiToken: ApiToken
   accessKey: AccessKey
+  /** Id: sequence, zero-padded to 12 digits. */
+  auditEntry: AuditEntry
   application: Application
   wave: Wave
   replicationTemplate: ReplicationTemplate

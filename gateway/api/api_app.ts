@@ -7,7 +7,9 @@ import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { Refusal, asRefusal, logFailure, problemResponse } from '../problem.ts'
 import { accessKeyRoutes } from './access_key_routes.ts'
-import { requireToken } from './bearer.ts'
+import { audited } from '../audit_log.ts'
+import { auditRoutes } from './audit_routes.ts'
+import { actorOf, requireToken } from './bearer.ts'
 import { bandwidthRoutes } from './bandwidth_routes.ts'
 import { jobRoutes } from './job_routes.ts'
 import { serverRoutes } from './server_routes.ts'
@@ -24,6 +26,7 @@ export function createApi(services: Services): Hono<ApiEnv> {
     return problemResponse(c, refusal)
   })
   app.use(requireToken(services))
+  app.use(audited(services, 'API', actorOf))
   app.route('/servers', serverRoutes(services))
   app.route('/bandwidth', bandwidthRoutes(services))
   app.route('/jobs', jobRoutes(services))
@@ -31,6 +34,7 @@ export function createApi(services: Services): Hono<ApiEnv> {
   app.route('/access-keys', accessKeyRoutes(services))
   app.route('/webhooks', webhookRoutes(services))
   app.route('/events', eventRoutes(services))
+  app.route('/audit', auditRoutes(services))
   app.all('*', (c) =>
     problemResponse(c, new Refusal(404, 'not-found', `There is nothing at ${c.req.method} ${c.req.path}`)),
   )

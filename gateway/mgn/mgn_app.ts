@@ -57,10 +57,50 @@ export function createMgnApp(services: Services): Hono {
     // What a caller calls this place stands in the identifiers that it is given.
     const account = { ...services.account, region: caller.region }
     const context: MgnContext = { services, account, caller }
-    const output = await operation.call(context, membersOf(c, operation, bytes))
+    const members = membersOf(c, operation, bytes)
+    const output = isReading(operation)
+      ? await operation.call(context, members)
+      : await callAudited(context, operation, members, services.trustedProxies.callerAddress(c))
     if (operation.status === 204) return c.body(null, 204)
     return c.json(output ?? {}, operation.status)
   }
+}
+
+/** Operations that look and change nothing. */
+function isReading({ name }: Operation): boolean {
+  return /^(Describe|List|Get)[A-Z]/.test(name)
+}
+
+/** Calls what may change something: it is written down before it is done, and again when it is refused. */
+async function callAudited(
+  context: MgnContext,
+  operation: Operation,
+  members: Record<string, unknown>,
+  address: string,
+): Promise<object | undefined> {
+  const { audit } = context.services
+  const subject = subjectOf(members)
+  const fact = {
+    actor: context.caller.actor,
+    via: 'MGN' as const,
+    action: operation.name,
+    address,
+    ...(subject === '' ? {} : { subject }),
+  }
+  await audit.append({ ...fact, outcome: 'ASKED' })
+  try {
+    return await operation.call(context, members)
+  } catch (error) {
+    await audit.append({ ...fact, outcome: 'REFUSED', status: asMgnError(error).status })
+    throw error
+  }
+}
+
+/** The identifiers among the members: what a call is about. Nothing else of it is written down. */
+function subjectOf(members: Record<string, unknown>): string {
+  const named = Object.entries(members).filter(([name]) => /(?:IDs?|Arn)$/.test(name) && name !== 'accountID')
+  const texts = named.flatMap(([, value]) => (Array.isArray(value) ? (value as unknown[]) : [value]))
+  return texts.filter((text) => typeof text === 'string').join(' ')
 }
 
 function isSigned(c: Context): boolean {

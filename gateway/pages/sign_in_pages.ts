@@ -26,7 +26,8 @@ export function signInPages(context: PageContext): Hono<PageEnv> {
   app.post('/sign-in', async (c) => {
     const { userName = '', password = '', next } = await readForm(c)
     const limiter = services.rateLimits.signIn
-    const caller = limitKey(services.trustedProxies.callerAddress(c))
+    const address = services.trustedProxies.callerAddress(c)
+    const caller = limitKey(address)
     const refuse = (problem: string, status: 401 | 429) =>
       sendPage(
         c,
@@ -45,7 +46,12 @@ export function signInPages(context: PageContext): Hono<PageEnv> {
     // Counted before the slow check, so that many tries at once are counted too.
     limiter.fail(caller)
     const user = await checkPassword(services.store, userName, password)
-    if (user === undefined) return refuse('User name or password is wrong.', 401)
+    const fact = { actor: userName, via: 'PAGE', action: 'SIGN_IN', address } as const
+    if (user === undefined) {
+      await services.audit.append({ ...fact, outcome: 'REFUSED', status: 401 })
+      return refuse('User name or password is wrong.', 401)
+    }
+    await services.audit.append({ ...fact, outcome: 'ASKED' })
     limiter.succeed(caller)
     const before = await currentSession(services, c)
     if (before !== undefined) await endSession(services.store, before.sessionSha256)

@@ -15,6 +15,7 @@ import { platformRandomBytes } from '../../../domain/ids.ts'
 import { createAgentApp } from '../../../gateway/agent_app.ts'
 import { createOperatorApp } from '../../../gateway/app.ts'
 import { FileArtefacts } from '../../../gateway/artefacts.ts'
+import { AuditLog } from '../../../gateway/audit_log.ts'
 import { FolderDownloads } from '../../../gateway/agent_api/downloads.ts'
 import { loadAssets } from '../../../gateway/assets.ts'
 import { EmbeddedCa } from '../../../gateway/certificates/embedded_ca.ts'
@@ -109,6 +110,7 @@ export async function testGateway(
     telemetry,
     bandwidth: new BandwidthPlan({ store, fleet, telemetry, clock, log }),
     issuer,
+    audit: new AuditLog(store, clock),
     artefacts: new FileArtefacts(join(folder, 'artefacts')),
     downloads: new FolderDownloads(join(folder, 'agent')),
     files: new FolderFiles(join(folder, 'files')),

@@ -1,0 +1,82 @@
+/**
+ * `rehost audit …`: the audit log as a file, and the proof that nothing of it was changed.
+ * @module
+ */
+import { createHash } from 'node:crypto'
+import { open, readFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import type { AuditEntry } from '../../domain/audit.ts'
+import { ChainCheck } from '../../domain/audit.ts'
+import { ApiClient, findAccess } from '../api_client.ts'
+
+const pageEntries = 1000
+
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+interface AuditPage {
+  items: AuditEntry[]
+  after?: number
+}
+
+/** Every entry of the service, in order. */
+async function* entriesOfService(): AsyncGenerator<AuditEntry> {
+  const api = new ApiClient(await findAccess(process.env))
+  for (let after: number | undefined = 0; after !== undefined;) {
+    const page: AuditPage = await api.get<AuditPage>(`/audit?after=${after}&limit=${pageEntries}`)
+    yield* page.items
+    after = page.after
+  }
+}
+
+/** Every entry of a file that `rehost audit export` wrote. @throws Error naming the line that is none. */
+async function* entriesOfFile(file: string): AsyncGenerator<AuditEntry> {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '')
+  for (const [index, line] of lines.entries()) {
+    try {
+      yield JSON.parse(line) as AuditEntry
+    } catch (error) {
+      throw new Error(`Line ${index + 1} of ${file} is no entry of the audit log`, { cause: error })
+    }
+    await Promise.resolve()
+  }
+}
+
+/** Adds the commands. */
+export function addAuditCommands(program: Command): void {
+  const audit = program.command('audit').description('the audit log: who asked for what')
+  audit
+    .command('export')
+    .argument('<file>', 'where to write it, an entry on each line as JSON')
+    .description('write the whole audit log to a file')
+    .action(async (file: string) => {
+      const handle = await open(file, 'w', 0o600)
+      let count = 0
+      try {
+        for await (const entry of entriesOfService()) {
+          await handle.write(`${JSON.stringify(entry)}\n`)
+          count += 1
+        }
+      } finally {
+        await handle.close()
+      }
+      console.log(`${count} entries written to ${file}`)
+    })
+  audit
+    .command('verify')
+    .argument('[file]', 'an exported log; without one the log of the service is looked at')
+    .option('--head <hash>', 'the last hash as it was known before: the log must still have that entry')
+    .description('prove that no entry was changed, taken out or put in')
+    .action(async (file: string | undefined, { head }: { head?: string }) => {
+      const check = new ChainCheck(hashOf)
+      let isHeadFound = head === undefined
+      for await (const entry of file === undefined ? entriesOfService() : entriesOfFile(file)) {
+        const broken = check.next(entry)
+        if (broken !== undefined)
+          throw new Error(`The audit log is broken at entry ${broken.sequence}: ${broken.reason}`)
+        if (entry.hash === head) isHeadFound = true
+      }
+      if (!isHeadFound)
+        throw new Error(`The audit log has no entry with the hash ${head}: its end was cut off`)
+      console.log(`${check.last.sequence} entries, none changed. Last hash: ${check.last.hash}`)
+    })
+}

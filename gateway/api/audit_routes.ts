@@ -1,0 +1,55 @@
+/**
+ * `/api/v1/audit`: the audit log, a page at a time or whole.
+ * @module
+ */
+import type { Services } from '../services.ts'
+import type { ApiEnv } from './bearer.ts'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { encodeCursor } from '../../store/paging.ts'
+import { auditId } from '../audit_log.ts'
+import { requireApiRole } from './bearer.ts'
+
+const query = z.object({
+  /** Entries behind this one. */
+  after: z.coerce.number().int().min(0).max(999_999_999_999).default(0),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+})
+
+/** Entries read at once for a file. */
+const pageEntries = 500
+
+/** The routes. */
+export function auditRoutes(services: Services): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+  const { store } = services
+
+  const page = async (after: number, limit: number) => {
+    const { items } = await store.list('auditEntry', { limit, cursor: encodeCursor(auditId(after)) })
+    return items.map(({ value }) => value)
+  }
+
+  app.get('/', async (c) => {
+    requireApiRole(c, 'admin')
+    const { after, limit } = query.parse(c.req.query())
+    const items = await page(after, limit)
+    const last = items.at(-1)
+    return c.json({ items, ...(last === undefined || items.length < limit ? {} : { after: last.sequence }) })
+  })
+
+  app.get('/export', (c) => {
+    requireApiRole(c, 'admin')
+    let after = 0
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const entries = await page(after, pageEntries)
+        const last = entries.at(-1)
+        if (last === undefined) return controller.close()
+        after = last.sequence
+        controller.enqueue(Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join('')))
+      },
+    })
+    return c.body(body, 200, { 'Content-Type': 'application/x-ndjson' })
+  })
+  return app
+}
