@@ -10,7 +10,7 @@ const patient = { testTimeout: 15 * 60_000, hookTimeout: 15 * 60_000, pool: 'for
 
 const withoutGuest = ['appliance', 'layouts'].map((name) => `test/integration/conversion_${name}_test.ts`)
 const interruptedDemo = 'test/e2e/demo_interrupted_test.ts'
-const diskImage = 'test/e2e/disk_image_test.ts'
+const diskImages = ['disk_image', 'aws_cli'].map((name) => `test/e2e/${name}_test.ts`)
 
 export default defineConfig({
   test: {
@@ -19,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'migration',
           include: ['test/e2e/**/*_test.ts'],
-          exclude: [interruptedDemo, diskImage],
+          exclude: [interruptedDemo, ...diskImages],
           maxWorkers: 1,
           // With 0 a project of one worker would come last.
           sequence: { groupOrder: 1 },
@@ -29,7 +29,7 @@ export default defineConfig({
       {
         test: {
           name: 'conversion',
-          include: [diskImage, 'test/integration/conversion*_test.ts'],
+          include: [...diskImages, 'test/integration/conversion*_test.ts'],
           exclude: withoutGuest,
           maxWorkers: 2,
           sequence: { groupOrder: 2 },

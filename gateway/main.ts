@@ -39,6 +39,7 @@ import { sweepInstallationTokens } from './people/installation_tokens.ts'
 import { sweepSessions } from './people/sessions.ts'
 import { RateLimiter } from './rate_limit.ts'
 import { RefusalLog } from './refusal_log.ts'
+import { settleCutShort } from './server_jobs.ts'
 import { QuietWrites } from './quiet_writes.ts'
 import { Refusals } from './refusals.ts'
 import { SecretBox } from '../store/secret_box.ts'
@@ -155,12 +156,21 @@ async function run(): Promise<void> {
     'Listening',
   )
 
-  const sweeping = setInterval(() => {
-    const swept = [sweepSessions(store, clock()), sweepInstallationTokens(store, clock())]
+  const sweep = (): void => {
+    const swept = [
+      sweepSessions(store, clock()),
+      sweepInstallationTokens(store, clock()),
+      settleCutShort(services),
+    ]
     Promise.all(swept).catch((error: unknown) =>
-      log.warn({ error: errorMessage(error) }, 'Cannot sweep sessions and installation tokens that are over'),
+      log.warn(
+        { error: errorMessage(error) },
+        'Cannot sweep what is over: sessions, installation tokens, parts of jobs',
+      ),
     )
-  }, hourMs)
+  }
+  sweep()
+  const sweeping = setInterval(sweep, hourMs)
   const renewing = setInterval(() => {
     issuer
       .gatewayIdentity(hosts)

@@ -8,10 +8,12 @@ import type { SourceServer } from '../domain/source_server.ts'
 import type { Services } from './services.ts'
 import { applyAction, decideAction } from '../domain/actions.ts'
 import { ConflictError, errorMessage } from '../domain/errors.ts'
-import { newId } from '../domain/ids.ts'
+import { newId, taskId } from '../domain/ids.ts'
 import { newJob, withJobStatus, withLaunchStatus } from '../domain/job.ts'
 import { isLaunchOpen } from '../domain/launch_status.ts'
+import { listAll } from '../store/listing.ts'
 import { mutate } from '../store/mutate.ts'
+import type { Store } from '../store/store.ts'
 import { findServer } from './queries.ts'
 import { changeServer } from './server_changes.ts'
 import { setWorkGoing } from './work.ts'
@@ -75,6 +77,31 @@ export async function startJob(
     }
   }
   return (await store.get('job', { id: jobId }))?.value ?? job
+}
+
+/** A call is over long before; what is still to be begun then will not be. */
+const cutShortMs = 10 * 60_000
+
+/** Ends the parts of jobs that a gateway which died did not come to. */
+export async function settleCutShort({ store, clock }: Pick<Services, 'store' | 'clock'>): Promise<void> {
+  const now = clock()
+  for (const job of await listAll(store, 'job')) {
+    if (job.status === 'COMPLETED' || now.getTime() - Date.parse(job.createdAt) < cutShortMs) continue
+    for (const { sourceServerId, launchStatus } of job.participatingServers) {
+      if (launchStatus !== 'PENDING' || (await isBegun(store, job, sourceServerId))) continue
+      const failure = 'The call that asked for it was cut short before it came to this server; ask again'
+      await mutate(store, 'job', { id: job.jobId }, (own) =>
+        withoutPart(own, sourceServerId, failure, now.toISOString()),
+      )
+    }
+  }
+}
+
+/** Whether a server's part has its task, or will have it by what the server's item says. */
+async function isBegun(store: Store, { jobId, type }: Job, sourceServerId: SourceServerId): Promise<boolean> {
+  const server = await store.get('server', { id: sourceServerId })
+  if (server?.value.activeTask?.jobId === jobId) return true
+  return (await store.get('task', { id: taskId(type, sourceServerId, jobId) })) !== undefined
 }
 
 function refusalOf(

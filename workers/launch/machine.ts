@@ -64,7 +64,11 @@ async function launch(context: StepContext): Promise<StepResult> {
       ...new Set([...configuration.reachablePorts, ...configuration.httpChecks.map(({ port }) => port)]),
     ],
     started: configuration.launchDisposition === 'STARTED',
-    tags: { ...server.tags, [sourceServerTag]: server.sourceServerId, [taskTag]: task.taskId },
+    tags: {
+      ...(configuration.copyTags === false ? {} : server.tags),
+      [sourceServerTag]: server.sourceServerId,
+      [taskTag]: task.taskId,
+    },
   })
   return {
     done: {

@@ -36,6 +36,7 @@ import {
 } from '@aws-sdk/client-mgn'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { SourceServer } from '../../../../domain/source_server.ts'
+import { settleCutShort } from '../../../../gateway/server_jobs.ts'
 import { putServer, serverOf } from '../callers.ts'
 import type { MgnService } from './mgn_service.ts'
 import { mgnService, post, readyServer, refusalOf } from './mgn_service.ts'
@@ -266,6 +267,28 @@ describe('a migration', () => {
       expect((await serverOf(service.gateway, sourceServerId)).activeTask?.jobId).toBe(job?.jobID)
     const { items } = await service.client.send(new DescribeJobsCommand({}))
     expect(items).toHaveLength(1)
+  })
+
+  it('is not begun for a server that a gateway did not come to before it died, and its job ends', async () => {
+    const [one, two] = [await readyServer(service, 'one'), await readyServer(service, 'two')]
+    const ids = [one.sourceServerId, two.sourceServerId]
+    const { job } = await service.client.send(new StartTestCommand({ sourceServerIDs: ids }))
+    const jobID = job?.jobID ?? ''
+    const taskOfTwo = (await serverOf(service.gateway, two.sourceServerId)).activeTask?.taskId ?? ''
+    await service.gateway.store.remove('task', { id: taskOfTwo })
+    await putServer(service.gateway, two.sourceServerId, ({ activeTask: _none, ...server }) => server)
+    const parts = async () =>
+      (await service.gateway.store.get('job', { id: jobID }))?.value.participatingServers.map(
+        ({ launchStatus }) => launchStatus,
+      )
+    await settleCutShort(service.gateway.services)
+    expect(await parts()).toEqual(['PENDING', 'PENDING'])
+    service.gateway.pass(11 * 60_000)
+    await settleCutShort(service.gateway.services)
+    expect(await parts()).toEqual(['PENDING', 'FAILED'])
+    // Once more changes nothing.
+    await settleCutShort(service.gateway.services)
+    expect(await parts()).toEqual(['PENDING', 'FAILED'])
   })
 
   it('terminates what was launched, once nobody needs it', async () => {
