@@ -5,7 +5,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { rm } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { errorMessage } from '../domain/errors.ts'
 import type { Profile } from './profile.ts'
@@ -87,7 +87,7 @@ export class Profiler {
       ])
       const samples = parseSamples(stdout)
       if (samples.length === 0) throw new Error('perf has seen nothing')
-      this.#profiles.push(profileOf(samples, { ...about, processors: availableParallelism() }))
+      this.#profiles.push(profileOf(samples, { ...about, processors: cpus().length }))
     } catch (error) {
       this.#say(`  No profile of "${about.what}": ${errorMessage(error)}`)
     }
