@@ -11,6 +11,7 @@ import { addKeyCommands } from './commands/keys.ts'
 import { addServerCommands } from './commands/servers.ts'
 import { addDiskCommands } from './commands/disks.ts'
 import { addAuditCommands } from './commands/audit.ts'
+import { addCertificateCommands } from './commands/certificate.ts'
 import { addTokenCommands } from './commands/tokens.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVerifyCommand } from './commands/verify.ts'
@@ -29,6 +30,7 @@ addServerCommands(program)
 addDiskCommands(program)
 addVerifyCommand(program)
 addAuditCommands(program)
+addCertificateCommands(program)
 addTokenCommands(program)
 addKeyCommands(program)
 

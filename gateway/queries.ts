@@ -58,6 +58,15 @@ export async function findEvents(store: Store, server: SourceServer, limit: numb
   return [...bySequence.values()].sort((one, other) => other.sequence - one.sequence).slice(0, limit)
 }
 
+/** Every event of a server: the relayed ones and those still waiting in its item. */
+export async function findAllEvents(store: Store, server: SourceServer): Promise<ServerEvent[]> {
+  const relayed = await listAll(store, 'serverEvent', server.sourceServerId)
+  const waiting = server.outbox.filter(
+    ({ sequence }) => !relayed.some((event) => event.sequence === sequence),
+  )
+  return [...relayed, ...waiting]
+}
+
 /** Jobs, newest first. */
 export async function findJobs(store: Store): Promise<Job[]> {
   const jobs = await listAll(store, 'job')

@@ -9,12 +9,14 @@ import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { decideAction, serverActions } from '../../domain/actions.ts'
+import { certificateOf, certificateType } from '../../domain/certificate.ts'
 import { NotFoundError } from '../../domain/errors.ts'
+import { signDocument } from '../certificate_signer.ts'
 import { chooseDisk, diskChoiceSchema } from '../disk_choices.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
 import { changeLaunchConfiguration, launchConfigurationSchema } from '../launch_settings.ts'
 import { changeProtection, protectionSchema } from '../protection_settings.ts'
-import { findEvents, findFigures, findServer } from '../queries.ts'
+import { findAllEvents, findEvents, findFigures, findServer } from '../queries.ts'
 import { changeReplicationConfiguration, replicationConfigurationSchema } from '../replication_settings.ts'
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
@@ -78,6 +80,17 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
         ...decideAction(server, action),
       })),
     })
+  })
+
+  app.get('/:id/certificate', async (c) => {
+    const server = await findServer(services.store, c.req.param('id'))
+    const events = await findAllEvents(services.store, server)
+    const certificate = certificateOf(server, events, {
+      issuedAt: services.clock().toISOString(),
+      accountId: services.account.accountId,
+      rehostVersion: services.installation.version,
+    })
+    return c.json(await signDocument(services, certificateType, certificate))
   })
 
   app.post('/:id/actions/:action', async (c) => {
