@@ -17,7 +17,8 @@ import { findAccessKeys } from '../queries.ts'
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 
-const statusSchema = z.strictObject({ status: z.enum(['ACTIVE', 'INACTIVE']) })
+/** The status that a key is to have. */
+export const keyStatusSchema = z.strictObject({ status: z.enum(['ACTIVE', 'INACTIVE']) })
 
 /** A key without its secret, sealed as it is. */
 function openPart({ sealedSecret: _secret, ...open }: AccessKey): Omit<AccessKey, 'sealedSecret'> {
@@ -41,7 +42,7 @@ export function accessKeyRoutes(services: Services): Hono<ApiEnv> {
   })
 
   app.put('/:id/status', async (c) => {
-    const { status } = await readJson(c, statusSchema)
+    const { status } = await readJson(c, keyStatusSchema)
     return c.json(openPart(await setAccessKeyStatus(services.store, c.req.param('id'), status)))
   })
 

@@ -12,6 +12,7 @@ import { auditRoutes } from './audit_routes.ts'
 import { actorOf, requireToken } from './bearer.ts'
 import { bandwidthRoutes } from './bandwidth_routes.ts'
 import { jobRoutes } from './job_routes.ts'
+import { openApiDocument } from './openapi.ts'
 import { serverRoutes } from './server_routes.ts'
 import { eventRoutes } from './event_routes.ts'
 import { tokenRoutes } from './token_routes.ts'
@@ -25,6 +26,8 @@ export function createApi(services: Services): Hono<ApiEnv> {
     logFailure(services.log, c, refusal)
     return problemResponse(c, refusal)
   })
+  // What there is is no secret.
+  app.get('/openapi.json', (c) => c.json(openApiDocument(services.installation.version)))
   app.use(requireToken(services))
   app.use(audited(services, 'API', actorOf))
   app.route('/servers', serverRoutes(services))

@@ -10,7 +10,8 @@ import { encodeCursor } from '../../store/paging.ts'
 import { auditId } from '../audit_log.ts'
 import { requireApiRole } from './bearer.ts'
 
-const query = z.object({
+/** Which entries are asked for. */
+export const auditQuery = z.object({
   /** Entries behind this one. */
   after: z.coerce.number().int().min(0).max(999_999_999_999).default(0),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
@@ -31,7 +32,7 @@ export function auditRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/', async (c) => {
     requireApiRole(c, 'admin')
-    const { after, limit } = query.parse(c.req.query())
+    const { after, limit } = auditQuery.parse(c.req.query())
     const items = await page(after, limit)
     const last = items.at(-1)
     return c.json({ items, ...(last === undefined || items.length < limit ? {} : { after: last.sequence }) })

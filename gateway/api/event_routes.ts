@@ -12,13 +12,15 @@ import { readEventPattern } from '../../domain/read_event_pattern.ts'
 import { readEnvelopes, readPlace, writePlace } from '../event_streams.ts'
 import { parseJson } from '../request.ts'
 
-const listQuery = z.object({
+/** Which events are asked for. */
+export const eventListQuery = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   nextToken: z.string().max(40).optional(),
   pattern: z.string().max(4096).optional(),
 })
 
-const streamQuery = z.object({
+/** Which events a stream has. */
+export const eventStreamQuery = z.object({
   lastEventId: z.string().max(40).optional(),
   pattern: z.string().max(4096).optional(),
 })
@@ -36,7 +38,7 @@ export function eventRoutes(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
   app.get('/', async (c) => {
-    const { limit, nextToken = '0', pattern } = listQuery.parse(c.req.query())
+    const { limit, nextToken = '0', pattern } = eventListQuery.parse(c.req.query())
     const after = readPlace(nextToken, 'nextToken')
     const { found, next, isEnd } = await readEnvelopes(services, after, readPattern(pattern), limit)
     const items = found.map(({ place, envelope }) => ({ place: writePlace(place), event: envelope }))
@@ -45,7 +47,7 @@ export function eventRoutes(services: Services): Hono<ApiEnv> {
   })
 
   app.get('/stream', async (c) => {
-    const { lastEventId, pattern } = streamQuery.parse(c.req.query())
+    const { lastEventId, pattern } = eventStreamQuery.parse(c.req.query())
     const last = c.req.header('last-event-id') ?? lastEventId
     const wanted = {
       after: last === undefined || last === '' ? undefined : readPlace(last, 'lastEventId'),

@@ -37,8 +37,10 @@ function viewOf(server: SourceServer, telemetry: ServerTelemetry | undefined): S
   }
 }
 
-const listQuery = pageQuery.extend({ archived: z.enum(['true', 'false']).default('false') })
-const eventsQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) })
+/** Which servers are asked for. */
+export const serverListQuery = pageQuery.extend({ archived: z.enum(['true', 'false']).default('false') })
+/** How many events of a server are asked for. */
+export const serverEventsQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) })
 
 /** The routes. */
 export function serverRoutes(services: Services): Hono<ApiEnv> {
@@ -49,7 +51,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
   }
 
   app.get('/', async (c) => {
-    const { archived, ...wanted } = listQuery.parse(c.req.query())
+    const { archived, ...wanted } = serverListQuery.parse(c.req.query())
     const servers = (await services.fleet.list()).filter(
       (server) => archived === 'true' || !server.isArchived,
     )
@@ -67,7 +69,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
   app.get('/:id', async (c) => c.json(await view(await findServer(services.store, c.req.param('id')))))
 
   app.get('/:id/events', async (c) => {
-    const { limit } = eventsQuery.parse(c.req.query())
+    const { limit } = serverEventsQuery.parse(c.req.query())
     const server = await findServer(services.store, c.req.param('id'))
     return c.json({ items: await findEvents(services.store, server, limit) })
   })

@@ -20,7 +20,8 @@ import { findInstallationTokens } from '../queries.ts'
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 
-const newTokenSchema = z.strictObject({
+/** The installation token that is asked for. */
+export const newTokenSchema = z.strictObject({
   uses: z.int().min(1).max(tokenLimits.maxUses).default(1),
   lifetimeSeconds: z
     .number()

@@ -28,8 +28,10 @@ const page = {
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   nextToken: z.string().max(400).optional(),
 }
-const attemptsQuery = z.object(page)
-const deliveriesQuery = z.object({
+/** Which tries are asked for. */
+export const attemptsQuery = z.object(page)
+/** Which deliveries are asked for. */
+export const deliveriesQuery = z.object({
   ...page,
   sourceServerId: z.string().max(64).optional(),
   state: z.enum(['PENDING', 'DELIVERED', 'DEAD']).optional(),
