@@ -259,8 +259,8 @@ export const describedCalls: readonly DescribedCall[] = [
 
 type Json = Record<string, unknown>
 
-function jsonSchemaOf(schema: z.ZodType): Json {
-  const { $schema: _dialect, ...own } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
+function jsonSchemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _dialect, ...own } = z.toJSONSchema(schema, { io, unrepresentable: 'any' })
   return own
 }
 
@@ -276,13 +276,9 @@ function pathParameters(path: string): Json[] {
 
 function queryParameters(query: z.ZodObject | undefined): Json[] {
   if (query === undefined) return []
-  const { properties = {}, required = [] } = jsonSchemaOf(query) as { properties?: Json; required?: string[] }
-  return Object.entries(properties).map(([name, schema]) => ({
-    name,
-    in: 'query',
-    required: required.includes(name),
-    schema,
-  }))
+  // Text becomes what it says: the schema of what it says tells more. Nothing of a query must be there.
+  const { properties = {} } = jsonSchemaOf(query, 'output') as { properties?: Json }
+  return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: false, schema }))
 }
 
 function operationOf({
@@ -310,7 +306,12 @@ function operationOf({
     parameters: [...pathParameters(path), ...queryParameters(query)],
     ...(body === undefined
       ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: jsonSchemaOf(body) } } } }),
+      : {
+          requestBody: {
+            required: true,
+            content: { 'application/json': { schema: jsonSchemaOf(body, 'input') } },
+          },
+        }),
     responses: {
       [String(status)]: status === 204 ? { description: 'Done' } : { description: summary, content },
       '401': problem('No token, or one that is not known'),

@@ -53,6 +53,12 @@ it('is OpenAPI 3.1, with the fields that the schemas read', async () => {
     additionalProperties: false,
     properties: { bandwidthThrottlingMbps: { type: 'number', minimum: 0 } },
   })
+  expect(paths['/servers']?.['get']?.parameters).toContainEqual({
+    name: 'limit',
+    in: 'query',
+    required: false,
+    schema: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
+  })
   for (const [path, calls] of Object.entries(paths))
     for (const { parameters } of Object.values(calls)) {
       const named = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => `{${name}}`)
