@@ -146,6 +146,7 @@ export class Heartbeat {
       backlogBytes: report.backlogBytes,
       bytesPerSecond: report.bytesPerSecond,
       sentBytes: report.sentBytes,
+      changedBytes: report.changedBytes,
       timeLeftMs: report.timeLeftMs,
       ...(report.readingSlowed === undefined ? {} : { readingSlowed: report.readingSlowed }),
       ...(report.pace === undefined ? {} : { pace: report.pace }),

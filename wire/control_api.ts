@@ -179,6 +179,8 @@ export const agentHeartbeatSchema = z.object({
   bytesPerSecond: z.number().min(0),
   /** Payload as it crossed the wire since the agent started. */
   sentBytes: bytes,
+  /** Bytes of blocks that were found changed since the agent started; agents before it did not count them. */
+  changedBytes: bytes.optional(),
   /** Milliseconds until replica and source are the same, in the first copy or a rescan; null while that cannot be known. */
   timeLeftMs: z.number().min(0).nullable().optional(),
   /** Speeds of change and of copying over the last minutes, and what is left of a first copy or a rescan. */

@@ -19,6 +19,8 @@ export interface ProgressReport {
   timeLeftMs: number | null
   /** Undefined while it would say nothing: without a connection, and while nothing may be sent. */
   pace: MeasuredPace | undefined
+  /** Of blocks that were found changed since the agent started. */
+  changedBytes: number
 }
 
 function scannedBytesOf(disks: readonly DiskSync[]): number {
@@ -68,6 +70,7 @@ export class Progress {
   #durableBytes = 0
   #scannedBytes = 0
   #sizeBytes = 0
+  #changedBytes = 0
 
   constructor(clock: Clock, meter: Meter) {
     this.#clock = clock
@@ -93,6 +96,7 @@ export class Progress {
 
   /** Bytes that the trackers, or a pass, found changed. */
   changed(bytes: number): void {
+    this.#changedBytes += bytes
     this.#pace.changed(bytes)
   }
 
@@ -122,7 +126,8 @@ export class Progress {
     disks: readonly DiskSync[],
     reports: readonly { backlogBytes: number }[],
   ): ProgressReport {
-    if (!this.#isConnected || this.#isOff) return { timeLeftMs: null, pace: undefined }
+    if (!this.#isConnected || this.#isOff)
+      return { timeLeftMs: null, pace: undefined, changedBytes: this.#changedBytes }
     const pace = this.#pace.report()
     const unscanned = disks.reduce((sum, disk) => sum + disk.unscannedBlocks * blockSizeBytes, 0)
     const backlog = reports.reduce((sum, disk) => sum + disk.backlogBytes, 0)
@@ -131,7 +136,11 @@ export class Progress {
       outstandingBytes: Math.max(0, backlog - unscanned),
       changedBytesPerMs: pace.changedBytesPerSecond / 1000,
     }
-    return { timeLeftMs: ending.includes(state) ? this.#timeLeft.leftMs(left) : null, pace }
+    return {
+      timeLeftMs: ending.includes(state) ? this.#timeLeft.leftMs(left) : null,
+      pace,
+      changedBytes: this.#changedBytes,
+    }
   }
 
   #startAnew(): void {

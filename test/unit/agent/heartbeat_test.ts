@@ -55,6 +55,7 @@ async function talk(
         backlogBytes: 4,
         bytesPerSecond: 5,
         sentBytes: 6,
+        changedBytes: 0,
         timeLeftMs: null,
         pace: undefined,
         readingSlowed: undefined,

@@ -148,6 +148,23 @@ describe('Progress', () => {
     disk.finishScan(clock.now)
     expect(measure(0)).toBeUndefined()
   })
+
+  it('counts what changed since the agent started, over connections and limits', () => {
+    const clock = new FakeClock()
+    const progress = new Progress(clock, new Meter(clock))
+    progress.changed(65_536)
+    progress.setConnected(true)
+    progress.changed(4096)
+    progress.setLimit(1000, false)
+    progress.changed(1)
+    expect(progress.report('CONTINUOUS', [], []).changedBytes).toBe(69_633)
+    progress.setConnected(false)
+    expect(progress.report('STALLED', [], [])).toEqual({
+      timeLeftMs: null,
+      pace: undefined,
+      changedBytes: 69_633,
+    })
+  })
 })
 
 describe('Pace', () => {
