@@ -22,6 +22,7 @@ import { agentIsLiveMs, heardLive, macAddresses, withBoot } from './machine_copy
 import { newInitiationSteps } from './initiation.ts'
 import { withReplacedDisks } from './replaced_disk.ts'
 import { advanceDataReplication } from './replication.ts'
+import { keptInitialReplication } from './initial_replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 
 /** Whether both inventories were taken on one machine. */
@@ -91,10 +92,17 @@ export function enrolAgain(
     lastConsistentAt: _consistent,
     ...replication
   } = server.replication
-  const { consistencyRequest: _request, launchedInstance: kept, offeredDisks: _offers, ...rest } = server
+  const {
+    consistencyRequest: _request,
+    launchedInstance: kept,
+    offeredDisks: _offers,
+    initialReplication: _first,
+    ...rest
+  } = server
   const { firstByteAt: _byte, readyForTestAt: _ready, ...lifecycle } = server.lifecycle
   const fresh: SourceServer = {
     ...rest,
+    ...keptInitialReplication(server),
     agent: { ...agent, desired: 'REPLICATE' },
     sourceProperties: input.sourceProperties,
     disks: input.disks,

@@ -23,6 +23,8 @@ import { advanceDataReplication } from './replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 import { hasStagingArea } from './staging.ts'
 import { noThresholds, withThresholds } from './thresholds.ts'
+import type { CountedReport } from './sync_figures.ts'
+import { withSyncFigures } from './sync_figures.ts'
 import type { VerificationProgress } from './verification.ts'
 import { withVerificationProgress, withVerificationResult } from './verification.ts'
 
@@ -45,8 +47,7 @@ export const quietWriteLatestMs = 12_500
 const maxWaitingEvents = 200
 
 /** The agent's measurements, as the heartbeat carries them. */
-export interface HeartbeatReport extends ContactReport {
-  generation: number
+export interface HeartbeatReport extends ContactReport, CountedReport {
   state: DataReplicationState
   lagMs: number | null
   timeLeftMs?: number | null | undefined
@@ -124,7 +125,11 @@ export function applyHeartbeat(
   }
   const isNews = next !== server
   return isNews || (isQuietlyDue(server, at) && !(mayWait && mayWaitAt(server, at)))
-    ? withVerificationProgress(withMeasurements(next, report, at), report.verification)
+    ? withSyncFigures(
+        withVerificationProgress(withMeasurements(next, report, at), report.verification),
+        report,
+        at,
+      )
     : server
 }
 

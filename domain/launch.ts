@@ -18,6 +18,9 @@ export interface StagingChoices {
   dataPlaneRouting?: 'PRIVATE_IP' | 'PUBLIC_IP'
 }
 
+/** The type of replication servers where nobody has chosen one: the local cloud has one kind. */
+export const standardInstanceType = 'local'
+
 /** MGN's replication configuration, the part that Rehost acts on, and what Rehost adds to it. */
 export interface ReplicationConfiguration {
   /** Megabits a second, 0 for no limit. Holds whenever the calendar names no other. */

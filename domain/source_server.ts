@@ -19,6 +19,7 @@ import type { LaunchConfiguration, LaunchedInstance, ReplicationConfiguration } 
 import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
 import type { DataReplicationError, DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { PointFigures } from './point_outcome.ts'
+import type { InitialReplication } from './replication_record.ts'
 import type { OfferedDisk } from './offered_disk.ts'
 import type { NewEvent, ServerEvent } from './server_event.ts'
 import type { SourceDisk, SourceProperties } from './source_properties.ts'
@@ -178,6 +179,8 @@ export interface SourceServer {
   consistencyRequest?: ConsistencyRequest
   activeTask?: ActiveTask
   launchedInstance?: LaunchedInstance
+  /** The record of the first copy, on its way to where such records are kept; absent before the first byte. */
+  initialReplication?: InitialReplication
   eventSequence: number
   /** Events not yet relayed; emptied by the relay, never by a reader. */
   outbox: ServerEvent[]

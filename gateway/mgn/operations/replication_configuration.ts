@@ -6,6 +6,7 @@ import type { StagingChoices } from '../../../domain/launch.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import type { WrongField } from '../mgn_error.ts'
 import { z } from 'zod'
+import { standardInstanceType } from '../../../domain/launch.ts'
 import { findServer } from '../../queries.ts'
 import { changeReplicationConfiguration } from '../../replication_settings.ts'
 import { ofAccount, sourceServerID, tags } from '../fields.ts'
@@ -73,7 +74,7 @@ export const standardChoices: Required<Omit<StagingChoices, 'name'>> = {
   stagingAreaSubnetId: 'subnet-00000000',
   associateDefaultSecurityGroup: true,
   replicationServersSecurityGroupsIDs: [],
-  replicationServerInstanceType: 'local',
+  replicationServerInstanceType: standardInstanceType,
   defaultLargeStagingDiskType: 'GP3',
   dataPlaneRouting: 'PRIVATE_IP',
 }
