@@ -10,6 +10,7 @@ import type { SourceServer } from '../domain/source_server.ts'
 import type { ChangePublisher } from '../queues/changes.ts'
 import type { WakeUps } from '../queues/enqueue.ts'
 import type { WebhookWakeUps } from '../queues/webhook_wake_ups.ts'
+import type { RecordStore } from '../store/records.ts'
 import type { Store } from '../store/store.ts'
 import type { Artefacts } from './artefacts.ts'
 import type { Convert } from './conversion/seam.ts'
@@ -26,6 +27,8 @@ export interface Log {
 /** The parts. */
 export interface Bench {
   store: Store
+  /** Records of initial replications. */
+  records: RecordStore
   cloud: CloudProvider
   wakeUps: WakeUps
   webhookWakeUps: WebhookWakeUps

@@ -12,6 +12,8 @@ import type { AllowedNetworks } from './webhooks/address_guard.ts'
 import { sealingKeySchema } from '../store/secret_box.ts'
 import { readAllowedNetworks } from './webhooks/address_guard.ts'
 import { originOf, originVariables, thresholdVariables, thresholdsOf } from '../queues/event_settings.ts'
+import type { RecordTable } from '../store/record_settings.ts'
+import { recordTableOf, recordVariables } from '../store/record_settings.ts'
 
 const schema = z.object({
   REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
@@ -36,6 +38,7 @@ const schema = z.object({
   REHOST_SEALING_KEY: sealingKeySchema.optional(),
   REHOST_WEBHOOK_TIMEOUT_SECONDS: z.coerce.number().min(1).max(60).default(15),
   REHOST_TABLE: z.string().min(3).default('rehost'),
+  ...recordVariables,
   REDIS_URL: z.string().min(1),
   AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
   AWS_REGION: z.string().optional(),
@@ -59,6 +62,7 @@ export interface WorkersConfig {
   /** In base64. */
   sealingKey: string | undefined
   table: string
+  recordTable: RecordTable
   redisUrl: string
   dynamodbEndpoint: string | undefined
   region: string | undefined
@@ -93,6 +97,7 @@ export function readWorkersConfig(environment: Record<string, string | undefined
     sealingKey: env.REHOST_SEALING_KEY,
     webhookTimeoutMs: env.REHOST_WEBHOOK_TIMEOUT_SECONDS * 1000,
     table: env.REHOST_TABLE,
+    recordTable: recordTableOf(env),
     redisUrl: env.REDIS_URL,
     dynamodbEndpoint: env.AWS_ENDPOINT_URL_DYNAMODB,
     region: env.AWS_REGION,

@@ -14,7 +14,7 @@ import { BullWakeUps } from '../queues/enqueue.ts'
 import { BullWebhookWakeUps } from '../queues/webhook_wake_ups.ts'
 import { createRedisClient, evictionWarning } from '../queues/redis.ts'
 import { SecretBox } from '../store/secret_box.ts'
-import { createDynamoStore } from '../store/dynamodb/factory.ts'
+import { createDynamoRecords, createDynamoStore } from '../store/dynamodb/factory.ts'
 import type { Bench } from './bench.ts'
 import { FileArtefacts } from './artefacts.ts'
 import { readWorkersConfig } from './config.ts'
@@ -50,12 +50,16 @@ const log = pino({ name: 'workers' })
 const config = readWorkersConfig(process.env)
 const trouble = (message: string): void => log.warn(message)
 
-const store = createDynamoStore({
-  table: config.table,
-  region: config.region,
-  endpoint: config.dynamodbEndpoint,
-})
+const dynamodb = { region: config.region, endpoint: config.dynamodbEndpoint }
+const store = createDynamoStore({ table: config.table, ...dynamodb })
 await store.initialise()
+const records = createDynamoRecords(dynamodb, config.recordTable)
+// Replication goes on without it; the recorder tries again.
+await records
+  .initialise()
+  .catch((error: unknown) =>
+    log.warn(`Cannot make table ${config.recordTable.name} (REHOST_RECORD_TABLE): ${errorMessage(error)}`),
+  )
 const redis = createRedisClient(config.redisUrl, trouble)
 const subscriber = createRedisClient(config.redisUrl, trouble)
 await Promise.all([redis.connect(), subscriber.connect()])
@@ -70,6 +74,7 @@ const owner = await becomeOwner()
 const conversionDir = join(config.dataDir, 'conversion')
 const bench: Bench = {
   store,
+  records,
   cloud: createProvider(config.cloud, {
     dataDir: config.dataDir,
     listenHost: config.listenHost,
@@ -179,6 +184,6 @@ async function stop(): Promise<void> {
   await Promise.all([wakeUps.close(), webhookWakeUps.close()])
   redis.destroy()
   subscriber.destroy()
-  await store.close()
+  await Promise.all([store.close(), records.close()])
   process.exit(0)
 }

@@ -10,6 +10,7 @@ import { isTakenAtOnce, newTask, nextQueue } from '../queues/task_steps.ts'
 import { ensureActiveTask } from '../store/active_task.ts'
 import { listAll } from '../store/listing.ts'
 import { relayServer } from './relay.ts'
+import { recordReplication } from './replication_recorder.ts'
 import { watchReplication } from './replication_watch.ts'
 import { watchReplicationServers } from './replication_server_watch.ts'
 import { isOver } from './task_state.ts'
@@ -28,6 +29,8 @@ export async function reconcile(bench: Bench): Promise<void> {
       await relayServer(bench, server)
       const watched = await watchReplication(bench, server)
       await ensureActiveTask(bench.store, watched, { newTask, wake: wakeTask })
+      // Last, so that a table that cannot be written to holds nothing up.
+      await recordReplication(bench, watched)
     } catch (error) {
       if (error instanceof NotFoundError) continue
       bench.log.error(

@@ -6,6 +6,7 @@ import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { providerNames } from '../../cloud/registry.ts'
+import { recordTableOf, recordVariables } from '../../store/record_settings.ts'
 
 const notAPort = 'a port is a number from 1 to 65535'
 const port = (fallback: number) =>
@@ -28,6 +29,8 @@ const schema = z.object({
     }),
   REHOST_ACCELERATOR: z.enum(['auto', 'tcg']).default('auto'),
   REHOST_TABLE: z.string().min(3).default('rehost'),
+  // Inherited by gateway and workers; a bad value is told before anything starts.
+  ...recordVariables,
   REHOST_SHUTDOWN_SECONDS: z.coerce.number().min(0).max(3600).default(60),
   REHOST_STORE: z.enum(['embedded', 'dynamodb']).optional(),
   REDIS_URL: z.string().optional(),
@@ -75,6 +78,8 @@ export function readSupervisorConfig(environment: Record<string, string | undefi
     throw new TypeError(`Cannot read the environment: ${wrong}`)
   }
   const env = parsed.data
+  // Gateway and workers read it again; what is wrong with it is told before anything starts.
+  recordTableOf(env)
   // Region and credentials say nothing: whoever uses AWS for anything has them.
   const hasEndpoint = (env.AWS_ENDPOINT_URL_DYNAMODB ?? env.AWS_ENDPOINT_URL) !== undefined
   return {

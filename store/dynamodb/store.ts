@@ -8,7 +8,6 @@ import {
   ConditionalCheckFailedException,
   DeleteItemCommand,
   DescribeTableCommand,
-  DynamoDBServiceException,
   GetItemCommand,
   PutItemCommand,
   QueryCommand,
@@ -17,6 +16,7 @@ import { marshall, unmarshall } from '@aws-sdk/util-dynamodb'
 import { PermanentError } from '../../domain/errors.ts'
 import { decodeCursor, encodeCursor, pageSize } from '../paging.ts'
 import { RevisionConflictError } from '../store.ts'
+import { reach } from './reach.ts'
 import { ensureTable } from './table.ts'
 
 /** DynamoDB's item limit is 400 kB; keys and attribute names need a little of it. */
@@ -43,11 +43,11 @@ export class DynamoStore implements Store {
   }
 
   initialise(): Promise<void> {
-    return ensureTable(this.#client, this.#table)
+    return ensureTable(this.#client, this.#table, { partition: 'pk', sort: 'sk' })
   }
 
   async get<K extends Kind>(kind: K, key: Key): Promise<Versioned<Entities[K]> | undefined> {
-    const { Item } = await this.#reach(() =>
+    const { Item } = await reach(() =>
       this.#client.send(
         new GetItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ConsistentRead: true }),
       ),
@@ -82,7 +82,7 @@ export class DynamoStore implements Store {
           }
     const command = new DeleteItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ...condition })
     try {
-      await this.#reach(() => this.#client.send(command))
+      await reach(() => this.#client.send(command))
     } catch (error) {
       if (!(error instanceof ConditionalCheckFailedException)) throw error
       throw new RevisionConflictError(
@@ -99,7 +99,7 @@ export class DynamoStore implements Store {
     let startId = options.cursor === undefined ? undefined : decodeCursor(options.cursor)
     // A query page ends at 1 MB, so a page of ours may take several. One more than asked for tells whether there is a next page.
     for (;;) {
-      const { Items = [], LastEvaluatedKey } = await this.#reach(() =>
+      const { Items = [], LastEvaluatedKey } = await reach(() =>
         this.#client.send(
           new QueryCommand({
             TableName: this.#table,
@@ -123,24 +123,12 @@ export class DynamoStore implements Store {
   }
 
   async ping(): Promise<void> {
-    await this.#reach(() => this.#client.send(new DescribeTableCommand({ TableName: this.#table })))
+    await reach(() => this.#client.send(new DescribeTableCommand({ TableName: this.#table })))
   }
 
   close(): Promise<void> {
     this.#client.destroy()
     return Promise.resolve()
-  }
-
-  /** The answer of `send`. @throws Error saying that the store cannot be reached where the network is the trouble. */
-  async #reach<T>(send: () => Promise<T>): Promise<T> {
-    try {
-      return await send()
-    } catch (error) {
-      const isNetwork = error instanceof Error && ('code' in error || error.name === 'TimeoutError')
-      if (!isNetwork || error instanceof DynamoDBServiceException) throw error
-      const whatToDo = 'see whether it runs, and where AWS_ENDPOINT_URL_DYNAMODB says'
-      throw new Error(`Cannot reach the store; ${whatToDo}`, { cause: error })
-    }
   }
 
   /** Writes an item under a condition. A write whose answer was lost is sent again by the client and refused then, though it was done. */
@@ -155,7 +143,7 @@ export class DynamoStore implements Store {
     const write = this.#newWriteId()
     const Item = { ...put.Item, ...marshall({ write }) }
     try {
-      await this.#reach(() => this.#client.send(new PutItemCommand({ ...put, TableName: this.#table, Item })))
+      await reach(() => this.#client.send(new PutItemCommand({ ...put, TableName: this.#table, Item })))
     } catch (error) {
       if (!(error instanceof ConditionalCheckFailedException)) throw error
       const wasSentAgain = (error.$metadata.attempts ?? 1) > 1
@@ -166,7 +154,7 @@ export class DynamoStore implements Store {
 
   /** Whether the item is as `write` made it. */
   async #isBy(write: string, kind: Kind, key: Key): Promise<boolean> {
-    const { Item } = await this.#reach(() =>
+    const { Item } = await reach(() =>
       this.#client.send(
         new GetItemCommand({ TableName: this.#table, Key: keyOf(kind, key), ConsistentRead: true }),
       ),

@@ -1,5 +1,5 @@
 /**
- * The one table: an item per aggregate, found by kind and parent, listed by kind.
+ * Making tables, and the shape of the one that Rehost's state is in: an item per aggregate, found by kind and parent, listed by kind.
  *
  * | attribute | what |
  * | --- | --- |
@@ -24,12 +24,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** Tables become active within seconds; after this time something is wrong. */
 const activeTimeoutMs = 60_000
 
+/** The attributes that items are found by; all of them texts. */
+export interface TableKeys {
+  partition: string
+  sort?: string
+}
+
 /**
  * Makes the table if it is missing and waits until it can be used.
  * @throws Error when it does not become active, with the state seen.
  */
-export async function ensureTable(client: DynamoDBClient, table: string): Promise<void> {
-  if ((await tableStatus(client, table)) === undefined) await createTable(client, table)
+export async function ensureTable(client: DynamoDBClient, table: string, keys: TableKeys): Promise<void> {
+  if ((await tableStatus(client, table)) === undefined) await createTable(client, table, keys)
   const deadline = Date.now() + activeTimeoutMs
   for (;;) {
     const status = await tableStatus(client, table)
@@ -52,20 +58,18 @@ async function tableStatus(client: DynamoDBClient, table: string): Promise<strin
   }
 }
 
-async function createTable(client: DynamoDBClient, table: string): Promise<void> {
+async function createTable(client: DynamoDBClient, table: string, keys: TableKeys): Promise<void> {
+  const names = [keys.partition, ...(keys.sort === undefined ? [] : [keys.sort])]
   try {
     await client.send(
       new CreateTableCommand({
         TableName: table,
         BillingMode: 'PAY_PER_REQUEST',
-        AttributeDefinitions: [
-          { AttributeName: 'pk', AttributeType: 'S' },
-          { AttributeName: 'sk', AttributeType: 'S' },
-        ],
-        KeySchema: [
-          { AttributeName: 'pk', KeyType: 'HASH' },
-          { AttributeName: 'sk', KeyType: 'RANGE' },
-        ],
+        AttributeDefinitions: names.map((name) => ({ AttributeName: name, AttributeType: 'S' })),
+        KeySchema: names.map((name) => ({
+          AttributeName: name,
+          KeyType: name === keys.partition ? 'HASH' : 'RANGE',
+        })),
       }),
     )
   } catch (error) {

@@ -11,6 +11,7 @@ import type { SourceServerId } from '../../domain/ids.ts'
 import { newSourceServer } from '../../domain/source_server.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import { createRedisClient } from '../../queues/redis.ts'
+import { createDynamoRecords } from '../../store/dynamodb/factory.ts'
 import { mutate } from '../../store/mutate.ts'
 import type { Store } from '../../store/store.ts'
 import { TestDynamoDb } from '../fixtures/dynamodb.ts'
@@ -142,6 +143,43 @@ describe('the worker process', () => {
     }
     expect(await exitOf(running), running.output()).toBe(0)
     expect(running.output()).not.toContain('"level":50')
+  })
+
+  it('makes the table of records, and writes that of a server that became ready while no worker ran', async () => {
+    const sourceServerId = newId('sourceServer')
+    const lifecycle = { firstByteAt: '2026-03-01T11:00:00.250Z', readyForTestAt: '2026-03-01T12:30:00.750Z' }
+    const server = testServer('READY_FOR_TEST', 'CONTINUOUS', { sourceServerId })
+    await store.create(
+      'server',
+      { id: sourceServerId },
+      {
+        ...server,
+        agent: { ...server.agent, lastSeenAt: new Date().toISOString() },
+        lifecycle: { ...server.lifecycle, ...lifecycle },
+      },
+    )
+    const place = { endpoint: dynamodb.url, region: 'local' }
+    const records = createDynamoRecords(place, { name: 'mgn_initial_replication_info', timeZone: 'UTC' })
+    const running = start({ REHOST_RECORD_TIME_ZONE: 'Asia/Tokyo' })
+    try {
+      await until('the server says so', async () => {
+        const found = await store.get('server', { id: sourceServerId })
+        return found?.value.initialReplication?.state === 'RECORDED'
+      })
+      expect((await records.list()).records).toMatchObject([
+        {
+          sourceServerId,
+          replicationStartedAt: lifecycle.firstByteAt,
+          readyForTestAt: '2026-03-01T12:30:00.000Z',
+          initialReplicationDurationMinutes: 89,
+        },
+      ])
+    } finally {
+      running.child.kill('SIGTERM')
+      await records.close()
+    }
+    expect(await exitOf(running)).toBe(0)
+    await store.remove('server', { id: sourceServerId })
   })
 
   it('goes on when the store is killed in the middle and comes back, and says so by name', async () => {

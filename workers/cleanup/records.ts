@@ -7,9 +7,11 @@ import { changeServer, readServer } from '../bench.ts'
 import { listAll } from '../../store/listing.ts'
 import { eventItemId } from '../../store/event_feed.ts'
 import { relayServer } from '../relay.ts'
+import { recordBeforeRemoval } from '../replication_recorder.ts'
 
 async function run({ bench, server, task }: StepContext): Promise<StepResult> {
   const { sourceServerId } = server
+  await recordBeforeRemoval(bench, await readServer(bench, sourceServerId))
   // Its last events are delivered before their list goes.
   await relayServer(bench, await readServer(bench, sourceServerId))
   // What has not been relayed would come back after its list is gone.
