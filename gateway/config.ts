@@ -10,6 +10,8 @@ import { isAccessKeyId } from '../domain/access_key.ts'
 import { errorMessage } from '../domain/errors.ts'
 import type { PresetAccessKey } from './people/access_keys.ts'
 import type { OwnAccount, Quotas } from './mgn/account.ts'
+import type { RecordTable } from '../store/record_settings.ts'
+import { recordTableOf, recordVariables } from '../store/record_settings.ts'
 import { standardQuotas } from './mgn/account.ts'
 import type { EventOrigin } from '../domain/event_envelope.ts'
 import type { Thresholds } from '../domain/thresholds.ts'
@@ -77,6 +79,7 @@ const schema = z.object({
   ...thresholdVariables,
   ...originVariables,
   REHOST_TABLE: z.string().min(3).max(255).default('rehost'),
+  ...recordVariables,
   REDIS_URL: z.string().regex(/^(redis|rediss|unix):\/\//, 'redis://…, rediss://… or unix:///path'),
 })
 
@@ -118,6 +121,7 @@ export interface GatewayConfig {
   thresholds: Thresholds
   origin: EventOrigin
   table: string
+  recordTable: RecordTable
   redisUrl: string
 }
 
@@ -175,6 +179,7 @@ export function readGatewayConfig(
     thresholds: thresholdsOf(values),
     origin: originOf(values),
     table: values.REHOST_TABLE,
+    recordTable: recordTableOf(values),
     redisUrl: values.REDIS_URL,
   }
 }

@@ -13,7 +13,7 @@ import { platformRandomBytes } from '../domain/ids.ts'
 import { RedisChanges } from '../queues/changes.ts'
 import { BullWakeUps } from '../queues/enqueue.ts'
 import { createRedisClient, evictionWarning } from '../queues/redis.ts'
-import { createDynamoStore } from '../store/dynamodb/factory.ts'
+import { createDynamoRecords, createDynamoStore } from '../store/dynamodb/factory.ts'
 import { gatewayServerName } from '../wire/control_api.ts'
 import { renderInstallScript } from '../wire/install_script.ts'
 import { createAgentApp } from './agent_app.ts'
@@ -66,11 +66,12 @@ async function run(): Promise<void> {
   const trouble = (message: string) => log.warn(message)
   const packageFile = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
 
-  const store = createDynamoStore({
-    table: config.table,
+  const dynamodb = {
     region: process.env['AWS_REGION'],
     endpoint: process.env['AWS_ENDPOINT_URL_DYNAMODB'],
-  })
+  }
+  const store = createDynamoStore({ table: config.table, ...dynamodb })
+  const records = createDynamoRecords(dynamodb, config.recordTable)
   await store.initialise()
   const redis = createRedisClient(config.redisUrl, trouble)
   const subscriber = createRedisClient(config.redisUrl, trouble)
@@ -94,6 +95,8 @@ async function run(): Promise<void> {
   const held = holdRecords(store, changes, clock)
   const services: Services = {
     store,
+    records,
+    recordTimeZone: config.recordTable.timeZone,
     fleet,
     held,
     wakeUps: new BullWakeUps(redis, trouble),
@@ -194,7 +197,7 @@ async function run(): Promise<void> {
     await services.wakeUps.close()
     redis.destroy()
     subscriber.destroy()
-    await store.close()
+    await Promise.all([store.close(), records.close()])
     log.info('Stopped')
     process.exit(0)
   }

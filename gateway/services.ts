@@ -7,6 +7,7 @@ import type { RandomBytes } from '../domain/ids.ts'
 import type { Thresholds } from '../domain/thresholds.ts'
 import type { ChangePublisher } from '../queues/changes.ts'
 import type { WakeUps } from '../queues/enqueue.ts'
+import type { RecordStore } from '../store/records.ts'
 import type { Store } from '../store/store.ts'
 import type { ReplicatorDesired } from '../wire/control_api.ts'
 import type { InstallScriptFacts } from '../wire/install_script.ts'
@@ -54,6 +55,9 @@ export interface RateLimits {
 /** Everything. */
 export interface Services {
   store: Store
+  /** Records of initial replications, and on which clocks a file tells their times. */
+  records: RecordStore
+  recordTimeZone: string
   fleet: Fleet
   held: HeldRecords
   wakeUps: WakeUps

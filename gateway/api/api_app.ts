@@ -13,6 +13,7 @@ import { actorOf, requireToken } from './bearer.ts'
 import { bandwidthRoutes } from './bandwidth_routes.ts'
 import { jobRoutes } from './job_routes.ts'
 import { openApiDocument } from './openapi.ts'
+import { recordRoutes } from './record_routes.ts'
 import { serverRoutes } from './server_routes.ts'
 import { eventRoutes } from './event_routes.ts'
 import { tokenRoutes } from './token_routes.ts'
@@ -33,6 +34,7 @@ export function createApi(services: Services): Hono<ApiEnv> {
   app.route('/servers', serverRoutes(services))
   app.route('/bandwidth', bandwidthRoutes(services))
   app.route('/jobs', jobRoutes(services))
+  app.route('/replication-records', recordRoutes(services))
   app.route('/tokens', tokenRoutes(services))
   app.route('/access-keys', accessKeyRoutes(services))
   app.route('/webhooks', webhookRoutes(services))

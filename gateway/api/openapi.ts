@@ -14,6 +14,7 @@ import { newWebhookSchema, replaySchema, rotationSchema, webhookChangeSchema } f
 import { keyStatusSchema } from './access_key_routes.ts'
 import { auditQuery } from './audit_routes.ts'
 import { eventListQuery, eventStreamQuery } from './event_routes.ts'
+import { recordListQuery } from './record_routes.ts'
 import { serverEventsQuery, serverListQuery } from './server_routes.ts'
 import { newTokenSchema } from './token_routes.ts'
 import { attemptsQuery, deliveriesQuery } from './webhook_routes.ts'
@@ -246,6 +247,13 @@ export const describedCalls: readonly DescribedCall[] = [
     role: 'viewer',
     query: eventStreamQuery,
     answers: 'text/event-stream',
+  },
+  {
+    method: 'get',
+    path: '/replication-records',
+    summary: 'How initial replications went, page by page, or all as CSV',
+    role: 'viewer',
+    query: recordListQuery,
   },
   { method: 'get', path: '/audit', summary: 'The audit log, page by page', role: 'admin', query: auditQuery },
   {

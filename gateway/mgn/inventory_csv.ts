@@ -5,6 +5,7 @@
 import { parse } from 'csv-parse/sync'
 import { stringify } from 'csv-stringify/sync'
 import { InvalidInputError, errorMessage } from '../../domain/errors.ts'
+import { markedCell, unmarkedCell } from '../csv_cells.ts'
 
 /** Things with tags, as a prefix of their columns. */
 export type TaggedThing = 'wave' | 'app' | 'server'
@@ -31,11 +32,6 @@ const tagColumn = /^mgn:(wave|app|server):tag:(.{1,256})$/
 /** Columns that say where in AWS a machine is launched: they are known, and mean nothing to the local cloud. */
 const launchColumn = /^mgn:launch:/
 
-/** A program that opens the file takes a cell that begins so for a formula. */
-const formula = /^[=+\-@\t\r]/
-/** One that is marked as text, once or, because it looked so before, more often. */
-const marked = /^'+[=+\-@\t\r]/
-
 /** The column of a tag. */
 export function columnOfTag(thing: TaggedThing, key: string): string {
   return `mgn:${thing}:tag:${key}`
@@ -56,12 +52,8 @@ export function writeCsv(rows: readonly Row[]): Uint8Array {
     ...new Set(rows.flatMap((row) => Object.keys(row).filter((column) => tagColumn.test(column)))),
   ]
   const columns = [...plainColumns, ...ofTags.sort((one, other) => (one < other ? -1 : 1))]
-  const cells = rows.map((row) => columns.map((column) => marking(row[column] ?? '')))
+  const cells = rows.map((row) => columns.map((column) => markedCell(row[column] ?? '')))
   return Buffer.from(stringify([columns, ...cells]))
-}
-
-function marking(cell: string): string {
-  return formula.test(cell) || marked.test(cell) ? `'${cell}` : cell
 }
 
 /**
@@ -90,7 +82,7 @@ export function readCsv(bytes: Uint8Array): Row[] {
     Object.fromEntries(
       columns.flatMap((column, index) => {
         const cell = cells[index] ?? ''
-        return cell === '' ? [] : [[column, marked.test(cell) ? cell.slice(1) : cell] as const]
+        return cell === '' ? [] : [[column, unmarkedCell(cell)] as const]
       }),
     ),
   )

@@ -36,6 +36,7 @@ import { QuietWrites } from '../../../gateway/quiet_writes.ts'
 import { Refusals } from '../../../gateway/refusals.ts'
 import { SecretBox } from '../../../store/secret_box.ts'
 import { TrustedProxies } from '../../../gateway/trusted_proxies.ts'
+import { MemoryRecords } from '../../../store/memory/records.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
 import { gatewayServerName } from '../../../wire/control_api.ts'
 import { renderInstallScript } from '../../../wire/install_script.ts'
@@ -48,6 +49,7 @@ export const projectRoot = join(import.meta.dirname, '../../..')
 export interface TestGateway {
   services: Services
   store: MemoryStore
+  records: MemoryRecords
   changes: LocalChanges
   wakeUps: RecordedWakeUps
   telemetry: LocalTelemetry
@@ -76,13 +78,20 @@ export interface TestGateway {
 
 /** Makes one. The clock stands still at `start` unless it is the real one. */
 export async function testGateway(
-  options: { start?: string; realClock?: boolean; folder?: string; trustedProxies?: string[] } = {},
+  options: {
+    start?: string
+    realClock?: boolean
+    folder?: string
+    trustedProxies?: string[]
+    recordTimeZone?: string
+  } = {},
 ): Promise<TestGateway> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'rehost-gateway-')))
   let time = new Date(options.start ?? '2026-03-01T12:00:00.000Z')
   const clock = () => (options.realClock ? new Date() : new Date(time))
   const random = platformRandomBytes
   const store = new MemoryStore()
+  const records = new MemoryRecords()
   const changes = new LocalChanges()
   const wakeUps = new RecordedWakeUps()
   const telemetry = new LocalTelemetry()
@@ -103,6 +112,8 @@ export async function testGateway(
   const fleet = new Fleet(store, changes, clock)
   const services: Services = {
     store,
+    records,
+    recordTimeZone: options.recordTimeZone ?? 'UTC',
     fleet,
     held: holdRecords(store, changes, clock),
     wakeUps,
@@ -147,6 +158,7 @@ export async function testGateway(
   return {
     services,
     store,
+    records,
     changes,
     wakeUps,
     telemetry,

@@ -1,0 +1,135 @@
+/**
+ * Which records of initial replications are wanted, in which order, and pages of them. A token names the last record given by its value and its server, so
+ * records that are added between two pages make none of the others appear twice or not at all.
+ * @module
+ */
+import type { ReplicationRecord } from '../../domain/replication_record.ts'
+import { z } from 'zod'
+import { InvalidInputError } from '../../domain/errors.ts'
+import { parseJson } from '../request.ts'
+
+/** What a listing can be ordered by: every field with one value. */
+export const recordFields = [
+  'sourceServerId',
+  'hostname',
+  'replicationStartedAt',
+  'readyForTestAt',
+  'initialReplicationDurationMinutes',
+  'replicatedStorageBytes',
+  'bandwidthThrottlingMbps',
+  'replicationServerInstanceType',
+  'averageBytesPerSecond',
+  'peakBytesPerSecond',
+  'wireBytes',
+  'peakWireBytesPerSecond',
+  'changedBytes',
+] as const
+type RecordField = (typeof recordFields)[number]
+
+interface Order {
+  field: RecordField
+  isDescending: boolean
+}
+
+const orders = recordFields.flatMap((field) => [field, `-${field}` as const])
+
+const order = z.enum(orders, {
+  error: `order by one of ${recordFields.join(', ')}, with a hyphen before it for the largest first`,
+})
+
+/** The order that is written as `text`. */
+export function orderOf(text: z.infer<typeof order>): Order {
+  const isDescending = text.startsWith('-')
+  return { field: (isDescending ? text.slice(1) : text) as RecordField, isDescending }
+}
+
+const moment = z.union([z.iso.date(), z.iso.datetime({ offset: true })], {
+  error: 'write a date as 2025-02-10, or a time as 2025-02-10T12:00:00Z',
+})
+
+/** The filter and the order. */
+export const recordQuery = z.strictObject({
+  /** Part of it, whichever the case. */
+  hostname: z.string().min(1).max(255).optional(),
+  /** Ready for test at this moment or later. */
+  from: moment.optional(),
+  /** Ready for test before this moment. */
+  to: moment.optional(),
+  order: order.default('readyForTestAt'),
+})
+type RecordQuery = z.infer<typeof recordQuery>
+
+/** The records that `query` wants, in its order. Those without the value that they are ordered by come last. */
+export function chosenRecords(
+  records: readonly ReplicationRecord[],
+  query: RecordQuery,
+): ReplicationRecord[] {
+  const { hostname } = query
+  const wanted = orderOf(query.order)
+  const [from, to] = [query.from, query.to].map((time) => time && new Date(time).toISOString())
+  const part = hostname?.toLowerCase()
+  return records
+    .filter(
+      (record) =>
+        (part === undefined || record.hostname.toLowerCase().includes(part)) &&
+        (from === undefined || record.readyForTestAt >= from) &&
+        (to === undefined || record.readyForTestAt < to),
+    )
+    .sort((one, other) => compare(placeOf(one, wanted), placeOf(other, wanted), wanted))
+}
+
+/** A place in a listing. */
+interface Place {
+  value: string | number | undefined
+  id: string
+}
+
+function placeOf(record: ReplicationRecord, { field }: Order): Place {
+  return { value: record[field], id: record.sourceServerId }
+}
+
+function compare(one: Place, other: Place, { isDescending }: Order): number {
+  const sign = isDescending ? -1 : 1
+  if (one.value !== other.value) {
+    if (one.value === undefined) return 1
+    if (other.value === undefined) return -1
+    return one.value < other.value ? -sign : sign
+  }
+  if (one.id === other.id) return 0
+  return one.id < other.id ? -sign : sign
+}
+
+const placeSchema = z.strictObject({
+  field: z.string(),
+  isDescending: z.boolean(),
+  value: z.union([z.string(), z.number()]).optional(),
+  id: z.string(),
+})
+
+/** A page of `chosen`, which is in `wanted` order, and the token of the next one. @throws InvalidInputError for a token of another order, or none of ours. */
+export function pageOfRecords(
+  chosen: readonly ReplicationRecord[],
+  wanted: Order,
+  { limit, nextToken }: { limit: number; nextToken?: string | undefined },
+): { items: ReplicationRecord[]; nextToken?: string } {
+  const last = nextToken === undefined ? undefined : lastOf(nextToken, wanted)
+  const left =
+    last === undefined
+      ? chosen
+      : chosen.filter((record) => compare(placeOf(record, wanted), last, wanted) > 0)
+  const items = left.slice(0, limit)
+  const end = items.at(-1)
+  if (end === undefined || left.length <= limit) return { items }
+  const token = JSON.stringify({ ...wanted, ...placeOf(end, wanted) })
+  return { items, nextToken: Buffer.from(token).toString('base64url') }
+}
+
+function lastOf(nextToken: string, wanted: Order): Place {
+  const found = placeSchema.safeParse(parseJson(Buffer.from(nextToken, 'base64url').toString())).data
+  if (found === undefined || found.field !== wanted.field || found.isDescending !== wanted.isDescending)
+    throw new InvalidInputError(
+      'nextToken',
+      'Cannot read nextToken: use the one of the page before, unchanged and with the same order, or none for the first page',
+    )
+  return { value: found.value, id: found.id }
+}
