@@ -84,12 +84,19 @@ export class ApiClient {
     return this.#call<T>('GET', path)
   }
 
+  /** GET of what is no JSON, as it is. @throws ApiError when refused. */
+  getText(path: string): Promise<string> {
+    return this.#send('GET', path)
+  }
+
   /** Every item of a list that comes in pages. @throws ApiError when refused. */
   async getAll<T>(path: string): Promise<T[]> {
     const found: T[] = []
     let next = ''
     do {
-      const page = await this.get<ListPage<T>>(`${path}?limit=${itemsPerPage}${next}`)
+      const page = await this.get<ListPage<T>>(
+        `${path}${path.includes('?') ? '&' : '?'}limit=${itemsPerPage}${next}`,
+      )
       found.push(...page.items)
       next = page.nextToken === undefined ? '' : `&nextToken=${encodeURIComponent(page.nextToken)}`
     } while (next !== '')
@@ -112,10 +119,16 @@ export class ApiClient {
   }
 
   async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const text = await this.#send(method, path, body)
+    // The caller names the shape; the service is our own and validated it before sending.
+    return (text === '' ? undefined : JSON.parse(text)) as T
+  }
+
+  async #send(method: string, path: string, body?: unknown): Promise<string> {
     const deadline = Date.now() + this.#patienceMs
     for (;;) {
       try {
-        return await this.#callOnce<T>(method, path, body)
+        return await this.#sendOnce(method, path, body)
       } catch (error) {
         const isPast = Date.now() > deadline
         if (!(error instanceof UnreachableError) || isPast || !mayRepeat(method, error)) throw error
@@ -124,7 +137,7 @@ export class ApiClient {
     }
   }
 
-  async #callOnce<T>(method: string, path: string, body?: unknown): Promise<T> {
+  async #sendOnce(method: string, path: string, body?: unknown): Promise<string> {
     const url = `${this.#access.baseUrl}/api/v1${path}`
     let response: Response
     let text: string
@@ -144,8 +157,7 @@ export class ApiClient {
         response.status,
         problemDetail(text) ?? `${method} ${path} answered ${response.status}`,
       )
-    // The caller names the shape; the service is our own and validated it before sending.
-    return (text === '' ? undefined : JSON.parse(text)) as T
+    return text
   }
 }
 

@@ -8,6 +8,7 @@ import { errorMessage } from '../domain/errors.ts'
 import { addAgentCommand } from './commands/agent.ts'
 import { addDemoCommand } from './commands/demo.ts'
 import { addKeyCommands } from './commands/keys.ts'
+import { addRecordCommand } from './commands/records.ts'
 import { addServerCommands } from './commands/servers.ts'
 import { addDiskCommands } from './commands/disks.ts'
 import { addAuditCommands } from './commands/audit.ts'
@@ -33,6 +34,7 @@ addAuditCommands(program)
 addCertificateCommands(program)
 addTokenCommands(program)
 addKeyCommands(program)
+addRecordCommand(program)
 
 try {
   await program.parseAsync(process.argv)

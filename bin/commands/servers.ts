@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { ServerView } from '../demo/service_view.ts'
 import { ApiClient, ApiError, findAccess } from '../api_client.ts'
+import { columnLines } from './columns.ts'
 import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
 
 /** The actions, each a command with the server's id. */
@@ -112,15 +113,7 @@ export function addServerCommands(program: Command): void {
       const items = await api.getAll<SourceServer>('/servers')
       if (options.json === true) return console.log(JSON.stringify(items, null, 2))
       const rows = [['SERVER', 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN'], ...items.map(row)]
-      const widths =
-        rows[0]?.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0))) ?? []
-      for (const cells of rows)
-        console.log(
-          cells
-            .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-            .join('  ')
-            .trimEnd(),
-        )
+      console.log(columnLines(rows).join('\n'))
     })
   for (const { command, action, description } of actions) {
     program

@@ -1,0 +1,79 @@
+/**
+ * `rehost records`: how the initial replications went.
+ * @module
+ */
+import type { Command } from 'commander'
+import { Option } from 'commander'
+import type { ReplicationRecord } from '../../domain/replication_record.ts'
+import { gigabytes } from '../../domain/record_attributes.ts'
+import { ApiClient, findAccess } from '../api_client.ts'
+import { columnLines } from './columns.ts'
+
+interface RecordOptions {
+  hostname?: string
+  from?: string
+  to?: string
+  order?: string
+  json?: boolean
+  csv?: boolean
+}
+
+const headings = ['SERVER', 'HOST', 'READY FOR TEST', 'MINUTES', 'GB', 'LIMIT', 'AVERAGE', 'PEAK', 'TYPE']
+
+function megabytes(bytesPerSecond: number | undefined): string {
+  return bytesPerSecond === undefined ? '' : `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`
+}
+
+/** A row of the table. */
+function row(record: ReplicationRecord): string[] {
+  const { bandwidthThrottlingMbps: limit, initialReplicationDurationMinutes: minutes } = record
+  return [
+    record.sourceServerId,
+    record.hostname,
+    record.readyForTestAt,
+    minutes === undefined ? '' : String(minutes),
+    Number(gigabytes(record.replicatedStorageBytes)).toFixed(1),
+    limit === 0 ? 'none' : `${limit} Mbit/s`,
+    megabytes(record.averageBytesPerSecond),
+    megabytes(record.peakBytesPerSecond),
+    record.replicationServerInstanceType,
+  ]
+}
+
+/** The filter and the order, as the service takes them. */
+function queryOf({ hostname, from, to, order }: RecordOptions): URLSearchParams {
+  const given = Object.entries({ hostname, from, to, order }).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value]],
+  )
+  return new URLSearchParams(given)
+}
+
+/** Adds the command. */
+export function addRecordCommand(program: Command): void {
+  program
+    .command('records')
+    .description('how long initial replications took, over what link')
+    .option('--hostname <part>', 'only of servers whose host name contains this')
+    .option('--from <time>', 'ready for test at this date or time, or later')
+    .option('--to <time>', 'ready for test before this date or time')
+    .option(
+      '--order <field>',
+      'such as hostname, or -initialReplicationDurationMinutes for the longest first',
+    )
+    .option('--json', 'print JSON')
+    .addOption(new Option('--csv', 'print CSV, with the names of the table in DynamoDB').conflicts('json'))
+    .action(async (options: RecordOptions) => {
+      const api = new ApiClient(await findAccess(process.env))
+      const query = queryOf(options)
+      if (options.csv === true) {
+        query.set('format', 'csv')
+        process.stdout.write(await api.getText(`/replication-records?${query.toString()}`))
+        return
+      }
+      const records = await api.getAll<ReplicationRecord>(`/replication-records?${query.toString()}`)
+      if (options.json === true) return console.log(JSON.stringify(records, null, 2))
+      const lines =
+        records.length === 0 ? ['There are no records'] : columnLines([headings, ...records.map(row)])
+      console.log(lines.join('\n'))
+    })
+}

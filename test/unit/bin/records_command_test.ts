@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { createAdaptorServer } from '@hono/node-server'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { TestGateway } from '../gateway/support.ts'
+import { testGateway } from '../gateway/support.ts'
+
+const rehost = join(import.meta.dirname, '../../../bin/rehost')
+
+let gateway: TestGateway
+let server: ReturnType<typeof createAdaptorServer>
+let environment: NodeJS.ProcessEnv
+
+beforeEach(async () => {
+  gateway = await testGateway()
+  server = createAdaptorServer({ fetch: (request, env) => gateway.app.fetch(request, env) })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  environment = {
+    ...process.env,
+    REHOST_URL: `http://127.0.0.1:${port}`,
+    REHOST_API_TOKEN: await gateway.apiToken('viewer'),
+  }
+})
+
+afterEach(async () => {
+  await new Promise((resolve) => server.close(resolve))
+  await gateway.close()
+})
+
+const records = async (...args: string[]) =>
+  (await promisify(execFile)(rehost, ['records', ...args], { env: environment, timeout: 30_000 }).catch(
+    (error: unknown) => error,
+  )) as { code?: number; stdout: string; stderr: string }
+
+it('rehost records shows them as a table, as JSON and as CSV', { timeout: 120_000 }, async () => {
+  expect((await records()).stdout).toBe('There are no records\n')
+  const web = {
+    sourceServerId: 's-1',
+    hostname: 'web-1',
+    replicationStartedAt: '2025-02-10T12:51:42.303Z',
+    readyForTestAt: '2025-02-10T13:06:09.000Z',
+    initialReplicationDurationMinutes: 14,
+    replicatedStorageBytes: 19_327_352_832,
+    bandwidthThrottlingMbps: 300,
+    replicationServerInstanceType: 'local',
+    averageBytesPerSecond: 22_300_000,
+    peakBytesPerSecond: 90_000_000,
+  }
+  await gateway.records.add(web)
+  await gateway.records.add({
+    sourceServerId: 's-2',
+    hostname: 'db-1',
+    readyForTestAt: '2025-02-11T00:00:00.000Z',
+    replicatedStorageBytes: 0,
+    bandwidthThrottlingMbps: 0,
+    replicationServerInstanceType: 'local',
+  })
+  expect((await records('--order', 'hostname')).stdout).toBe(
+    [
+      'SERVER  HOST   READY FOR TEST            MINUTES  GB    LIMIT       AVERAGE    PEAK       TYPE',
+      's-2     db-1   2025-02-11T00:00:00.000Z           0.0   none                              local',
+      's-1     web-1  2025-02-10T13:06:09.000Z  14       18.0  300 Mbit/s  22.3 MB/s  90.0 MB/s  local',
+      '',
+    ].join('\n'),
+  )
+  const asJson = await records('--json', '--from', '2025-02-10', '--to', '2025-02-11')
+  expect(JSON.parse(asJson.stdout)).toEqual([{ ...web, replicatedTotalStorageGB: 18 }])
+  const asCsv = await records('--csv', '--hostname', 'WEB')
+  expect(asCsv.stdout.split('\n')).toHaveLength(3)
+  expect(asCsv.stdout).toContain(
+    '\ns-1,web-1,2025-02-10T12:51:42.303000+00:00,2025-02-10T13:06:09+00:00,14,18,300,',
+  )
+  expect(await records('--order', 'size')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('order by one of sourceServerId'),
+  })
+  expect((await records('--csv', '--json')).stderr).toContain('cannot be used with')
+})
