@@ -6,7 +6,7 @@ import type { Application, GroupMember, Wave } from '../../domain/application.ts
 import type { MgnContext } from './operation.ts'
 import type { Services } from '../services.ts'
 import { healthOf, progressOf, replicationStartedAt } from '../../domain/application.ts'
-import { NotFoundError } from '../../domain/errors.ts'
+import { ConflictError, NotFoundError } from '../../domain/errors.ts'
 import { listAll } from '../../store/listing.ts'
 import { arnOf } from './account.ts'
 import { mgnTime, mgnTimeOf } from './shapes/times.ts'
@@ -23,6 +23,19 @@ export async function findWave({ store }: Pick<Services, 'store'>, id: string): 
   const found = await store.get('wave', { id })
   if (found === undefined) throw new NotFoundError('Wave', id)
   return found.value
+}
+
+/** @throws ConflictError for a name that another one has: imports find applications and waves by their names. */
+export function requireFreeName(
+  kind: 'Application' | 'Wave',
+  groups: readonly (Application | Wave)[],
+  name: string | undefined,
+  own?: string,
+): void {
+  const idOf = (group: Application | Wave): string =>
+    'applicationId' in group ? group.applicationId : group.waveId
+  const other = groups.find((one) => one.name === name && idOf(one) !== own)
+  if (other !== undefined) throw new ConflictError(`${kind} ${idOf(other)} is called ${name} already`)
 }
 
 /** The servers of an application. */

@@ -23,7 +23,7 @@ import {
   tags,
   waveID,
 } from '../fields.ts'
-import { findApplication, serversOf, showApplication } from '../groups.ts'
+import { findApplication, serversOf, showApplication, requireFreeName } from '../groups.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
 import { requireQuota } from '../quota.ts'
@@ -35,13 +35,6 @@ const members = z.object({
   sourceServerIDs: z.array(sourceServerID).min(1).max(50),
   ...ofAccount,
 })
-
-/** @throws ConflictError for a name that another one has: imports find applications by their names. */
-function requireFreeName(applications: readonly Application[], name: string | undefined, own?: string): void {
-  const other = applications.find((one) => one.name === name && one.applicationId !== own)
-  if (other !== undefined)
-    throw new ConflictError(`Application ${other.applicationId} is called ${name} already`)
-}
 
 /** Changes an application, which is modified now. @throws NotFoundError. */
 async function change(
@@ -108,7 +101,7 @@ export const applicationOperations = [
     async run(context, input) {
       const { services, account } = context
       const known = await listAll(services.store, 'application')
-      requireFreeName(known, input.name)
+      requireFreeName('Application', known, input.name)
       requireQuota('applications', account, known.length + 1)
       const at = services.clock().toISOString()
       const applicationId = newId('application', services.random)
@@ -130,7 +123,7 @@ export const applicationOperations = [
     status: 200,
     input: ofApplication.extend({ name: plainName.optional(), description: description.optional() }),
     async run(context, { applicationID: id, name, description: text }) {
-      requireFreeName(await listAll(context.services.store, 'application'), name, id)
+      requireFreeName('Application', await listAll(context.services.store, 'application'), name, id)
       const changed = await change(context, id, (known) => ({
         ...known,
         name: name ?? known.name,

@@ -11,7 +11,7 @@ import { newId } from '../../../domain/ids.ts'
 import { listAll } from '../../../store/listing.ts'
 import { mutate } from '../../../store/mutate.ts'
 import { applicationID, description, ofAccount, paging, plainName, tags, waveID } from '../fields.ts'
-import { applicationsOf, findApplication, findWave, serversOf, showWave } from '../groups.ts'
+import { applicationsOf, findApplication, findWave, serversOf, showWave, requireFreeName } from '../groups.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
 import { requireQuota } from '../quota.ts'
@@ -19,12 +19,6 @@ import { requireQuota } from '../quota.ts'
 const ofWave = z.object({ waveID, ...ofAccount })
 
 const members = z.object({ waveID, applicationIDs: z.array(applicationID).min(1).max(50), ...ofAccount })
-
-/** @throws ConflictError for a name that another one has: imports find waves by their names. */
-function requireFreeName(waves: readonly Wave[], name: string | undefined, own?: string): void {
-  const other = waves.find((one) => one.name === name && one.waveId !== own)
-  if (other !== undefined) throw new ConflictError(`Wave ${other.waveId} is called ${name} already`)
-}
 
 /** Changes a wave, which is modified now. @throws NotFoundError. */
 async function change({ services }: MgnContext, id: string, next: (wave: Wave) => Wave): Promise<Wave> {
@@ -87,7 +81,7 @@ export const waveOperations = [
     async run(context, input) {
       const { services, account } = context
       const known = await listAll(services.store, 'wave')
-      requireFreeName(known, input.name)
+      requireFreeName('Wave', known, input.name)
       requireQuota('waves', account, known.length + 1)
       const at = services.clock().toISOString()
       const waveId = newId('wave', services.random)
@@ -109,7 +103,7 @@ export const waveOperations = [
     status: 200,
     input: ofWave.extend({ name: plainName.optional(), description: description.optional() }),
     async run(context, { waveID: id, name, description: text }) {
-      requireFreeName(await listAll(context.services.store, 'wave'), name, id)
+      requireFreeName('Wave', await listAll(context.services.store, 'wave'), name, id)
       const changed = await change(context, id, (known) => ({
         ...known,
         name: name ?? known.name,

@@ -1,51 +1,31 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { createAdaptorServer } from '@hono/node-server'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { TestGateway } from '../gateway/support.ts'
-import { testGateway } from '../gateway/support.ts'
+import type { CliGateway } from './cli_gateway.ts'
+import { cliGateway } from './cli_gateway.ts'
 
-const rehost = join(import.meta.dirname, '../../../bin/rehost')
-
-let gateway: TestGateway
-let server: ReturnType<typeof createAdaptorServer>
-let environment: NodeJS.ProcessEnv
+let cli: CliGateway
 let folder: string
 
 beforeEach(async () => {
-  gateway = await testGateway()
+  cli = await cliGateway()
   folder = await mkdtemp(join(tmpdir(), 'rehost-audit-'))
-  server = createAdaptorServer({ fetch: (request, env) => gateway.app.fetch(request, env) })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  environment = {
-    ...process.env,
-    REHOST_URL: `http://127.0.0.1:${port}`,
-    REHOST_API_TOKEN: await gateway.apiToken(),
-  }
 })
 
 afterEach(async () => {
-  await new Promise((resolve) => server.close(resolve))
-  await gateway.close()
+  await cli.close()
   await rm(folder, { recursive: true })
 })
 
-const audit = async (...args: string[]) =>
-  (await promisify(execFile)(rehost, ['audit', ...args], { env: environment, timeout: 30_000 }).catch(
-    (error: unknown) => error,
-  )) as { code?: number; stdout: string; stderr: string }
+const audit = (...args: string[]) => cli.rehost('audit', ...args)
 
 it(
   'rehost audit writes the log to a file, and finds what was changed in it',
   { timeout: 120_000 },
   async () => {
     for (const action of ['one', 'two', 'three'])
-      await gateway.services.audit.append({
+      await cli.gateway.services.audit.append({
         actor: 'anna',
         via: 'API',
         action,

@@ -1,55 +1,36 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { createAdaptorServer } from '@hono/node-server'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { MigrationCertificate, SignedEnvelope } from '../../../domain/certificate.ts'
 import { withEvent } from '../../../domain/source_server.ts'
 import { enrolServer, putServer } from '../gateway/callers.ts'
-import type { TestGateway } from '../gateway/support.ts'
-import { testGateway } from '../gateway/support.ts'
+import type { CliGateway } from './cli_gateway.ts'
+import { cliGateway } from './cli_gateway.ts'
 
-const rehost = join(import.meta.dirname, '../../../bin/rehost')
 const root = 'ab'.repeat(32)
 
-let gateway: TestGateway
-let server: ReturnType<typeof createAdaptorServer>
-let environment: NodeJS.ProcessEnv
+let cli: CliGateway
 let folder: string
 let file: string
 
 beforeEach(async () => {
-  gateway = await testGateway()
+  cli = await cliGateway('viewer')
   folder = await mkdtemp(join(tmpdir(), 'rehost-certificate-'))
   file = join(folder, 'certificate.json')
-  server = createAdaptorServer({ fetch: (request, env) => gateway.app.fetch(request, env) })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  environment = {
-    ...process.env,
-    REHOST_URL: `http://127.0.0.1:${port}`,
-    REHOST_API_TOKEN: await gateway.apiToken('viewer'),
-  }
 })
 
 afterEach(async () => {
-  await new Promise((resolve) => server.close(resolve))
-  await gateway.close()
+  await cli.close()
   await rm(folder, { recursive: true })
 })
 
-const certificate = async (...args: string[]) =>
-  (await promisify(execFile)(rehost, ['certificate', ...args], { env: environment, timeout: 30_000 }).catch(
-    (error: unknown) => error,
-  )) as { code?: number; stdout: string; stderr: string }
+const certificate = (...args: string[]) => cli.rehost('certificate', ...args)
 
 /** A server whose cutover is final. */
 async function cutOver(): Promise<string> {
-  const { sourceServerId } = await enrolServer(gateway)
-  await putServer(gateway, sourceServerId, ({ activeTask: _done, ...current }) => {
+  const { sourceServerId } = await enrolServer(cli.gateway)
+  await putServer(cli.gateway, sourceServerId, ({ activeTask: _done, ...current }) => {
     const at = '2026-03-01T12:30:00.000Z'
     const asked = withEvent(current, at, { type: 'OPERATOR', actor: 'anna', message: 'Asked to finalize' })
     return {
@@ -87,7 +68,7 @@ it(
     expect(keyId).not.toBe('')
 
     // Without the service.
-    environment = { ...environment, REHOST_URL: 'http://127.0.0.1:9' }
+    cli.loseService()
     const verified = await certificate('verify', file, '--key', keyId)
     expect(verified.stdout).toContain(`web-1 (${id})`)
     expect(verified.stdout).toContain(`  disk 0: ${root}`)
@@ -122,13 +103,13 @@ it(
 )
 
 it('there is none before a cutover is final, and all are signed with the same key', async () => {
-  const { sourceServerId } = await enrolServer(gateway)
+  const { sourceServerId } = await enrolServer(cli.gateway)
   const refused = await certificate('get', sourceServerId, file)
   expect(refused.stderr).toContain('its migration is complete once its cutover is finalized')
-  const token = await gateway.apiToken('viewer')
+  const token = await cli.gateway.apiToken('viewer')
   const get = async (id: string) => {
     const headers = { authorization: `Bearer ${token}` }
-    const response = await gateway.app.request(`/api/v1/servers/${id}/certificate`, { headers })
+    const response = await cli.gateway.app.request(`/api/v1/servers/${id}/certificate`, { headers })
     return ((await response.json()) as SignedEnvelope).signatures[0]?.keyid
   }
   const id = await cutOver()

@@ -1,40 +1,17 @@
-import { execFile } from 'node:child_process'
-import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { createAdaptorServer } from '@hono/node-server'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { TestGateway } from '../gateway/support.ts'
-import { testGateway } from '../gateway/support.ts'
+import type { CliGateway } from './cli_gateway.ts'
+import { cliGateway } from './cli_gateway.ts'
 
-const rehost = join(import.meta.dirname, '../../../bin/rehost')
-
-let gateway: TestGateway
-let server: ReturnType<typeof createAdaptorServer>
-let environment: NodeJS.ProcessEnv
+let cli: CliGateway
 
 beforeEach(async () => {
-  gateway = await testGateway()
-  server = createAdaptorServer({ fetch: (request, env) => gateway.app.fetch(request, env) })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  environment = {
-    ...process.env,
-    REHOST_URL: `http://127.0.0.1:${port}`,
-    REHOST_API_TOKEN: await gateway.apiToken(),
-  }
+  cli = await cliGateway()
 })
 
-afterEach(async () => {
-  await new Promise((resolve) => server.close(resolve))
-  await gateway.close()
-})
+afterEach(() => cli.close())
 
-const keys = async (...args: string[]) =>
-  (await promisify(execFile)(rehost, ['keys', ...args], { env: environment, timeout: 30_000 }).catch(
-    (error: unknown) => error,
-  )) as { code?: number; stdout: string; stderr: string }
-const stored = async () => (await gateway.store.list('accessKey')).items.map(({ value }) => value)
+const keys = (...args: string[]) => cli.rehost('keys', ...args)
+const stored = async () => (await cli.gateway.store.list('accessKey')).items.map(({ value }) => value)
 
 it('rehost keys makes a key, lists, disables, enables and deletes it', { timeout: 120_000 }, async () => {
   expect((await keys('list')).stdout).toBe('There are no access keys\n')
@@ -43,7 +20,7 @@ it('rehost keys makes a key, lists, disables, enables and deletes it', { timeout
   const [key] = await stored()
   const id = key?.accessKeyId ?? ''
   expect(key).toMatchObject({ name: 'ci', role: 'viewer', scopes, expiresAt: '2026-03-03T12:00:00.000Z' })
-  const secret = gateway.services.secretBox.unseal(key?.sealedSecret ?? '', id)
+  const secret = cli.gateway.services.secretBox.unseal(key?.sealedSecret ?? '', id)
   expect(made.stdout).toBe(`export AWS_ACCESS_KEY_ID=${id}\nexport AWS_SECRET_ACCESS_KEY=${secret}\n`)
 
   const line = (status: string) =>

@@ -1,39 +1,16 @@
-import { execFile } from 'node:child_process'
-import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { createAdaptorServer } from '@hono/node-server'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { TestGateway } from '../gateway/support.ts'
-import { testGateway } from '../gateway/support.ts'
+import type { CliGateway } from './cli_gateway.ts'
+import { cliGateway } from './cli_gateway.ts'
 
-const rehost = join(import.meta.dirname, '../../../bin/rehost')
-
-let gateway: TestGateway
-let server: ReturnType<typeof createAdaptorServer>
-let environment: NodeJS.ProcessEnv
+let cli: CliGateway
 
 beforeEach(async () => {
-  gateway = await testGateway()
-  server = createAdaptorServer({ fetch: (request, env) => gateway.app.fetch(request, env) })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  environment = {
-    ...process.env,
-    REHOST_URL: `http://127.0.0.1:${port}`,
-    REHOST_API_TOKEN: await gateway.apiToken('viewer'),
-  }
+  cli = await cliGateway('viewer')
 })
 
-afterEach(async () => {
-  await new Promise((resolve) => server.close(resolve))
-  await gateway.close()
-})
+afterEach(() => cli.close())
 
-const records = async (...args: string[]) =>
-  (await promisify(execFile)(rehost, ['records', ...args], { env: environment, timeout: 30_000 }).catch(
-    (error: unknown) => error,
-  )) as { code?: number; stdout: string; stderr: string }
+const records = (...args: string[]) => cli.rehost('records', ...args)
 
 it('rehost records shows them as a table, as JSON and as CSV', { timeout: 120_000 }, async () => {
   expect((await records()).stdout).toBe('There are no records\n')
@@ -49,8 +26,8 @@ it('rehost records shows them as a table, as JSON and as CSV', { timeout: 120_00
     averageBytesPerSecond: 22_300_000,
     peakBytesPerSecond: 90_000_000,
   }
-  await gateway.records.add(web)
-  await gateway.records.add({
+  await cli.gateway.records.add(web)
+  await cli.gateway.records.add({
     sourceServerId: 's-2',
     hostname: 'db-1',
     readyForTestAt: '2025-02-11T00:00:00.000Z',
