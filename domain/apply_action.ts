@@ -49,6 +49,15 @@ function withAgent(server: SourceServer, desired: SourceServer['agent']['desired
   return { ...server, agent: { ...server.agent, desired } }
 }
 
+/** What is left of replication when it is stopped: nothing that says how it goes, or when it would begin again by itself. */
+function replicationStopped({ replication }: SourceServer): SourceServer['replication'] {
+  const { lastConsistentAt: _past, etaDateTime: _eta, error: _over, exceeded: _late, ...kept } = replication
+  const { verification, ...rest } = kept
+  const { nextAttemptAt: _never, ...initiation } = rest.initiation
+  // One that is not over would be asked for again with the next start.
+  return { ...rest, initiation, ...(verification?.endedAt === undefined ? {} : { verification }) }
+}
+
 /**
  * `server` after `action`: lifecycle, the work that follows and the events, all for one conditional write. Pure.
  * @throws ConflictError when the action is not possible, with {@link decideAction}'s reason.
@@ -125,13 +134,12 @@ export function applyAction(
       return withAgent(asked, 'REPLICATE')
     case 'STOP_REPLICATION': {
       const stopped = withReplication(withLifecycle(asked, 'STOP_REPLICATION', at, actor), 'STOP', at, actor)
-      const { lastConsistentAt: _past, etaDateTime: _eta, error: _over, ...replication } = stopped.replication
-      return withAgent({ ...stopped, replication }, 'STOP')
+      return withAgent({ ...stopped, replication: replicationStopped(stopped) }, 'STOP')
     }
     case 'START_REPLICATION': {
       const started = withLifecycle(asked, 'START_REPLICATION', at, actor)
-      if (!hasStagingArea(started)) return withStaging(started, at)
-      return withAgent(withReplication(started, 'INITIATE', at, actor), 'REPLICATE')
+      const told = withAgent(started, 'REPLICATE')
+      return hasStagingArea(told) ? withReplication(told, 'INITIATE', at, actor) : withStaging(told, at)
     }
     case 'RESCAN': {
       const { replication } = asked

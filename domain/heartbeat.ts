@@ -153,9 +153,12 @@ function unseenMs({ agent }: SourceServer, at: string): number {
   return agent.lastSeenAt === undefined ? Infinity : Date.parse(at) - Date.parse(agent.lastSeenAt)
 }
 
-/** Whether reports still move the server: after disconnecting and after the cutover the agent only has its leave to take. */
-function isReplicating(server: SourceServer): boolean {
-  return server.lifecycle.state !== 'DISCONNECTED' && server.lifecycle.state !== 'CUTOVER'
+/**
+ * Whether reports still move the server: after disconnecting and after the cutover the agent only has its leave to take, and one that is to stop hears
+ * of it in the answer to a report of what it did before.
+ */
+function isReplicating({ lifecycle: { state } }: SourceServer): boolean {
+  return state !== 'DISCONNECTED' && state !== 'CUTOVER' && state !== 'STOPPED'
 }
 
 /** In a first copy and a comparison the backlog holds all that was not looked at yet, which says nothing of trouble. */

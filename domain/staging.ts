@@ -81,6 +81,8 @@ export function withLostVolumes(server: SourceServer, lost: readonly LostVolume[
   if (server.activeTask !== undefined) return server
   const dropped = dropLostVolumes(server, lost, at)
   if (dropped === server) return server
+  // Nobody wants it copied now; the start of replication makes what is missing.
+  if (dropped.lifecycle.state === 'STOPPED') return dropped
   const isStallable = advanceDataReplication(dropped.replication.state, 'STALL').ok
   const begun = withStaging(isStallable ? withReplication(dropped, 'STALL', at) : dropped, at)
   const rawError = lossesInWords(server, lost).join('; ')

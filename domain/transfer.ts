@@ -48,5 +48,8 @@ export type Transfer = TransferBase &
 /** Errors that are kept: a file with more is wrong as a whole. */
 export const maxTransferErrors = 200
 
+/** Of one error: cells that it quotes may be of any length. */
+export const maxErrorLength = 500
+
 /** Nothing of anything. */
 export const noCounts: TransferCounts = { servers: 0, applications: 0, waves: 0 }

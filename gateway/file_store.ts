@@ -7,7 +7,7 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { InvalidInputError } from '../domain/errors.ts'
 
 /** No inventory is larger: 10,000 servers are some megabytes. */
-const maxFileBytes = 64 * 1024 * 1024
+const maxFileBytes = 16 * 1024 * 1024
 
 /** Files by bucket and key. */
 export interface FileStore {
@@ -44,14 +44,16 @@ export class FolderFiles implements FileStore {
   async write(bucket: string, key: string, bytes: Uint8Array): Promise<void> {
     const path = this.#pathOf(bucket, key)
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    const handle = await open(`${path}.new`, 'w', 0o600)
+    // Two that write the same file at once don't write into each other's.
+    const draft = `${path}.${crypto.randomUUID()}.new`
+    const handle = await open(draft, 'wx', 0o600)
     try {
       await handle.writeFile(bytes)
       await handle.sync()
     } finally {
       await handle.close()
     }
-    await rename(`${path}.new`, path)
+    await rename(draft, path)
   }
 
   /** @throws InvalidInputError for a key that leads out of its bucket. */

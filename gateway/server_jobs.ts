@@ -70,7 +70,12 @@ export async function startJob(
       )
       await setWorkGoing(services, begun, actor)
     } catch (error) {
-      if (!(error instanceof ConflictError)) throw error
+      // The others are begun all the same: their launches must not hang on this one.
+      if (!(error instanceof ConflictError))
+        services.log.error(
+          { sourceServerId, jobId, error: errorMessage(error) },
+          'Cannot begin a part of a job',
+        )
       await mutate(store, 'job', { id: jobId }, (own) =>
         withoutPart(own, sourceServerId, errorMessage(error), at),
       )
@@ -79,8 +84,8 @@ export async function startJob(
   return (await store.get('job', { id: jobId }))?.value ?? job
 }
 
-/** A call is over long before; what is still to be begun then will not be. */
-const cutShortMs = 10 * 60_000
+/** A call is over long before, also one for 200 servers while Redis hangs; what is still to be begun then will not be. */
+const cutShortMs = 30 * 60_000
 
 /** Ends the parts of jobs that a gateway which died did not come to. */
 export async function settleCutShort({ store, clock }: Pick<Services, 'store' | 'clock'>): Promise<void> {

@@ -52,7 +52,7 @@ function seenAtOf({ agent, createdAt }: SourceServer): string {
 /** Whether a staging area that could not be raised is to be tried again by now. */
 function isStagingDue(server: SourceServer, timeMs: number): boolean {
   const { nextAttemptAt } = server.replication.initiation
-  const isOver = server.lifecycle.state === 'CUTOVER' || server.lifecycle.state === 'DISCONNECTED'
+  const isOver = ['CUTOVER', 'DISCONNECTED', 'STOPPED'].includes(server.lifecycle.state)
   if (nextAttemptAt === undefined || isOver || server.activeTask !== undefined || hasStagingArea(server))
     return false
   const waitMs = Date.parse(nextAttemptAt) - timeMs

@@ -32,6 +32,9 @@ const tagColumn = /^mgn:(wave|app|server):tag:(.{1,256})$/
 /** Columns that say where in AWS a machine is launched: they are known, and mean nothing to the local cloud. */
 const launchColumn = /^mgn:launch:/
 
+/** 50 tags of waves, applications and servers each, and the rest. */
+const maxColumns = 500
+
 /** The column of a tag. */
 export function columnOfTag(thing: TaggedThing, key: string): string {
   return `mgn:${thing}:tag:${key}`
@@ -76,7 +79,13 @@ export function readCsv(bytes: Uint8Array): Row[] {
   const unknown = columns.filter((column) => !isColumn(column))
   if (unknown.length > 0)
     throw new InvalidInputError('file', `There is no column ${unknown.slice(0, 5).join(', ')}`)
-  const twice = columns.find((column, index) => columns.indexOf(column) !== index)
+  if (columns.length > maxColumns)
+    throw new InvalidInputError(
+      'file',
+      `The file has ${columns.length} columns; at most ${maxColumns} are read`,
+    )
+  const seen = new Set<string>()
+  const twice = columns.find((column) => seen.size === seen.add(column).size)
   if (twice !== undefined) throw new InvalidInputError('file', `The column ${twice} is there twice`)
   return rows.map((cells) =>
     Object.fromEntries(

@@ -9,8 +9,10 @@ import type { TransferCounts, TransferError } from '../../domain/transfer.ts'
 import type { Row } from './inventory_csv.ts'
 import type { MgnContext } from './operation.ts'
 import { newId } from '../../domain/ids.ts'
+import { maxErrorLength } from '../../domain/transfer.ts'
 import { withEvent } from '../../domain/source_server.ts'
 import { listAll } from '../../store/listing.ts'
+import { mutate } from '../../store/mutate.ts'
 import { changeServer } from '../server_changes.ts'
 import { description, plainName, tags } from './fields.ts'
 import { tagsIn } from './inventory_csv.ts'
@@ -36,7 +38,7 @@ export function errorsIn(
     sentencesOn(row, servers, account.accountId).map((rawError) => ({
       at,
       type: 'VALIDATION_ERROR' as const,
-      rawError,
+      rawError: rawError.slice(0, maxErrorLength),
       rowNumber: index + firstRow,
     })),
   )
@@ -138,11 +140,11 @@ async function ensureWave(
     await store.create('wave', { id: wave.waveId }, wave)
     return { wave, came: 'created' }
   }
-  const changed = withRow(known, row, 'wave', at)
-  if (changed === known) return { wave: known, came: 'same' }
-  const found = await store.get('wave', { id: known.waveId })
-  if (found !== undefined) await store.replace('wave', { id: known.waveId }, found.revision, changed)
-  return { wave: changed, came: 'modified' }
+  if (withRow(known, row, 'wave', at) === known) return { wave: known, came: 'same' }
+  const { value } = await mutate(store, 'wave', { id: known.waveId }, (current) =>
+    withRow(current, row, 'wave', at),
+  )
+  return { wave: value, came: 'modified' }
 }
 
 async function ensureApplication(
@@ -165,14 +167,13 @@ async function ensureApplication(
     await store.create('application', { id: application.applicationId }, application)
     return { application, came: 'created' }
   }
-  const moved =
-    wave === undefined || known.waveId === wave.waveId ? known : { ...known, ...ofWave, lastModifiedAt: at }
-  const changed = withRow(moved, row, 'app', at)
-  if (changed === known) return { application: known, came: 'same' }
-  const id = known.applicationId
-  const found = await store.get('application', { id })
-  if (found !== undefined) await store.replace('application', { id }, found.revision, changed)
-  return { application: changed, came: 'modified' }
+  const change = (current: Application): Application => {
+    const isThere = wave === undefined || current.waveId === wave.waveId
+    return withRow(isThere ? current : { ...current, ...ofWave, lastModifiedAt: at }, row, 'app', at)
+  }
+  if (change(known) === known) return { application: known, came: 'same' }
+  const { value } = await mutate(store, 'application', { id: known.applicationId }, change)
+  return { application: value, came: 'modified' }
 }
 
 async function ensureServer(

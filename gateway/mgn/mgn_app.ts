@@ -51,16 +51,21 @@ export function createMgnApp(services: Services): Hono {
   async function answer(c: Context, operation: Operation): Promise<Response> {
     const bytes = await readBytes(c)
     const caller = await verifyRequest(services, signedRequestOf(c, services.trustedProxies, bytes))
-    caller.requireMayCall(operation.name)
-    if (!operation.worksUninitialised && !(await isInitialised(services.store)))
-      throw new MgnError('UninitializedAccountException', 'Call InitializeService first')
     // What a caller calls this place stands in the identifiers that it is given.
     const account = { ...services.account, region: caller.region }
     const context: MgnContext = { services, account, caller }
-    const members = membersOf(c, operation, bytes)
+    const call = async (): Promise<object | undefined> => {
+      caller.requireMayCall(operation.name)
+      if (!operation.worksUninitialised && !(await isInitialised(services.store)))
+        throw new MgnError('UninitializedAccountException', 'Call InitializeService first')
+      return operation.call(context, membersOf(c, operation, bytes))
+    }
     const output = isReading(operation)
-      ? await operation.call(context, members)
-      : await callAudited(context, operation, members, services.trustedProxies.callerAddress(c))
+      ? await call()
+      : await callAudited(context, operation.name, subjectIn(c, operation, bytes), {
+          address: services.trustedProxies.callerAddress(c),
+          call,
+        })
     if (operation.status === 204) return c.body(null, 204)
     return c.json(output ?? {}, operation.status)
   }
@@ -71,25 +76,18 @@ function isReading({ name }: Operation): boolean {
   return /^(Describe|List|Get)[A-Z]/.test(name)
 }
 
-/** Calls what may change something: it is written down before it is done, and again when it is refused. */
+/** Calls what may change something: it is written down before it is done, and again when it is refused, for whatever reason. */
 async function callAudited(
-  context: MgnContext,
-  operation: Operation,
-  members: Record<string, unknown>,
-  address: string,
+  { services: { audit }, caller }: MgnContext,
+  action: string,
+  subject: string,
+  { address, call }: { address: string; call(): Promise<object | undefined> },
 ): Promise<object | undefined> {
-  const { audit } = context.services
-  const subject = subjectOf(members)
-  const fact = {
-    actor: context.caller.actor,
-    via: 'MGN' as const,
-    action: operation.name,
-    address,
-    ...(subject === '' ? {} : { subject }),
-  }
+  const about = subject === '' ? {} : { subject }
+  const fact = { actor: caller.actor, via: 'MGN' as const, action, address, ...about }
   await audit.append({ ...fact, outcome: 'ASKED' })
   try {
-    return await operation.call(context, members)
+    return await call()
   } catch (error) {
     await audit.append({ ...fact, outcome: 'REFUSED', status: asMgnError(error).status })
     throw error
@@ -97,7 +95,14 @@ async function callAudited(
 }
 
 /** The identifiers among the members: what a call is about. Nothing else of it is written down. */
-function subjectOf(members: Record<string, unknown>): string {
+function subjectIn(c: Context, operation: Operation, bytes: Uint8Array): string {
+  let members: Record<string, unknown>
+  try {
+    members = membersOf(c, operation, bytes)
+  } catch {
+    // The call refuses it with the reason.
+    return ''
+  }
   const named = Object.entries(members).filter(([name]) => /(?:IDs?|Arn)$/.test(name) && name !== 'accountID')
   const texts = named.flatMap(([, value]) => (Array.isArray(value) ? (value as unknown[]) : [value]))
   return texts.filter((text) => typeof text === 'string').join(' ')

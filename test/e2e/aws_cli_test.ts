@@ -147,7 +147,10 @@ it('a migration from the first byte to the archive', async () => {
     items: [{ waveID, waveAggregatedStatus: { progressStatus: 'COMPLETED', totalApplications: 1 } }],
   })
   expect(await migration.ended(agent)).toBe(0)
-  await until('the staging area is gone', async () => (await stagingLeftovers(migration.dataDir)).length === 0)
+  await until(
+    'the staging area is gone',
+    async () => (await stagingLeftovers(migration.dataDir)).length === 0,
+  )
   await until('the server can be archived', async () =>
     mgn('mark-as-archived', '--source-server-id', id).then(
       () => true,

@@ -46,7 +46,7 @@ function taggedServer(services: Services, id: string, actor: string): Tagged {
 /** Of what has tags and no events. */
 function taggedItem(
   { store }: Services,
-  kind: 'application' | 'wave' | 'replicationTemplate' | 'launchTemplate',
+  kind: 'application' | 'wave' | 'replicationTemplate' | 'launchTemplate' | 'transfer',
   id: string,
 ): Tagged {
   const find = async () => {
@@ -68,6 +68,8 @@ const itemKinds = {
   wave: 'wave',
   'replication-configuration-template': 'replicationTemplate',
   'launch-configuration-template': 'launchTemplate',
+  import: 'transfer',
+  export: 'transfer',
 } as const
 
 function taggedJob({ store }: Services, id: string): Tagged {

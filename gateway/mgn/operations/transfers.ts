@@ -1,14 +1,18 @@
 /**
- * Imports and exports of the inventory, as CSV files in the file store. A file is dealt with before the call is answered: the largest takes seconds.
+ * Imports and exports of the inventory, as CSV files in the file store. A file is dealt with before the call is answered; whoever asks again meanwhile with the same
+ * token is told that it has started.
  * @module
  */
+import type { ImportId } from '../../../domain/ids.ts'
 import type { Transfer, TransferError } from '../../../domain/transfer.ts'
 import type { MgnContext } from '../operation.ts'
 import { z } from 'zod'
 import { ConflictError, InvalidInputError, NotFoundError, errorMessage } from '../../../domain/errors.ts'
 import { newId } from '../../../domain/ids.ts'
-import { maxTransferErrors, noCounts } from '../../../domain/transfer.ts'
+import { maxErrorLength, maxTransferErrors, noCounts } from '../../../domain/transfer.ts'
 import { listAll } from '../../../store/listing.ts'
+import { RevisionConflictError } from '../../../store/store.ts'
+import { sha256 } from '../../secrets.ts'
 import { arnOf } from '../account.ts'
 import { accountID, exportID, importID, paging, tags } from '../fields.ts'
 import { exportInventory } from '../inventory_export.ts'
@@ -78,7 +82,8 @@ function progressOf({ createdAt, endedAt, status }: Transfer): object {
 /** What went wrong as a whole, told in the transfer: the caller's file, or ours. */
 function failureOf(error: unknown, at: string): TransferError {
   const isTheirs = error instanceof InvalidInputError
-  return { at, type: isTheirs ? 'VALIDATION_ERROR' : 'PROCESSING_ERROR', rawError: errorMessage(error) }
+  const type = isTheirs ? 'VALIDATION_ERROR' : 'PROCESSING_ERROR'
+  return { at, type, rawError: errorMessage(error).slice(0, maxErrorLength) }
 }
 
 async function runImport(context: MgnContext, own: Import): Promise<Import> {
@@ -104,6 +109,22 @@ async function runExport(context: MgnContext, own: Export): Promise<Export> {
     return { ...own, status: 'SUCCEEDED', endedAt: ended(), written }
   } catch (error) {
     return { ...own, status: 'FAILED', endedAt: ended(), errors: [failureOf(error, ended())] }
+  }
+}
+
+/** The same for the same token: whoever writes it first imports, and the others are told what becomes of that. */
+function importIdOf(clientToken: string): ImportId {
+  return `import-${sha256(clientToken).slice(0, 17)}` as ImportId
+}
+
+/** Writes down that a transfer has begun; answers the one that has its id already. */
+async function begin({ services: { store } }: MgnContext, own: Transfer): Promise<Transfer | undefined> {
+  try {
+    await store.create('transfer', { id: own.transferId }, own)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof RevisionConflictError)) throw error
+    return (await store.get('transfer', { id: own.transferId }))?.value
   }
 }
 
@@ -142,17 +163,8 @@ export const transferOperations = [
     async run(context, { clientToken, s3BucketSource, tags: given }) {
       const { services } = context
       const { s3Bucket: bucket, s3Key: key, s3BucketOwner: bucketOwner } = s3BucketSource
-      const known = (await list(context, [])).find(
-        (one): one is Import =>
-          one.kind === 'IMPORT' && clientToken !== undefined && one.clientToken === clientToken,
-      )
-      if (known !== undefined) {
-        if (known.bucket !== bucket || known.key !== key)
-          throw new ConflictError(`clientToken ${clientToken} was used for ${known.bucket}/${known.key}`)
-        return { importTask: showImport(context, known) }
-      }
       const begun: Import = {
-        transferId: newId('import', services.random),
+        transferId: clientToken === undefined ? newId('import', services.random) : importIdOf(clientToken),
         kind: 'IMPORT',
         bucket,
         key,
@@ -165,8 +177,14 @@ export const transferOperations = [
         created: noCounts,
         modified: noCounts,
       }
+      const known = await begin(context, begun)
+      if (known !== undefined) {
+        if (known.kind !== 'IMPORT' || known.bucket !== bucket || known.key !== key)
+          throw new ConflictError(`clientToken ${clientToken} was used for ${known.bucket}/${known.key}`)
+        return { importTask: showImport(context, known) }
+      }
       const ended = await runImport(context, begun)
-      await services.store.create('transfer', { id: ended.transferId }, ended)
+      await services.store.replace('transfer', { id: ended.transferId }, 1, ended)
       return { importTask: showImport(context, ended) }
     },
   }),
@@ -188,8 +206,9 @@ export const transferOperations = [
         errors: [],
         written: noCounts,
       }
+      await begin(context, begun)
       const ended = await runExport(context, begun)
-      await services.store.create('transfer', { id: ended.transferId }, ended)
+      await services.store.replace('transfer', { id: ended.transferId }, 1, ended)
       return { exportTask: showExport(context, ended) }
     },
   }),

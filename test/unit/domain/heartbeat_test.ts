@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest'
 import type { HeartbeatReport } from '../../../domain/heartbeat.ts'
 import type { ConsistencyPointId, SourceServerId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
+import { applyAction } from '../../../domain/actions.ts'
 import { ConflictError } from '../../../domain/errors.ts'
 import { applyHeartbeat, isQuietlyDue, quietWriteIntervalMs } from '../../../domain/heartbeat.ts'
 import { lifecycleStates } from '../../../domain/lifecycle.ts'
 import { dataReplicationStates } from '../../../domain/replication.ts'
 import { sha256 } from '../../../gateway/secrets.ts'
-import { later, testServer } from '../../fixtures/source_server.ts'
+import { later, testJobId, testServer } from '../../fixtures/source_server.ts'
 
 const tracker = { kind: 'tracefs', reason: 'The kernel reports every completed write' }
 
@@ -52,6 +53,32 @@ describe('applyHeartbeat()', () => {
     const again = applyHeartbeat(ready, report({ state: 'CONTINUOUS', lagMs: 0 }), later(120))
     expect(again.lifecycle.readyForTestAt).toBe(later(60))
   })
+
+  it.each(['INITIAL_SYNC', 'RESCAN', 'BACKLOG', 'CONTINUOUS', 'CREATING_SNAPSHOT'] as const)(
+    'does not start what was stopped, though the agent still says that it is in %s, and it can be started afterwards',
+    (state) => {
+      const context = { at: later(10), actor: 'anna', jobId: testJobId }
+      const lifecycle = state === 'INITIAL_SYNC' ? 'NOT_READY' : 'READY_FOR_TEST'
+      const stopped = applyAction(testServer(lifecycle, state), 'STOP_REPLICATION', context)
+      const late = applyHeartbeat(stopped, report({ state, lagMs: 100, timeLeftMs: 1000 }), later(11))
+      const ended = applyHeartbeat(
+        late,
+        report({ state: 'STOPPED', isConnected: false, disks: [] }),
+        later(13),
+      )
+      for (const server of [late, ended]) {
+        expect(server.lifecycle.state).toBe('STOPPED')
+        expect(server.replication.state).toBe('STOPPED')
+        expect(server.agent.desired).toBe('STOP')
+        expect(server.replication).not.toHaveProperty('lastConsistentAt')
+        expect(server.replication).not.toHaveProperty('etaDateTime')
+      }
+      const started = applyAction(ended, 'START_REPLICATION', { ...context, at: later(20) })
+      expect(started.agent.desired).toBe('REPLICATE')
+      expect(started.lifecycle.state).toBe('NOT_READY')
+      expect(started.replication.state).not.toBe('CONTINUOUS')
+    },
+  )
 
   it('tells that lag and backlog cross their limits, at once and once', () => {
     const limits = { lagMs: 10_000, backlogBytes: 1_000_000 }

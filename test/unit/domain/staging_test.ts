@@ -57,6 +57,15 @@ describe('withLostVolumes()', () => {
     expect(after.outbox.at(-2)).toMatchObject({ level: 'ERROR', type: 'REPLICATOR' })
   })
 
+  it('raises nothing for a server whose replication is stopped', () => {
+    const { activeTask: _none, ...server } = twoDisks()
+    const stopped = { ...server, lifecycle: { ...server.lifecycle, state: 'STOPPED' as const } }
+    const after = withLostVolumes(stopped, lost, later(20))
+    expect(after).not.toHaveProperty('activeTask')
+    expect(hasStagingArea(after)).toBe(false)
+    expect(after.lifecycle.state).toBe('STOPPED')
+  })
+
   it('changes nothing while other work goes on, and nothing when the volume is no longer named', () => {
     const busy = withLostVolumes(twoDisks(), lost, later(20))
     expect(withLostVolumes(busy, lost, later(30))).toBe(busy)

@@ -105,4 +105,18 @@ describe('a staging area that could not be raised', () => {
     await world.reconcileAfter(0)
     expect((await world.server()).activeTask?.kind).toBe('STAGING')
   })
+
+  it('is not tried again once replication was stopped', async () => {
+    await mutate(world.store, 'server', { id: world.serverId }, ({ disks, ...server }) => ({
+      ...server,
+      lifecycle: { ...server.lifecycle, state: 'STOPPED' },
+      disks: disks.map(({ devicePath: _path, ...disk }) => disk),
+      replication: {
+        ...server.replication,
+        initiation: { ...server.replication.initiation, nextAttemptAt: new Date(0).toISOString() },
+      },
+    }))
+    await world.reconcileAfter(0)
+    expect(await world.server()).not.toHaveProperty('activeTask')
+  })
 })

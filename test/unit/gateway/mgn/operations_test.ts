@@ -283,7 +283,7 @@ describe('a migration', () => {
       )
     await settleCutShort(service.gateway.services)
     expect(await parts()).toEqual(['PENDING', 'PENDING'])
-    service.gateway.pass(11 * 60_000)
+    service.gateway.pass(31 * 60_000)
     await settleCutShort(service.gateway.services)
     expect(await parts()).toEqual(['PENDING', 'FAILED'])
     // Once more changes nothing.
