@@ -50,7 +50,8 @@ export function mgnSourceServer(server: SourceServer, facts: ServerFacts): objec
 function dataReplicationInfo(server: SourceServer, { figures, now }: ServerFacts): object {
   const { replication, lifecycle } = server
   const isOver = lifecycle.state === 'CUTOVER' || lifecycle.state === 'DISCONNECTED'
-  const lag = lagMs(server, figures, now)
+  // Figures may know of no lag for a moment in which the record does: a server that can be launched always has one.
+  const lag = lagMs(server, figures, now) ?? lagMs(server, undefined, now)
   const { initiation, error } = replication
   return {
     dataReplicationState: liveState(server, figures),

@@ -131,6 +131,32 @@ describe('source servers', () => {
     ])
   })
 
+  it('that can be launched have a lag, also while the live figures know of none', async () => {
+    const { sourceServerId } = await readyServer(service)
+    service.gateway.telemetry.read = () =>
+      Promise.resolve(
+        new Map([
+          [
+            sourceServerId,
+            {
+              sourceServerId,
+              at: '2026-03-01T12:00:00.000Z',
+              state: 'CONTINUOUS' as const,
+              lagMs: null,
+              backlogBytes: 0,
+              bytesPerSecond: 0,
+              durableBytes: 0,
+              wireBytes: 0,
+              rescans: 0,
+              disks: [],
+            },
+          ],
+        ]),
+      )
+    const { items } = await service.client.send(new DescribeSourceServersCommand({}))
+    expect(items?.[0]?.dataReplicationInfo?.lagDuration).toBe('P0D')
+  })
+
   it('are filtered, and given page by page, each once', async () => {
     const made = [
       await readyServer(service, 'a'),
