@@ -3,7 +3,7 @@
  * @module
  */
 import type { SourceServerId } from '../domain/ids.ts'
-import type { Job, JobInitiator } from '../domain/job.ts'
+import type { Job } from '../domain/job.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Services } from './services.ts'
 import { applyAction, decideAction } from '../domain/actions.ts'
@@ -20,12 +20,6 @@ import { setWorkGoing } from './work.ts'
 
 /** What makes a job. */
 export type JobAction = 'START_TEST' | 'START_CUTOVER' | 'TERMINATE'
-
-const initiators: Record<JobAction, JobInitiator> = {
-  START_TEST: 'START_TEST',
-  START_CUTOVER: 'START_CUTOVER',
-  TERMINATE: 'TERMINATE',
-}
 
 /** Some of the servers do not allow it, so nothing was begun for any. */
 export class ServersRefuseError extends ConflictError {
@@ -56,7 +50,7 @@ export async function startJob(
   const at = services.clock().toISOString()
   const job = newJob({
     jobId,
-    initiatedBy: initiators[action],
+    initiatedBy: action,
     actor,
     at,
     sourceServerIds: servers.map(({ sourceServerId }) => sourceServerId),

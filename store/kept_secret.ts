@@ -13,7 +13,7 @@ export async function keptSecret(file: string, make: () => string): Promise<stri
   const folder = dirname(file)
   const draft = await mkdtemp(join(folder, `${basename(file)}-new-`))
   try {
-    await writeDurably(join(draft, 'secret'), make())
+    await writeSecretFile(join(draft, 'secret'), make())
     // Of two racing starts one wins, and a file that is there is never half written.
     await link(join(draft, 'secret'), file)
     await syncFolder(folder)
@@ -25,7 +25,8 @@ export async function keptSecret(file: string, make: () => string): Promise<stri
   return (await readFile(file, 'utf8')).trim()
 }
 
-async function writeDurably(file: string, text: string): Promise<void> {
+/** Writes a new file that its owner alone can read; it is on the disk when this returns. @throws when it is there already. */
+export async function writeSecretFile(file: string, text: string): Promise<void> {
   const handle = await open(file, 'wx', 0o600)
   try {
     await handle.writeFile(`${text}\n`)

@@ -6,6 +6,7 @@
 import type { Extent } from '../../domain/units.ts'
 import type { DiskSync } from './disk_sync.ts'
 import type { Sender } from './sender.ts'
+import { hasBit } from '../../wire/bitmap.ts'
 import { hashBytes } from '../../wire/message.ts'
 
 /** Blocks that one question asks about, between two multiples of it: 16 MiB. */
@@ -97,7 +98,7 @@ export class Comparison {
 
   #mark(firstBlock: number, blockCount: number, bitmap: Uint8Array): void {
     for (let index = 0; index < blockCount; index++) {
-      if ((((bitmap[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 0) continue
+      if (!hasBit(bitmap, index)) continue
       this.#context.disk.dirty.mark(firstBlock + index, 1)
       this.#differences += 1
     }

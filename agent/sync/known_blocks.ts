@@ -4,6 +4,7 @@
  * @module
  */
 import type { SentExtent } from './outstanding.ts'
+import { hasBit } from '../../wire/bitmap.ts'
 import { equalHashes, hashAt } from '../../wire/hash.ts'
 import { hashBytes } from '../../wire/message.ts'
 
@@ -47,7 +48,7 @@ export class KnownBlocks {
   /** The same of those blocks of an extent whose bit is set, least significant first. */
   forgetSet(extent: SentExtent, bitmap: Uint8Array): void {
     for (let index = 0; index < extent.blockCount; index++)
-      if ((((bitmap[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 1)
+      if (hasBit(bitmap, index))
         this.forget({ ...extent, firstBlock: extent.firstBlock + index, blockCount: 1 })
   }
 }

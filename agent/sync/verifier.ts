@@ -23,6 +23,7 @@ import type { Sender } from './sender.ts'
 import type { DiskVerification } from './verification.ts'
 import { blockHashes, equalHashes, hashAt, rootOf, unknownHash } from '../../wire/hash.ts'
 import { maxBlocksPerVerify } from '../../wire/frame.ts'
+import { hasBit } from '../../wire/bitmap.ts'
 import { hashBytes } from '../../wire/message.ts'
 import { WireError } from '../../wire/wire_error.ts'
 import { forEachAtOnce, pieces } from './scanner.ts'
@@ -55,10 +56,6 @@ interface Part extends Extent {
   hashes: Uint8Array
   /** Positions of the blocks that were sent for it, whose hashes are of what was sent. */
   sent: Set<number>
-}
-
-function hasBit(bitmap: Uint8Array, index: number): boolean {
-  return (((bitmap[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 1
 }
 
 /** Moves a verification on, a part at a time. */

@@ -2,11 +2,12 @@
  * The embedded certificate authority: made once in the data folder, readable by its owner alone.
  * @module
  */
-import { mkdir, mkdtemp, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CertIssuer, CertificateSubject, IssuedCertificate } from './issuer.ts'
 import type { Authority } from './x509.ts'
 import type { RandomBytes } from '../../domain/ids.ts'
+import { writeSecretFile } from '../../store/kept_secret.ts'
 import {
   checkedRequestKey,
   makeAuthorityCertificate,
@@ -161,24 +162,17 @@ async function makeAuthority({ folder, clock, random }: EmbeddedCaOptions): Prom
   try {
     const keys = await newKeyPair(true)
     const certificate = await makeAuthorityCertificate(keys, clock(), random)
-    await writeSecret(join(fresh, files.caKey), await privateKeyPem(keys.privateKey))
-    await writeSecret(join(fresh, files.caCertificate), certificate.toString('pem'))
-    await writeSecret(join(fresh, files.gatewayKey), await privateKeyPem((await newKeyPair(true)).privateKey))
+    await writeSecretFile(join(fresh, files.caKey), await privateKeyPem(keys.privateKey))
+    await writeSecretFile(join(fresh, files.caCertificate), certificate.toString('pem'))
+    await writeSecretFile(
+      join(fresh, files.gatewayKey),
+      await privateKeyPem((await newKeyPair(true)).privateKey),
+    )
     await rename(fresh, folder)
   } catch (error) {
     await rm(fresh, { recursive: true, force: true })
     const isTaken =
       error instanceof Error && 'code' in error && (error.code === 'ENOTEMPTY' || error.code === 'EEXIST')
     if (!isTaken) throw new Error(`Cannot make the certificate authority in ${folder}`, { cause: error })
-  }
-}
-
-async function writeSecret(file: string, text: string): Promise<void> {
-  const handle = await open(file, 'wx', 0o600)
-  try {
-    await handle.writeFile(`${text}\n`)
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }

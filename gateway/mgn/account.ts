@@ -7,10 +7,7 @@ import { RevisionConflictError } from '../../store/store.ts'
 
 /** Limits as MGN names them; its defaults are in section 3.6 of the API notes. */
 export interface Quotas {
-  concurrentJobs: number
   serversInOneJob: number
-  serversInAllJobs: number
-  activeSourceServers: number
   applications: number
   waves: number
   replicationTemplates: number
@@ -19,10 +16,7 @@ export interface Quotas {
 
 /** The standard limits. */
 export const standardQuotas: Quotas = {
-  concurrentJobs: 20,
   serversInOneJob: 200,
-  serversInAllJobs: 200,
-  activeSourceServers: 4000,
   applications: 200,
   waves: 50,
   replicationTemplates: 50,

@@ -11,7 +11,7 @@ import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
 import { mgnJob, mgnJobLog } from '../shapes/job.ts'
 
-/** A time that the pattern allows and no calendar has, such as 31 February, is refused here. */
+/** A time that the pattern allows and nobody can read, such as one of the year 99999, is refused here. */
 function instantOf(name: string, time: string): number {
   const instant = Date.parse(time)
   if (Number.isNaN(instant)) throw wrongFields([{ name, message: 'must be a time that there is' }])

@@ -13,6 +13,7 @@ import { ServersRefuseError, startJob } from '../../server_jobs.ts'
 import { ofAccount, sourceServerID, tags } from '../fields.ts'
 import { MgnError } from '../mgn_error.ts'
 import { operation } from '../operation.ts'
+import { requireQuota } from '../quota.ts'
 import { showServer } from '../server_answers.ts'
 import { mgnJob } from '../shapes/job.ts'
 import { actionOperation } from './source_servers.ts'
@@ -30,11 +31,7 @@ function jobOperation(name: string, action: JobAction): Operation {
     status: 202,
     input: ofServers,
     async run({ services, account, caller }, { sourceServerIDs, tags: given }) {
-      const { serversInOneJob } = account.quotas
-      if (sourceServerIDs.length > serversInOneJob)
-        throw new MgnError('ServiceQuotaExceededException', `A job has at most ${serversInOneJob} servers`, {
-          members: { quotaCode: 'servers-in-one-job', quotaValue: serversInOneJob, serviceCode: 'mgn' },
-        })
+      requireQuota('serversInOneJob', account, sourceServerIDs.length)
       try {
         const job = await startJob(services, sourceServerIDs, action, { actor: caller.actor, tags: given })
         return { job: mgnJob(job, account) }
