@@ -5,9 +5,6 @@
  */
 import { defineConfig } from 'vitest/config'
 
-/** What these measure of their process must be their own: they share it with no other file. */
-const measuringMemory = ['test/unit/wire/frame_fuzz_test.ts']
-
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -20,13 +17,13 @@ export default defineConfig({
       {
         extends: true,
         // Files that start no service share a process: starting one for each takes a third of their time.
-        test: { name: 'unit', include: ['test/unit/**/*_test.ts'], exclude: measuringMemory, isolate: false },
+        test: { name: 'unit', include: ['test/unit/**/*_test.ts'], isolate: false },
       },
       {
         extends: true,
         test: {
           name: 'service',
-          include: ['test/contract/**/*_test.ts', 'test/integration/**/*_test.ts', ...measuringMemory],
+          include: ['test/contract/**/*_test.ts', 'test/integration/**/*_test.ts'],
           // Whole guests are built, converted and booted by their own configuration.
           exclude: ['test/integration/conversion*_test.ts'],
         },
