@@ -194,6 +194,7 @@ async function run(): Promise<void> {
     services.fleet.close()
     services.held.close()
     await Promise.all([stopListening(operators), stopListening(agents.server)])
+    await services.quietWrites.settle()
     await services.wakeUps.close()
     redis.destroy()
     subscriber.destroy()

@@ -56,7 +56,12 @@ export async function agentStarts(
   return { generation: server.agent.generation }
 }
 
-/** Takes in what the agent is doing and answers with what should be. @throws ConflictError for another generation. */
+/**
+ * Takes in what the agent is doing and answers with what should be. In a large fleet a heartbeat without news is answered first and written down
+ * behind the answer: a thousand agents a second don't wait for a store that is slow for a moment. One that fails is due again at the next heartbeat,
+ * and is waited for before the agent would count as silent.
+ * @throws ConflictError for another generation.
+ */
 export async function agentBeats(
   services: Services,
   caller: CallingAgent,
@@ -66,15 +71,22 @@ export async function agentBeats(
   const at = now.toISOString()
   const report = { ...body, sourceDisks: body.sourceDisks as SourceDisk[] | undefined }
   const { value: known } = caller.known
-  const mayWait = isQuietlyDue(known, at) && !services.quietWrites.takeTurn(known.sourceServerId)
+  const { sourceServerId } = known
+  const isDue = isQuietlyDue(known, at) && services.quietWrites.takeTurn(sourceServerId)
+  const { isLarge } = services.held.servers
+  const changeOf = (mayWait: boolean) => (current: SourceServer) =>
+    applyHeartbeat(withSettledSerial(current, caller.serial), report, at, mayWait, services.thresholds)
   const server = await changeServer(
     services,
-    known.sourceServerId,
-    (current) =>
-      applyHeartbeat(withSettledSerial(current, caller.serial), report, at, mayWait, services.thresholds),
+    sourceServerId,
+    changeOf(isLarge || !isDue),
     answersSomebody(body) ? undefined : caller.known,
   )
-  await offerFigures(services, server, body, at)
+  if (isDue && server === known) {
+    services.quietWrites.begin(sourceServerId, () => writeQuietly(services, caller, changeOf(false)))
+  }
+  const offered = offerFigures(services, server, body, at)
+  if (!isLarge) await offered
   const { replicationServerId } = server.replication
   const replicationServer =
     replicationServerId === undefined
@@ -84,6 +96,23 @@ export async function agentBeats(
     isRenewalDue: isRenewalDue(server.agent.certificateNotAfter, services.issuer.validityMs, now),
     allowance: await services.bandwidth.allowanceOf(server),
   })
+}
+
+/** What refuses it refuses the next heartbeat too, as what was held is dropped: that one is told. */
+async function writeQuietly(
+  services: Services,
+  { known }: CallingAgent,
+  change: (server: SourceServer) => SourceServer,
+): Promise<void> {
+  const { sourceServerId } = known.value
+  try {
+    await changeServer(services, sourceServerId, change, known)
+  } catch (error) {
+    services.log.warn(
+      { sourceServerId, error: errorMessage(error) },
+      'Cannot write down that the agent was heard of',
+    )
+  }
 }
 
 /** What was asked of the agent and is told once must meet the server that asked: what is known may be from before. */

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defaultConsistencyPolicy } from '../../../domain/consistency_policy.ts'
 import type { ReplicationServerId, SourceServerId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
@@ -187,7 +187,7 @@ describe('heartbeats of a large fleet', () => {
     expect((await serverOf(gateway, id)).agent).toMatchObject({ certificateSerial: 'ANOTHER', generation: 1 })
   })
 
-  it('of a certificate that ended unheard are refused when there is something to write', async () => {
+  it('of a certificate that ended unheard are refused once one was to be written', async () => {
     const { sourceServerId: id } = await held()
     const end = (server: SourceServer): SourceServer => ({
       ...server,
@@ -196,9 +196,57 @@ describe('heartbeats of a large fleet', () => {
     await writeUnheard(id, end)
     gateway.pass(12_000)
     const before = await gateway.store.get('server', { id })
+    expect((await beat()).status).toBe(200)
+    await gateway.services.quietWrites.settle()
     expect((await beat()).status).toBe(403)
     expect((await beat()).status).toBe(403)
     expect(await gateway.store.get('server', { id })).toEqual(before)
+  })
+
+  it('without news do not wait for the store, which gets one write of each agent at a time', async () => {
+    const { sourceServerId: id } = await held()
+    const before = await serverOf(gateway, id)
+    const answered = Promise.withResolvers<void>()
+    const replace = gateway.store.replace.bind(gateway.store)
+    const slow = vi.spyOn(gateway.store, 'replace').mockImplementation(async (...told) => {
+      await answered.promise
+      return replace(...told)
+    })
+    gateway.pass(12_000)
+    for (let count = 0; count < 3; count++) expect((await beat()).status).toBe(200)
+    expect(slow).toHaveBeenCalledTimes(1)
+    expect((await serverOf(gateway, id)).agent.lastSeenAt).toBe(before.agent.lastSeenAt)
+    const heardAt = gateway.now().toISOString()
+    answered.resolve()
+    await gateway.services.quietWrites.settle()
+    expect((await serverOf(gateway, id)).agent.lastSeenAt).toBe(heardAt)
+    expect((await beat()).status).toBe(200)
+    expect(slow).toHaveBeenCalledTimes(1)
+  })
+
+  it('wait for it before the agent would count as silent, and are told when it fails', async () => {
+    const { sourceServerId: id } = await held()
+    const failing = vi.spyOn(gateway.store, 'replace').mockRejectedValue(new Error('The table is away'))
+    gateway.pass(12_000)
+    expect((await beat()).status).toBe(200)
+    await gateway.services.quietWrites.settle()
+    gateway.pass(1000)
+    expect((await beat()).status).toBe(500)
+    failing.mockRestore()
+    expect((await beat()).status).toBe(200)
+    expect((await serverOf(gateway, id)).agent.lastSeenAt).toBe(gateway.now().toISOString())
+  })
+
+  it('with news are answered after these are written', async () => {
+    const { sourceServerId: id } = await held()
+    vi.spyOn(gateway.store, 'replace').mockRejectedValueOnce(new Error('The table is away'))
+    const note = { level: 'WARNING', message: 'A disk cannot be read' } as const
+    const told = () => call('/agent/v1/heartbeat', heartbeat(1, { notes: [note] }))
+    expect((await told()).status).toBe(500)
+    expect((await told()).status).toBe(200)
+    expect(
+      (await serverOf(gateway, id)).outbox.filter(({ message }) => message === note.message),
+    ).toHaveLength(1)
   })
 
   it('end when the server was deleted', async () => {
