@@ -46,7 +46,9 @@ export function mergeReplication(
   known: ReplicationConfiguration,
   change: ReplicationConfigurationChange,
 ): ReplicationConfiguration {
-  const given = Object.entries(change).filter(([, value]) => value !== undefined)
+  const choices = { ...known.stagingChoices, ...change.stagingChoices }
+  const whole = { ...change, ...(change.stagingChoices === undefined ? {} : { stagingChoices: choices }) }
+  const given = Object.entries(whole).filter(([, value]) => value !== undefined)
   const merged = Object.entries({ ...known, ...Object.fromEntries(given) }).filter(
     ([, value]) => value !== null,
   )

@@ -168,13 +168,12 @@ export const replicationConfigurationOperations = [
       refusePromises(input)
       refuseDisks(server, input.replicatedDisks)
       const choices = choicesOf(input)
-      const known = server.replicationConfiguration.stagingChoices
       const { useDedicatedReplicationServer, stagingAreaTags, bandwidthThrottling } = input
       const change = {
         ...(bandwidthThrottling === undefined ? {} : { bandwidthThrottlingMbps: bandwidthThrottling }),
         ...(useDedicatedReplicationServer === undefined ? {} : { useDedicatedReplicationServer }),
         ...(stagingAreaTags === undefined ? {} : { stagingAreaTags }),
-        ...(Object.keys(choices).length === 0 ? {} : { stagingChoices: { ...known, ...choices } }),
+        ...(Object.keys(choices).length === 0 ? {} : { stagingChoices: choices }),
       }
       return mgnReplicationConfiguration(
         await changeReplicationConfiguration(services, server.sourceServerId, change, caller.actor),

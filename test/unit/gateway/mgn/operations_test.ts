@@ -403,10 +403,20 @@ describe('configurations', () => {
       bandwidthThrottlingMbps: 300,
       useDedicatedReplicationServer: true,
     })
+    // Two who choose different things at once both get what they chose.
+    await Promise.all(
+      [{ dataPlaneRouting: 'PUBLIC_IP' as const }, { replicationServerInstanceType: 'm5.large' }].map(
+        (choice) =>
+          service.client.send(new UpdateReplicationConfigurationCommand({ sourceServerID, ...choice })),
+      ),
+    )
     expect(
       await service.client.send(new GetReplicationConfigurationCommand({ sourceServerID })),
     ).toMatchObject({
       bandwidthThrottling: 300,
+      stagingAreaSubnetId: 'subnet-09c0e0ff84bda10da',
+      dataPlaneRouting: 'PUBLIC_IP',
+      replicationServerInstanceType: 'm5.large',
     })
   })
 
