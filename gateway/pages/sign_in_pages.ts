@@ -6,7 +6,7 @@ import type { PageContext } from './page_context.ts'
 import type { PageEnv } from '../session_guard.ts'
 import { Hono } from 'hono'
 import { signInPage } from '../../views/sign_in.ts'
-import { checkPassword } from '../people/accounts.ts'
+import { checkPassword, isUser } from '../people/accounts.ts'
 import { endSession, startSession } from '../people/sessions.ts'
 import { limitKey } from '../request.ts'
 import { clearSessionCookie, currentSession, safeNext, setSessionCookie } from '../session_guard.ts'
@@ -46,12 +46,14 @@ export function signInPages(context: PageContext): Hono<PageEnv> {
     // Counted before the slow check, so that many tries at once are counted too.
     limiter.fail(caller)
     const user = await checkPassword(services.store, userName, password)
-    const fact = { actor: userName, via: 'PAGE', action: 'SIGN_IN', address } as const
+    const fact = { via: 'PAGE', action: 'SIGN_IN', address } as const
     if (user === undefined) {
-      await services.audit.append({ ...fact, outcome: 'REFUSED', status: 401 })
+      // Some enter their password where the name belongs: what is nobody's name is not kept.
+      const actor = (await isUser(services.store, userName)) ? userName : 'nobody known'
+      await services.audit.append({ ...fact, actor, outcome: 'REFUSED', status: 401 })
       return refuse('User name or password is wrong.', 401)
     }
-    await services.audit.append({ ...fact, outcome: 'ASKED' })
+    await services.audit.append({ ...fact, actor: user.userName, outcome: 'ASKED' })
     limiter.succeed(caller)
     const before = await currentSession(services, c)
     if (before !== undefined) await endSession(services.store, before.sessionSha256)
@@ -61,7 +63,12 @@ export function signInPages(context: PageContext): Hono<PageEnv> {
 
   app.post('/sign-out', async (c) => {
     const signedIn = await currentSession(services, c)
-    if (signedIn !== undefined) await endSession(services.store, signedIn.sessionSha256)
+    if (signedIn !== undefined) {
+      const address = services.trustedProxies.callerAddress(c)
+      const actor = signedIn.user.userName
+      await services.audit.append({ actor, via: 'PAGE', action: 'SIGN_OUT', address, outcome: 'ASKED' })
+      await endSession(services.store, signedIn.sessionSha256)
+    }
     clearSessionCookie(c)
     return c.redirect('/sign-in', 303)
   })

@@ -25,6 +25,9 @@ export function hasRole(role: Role, needed: Role): boolean {
 /** The administrator that an installation begins with. */
 export const adminUserName = 'admin'
 
+/** Longest name of a person. */
+export const maxUserNameLength = 128
+
 /** Longest password that is hashed: a longer one only costs time. */
 export const maxPasswordLength = 1024
 
@@ -75,9 +78,16 @@ export async function checkPassword(
   userName: string,
   password: string,
 ): Promise<User | undefined> {
-  if (password.length > maxPasswordLength || userName.length > 128 || userName === '') return undefined
+  if (password.length > maxPasswordLength || userName.length > maxUserNameLength || userName === '')
+    return undefined
   const known = await store.get('user', { id: userName })
   nobody ??= hash('nobody has this password')
   const isRight = await verify(known?.value.passwordHash ?? (await nobody), password)
   return isRight ? known?.value : undefined
+}
+
+/** Whether somebody has this name. */
+export async function isUser(store: Store, userName: string): Promise<boolean> {
+  if (userName === '' || userName.length > maxUserNameLength) return false
+  return (await store.get('user', { id: userName })) !== undefined
 }

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AuditEntry } from '../../../domain/audit.ts'
 import { ChainCheck } from '../../../domain/audit.ts'
 import { AuditLog } from '../../../gateway/audit_log.ts'
+import { ensureAdmin } from '../../../gateway/people/accounts.ts'
 import { listAll } from '../../../store/listing.ts'
 import { enrolServer, postForm } from './callers.ts'
 import type { TestGateway } from './support.ts'
@@ -65,6 +67,24 @@ describe('the audit log', () => {
     expect(log.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4])
     expect(brokenIn(log)).toBeUndefined()
     expect(JSON.stringify(log)).not.toContain('rehost_')
+  })
+
+  it('has who signed in and out, and not what somebody entered who is nobody', async () => {
+    const preset = 'a long enough password'
+    await ensureAdmin(gateway.store, join(gateway.folder, 'first-sign-in'), { preset, ...gateway.services })
+    const signIn = (userName: string, password: string) =>
+      postForm(gateway, '/sign-in', { userName, password }, '')
+    await signIn('admin', 'wrong')
+    await signIn('hunter2-my-password', '')
+    const cookie = (await signIn('admin', preset)).headers.get('set-cookie')?.split(';', 1)[0] ?? ''
+    await postForm(gateway, '/sign-out', {}, cookie)
+    await postForm(gateway, '/sign-out', {}, cookie)
+    expect((await entries()).map(({ actor, action, outcome }) => [actor, action, outcome])).toEqual([
+      ['admin', 'SIGN_IN', 'REFUSED'],
+      ['nobody known', 'SIGN_IN', 'REFUSED'],
+      ['admin', 'SIGN_IN', 'ASKED'],
+      ['admin', 'SIGN_OUT', 'ASKED'],
+    ])
   })
 
   it('is written before anything is done, and without it nothing is', async () => {
