@@ -102,6 +102,9 @@ export async function replay(
   return found.length
 }
 
+/** Clocks are set back now and then, and an event may tell a time long before that of the one before it. */
+const oldestStragglerMs = 86_400_000
+
 /** The events of a server in the range, oldest first. They are read from the newest on, as most ranges are of late. */
 async function eventsWithin(
   { store }: WebhookServices,
@@ -109,6 +112,7 @@ async function eventsWithin(
   { from = '', to = '9', fromSequence = 1, toSequence = Infinity }: ReplayRange,
 ): Promise<ServerEvent[]> {
   const found: ServerEvent[] = []
+  const last = from === '' ? '' : new Date(Date.parse(from) - oldestStragglerMs).toISOString()
   let cursor: string | undefined
   do {
     const page = await store.list('serverEvent', {
@@ -118,8 +122,8 @@ async function eventsWithin(
       ...(cursor === undefined ? {} : { cursor }),
     })
     for (const { value: event } of page.items) {
-      if (event.at < from || event.sequence < fromSequence) return found.toReversed()
-      if (event.at <= to && event.sequence <= toSequence) found.push(event)
+      if (event.at < last || event.sequence < fromSequence) return found.toReversed()
+      if (event.at >= from && event.at <= to && event.sequence <= toSequence) found.push(event)
     }
     cursor = page.cursor
   } while (cursor !== undefined && found.length <= maxReplayed)

@@ -10,6 +10,7 @@ import type { newWebhookSchema, rotationSchema, webhookChangeSchema } from './we
 import { ConflictError, errorMessage, NotFoundError } from '../domain/errors.ts'
 import { isId, newId } from '../domain/ids.ts'
 import { withRotatedSecret } from '../domain/webhook.ts'
+import { forgetDeliveries } from '../store/deliveries.ts'
 import { listAll } from '../store/listing.ts'
 import { mutate } from '../store/mutate.ts'
 import { withDeadline } from './deadline.ts'
@@ -121,12 +122,7 @@ export async function deleteWebhook(services: WebhookServices, webhookId: Webhoo
   const { store } = services
   // The endpoint first: without it nothing is sent, and nothing is written for it any more.
   await store.remove('webhook', { id: webhookId })
-  for (const { laneId } of await listAll(store, 'webhookLane', webhookId))
-    await store.remove('webhookLane', { parent: webhookId, id: laneId })
-  for (const { deliveryId } of await listAll(store, 'webhookDelivery', webhookId))
-    await store.remove('webhookDelivery', { parent: webhookId, id: deliveryId })
-  for (const { at, deliveryId, attempt } of await listAll(store, 'webhookAttempt', webhookId))
-    await store.remove('webhookAttempt', { parent: webhookId, id: `${at}.${deliveryId}.${attempt}` })
+  await forgetDeliveries(store, webhookId)
 }
 
 /** Replaces the secret. The one before signs beside it for a while. The new one is in the answer and never shown again. */

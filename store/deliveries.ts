@@ -5,9 +5,10 @@
  */
 import type { EventEnvelope } from '../domain/event_envelope.ts'
 import type { WebhookId } from '../domain/ids.ts'
-import type { LaneId, WebhookDelivery } from '../domain/webhook.ts'
+import type { LaneId, WebhookAttempt, WebhookDelivery } from '../domain/webhook.ts'
 import type { Store } from './store.ts'
 import { envelopeSources } from '../domain/event_envelope.ts'
+import { listAll } from './listing.ts'
 import { mutate } from './mutate.ts'
 import { RevisionConflictError } from './store.ts'
 
@@ -71,6 +72,21 @@ export async function repeatDelivery(store: Store, delivery: WebhookDelivery): P
     }))
   }
   await tellLane(store, delivery, true)
+}
+
+/** Removes what there is of an endpoint that is gone. */
+export async function forgetDeliveries(store: Store, webhookId: WebhookId): Promise<void> {
+  for (const { laneId } of await listAll(store, 'webhookLane', webhookId))
+    await store.remove('webhookLane', { parent: webhookId, id: laneId })
+  for (const { deliveryId } of await listAll(store, 'webhookDelivery', webhookId))
+    await store.remove('webhookDelivery', { parent: webhookId, id: deliveryId })
+  for (const attempt of await listAll(store, 'webhookAttempt', webhookId))
+    await store.remove('webhookAttempt', { parent: webhookId, id: attemptItemId(attempt) })
+}
+
+/** The id of a try: ids sort by time. */
+export function attemptItemId({ at, deliveryId, attempt }: WebhookAttempt): string {
+  return `${at}.${deliveryId}.${attempt}`
 }
 
 /** Tells the lane of `delivery` that it is to be sent: the lane begins before it, if it was further already. */

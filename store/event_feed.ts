@@ -16,7 +16,7 @@ export function eventItemId(sequence: number): string {
 }
 
 /** The id of a place in the feed. */
-function placeId(position: number): string {
+export function placeId(position: number): string {
   return String(position).padStart(15, '0')
 }
 

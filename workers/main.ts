@@ -31,6 +31,7 @@ import { LaneRunner } from './webhooks/lane_runner.ts'
 import { WebhookPool } from './webhooks/pool.ts'
 import { createPost } from './webhooks/post.ts'
 import { WebhookSender, wakeSenders } from './webhooks/sender.ts'
+import { sweepEvents } from './event_sweep.ts'
 import { sweepWebhooks } from './webhooks/sweep.ts'
 import { watchVolumes } from './volume_watch.ts'
 
@@ -41,7 +42,7 @@ const reconcileIntervalMs = 3000
 const volumeWatchIntervalMs = 10_000
 
 /** What is old in the log of webhooks goes this often. */
-const webhookSweepIntervalMs = 3_600_000
+const sweepIntervalMs = 3_600_000
 
 /** Longest wait for running steps at the end. */
 const stopTimeoutMs = 6000
@@ -150,10 +151,13 @@ const loop = startLoop(
   },
   (error) => log.error({ err: error }, `Cannot reconcile: ${errorMessage(error)}`),
 )
-const webhookSweep = startLoop(
-  webhookSweepIntervalMs,
-  () => sweepWebhooks(bench),
-  (error) => log.error({ err: error }, `Cannot sweep old deliveries: ${errorMessage(error)}`),
+const sweeping = startLoop(
+  sweepIntervalMs,
+  async () => {
+    await sweepWebhooks(bench)
+    await sweepEvents(bench)
+  },
+  (error) => log.error({ err: error }, `Cannot sweep old deliveries and events: ${errorMessage(error)}`),
 )
 changes.listen((notice) => {
   if (notice.kind === 'webhook') {
@@ -180,7 +184,7 @@ log.info({ cloud: config.cloud }, 'Ready')
 /** Steps are told to stop; whatever does not in time is taken up by another worker as after a crash. */
 async function stop(): Promise<void> {
   setTimeout(() => process.exit(0), stopTimeoutMs).unref()
-  await Promise.all([loop.stop(), volumeWatch.stop(), webhookSweep.stop(), pool.close(), webhookPool.close()])
+  await Promise.all([loop.stop(), volumeWatch.stop(), sweeping.stop(), pool.close(), webhookPool.close()])
   await Promise.all([wakeUps.close(), webhookWakeUps.close()])
   redis.destroy()
   subscriber.destroy()

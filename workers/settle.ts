@@ -10,6 +10,7 @@ import type { Bench } from './bench.ts'
 import { NotFoundError } from '../domain/errors.ts'
 import { mutate } from '../store/mutate.ts'
 import { changeServer, now } from './bench.ts'
+import { removeServer } from './cleanup/records.ts'
 import { writeJobLog } from './job_log.ts'
 import { jobAfter, jobBegun, serverAfter, serverBegun } from './outcomes.ts'
 
@@ -34,7 +35,7 @@ export async function settle(bench: Bench, task: Task): Promise<void> {
     await bench.changes.publish({ kind: 'job', id: jobId })
   }
   if (task.kind === 'DELETE' && task.status === 'SUCCEEDED') {
-    await bench.store.remove('server', { id: sourceServerId })
+    await removeServer(bench, sourceServerId)
     await bench.store.remove('task', { id: task.taskId })
     await bench.changes.publish({ kind: 'server', id: sourceServerId })
     return

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { MachineId } from '../../domain/ids.ts'
 import { enrolAgain } from '../../domain/agent_contact.ts'
+import { readFeed } from '../../store/event_feed.ts'
 import { mutate } from '../../store/mutate.ts'
 import { launched, nothing, staged, WorkerWorld } from '../fixtures/worker_world.ts'
 
@@ -216,7 +217,12 @@ describe('ends', () => {
     await world.act('DELETE')
     await world.work()
     expect(await world.store.get('server', { id: world.serverId })).toBeUndefined()
-    expect((await world.store.list('serverEvent', { parent: world.serverId })).items).toEqual([])
+    // Told to the last one, for whoever reads the stream of all servers later.
+    const { items } = await world.store.list('serverEvent', { parent: world.serverId, limit: 1000 })
+    const { events } = await readFeed(world.store, 0, 1000)
+    expect(items.map(({ value }) => value.sequence)).toEqual(items.map((_, index) => index + 1))
+    expect(events.map(({ event }) => event.sequence)).toEqual(items.map(({ value }) => value.sequence))
+    expect(items.at(-1)?.value.message).toBe('Asked to delete this server')
     expect((await world.store.list('task')).items.map(({ value }) => value.kind)).toEqual([
       'LAUNCH',
       'LAUNCH',

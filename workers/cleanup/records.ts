@@ -1,26 +1,20 @@
 /**
- * Step: the records of a deleted server. Jobs and their logs are history and stay.
+ * The end of a deleted server's records. Jobs and their logs are history and stay; so do its events for a while, for whoever reads the stream of all
+ * servers and has not come to them yet.
  * @module
  */
+import type { SourceServerId } from '../../domain/ids.ts'
+import type { Bench } from '../bench.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
-import { changeServer, readServer } from '../bench.ts'
+import { readServer } from '../bench.ts'
 import { listAll } from '../../store/listing.ts'
-import { eventItemId } from '../../store/event_feed.ts'
+import { RevisionConflictError } from '../../store/store.ts'
 import { relayServer } from '../relay.ts'
 import { recordBeforeRemoval } from '../replication_recorder.ts'
 
 async function run({ bench, server, task }: StepContext): Promise<StepResult> {
   const { sourceServerId } = server
   await recordBeforeRemoval(bench, await readServer(bench, sourceServerId))
-  // Its last events are delivered before their list goes.
-  await relayServer(bench, await readServer(bench, sourceServerId))
-  // What has not been relayed would come back after its list is gone.
-  await changeServer(bench, sourceServerId, (current) =>
-    current.outbox.length === 0 ? undefined : { ...current, outbox: [] },
-  )
-  for (const { sequence } of await listAll(bench.store, 'serverEvent', sourceServerId)) {
-    await bench.store.remove('serverEvent', { parent: sourceServerId, id: eventItemId(sequence) })
-  }
   for (const other of await listAll(bench.store, 'task')) {
     const isOwn = other.sourceServerId === sourceServerId && other.taskId !== task.taskId
     // A job's page shows its task.
@@ -32,3 +26,21 @@ async function run({ bench, server, task }: StepContext): Promise<StepResult> {
 
 /** `delete-records`. */
 export const deleteRecords: Step = { name: 'delete-records', run }
+
+/** Removes the server, once all that has happened to it was told: an event that comes meanwhile is told too. */
+export async function removeServer(bench: Bench, id: SourceServerId): Promise<void> {
+  for (;;) {
+    const found = await bench.store.get('server', { id })
+    if (found === undefined) return
+    if (found.value.outbox.length > 0) {
+      await relayServer(bench, found.value)
+      continue
+    }
+    try {
+      await bench.store.remove('server', { id }, found.revision)
+      return
+    } catch (error) {
+      if (!(error instanceof RevisionConflictError)) throw error
+    }
+  }
+}

@@ -12,7 +12,7 @@ import type { AllowedNetworks } from './address_guard.ts'
 import type { Post, PostResult } from './post.ts'
 import { NotFoundError } from '../../domain/errors.ts'
 import { longestRetryDelayMs, retryDelayMs, signingSecrets } from '../../domain/webhook.ts'
-import { lanePrefix } from '../../store/deliveries.ts'
+import { attemptItemId, lanePrefix } from '../../store/deliveries.ts'
 import { mutate } from '../../store/mutate.ts'
 import { encodeCursor } from '../../store/paging.ts'
 import { RevisionConflictError } from '../../store/store.ts'
@@ -172,9 +172,9 @@ export class LaneRunner {
   }
 
   async #log(webhookId: WebhookId, attempt: WebhookAttempt): Promise<void> {
-    const id = `${attempt.at}.${attempt.deliveryId}.${attempt.attempt}`
+    const key = { parent: webhookId, id: attemptItemId(attempt) }
     try {
-      await this.#parts.bench.store.create('webhookAttempt', { parent: webhookId, id }, attempt)
+      await this.#parts.bench.store.create('webhookAttempt', key, attempt)
     } catch (error) {
       if (!(error instanceof RevisionConflictError)) throw error
     }

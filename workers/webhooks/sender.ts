@@ -8,6 +8,7 @@ import type { Store } from '../../store/store.ts'
 import type { Bench } from '../bench.ts'
 import type { LaneRunner } from './lane_runner.ts'
 import { errorMessage } from '../../domain/errors.ts'
+import { forgetDeliveries } from '../../store/deliveries.ts'
 import { listAll } from '../../store/listing.ts'
 import { isLaneDue } from './lane_runner.ts'
 
@@ -35,7 +36,12 @@ export class WebhookSender {
     const { store, clock } = this.#bench
     while (!signal.aborted) {
       const endpoint = await store.get('webhook', { id: webhookId })
-      if (endpoint?.value.isEnabled !== true) return
+      if (endpoint === undefined) {
+        // What was addressed to it while it was being deleted.
+        await forgetDeliveries(store, webhookId)
+        return
+      }
+      if (!endpoint.value.isEnabled) return
       const lanes = await dueLanes(store, webhookId, clock().getTime())
       if (lanes.length === 0) return
       const isGood = await this.#runAll(webhookId, lanes, signal)

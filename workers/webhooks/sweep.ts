@@ -6,6 +6,7 @@ import type { WebhookId } from '../../domain/ids.ts'
 import type { WebhookDelivery } from '../../domain/webhook.ts'
 import type { Store } from '../../store/store.ts'
 import type { Bench } from '../bench.ts'
+import { attemptItemId } from '../../store/deliveries.ts'
 import { listAll } from '../../store/listing.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 
@@ -33,8 +34,7 @@ async function sweepAttempts(
     const { items } = await store.list('webhookAttempt', { parent: webhookId, limit: itemsPerPage })
     const old = items.filter(({ value }) => value.at < before)
     for (const { value } of old) {
-      const id = `${value.at}.${value.deliveryId}.${value.attempt}`
-      await store.remove('webhookAttempt', { parent: webhookId, id })
+      await store.remove('webhookAttempt', { parent: webhookId, id: attemptItemId(value) })
     }
     if (old.length < itemsPerPage) return
   }

@@ -222,6 +222,22 @@ describe('/api/v1/webhooks', () => {
       expect((await api('POST', `/webhooks/${id}/replay`, wrong)).status, JSON.stringify(wrong)).toBe(400)
   })
 
+  it('replays what happened before and after a clock was set back', async () => {
+    const id = await server()
+    await tell(id, 2)
+    gateway.pass(-3_600_000)
+    await tell(id, 1)
+    gateway.pass(3_600_000)
+    await tell(id, 1)
+    const { webhookId } = await make()
+    const from = '2026-03-01T12:00:00.000Z'
+    expect(await ask('POST', `/webhooks/${webhookId}/replay`, { from }, 202)).toEqual({ deliveries: 3 })
+    const earlier = '2026-03-01T11:00:00.000Z'
+    expect(await ask('POST', `/webhooks/${webhookId}/replay`, { from: earlier }, 202)).toEqual({
+      deliveries: 4,
+    })
+  })
+
   it('lists deliveries page by page', async () => {
     const { webhookId: id } = await make()
     const [one, other] = [await server(), await server()]

@@ -9,6 +9,7 @@ import { MemoryStore } from '../../../store/memory/store.ts'
 import { mutate } from '../../../store/mutate.ts'
 import type { Store } from '../../../store/store.ts'
 import type { RelayBench } from '../../../workers/relay.ts'
+import { sweepEvents } from '../../../workers/event_sweep.ts'
 import { relayById } from '../../../workers/relay.ts'
 import { LaneRunner } from '../../../workers/webhooks/lane_runner.ts'
 import type { Post, PostResult } from '../../../workers/webhooks/post.ts'
@@ -290,6 +291,16 @@ describe('webhooks', () => {
     expect(await listAll(real, 'webhookAttempt', id)).toEqual([])
   })
 
+  it('leave nothing behind of an endpoint that was deleted while events were addressed to it', async () => {
+    const id = await putEndpoint(real, 'https://receiver.example/')
+    await tell(one, 2)
+    await real.remove('webhook', { id })
+    await send(id)
+    expect(sent).toEqual([])
+    expect(await deliveries(id)).toEqual([])
+    expect(await listAll(real, 'webhookLane', id)).toEqual([])
+  })
+
   it('lose and repeat nothing when the process dies at any of its writes', async () => {
     let crashes = 0
     for (const isAfter of [false, true]) {
@@ -331,6 +342,33 @@ describe('webhooks', () => {
       }
     }
     expect(crashes).toBeGreaterThan(40)
+  })
+})
+
+describe('sweepEvents()', () => {
+  const places = async (): Promise<number[]> =>
+    (await listAll(real, 'eventFeed')).map(({ position }) => position)
+  const listed = async (id: SourceServerId): Promise<number[]> =>
+    (await listAll(real, 'serverEvent', id)).map(({ sequence }) => sequence)
+
+  it('takes old places away, and old events of servers that are gone, but for the last place', async () => {
+    await tell(one, 2)
+    await tell(other, 2)
+    await real.remove('server', { id: other })
+    nowMs += 29 * 86_400_000
+    await tell(one, 1)
+    await sweepEvents(bench)
+    expect(await places()).toEqual([1, 2, 3, 4, 5])
+    nowMs += 2 * 86_400_000
+    await sweepEvents(bench)
+    expect(await places()).toEqual([5])
+    expect([await listed(one), await listed(other)]).toEqual([[1, 2, 3], []])
+    nowMs += 31 * 86_400_000
+    await sweepEvents(bench)
+    expect(await places()).toEqual([5])
+    await tell(one, 1)
+    expect(await places()).toEqual([5, 6])
+    expect((await readFeed(real, 0, 10)).events.map(({ event }) => event.sequence)).toEqual([3, 4])
   })
 })
 
