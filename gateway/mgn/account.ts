@@ -41,7 +41,7 @@ export interface OwnAccount {
   quotas: Quotas
 }
 
-/** The account, and what its caller calls this place. */
+/** The account, and where it says that it is. */
 export interface Account extends OwnAccount {
   region: string
 }

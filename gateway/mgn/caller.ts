@@ -14,8 +14,6 @@ export interface Caller {
   actor: string
   accessKeyId: string
   role: Role
-  /** What the caller calls this place; identifiers in answers carry it. */
-  region: string
   /** Whether `operation`, by MGN's name, is open to the caller. */
   mayCall(operation: string): boolean
   /** Says why not. @throws AccessError unless {@link mayCall}. */
@@ -23,7 +21,7 @@ export interface Caller {
 }
 
 /** The caller that `key` makes of whoever has it. */
-export function callerOf(key: AccessKey, region: string): Caller {
+export function callerOf(key: AccessKey): Caller {
   const { accessKeyId, name, role, scopes } = key
   const whyNot = (operation: string): string | undefined => {
     const needed = roleForOperation(operation)
@@ -34,7 +32,6 @@ export function callerOf(key: AccessKey, region: string): Caller {
     actor: `access key ${name}`,
     accessKeyId,
     role,
-    region,
     mayCall: (operation) => whyNot(operation) === undefined,
     requireMayCall(operation) {
       const reason = whyNot(operation)

@@ -51,8 +51,8 @@ export function createMgnApp(services: Services): Hono {
   async function answer(c: Context, operation: Operation): Promise<Response> {
     const bytes = await readBytes(c)
     const caller = await verifyRequest(services, signedRequestOf(c, services.trustedProxies, bytes))
-    // What a caller calls this place stands in the identifiers that it is given.
-    const account = { ...services.account, region: caller.region }
+    // Whatever region a caller signs for: an identifier names one thing in one way, in answers and in events.
+    const account = { ...services.account, region: services.origin.region }
     const context: MgnContext = { services, account, caller }
     const call = async (): Promise<object | undefined> => {
       caller.requireMayCall(operation.name)

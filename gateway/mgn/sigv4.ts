@@ -73,7 +73,7 @@ export async function verifyRequest(services: Verifier, request: SignedRequest):
     )
   // The request does not wait for this, and it never fails.
   void noteAccessKeyUse(services, key)
-  return callerOf(key, presented.region)
+  return callerOf(key)
 
   function isSignedBy(secret: string): boolean {
     const signingKey = signingKeyOf(secret, presented)

@@ -97,7 +97,7 @@ it('a migration from the first byte to the archive', async () => {
     1000,
   )
   const id = ready.sourceServerID
-  expect(ready.arn).toBe(`arn:aws:mgn:eu-central-1:123456789012:source-server/${id}`)
+  expect(ready.arn).toBe(`arn:aws:mgn:us-east-1:123456789012:source-server/${id}`)
   expect(ready.dataReplicationInfo.lagDuration).toBeDefined()
 
   const { applicationID } = await mgn<{ applicationID: string }>('create-application', '--name', 'shop')

@@ -68,7 +68,7 @@ describe('applications', () => {
       $metadata: { httpStatusCode: 201 },
     })
     const applicationID = made.applicationID ?? ''
-    expect(made.arn).toBe(`arn:aws:mgn:eu-test-1:123456789012:application/${applicationID}`)
+    expect(made.arn).toBe(`arn:aws:mgn:us-east-1:123456789012:application/${applicationID}`)
     expect(await refusalOf(application('shop'))).toBeInstanceOf(ConflictException)
     service.gateway.pass(5000)
     const changed = await service.client.send(new UpdateApplicationCommand({ applicationID, name: 'store' }))
@@ -154,7 +154,7 @@ describe('applications', () => {
 describe('waves', () => {
   it('have applications, and through them servers', async () => {
     const { waveID = '', arn } = await service.client.send(new CreateWaveCommand({ name: 'first' }))
-    expect(arn).toBe(`arn:aws:mgn:eu-test-1:123456789012:wave/${waveID}`)
+    expect(arn).toBe(`arn:aws:mgn:us-east-1:123456789012:wave/${waveID}`)
     expect(await refusalOf(service.client.send(new CreateWaveCommand({ name: 'first' })))).toBeInstanceOf(
       ConflictException,
     )

@@ -110,7 +110,7 @@ describe('source servers', () => {
     expect(items).toMatchObject([
       {
         sourceServerID: sourceServerId,
-        arn: `arn:aws:mgn:eu-test-1:123456789012:source-server/${sourceServerId}`,
+        arn: `arn:aws:mgn:us-east-1:123456789012:source-server/${sourceServerId}`,
         isArchived: false,
         replicationType: 'AGENT_BASED',
         tags: { Name: 'web-1' },
@@ -222,7 +222,7 @@ describe('source servers', () => {
     expect(await service.client.send(new UpdateSourceServerCommand({ sourceServerID }))).toMatchObject({
       sourceServerID,
     })
-    const connectorArn = 'arn:aws:mgn:eu-test-1:123456789012:connector/connector-00000000000000001'
+    const connectorArn = 'arn:aws:mgn:us-east-1:123456789012:connector/connector-00000000000000001'
     const connected = new UpdateSourceServerCommand({ sourceServerID, connectorAction: { connectorArn } })
     expect(await refusalOf(send(connected))).toBeInstanceOf(ValidationException)
   })
@@ -520,7 +520,7 @@ describe('jobs', () => {
 describe('tags', () => {
   it('are read, set and taken away by ARN', async () => {
     const { sourceServerId } = await readyServer(service)
-    const resourceArn = `arn:aws:mgn:eu-test-1:123456789012:source-server/${sourceServerId}`
+    const resourceArn = `arn:aws:mgn:us-east-1:123456789012:source-server/${sourceServerId}`
     await service.client.send(
       new TagResourceCommand({ resourceArn, tags: { team: 'a', 'with/slash&more=': 'ü' } }),
     )
@@ -544,8 +544,8 @@ describe('tags', () => {
   it('of another account, or of nothing, are not found', async () => {
     const { sourceServerId } = await readyServer(service)
     for (const resourceArn of [
-      `arn:aws:mgn:eu-test-1:999999999999:source-server/${sourceServerId}`,
-      'arn:aws:mgn:eu-test-1:123456789012:source-server/s-00000000000000001',
+      `arn:aws:mgn:us-east-1:999999999999:source-server/${sourceServerId}`,
+      'arn:aws:mgn:us-east-1:123456789012:source-server/s-00000000000000001',
       'arn:aws:s3:::a-bucket-of-somebody',
     ])
       expect(await refusalOf(send(new ListTagsForResourceCommand({ resourceArn })))).toBeInstanceOf(

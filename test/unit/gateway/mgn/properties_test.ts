@@ -135,5 +135,5 @@ describe.each(operations.map((operation) => [operation.name, operation] as const
 
 function arnIn(input: unknown): string {
   const arn = (input as { resourceArn?: unknown }).resourceArn
-  return typeof arn === 'string' && arn !== '' ? arn : 'arn:aws:mgn:eu-test-1:123456789012:job/x'
+  return typeof arn === 'string' && arn !== '' ? arn : 'arn:aws:mgn:us-east-1:123456789012:job/x'
 }

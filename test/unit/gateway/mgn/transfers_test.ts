@@ -178,7 +178,7 @@ describe('an export', () => {
   it('has a row for each server, and for what has none, and can be imported again', async () => {
     const { sourceServerId } = await readyServer(service)
     await service.client.send(new CreateWaveCommand({ name: 'later', description: 'not yet' }))
-    const resourceArn = `arn:aws:mgn:eu-test-1:123456789012:source-server/${sourceServerId}`
+    const resourceArn = `arn:aws:mgn:us-east-1:123456789012:source-server/${sourceServerId}`
     await service.client.send(
       new TagResourceCommand({ resourceArn, tags: { note: '=SUM(A1)', 'a,b': 'x\ny' } }),
     )
@@ -187,17 +187,17 @@ describe('an export', () => {
     expect(readCsv(Buffer.from(text))).toEqual([
       {
         'mgn:account-id': '123456789012',
-        'mgn:region': 'eu-test-1',
+        'mgn:region': 'us-east-1',
         'mgn:server:id': sourceServerId,
         'mgn:server:platform': 'linux',
         'mgn:server:tag:Name': 'web-1',
         'mgn:server:tag:note': '=SUM(A1)',
         'mgn:server:tag:a,b': 'x\ny',
       },
-      { 'mgn:account-id': '123456789012', 'mgn:region': 'eu-test-1', 'mgn:app:name': '+shop' },
+      { 'mgn:account-id': '123456789012', 'mgn:region': 'us-east-1', 'mgn:app:name': '+shop' },
       {
         'mgn:account-id': '123456789012',
-        'mgn:region': 'eu-test-1',
+        'mgn:region': 'us-east-1',
         'mgn:wave:name': 'later',
         'mgn:wave:description': 'not yet',
       },

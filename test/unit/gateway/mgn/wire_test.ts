@@ -40,7 +40,7 @@ beforeEach(async () => {
         gateway.services,
         signedRequestOf(c, gateway.services.trustedProxies, body),
       )
-      seen.push(`${caller.actor} ${caller.region} ${c.req.method} ${new URL(c.req.url).pathname}`)
+      seen.push(`${caller.actor} ${c.req.method} ${new URL(c.req.url).pathname}`)
       return c.json({ items: [], tags: { seen: 'yes' } })
     } catch (error) {
       if (!(error instanceof AccessError)) throw error
@@ -79,9 +79,9 @@ describe('the SDK', () => {
     mgn.destroy()
     const path = `/tags/${encodeURIComponent(arn)}`
     expect(seen).toEqual([
-      'access key ci eu-central-1 POST /DescribeSourceServers',
-      `access key ci eu-central-1 GET ${path}`,
-      `access key ci eu-central-1 DELETE ${path}`,
+      'access key ci POST /DescribeSourceServers',
+      `access key ci GET ${path}`,
+      `access key ci DELETE ${path}`,
     ])
   })
 
@@ -117,9 +117,9 @@ describe('the AWS CLI', () => {
     await aws(['describe-source-servers', '--filters', '{"isArchived":false}'])
     const path = `/tags/${encodeURIComponent(arn)}`
     expect(seen).toEqual([
-      `access key ci ap-northeast-1 GET ${path}`,
-      `access key ci ap-northeast-1 DELETE ${path}`,
-      'access key ci ap-northeast-1 POST /DescribeSourceServers',
+      `access key ci GET ${path}`,
+      `access key ci DELETE ${path}`,
+      'access key ci POST /DescribeSourceServers',
     ])
     await expect(aws(['describe-jobs'], 'another')).rejects.toMatchObject({
       code: 254,
