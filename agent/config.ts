@@ -7,6 +7,8 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { errorMessage, InvalidInputError } from '../domain/errors.ts'
+import { isId } from '../domain/ids.ts'
+import { splitInstallationToken } from '../domain/installation_token.ts'
 import { defaultHashThreads, mostHashThreads } from './disk/hash_threads.ts'
 import type { ProxySettings } from './proxy.ts'
 import { layout } from './install/layout.ts'
@@ -165,6 +167,17 @@ function parseHashThreads(text: string | undefined): number | undefined {
   )
 }
 
+/** The installation token; what it is stays out of the message, as it may be one with a slip. */
+function parseToken(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const { tokenId, secret } = splitInstallationToken(text)
+  if (isId('token', tokenId) && secret !== '') return text
+  throw new InvalidInputError(
+    'token',
+    'What --token was given is no installation token, which begins with tok- and has one dot: copy the whole command from the add-server page',
+  )
+}
+
 /** Options of the command line. */
 function parseCommandLine(argv: readonly string[]) {
   try {
@@ -238,7 +251,7 @@ export function readConfig(input: ConfigInput): AgentConfig {
     command,
     gatewayUrl: parseGatewayUrl(values['gateway-url'] ?? file.gatewayUrl),
     caFile: values['ca-file'] ?? file.caFile,
-    token: values.token,
+    token: parseToken(values.token),
     devices: parseDevices(values.devices) ?? file.devices,
     tags: parseTags(values.tags) ?? file.tags,
     userProvidedId: values['user-provided-id'] ?? file.userProvidedId,

@@ -2,6 +2,7 @@
  * The agent's program: reads what it is told, chooses implementations, runs a command.
  * @module
  */
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { hostname, networkInterfaces } from 'node:os'
 import type { AgentConfig } from './config.ts'
@@ -43,11 +44,25 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-/** Text of a file named on the command line. */
-function readNamed(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error: unknown) => {
+/** The CA's certificate in a file named on the command line. */
+async function readCertificate(path: string): Promise<string> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
     throw new InvalidInputError('ca-file', `Cannot read ${path}`, { cause: error })
-  })
+  }
+  try {
+    new X509Certificate(text)
+  } catch (error) {
+    // TLS would blame the gateway for it.
+    throw new InvalidInputError(
+      'ca-file',
+      `${path} holds no certificate (PEM, -----BEGIN CERTIFICATE-----): give the CA certificate of the gateway, ca.crt.pem in its data folder`,
+      { cause: error },
+    )
+  }
+  return text
 }
 
 async function runCommandRun(config: AgentConfig): Promise<number> {
@@ -72,7 +87,8 @@ async function runCommandRun(config: AgentConfig): Promise<number> {
         proxy: config.proxy,
         nowMs: () => systemClock.nowMs(),
       }),
-    readText: readNamed,
+    readText: (path: string) => readFile(path, 'utf8'),
+    readCertificate,
   }
   try {
     return await runAgent(context, controller.signal)
@@ -90,7 +106,7 @@ async function runCommandInstall(config: AgentConfig): Promise<number> {
       'install needs --gateway-url, --ca-file and --token; use the command from the add-server page',
     )
   }
-  const caPem = await readNamed(caFile)
+  const caPem = await readCertificate(caFile)
   const client = new HttpsControlClient({
     gatewayUrl,
     caPem,

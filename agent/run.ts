@@ -38,7 +38,7 @@ async function establishIdentity(context: RunContext, signal: AbortSignal): Prom
         : `The certificate of this agent has expired: it was off for too long. Install it again with a new command from the add-server page`,
     )
   }
-  const caPem = await context.readText(config.caFile)
+  const caPem = await context.readCertificate(config.caFile)
   const { gatewayUrl, token, userProvidedId, tags } = config
   const client = context.newClient({ gatewayUrl, caPem, identity: () => undefined, signal })
   const identity = await enrol({

@@ -32,4 +32,6 @@ export interface RunContext {
     signal: AbortSignal
   }): ControlClient
   readText(path: string): Promise<string>
+  /** Text of a file that must hold a certificate. */
+  readCertificate(path: string): Promise<string>
 }

@@ -181,8 +181,15 @@ describe('the agent as a process', () => {
       return own.output
     }
 
+    it('a file that holds no certificate', async () => {
+      await writeFile(join(folder, 'ca.pem'), 'no certificate')
+      const output = await outputOf(startAgent(image, withToken()))
+      expect(output).toContain(`${join(folder, 'ca.pem')} holds no certificate`)
+      expect(output).toContain('ca.crt.pem in its data folder')
+    })
+
     it('a wrong token', async () => {
-      const output = await outputOf(startAgent(image, ['--token', 'not-the-token']))
+      const output = await outputOf(startAgent(image, ['--token', 'tok-0123456789abcdef0.wrong']))
       expect(output).toContain('make a new command on the add-server page')
       expect(output).toContain('The installation token is unknown')
       expect(output).not.toContain('    at ')

@@ -209,7 +209,7 @@ describe('the agent as one executable file', () => {
     })
 
     it('says what is wrong with a token and leaves nothing behind', async () => {
-      const { output, code } = await installWith(scriptWith(), ['--token', 'wrong-token'])
+      const { output, code } = await installWith(scriptWith(), ['--token', 'tok-0123456789abcdef0.wrong'])
       expect(code).toBe(1)
       expect(output).toContain('make a new command on the add-server page')
       expect(existsSync(join(folder, 'opt/rehost'))).toBe(false)

@@ -26,7 +26,7 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 
 /** Answers what the test sets, remembers what it was told. */
 export class FakeAgentGateway {
-  readonly token = 'token-of-the-test'
+  readonly token = 'tok-0123456789abcdef0.secret-of-the-test'
   desired: AgentDesired = {
     mode: 'IDLE',
     disks: [],

@@ -25,7 +25,7 @@ describe('readConfig()', () => {
       '--ca-file',
       '/ca',
       '--token',
-      't',
+      'tok-0123456789abcdef0.secret',
       '--devices',
       '/dev/sda,/dev/sdb',
       '--tags',
@@ -44,6 +44,19 @@ describe('readConfig()', () => {
       tags: { a: 'b', c: 'd=e' },
       stateDirectory: '/var/lib/rehost',
     })
+  })
+
+  it('refuses a token that is none, without repeating it', () => {
+    for (const text of [
+      'abc',
+      'tok-0123456789abcdef0',
+      'tok-0123456789abcdef0.',
+      'secret.tok-0123456789abcdef0',
+    ]) {
+      const reading = () => read(['run', '--config', empty, '--token', text])
+      expect(reading, text).toThrow('copy the whole command from the add-server page')
+      expect(reading, text).not.toThrow(text)
+    }
   })
 
   it('switches compression off only when told so', () => {
