@@ -92,6 +92,13 @@ async function outcome(api: ApiClient, asked: ServerView): Promise<Outcome> {
   return { server: await getServer(api, sourceServerId), failure: own?.failure }
 }
 
+/** What replication does, and what the agent is to do at its next report. */
+function replicationWords({ agent: { desired }, replication: { state } }: ServerView): string {
+  if (desired === 'PAUSE' && state !== 'PAUSED') return `, replication ${state}, about to pause`
+  if (desired === 'REPLICATE' && state === 'PAUSED') return ', replication PAUSED, about to go on'
+  return `, replication ${state}`
+}
+
 /** The server's state, what is under way, and where its launched machine answers. */
 function sentence(server: ServerView): string {
   const places = (server.launchedInstance?.endpoints ?? []).map(
@@ -99,7 +106,8 @@ function sentence(server: ServerView): string {
   )
   const work = server.activeTask === undefined ? '' : `, ${server.activeTask.kind} is under way`
   const archived = server.isArchived ? ', archived' : ''
-  return `${server.sourceServerId}: ${server.lifecycle.state}${archived}${work}${places.join('')}`
+  const { sourceServerId, lifecycle } = server
+  return `${sourceServerId}: ${lifecycle.state}${archived}${replicationWords(server)}${work}${places.join('')}`
 }
 
 /** Adds the commands. */

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { enrolServer, putServer } from '../gateway/callers.ts'
+import { cliGateway } from './cli_gateway.ts'
 
 const rehost = join(import.meta.dirname, '../../../bin/rehost')
 const id = 's-0123456789abcdef0'
@@ -11,6 +13,8 @@ const id = 's-0123456789abcdef0'
 const server = (state: string, activeTask?: Record<string, string>) => ({
   sourceServerId: id,
   lifecycle: { state },
+  agent: { desired: 'REPLICATE' },
+  replication: { state: 'CONTINUOUS' },
   activeTask,
 })
 
@@ -105,7 +109,10 @@ describe('rehost disconnect --wait', () => {
     const answers = [working('DISCONNECT'), server('DISCONNECTED')]
     await withService('DISCONNECT', answers, async (environment) => {
       const { code, stdout } = await run(environment, 'disconnect', id, '--wait')
-      expect({ code, stdout }).toEqual({ code: undefined, stdout: `${id}: DISCONNECTED\n` })
+      expect({ code, stdout }).toEqual({
+        code: undefined,
+        stdout: `${id}: DISCONNECTED, replication CONTINUOUS\n`,
+      })
     })
   })
 })
@@ -115,8 +122,34 @@ describe('rehost finalize --wait', () => {
     const answers = [working('FINALIZE'), server('CUTTING_OVER')]
     await withService('FINALIZE', answers, async (environment) => {
       const { code, stdout, stderr } = await run(environment, 'finalize', id, '--wait')
-      expect({ code, stdout }).toEqual({ code: 1, stdout: `${id}: CUTTING_OVER\n` })
+      expect({ code, stdout }).toEqual({ code: 1, stdout: `${id}: CUTTING_OVER, replication CONTINUOUS\n` })
       expect(stderr).toContain('finalize failed: the cutover machine could not be made to stand alone')
     })
+  })
+})
+
+describe('rehost pause and rehost resume', () => {
+  it('say what the agent does now, and what it is about to do', async () => {
+    const cli = await cliGateway('operator')
+    try {
+      const { sourceServerId } = await enrolServer(cli.gateway)
+      await putServer(cli.gateway, sourceServerId, (own) => ({
+        ...own,
+        replication: { ...own.replication, state: 'CONTINUOUS' },
+        agent: { ...own.agent, desired: 'REPLICATE' },
+      }))
+      expect((await cli.rehost('pause', sourceServerId)).stdout).toBe(
+        `${sourceServerId}: NOT_READY, replication CONTINUOUS, about to pause, STAGING is under way\n`,
+      )
+      await putServer(cli.gateway, sourceServerId, (own) => ({
+        ...own,
+        replication: { ...own.replication, state: 'PAUSED' },
+      }))
+      expect((await cli.rehost('resume', sourceServerId)).stdout).toBe(
+        `${sourceServerId}: NOT_READY, replication PAUSED, about to go on, STAGING is under way\n`,
+      )
+    } finally {
+      await cli.close()
+    }
   })
 })
