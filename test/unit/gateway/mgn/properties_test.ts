@@ -17,23 +17,59 @@ import {
   string,
   stringMatching,
 } from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { operations } from '../../../../gateway/mgn/operations.ts'
 import { seedFor } from '../../../fixtures/seed.ts'
 import type { MgnService } from './mgn_service.ts'
-import { call, mgnService, readyServer } from './mgn_service.ts'
+import { call, mgnService, post, readyServer } from './mgn_service.ts'
 
 let service: MgnService
-let ids: string[]
+/** Ids of things that there are, by what they begin with. */
+let ids: Record<string, string>
+let arns: string[]
 const seed = seedFor('operations of MGN')
 
-beforeAll(async () => {
+// Anew for each, as some take away what they are called for, and what all of them made would pass the quotas.
+beforeEach(async () => {
   service = await mgnService()
-  ids = [(await readyServer(service)).sourceServerId, 's-00000000000000001', 's-', '']
+  const made = async (operation: string, input: object): Promise<Record<string, unknown>> => {
+    const { status, text, body } = await post(service, operation, JSON.stringify(input))
+    expect(status, text).toBeLessThan(300)
+    return body
+  }
+  const { sourceServerId } = await readyServer(service)
+  const { job } = await made('StartTest', { sourceServerIDs: [sourceServerId] })
+  const application = await made('CreateApplication', { name: 'shop' })
+  const wave = await made('CreateWave', { name: 'shop' })
+  const replication = await made('CreateReplicationConfigurationTemplate', {
+    associateDefaultSecurityGroup: true,
+    bandwidthThrottling: 0,
+    createPublicIP: false,
+    dataPlaneRouting: 'PRIVATE_IP',
+    defaultLargeStagingDiskType: 'GP3',
+    ebsEncryption: 'DEFAULT',
+    replicationServerInstanceType: 'local',
+    replicationServersSecurityGroupsIDs: [],
+    stagingAreaSubnetId: 'subnet-00000000',
+    stagingAreaTags: {},
+    useDedicatedReplicationServer: false,
+  })
+  const launch = await made('CreateLaunchConfigurationTemplate', {})
+  const { exportTask } = await made('StartExport', { s3Bucket: 'inventory', s3Key: 'servers.csv' })
+  const { importTask } = await made('StartImport', {
+    s3BucketSource: { s3Bucket: 'inventory', s3Key: 'servers.csv' },
+  })
+  const own = [job, application, wave, replication, launch, exportTask, importTask] as Record<
+    string,
+    string
+  >[]
+  arns = own.map(({ arn = '' }) => arn)
+  const named = own.map((thing) => Object.entries(thing).find(([name]) => name.endsWith('ID'))?.[1] ?? '')
+  ids = Object.fromEntries([sourceServerId, ...named].map((id) => [id.slice(0, id.indexOf('-') + 1), id]))
 })
 
-afterAll(() => service.close())
+afterEach(() => service.close())
 
 /** Values that programs send by mistake, or on purpose. */
 const odd = oneof(
@@ -78,14 +114,22 @@ type JsonSchema = {
 function fittingFor(schema: unknown): Arbitrary<unknown> {
   const json = schema as JsonSchema
   if (json.enum !== undefined) return constantFrom(...json.enum)
-  if (json.pattern?.startsWith('^s-') === true) return constantFrom(...ids)
+  const [, prefix = ''] = /^\^([a-z]+-)\[/.exec(json.pattern ?? '') ?? []
+  if (prefix !== '') return constantFrom(ids[prefix] ?? '', `${prefix}00000000000000001`, prefix, '')
   if (json.pattern !== undefined) return stringMatching(new RegExp(json.pattern.replace('(?:', '(')))
   switch (json.type) {
     case 'object':
       return json.properties === undefined
         ? dictionary(string(), valueFor(json.additionalProperties ?? {}), { maxKeys: 4 })
         : record(
-            Object.fromEntries(Object.entries(json.properties).map(([name, own]) => [name, valueFor(own)])),
+            Object.fromEntries(
+              Object.entries(json.properties).map(([name, own]) => [
+                name,
+                name === 'resourceArn'
+                  ? constantFrom(...arns, 'arn:aws:mgn:us-east-1:123456789012:job/x')
+                  : valueFor(own),
+              ]),
+            ),
             { requiredKeys: json.required ?? [] },
           )
     case 'array':
