@@ -118,10 +118,12 @@ export class Demo {
   async finalize(): Promise<boolean> {
     return this.#timer.run('finalize', async () => {
       await this.#act('finalize')
-      await this.#waitFor(
-        'the staging area is gone',
-        (server) => server.lifecycle.state === 'CUTOVER' && server.activeTask === undefined,
-      )
+      const limits = { timeoutMs: minutes(10), signal: this.#options.signal }
+      // Without a bar: there is no replica any more whose progress it could show.
+      await pollUntil('the staging area is gone', limits, async () => {
+        const { lifecycle, activeTask } = await getServer(this.stage.api, this.stage.serverId)
+        return lifecycle.state === 'CUTOVER' && activeTask === undefined ? true : undefined
+      })
       return this.#agentIsGone()
     })
   }
