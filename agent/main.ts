@@ -53,7 +53,7 @@ async function readCertificate(path: string): Promise<string> {
     throw new InvalidInputError('ca-file', `Cannot read ${path}`, { cause: error })
   }
   try {
-    new X509Certificate(text)
+    void new X509Certificate(text)
   } catch (error) {
     // TLS would blame the gateway for it.
     throw new InvalidInputError(
