@@ -1,0 +1,41 @@
+/**
+ * How well forecasts held: what was said before against what came of it. Pure.
+ * @module
+ */
+import { median } from './log_spread.ts'
+
+/** One forecast whose end is known; in any unit of time, the same for all. */
+export interface HeldForecast {
+  expected: number
+  low: number
+  /** Absent where it said that it may never end. */
+  high?: number
+  actual: number
+}
+
+/** Of several. Percentages are of what it took in truth; those that have nothing to be counted from are absent. */
+export interface ForecastErrors {
+  count: number
+  /** Half of the forecasts were off by less. */
+  medianErrorPercent?: number
+  /** The middle of all errors with their signs: above 0, forecasts were too long. */
+  biasPercent?: number
+  /** Of a hundred, so many took a time within their interval. */
+  withinPercent?: number
+}
+
+/** What came of `held`. */
+export function forecastErrors(held: readonly HeldForecast[]): ForecastErrors {
+  const errors = held.flatMap(({ expected, actual }) =>
+    actual > 0 ? [((expected - actual) / actual) * 100] : [],
+  )
+  const medianErrorPercent = median(errors.map(Math.abs))
+  const biasPercent = median(errors)
+  const within = held.filter(({ low, high = Infinity, actual }) => actual >= low && actual <= high)
+  return {
+    count: held.length,
+    ...(medianErrorPercent === undefined ? {} : { medianErrorPercent: Math.round(medianErrorPercent) }),
+    ...(biasPercent === undefined ? {} : { biasPercent: Math.round(biasPercent) }),
+    ...(held.length === 0 ? {} : { withinPercent: Math.round((100 * within.length) / held.length) }),
+  }
+}
