@@ -3,10 +3,12 @@
  * @module
  */
 import type { ServerAction } from './decide_action.ts'
+import type { LaunchHistory } from './downtime.ts'
 import type { JobId } from './ids.ts'
 import type { LifecycleState } from './lifecycle.ts'
 import type { LifecycleMoment, SourceServer } from './source_server.ts'
 import { decideAction } from './decide_action.ts'
+import { withDowntimeForecast } from './downtime.ts'
 import { ConflictError, unreachable } from './errors.ts'
 import { withReplacementsTaken } from './replaced_disk.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
@@ -21,6 +23,8 @@ export interface ActionContext {
   actor: string
   /** Becomes the id of the job, if the action makes one. */
   jobId: JobId
+  /** Launches that went well, from which the downtime of a cutover is forecast; none where they are left out. */
+  pastLaunches?: readonly LaunchHistory[]
 }
 
 type MomentName = 'initiated' | 'reverted' | 'finalized'
@@ -93,7 +97,8 @@ export function applyAction(
     }
     case 'START_CUTOVER': {
       const cutting = withLifecycle(asked, 'START_CUTOVER', at, actor)
-      return withWork(withMoment(cutting, 'lastCutover', 'initiated', momentWithJob), 'LAUNCH', at, before, {
+      const expected = withDowntimeForecast(cutting, context.pastLaunches ?? [], jobId, at)
+      return withWork(withMoment(expected, 'lastCutover', 'initiated', momentWithJob), 'LAUNCH', at, before, {
         jobId,
         initiatedBy: 'START_CUTOVER',
       })

@@ -3,6 +3,7 @@
  * @module
  */
 import type { ServerEvent, SourceServer } from './source_server.ts'
+import { cutoverDowntime } from './downtime.ts'
 import { ConflictError } from './errors.ts'
 
 /** What the bytes of a certificate are, for whoever checks a signature. */
@@ -47,6 +48,13 @@ export interface MigrationCertificate {
     }[]
   }
   machine: { machineId: string; jobId: string; launchedAt: string; firstBoot: string }
+  /** From the consistency point to the end of the machine's check, and what was forecast of that. */
+  downtime?: {
+    actualSeconds: number
+    expectedSeconds?: number
+    lowSeconds?: number
+    highSeconds?: number
+  }
 }
 
 /**
@@ -110,7 +118,17 @@ export function certificateOf(
       launchedAt: machine.launchedAt,
       firstBoot: machine.firstBoot,
     },
+    ...downtimeOf(server, machine.jobId),
   }
+}
+
+/** Of the cutover that made the machine. */
+function downtimeOf(server: SourceServer, jobId: string): Pick<MigrationCertificate, 'downtime'> {
+  const { actualSeconds, launch, forecast } = cutoverDowntime(server) ?? {}
+  if (actualSeconds === undefined || launch?.jobId !== jobId) return {}
+  if (forecast === undefined) return { downtime: { actualSeconds } }
+  const { expectedSeconds, lowSeconds, highSeconds } = forecast
+  return { downtime: { actualSeconds, expectedSeconds, lowSeconds, highSeconds } }
 }
 
 function verificationOf({ replication }: SourceServer): Pick<MigrationCertificate, 'verification'> {

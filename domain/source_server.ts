@@ -20,6 +20,7 @@ import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
 import type { DataReplicationError, DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { PointFigures } from './point_outcome.ts'
 import type { InitialReplication } from './replication_record.ts'
+import type { KeptCopyForecast, LaunchTimes } from './forecast.ts'
 import type { OfferedDisk } from './offered_disk.ts'
 import type { NewEvent, ServerEvent } from './server_event.ts'
 import type { SourceDisk, SourceProperties } from './source_properties.ts'
@@ -181,6 +182,10 @@ export interface SourceServer {
   launchedInstance?: LaunchedInstance
   /** The record of the first copy, on its way to where such records are kept; absent before the first byte. */
   initialReplication?: InitialReplication
+  /** What was expected of the first copy when its first byte arrived; absent where nothing could be said. */
+  copyForecast?: KeptCopyForecast
+  /** How long launches of it took; outlives the machines. */
+  launchTimes?: LaunchTimes
   eventSequence: number
   /** Events not yet relayed; emptied by the relay, never by a reader. */
   outbox: ServerEvent[]

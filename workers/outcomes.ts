@@ -12,6 +12,7 @@ import type { StepName } from '../queues/task_steps.ts'
 import type { LaunchOutput } from './launch/machine.ts'
 import type { LifecycleEvent, LifecycleState } from '../domain/lifecycle.ts'
 import type { LaunchEvent } from '../domain/launch_status.ts'
+import { withLaunchTime } from '../domain/downtime.ts'
 import { withJobStatus, withLaunchStatus } from '../domain/job.ts'
 import { isLaunchOpen } from '../domain/launch_status.ts'
 import { advanceLifecycle } from '../domain/lifecycle.ts'
@@ -148,7 +149,7 @@ function afterLaunch(
   const purpose = task.initiatedBy === 'START_CUTOVER' ? 'Cutover' : 'Test'
   const instance = launchedInstance(task, at)
   if (task.status === 'SUCCEEDED' && instance !== undefined) {
-    return withEvent({ ...server, launchedInstance: instance }, at, {
+    return withEvent({ ...withLaunchTime(server, task), launchedInstance: instance }, at, {
       type: 'LAUNCH',
       message: `${purpose} machine ${instance.machineId} launched`,
       detail: {

@@ -42,6 +42,19 @@ function isGood(der: Buffer, text: Uint8Array, signature: string): boolean {
   }
 }
 
+function downtimeInWords({
+  actualSeconds,
+  expectedSeconds,
+  lowSeconds,
+  highSeconds,
+}: NonNullable<MigrationCertificate['downtime']>): string {
+  const said =
+    expectedSeconds === undefined
+      ? ''
+      : `, forecast ${expectedSeconds} s (${lowSeconds} s to ${highSeconds} s)`
+  return `down for ${Math.round(actualSeconds)} s${said}`
+}
+
 /** What a person wants to know of it. */
 function summaryOf({
   server,
@@ -51,6 +64,7 @@ function summaryOf({
   consistencyPoint,
   verification,
   machine,
+  downtime,
 }: MigrationCertificate): string {
   const gibibytes = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) / 2 ** 30
   const lines = [
@@ -63,6 +77,7 @@ function summaryOf({
       `replica and source the same at ${consistencyPoint.reachedAt ?? 'an unknown time'}`,
       ...consistencyPoint.roots.map(({ diskIndex, root }) => `  disk ${diskIndex}: ${root}`),
     )
+  if (downtime !== undefined) lines.push(downtimeInWords(downtime))
   if (verification !== undefined) lines.push(`verified ${verification.endedAt}: ${verification.verdict}`)
   return [
     ...lines,

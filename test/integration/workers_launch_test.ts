@@ -91,6 +91,50 @@ describe('a launch', () => {
   })
 })
 
+describe('the time that a launch takes', () => {
+  it('is kept from its consistency point to the end of its check, of test and cutover apart', async () => {
+    await ready()
+    const times = async () => {
+      const { launchTimes, consistencyRequest } = await world.server()
+      return { launchTimes, pointAt: consistencyRequest?.reachedAt }
+    }
+    const checkedAt = async (taskId: string | undefined) =>
+      (await world.store.get('task', { id: String(taskId) }))?.value.steps.find(
+        ({ name }) => name === 'check-boot',
+      )?.endedAt
+    const testing = await world.act('START_TEST')
+    expect(testing.launchTimes).toBeUndefined()
+    await world.work()
+    const afterTest = await times()
+    const test = {
+      jobId: testing.activeTask?.jobId,
+      askedAt: testing.activeTask?.startedAt,
+      pointAt: afterTest.pointAt,
+      upAt: await checkedAt(testing.activeTask?.taskId),
+    }
+    expect(afterTest.launchTimes).toEqual({ test })
+    expect(Date.parse(test.upAt ?? '')).toBeGreaterThanOrEqual(Date.parse(test.pointAt ?? ''))
+    await world.act('MARK_READY_FOR_CUTOVER')
+    const cutting = await world.act('START_CUTOVER')
+    // What its own test took.
+    const forecast = cutting.launchTimes?.forecast
+    expect(forecast?.jobId).toBe(cutting.activeTask?.jobId)
+    await world.work()
+    const { launchTimes, pointAt } = await times()
+    expect(launchTimes).toEqual({
+      test,
+      forecast,
+      cutover: {
+        jobId: cutting.activeTask?.jobId,
+        askedAt: cutting.activeTask?.startedAt,
+        pointAt,
+        upAt: await checkedAt(cutting.activeTask?.taskId),
+      },
+    })
+    expect(pointAt).not.toBe(afterTest.pointAt)
+  })
+})
+
 describe('the snapshots of a launch', () => {
   /** Writes four letters to the beginning of the volume, as the replicator does. */
   async function replicate(text: string): Promise<void> {

@@ -44,6 +44,22 @@ async function cutOver(): Promise<string> {
         reachedAt: '2026-03-01T12:29:00.000Z',
         roots: [{ diskIndex: 0, root }],
       },
+      launchTimes: {
+        cutover: {
+          jobId: 'mgnjob-00000000000000001' as never,
+          askedAt: '2026-03-01T12:28:50.000Z',
+          pointAt: '2026-03-01T12:29:00.000Z',
+          upAt: '2026-03-01T12:30:12.000Z',
+        },
+        forecast: {
+          jobId: 'mgnjob-00000000000000001' as never,
+          madeAt: '2026-03-01T12:28:50.000Z',
+          expectedSeconds: 60,
+          lowSeconds: 40,
+          highSeconds: 90,
+          coveragePercent: 80,
+        },
+      },
       launchedInstance: {
         machineId: 'm-00000000000000001' as never,
         imageId: 'img-00000000000000001' as never,
@@ -72,6 +88,7 @@ it(
     const verified = await certificate('verify', file, '--key', keyId)
     expect(verified.stdout).toContain(`web-1 (${id})`)
     expect(verified.stdout).toContain(`  disk 0: ${root}`)
+    expect(verified.stdout).toContain('down for 72 s, forecast 60 s (40 s to 90 s)')
     expect(verified.stdout).toContain('  2026-03-01T12:30:00.000Z  anna: Asked to finalize')
     expect(verified.stdout).toContain(`Genuine, signed with ${keyId}`)
     expect((await certificate('verify', file)).stdout).toContain(`Genuine, if ${keyId} is the key`)
