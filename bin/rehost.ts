@@ -8,6 +8,7 @@ import { errorMessage } from '../domain/errors.ts'
 import { addAgentCommand } from './commands/agent.ts'
 import { addDemoCommand } from './commands/demo.ts'
 import { addKeyCommands } from './commands/keys.ts'
+import { addForecastCommand } from './commands/forecast.ts'
 import { addRecordCommand } from './commands/records.ts'
 import { addServerCommands } from './commands/servers.ts'
 import { addDiskCommands } from './commands/disks.ts'
@@ -35,6 +36,7 @@ addCertificateCommands(program)
 addTokenCommands(program)
 addKeyCommands(program)
 addRecordCommand(program)
+addForecastCommand(program)
 
 try {
   await program.parseAsync(process.argv)

@@ -97,6 +97,7 @@ export function enrolAgain(
     launchedInstance: kept,
     offeredDisks: _offers,
     initialReplication: _first,
+    copyForecast: _said,
     ...rest
   } = server
   const { firstByteAt: _byte, readyForTestAt: _ready, ...lifecycle } = server.lifecycle

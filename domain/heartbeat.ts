@@ -16,6 +16,8 @@ import { convergenceError, isConvergenceError } from './convergence.ts'
 import { ConflictError } from './errors.ts'
 import type { SourceServerId } from './ids.ts'
 import { withInitiation } from './first_contact.ts'
+import type { CopyForecaster } from './initial_replication.ts'
+import { withCopyForecast } from './initial_replication.ts'
 import { inventoryProblem } from './inventory.ts'
 import { agentIsLiveMs } from './machine_copy.ts'
 import { withPointOutcomes } from './point_figures.ts'
@@ -103,6 +105,7 @@ export function applyHeartbeat(
   at: string,
   mayWait = false,
   thresholds: Thresholds = noThresholds,
+  forecastOf: CopyForecaster = () => undefined,
 ): SourceServer {
   if (report.generation !== server.agent.generation) {
     throw new ConflictError(
@@ -118,7 +121,7 @@ export function applyHeartbeat(
     next = withReportedState(next, report, at)
     next = withReportedError(next, report, at)
     next = withThresholds(next, figuresOf(report), thresholds, at)
-    next = withInitiation(next, report, at)
+    next = withCopyForecast(withInitiation(next, report, at), server, forecastOf)
     next = withReadiness(next, report, at)
     next = withTrackers(next, report, at)
     next = withVerificationResult(next, report.verification, at)

@@ -2,6 +2,7 @@
  * Making the record of a server's initial replication, and knowing whether it is still to be written. Pure.
  * @module
  */
+import type { KeptCopyForecast } from './forecast.ts'
 import type { ReplicationRecord, SyncFigures } from './replication_record.ts'
 import type { SourceServer } from './source_server.ts'
 import { standardInstanceType } from './launch.ts'
@@ -36,6 +37,7 @@ export function makeRecord(
     ...speeds(replicatedStorageBytes, firstByteAt, readyAt, figures),
     ...(figures === undefined ? {} : { wireBytes: figures.wire.totalBytes }),
     ...(figures?.changed === undefined ? {} : { changedBytes: figures.changed.totalBytes }),
+    ...saidBefore(server),
     disks: server.disks.map(({ diskIndex, deviceName, sizeBytes, isBootDisk }) => {
       const seen = figures?.disks.find((disk) => disk.diskIndex === diskIndex)
       return {
@@ -63,10 +65,45 @@ export function unwrittenRecord(server: SourceServer): ReplicationRecord | undef
 /** What a server whose migration begins again keeps: a record once made stays the one of the first time. */
 export function keptInitialReplication({
   initialReplication,
-}: SourceServer): Pick<SourceServer, 'initialReplication'> {
-  return initialReplication === undefined || initialReplication.state === 'COPYING'
-    ? {}
-    : { initialReplication }
+  copyForecast,
+}: SourceServer): Pick<SourceServer, 'initialReplication' | 'copyForecast'> {
+  if (initialReplication === undefined || initialReplication.state === 'COPYING') return {}
+  return { initialReplication, ...(copyForecast === undefined ? {} : { copyForecast }) }
+}
+
+/** What makes the forecast of a server's first copy. */
+export type CopyForecaster = (server: SourceServer) => KeptCopyForecast | undefined
+
+/**
+ * `server` with the forecast of its first copy, if its first byte has arrived since `before`. One that has a record, or is about to have, has been copied
+ * once: nothing is said of it again.
+ */
+export function withCopyForecast(
+  server: SourceServer,
+  before: SourceServer,
+  forecastOf: CopyForecaster,
+): SourceServer {
+  const isBegunNow = server.lifecycle.firstByteAt !== undefined && before.lifecycle.firstByteAt === undefined
+  if (!isBegunNow || server.initialReplication !== undefined || server.copyForecast !== undefined)
+    return server
+  const copyForecast = forecastOf(server)
+  return copyForecast === undefined ? server : { ...server, copyForecast }
+}
+
+function saidBefore({
+  copyForecast,
+}: SourceServer): Pick<
+  ReplicationRecord,
+  'forecastMinutes' | 'forecastLowMinutes' | 'forecastHighMinutes' | 'forecastCoveragePercent'
+> {
+  if (copyForecast === undefined) return {}
+  const { expectedMinutes, lowMinutes, highMinutes, coveragePercent } = copyForecast
+  return {
+    forecastMinutes: expectedMinutes,
+    forecastLowMinutes: lowMinutes,
+    ...(highMinutes === undefined ? {} : { forecastHighMinutes: highMinutes }),
+    forecastCoveragePercent: coveragePercent,
+  }
 }
 
 /** Whole minutes from one moment to another, as `int()` of Python cuts them off. */

@@ -41,6 +41,10 @@ function columnsOf(timeZone: string): Column[] {
     ['WireBytes', (record) => record.wireBytes],
     ['PeakWireBytesPerSecond', (record) => record.peakWireBytesPerSecond],
     ['ChangedBytes', (record) => record.changedBytes],
+    ['ForecastMinutes', (record) => record.forecastMinutes],
+    ['ForecastLowMinutes', (record) => record.forecastLowMinutes],
+    ['ForecastHighMinutes', (record) => record.forecastHighMinutes],
+    ['ForecastCoveragePercent', (record) => record.forecastCoveragePercent],
     [
       'Disks',
       ({ disks }) =>

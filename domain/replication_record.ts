@@ -38,6 +38,13 @@ export interface ReplicationRecord {
   peakWireBytesPerSecond?: number
   /** Bytes of blocks that changed at the source meanwhile. */
   changedBytes?: number
+  /** What was said when the first byte arrived. */
+  forecastMinutes?: number
+  forecastLowMinutes?: number
+  /** Absent where it said that the copy may never end. */
+  forecastHighMinutes?: number
+  /** Of a hundred such intervals so many are meant to hold. */
+  forecastCoveragePercent?: number
   disks?: RecordedDisk[]
 }
 

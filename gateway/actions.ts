@@ -55,8 +55,9 @@ export async function performAction(
 ): Promise<SourceServer> {
   const at = services.clock().toISOString()
   const jobId = newId('job', services.random)
+  const pastLaunches = action === 'START_CUTOVER' ? await services.forecasts.pastLaunches() : []
   const server = await changeServer(services, sourceServerId, (current) =>
-    applyAction(current, action, { at, actor, jobId }),
+    applyAction(current, action, { at, actor, jobId, pastLaunches }),
   )
   await setWorkGoing(services, server, actor)
   return server

@@ -30,6 +30,7 @@ import { BandwidthPlan } from './bandwidth_plan.ts'
 import { FolderFiles } from './file_store.ts'
 import { EventStreams } from './event_streams.ts'
 import { Fleet } from './fleet.ts'
+import { Forecasts } from './forecasts.ts'
 import { holdRecords } from './held_items.ts'
 import { prepareInstallation } from './installation.ts'
 import { agentPortPlaces, listenHttp, listenTls, stopListening } from './listen.ts'
@@ -98,6 +99,7 @@ async function run(): Promise<void> {
     records,
     recordTimeZone: config.recordTable.timeZone,
     fleet,
+    forecasts: new Forecasts({ store, records, fleet, clock, log }),
     held,
     wakeUps: new BullWakeUps(redis, trouble),
     changes,

@@ -56,11 +56,12 @@ export async function startJob(
     sourceServerIds: servers.map(({ sourceServerId }) => sourceServerId),
     ...(tags === undefined ? {} : { tags }),
   })
+  const pastLaunches = action === 'START_CUTOVER' ? await services.forecasts.pastLaunches() : []
   await store.create('job', { id: jobId }, job)
   for (const { sourceServerId } of servers) {
     try {
       const begun = await changeServer(services, sourceServerId, (current) =>
-        applyAction(current, action, { at, actor, jobId }),
+        applyAction(current, action, { at, actor, jobId, pastLaunches }),
       )
       await setWorkGoing(services, begun, actor)
     } catch (error) {

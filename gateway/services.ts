@@ -20,6 +20,7 @@ import type { CertIssuer } from './certificates/issuer.ts'
 import type { FileStore } from './file_store.ts'
 import type { EventStreams } from './event_streams.ts'
 import type { Fleet } from './fleet.ts'
+import type { ForecastMaker } from './forecast_maker.ts'
 import type { HeldRecords } from './held_items.ts'
 import type { Log } from './log.ts'
 import type { OwnAccount } from './mgn/account.ts'
@@ -59,6 +60,7 @@ export interface Services {
   records: RecordStore
   recordTimeZone: string
   fleet: Fleet
+  forecasts: ForecastMaker
   held: HeldRecords
   wakeUps: WakeUps
   changes: ChangePublisher & ChangeFeed

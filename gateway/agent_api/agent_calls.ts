@@ -72,10 +72,19 @@ export async function agentBeats(
   const report = { ...body, sourceDisks: body.sourceDisks as SourceDisk[] | undefined }
   const { value: known } = caller.known
   const { sourceServerId } = known
+  const isBegunNow = body.firstByteAt !== undefined && known.lifecycle.firstByteAt === undefined
+  const forecastOf = isBegunNow ? await services.forecasts.forecaster(known) : undefined
   const isDue = isQuietlyDue(known, at) && services.quietWrites.takeTurn(sourceServerId)
   const { isLarge } = services.held.servers
   const changeOf = (mayWait: boolean) => (current: SourceServer) =>
-    applyHeartbeat(withSettledSerial(current, caller.serial), report, at, mayWait, services.thresholds)
+    applyHeartbeat(
+      withSettledSerial(current, caller.serial),
+      report,
+      at,
+      mayWait,
+      services.thresholds,
+      forecastOf,
+    )
   const server = await changeServer(
     services,
     sourceServerId,

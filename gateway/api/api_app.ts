@@ -11,6 +11,7 @@ import { audited } from '../audit_log.ts'
 import { auditRoutes } from './audit_routes.ts'
 import { actorOf, requireToken } from './bearer.ts'
 import { bandwidthRoutes } from './bandwidth_routes.ts'
+import { forecastRoutes } from './forecast_routes.ts'
 import { jobRoutes } from './job_routes.ts'
 import { openApiDocument } from './openapi.ts'
 import { recordRoutes } from './record_routes.ts'
@@ -33,6 +34,7 @@ export function createApi(services: Services): Hono<ApiEnv> {
   app.use(audited(services, 'API', actorOf))
   app.route('/servers', serverRoutes(services))
   app.route('/bandwidth', bandwidthRoutes(services))
+  app.route('/forecasts', forecastRoutes(services))
   app.route('/jobs', jobRoutes(services))
   app.route('/replication-records', recordRoutes(services))
   app.route('/tokens', tokenRoutes(services))

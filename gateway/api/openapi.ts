@@ -73,6 +73,12 @@ export const describedCalls: readonly DescribedCall[] = [
     role: 'viewer',
   },
   {
+    method: 'get',
+    path: `${server}/forecast`,
+    summary: 'How long its first copy will take, whether that ends, and the downtime of its cutover',
+    role: 'viewer',
+  },
+  {
     method: 'put',
     path: `${server}/protection`,
     summary: 'Policy of consistency points and of new disks',
@@ -119,6 +125,7 @@ export const describedCalls: readonly DescribedCall[] = [
     role: 'operator',
     body: bandwidthSettingsSchema,
   },
+  { method: 'get', path: '/forecasts/accuracy', summary: 'How past forecasts held', role: 'viewer' },
   { method: 'get', path: '/jobs', summary: 'Jobs, newest first', role: 'viewer' },
   { method: 'get', path: '/jobs/:id', summary: 'One job', role: 'viewer' },
   { method: 'get', path: '/jobs/:id/log', summary: 'The log of a job, oldest first', role: 'viewer' },

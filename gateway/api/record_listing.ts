@@ -23,6 +23,7 @@ export const recordFields = [
   'wireBytes',
   'peakWireBytesPerSecond',
   'changedBytes',
+  'forecastMinutes',
 ] as const
 type RecordField = (typeof recordFields)[number]
 

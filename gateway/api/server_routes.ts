@@ -84,6 +84,10 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
     })
   })
 
+  app.get('/:id/forecast', async (c) =>
+    c.json(await services.forecasts.of(await findServer(services.store, c.req.param('id')))),
+  )
+
   app.get('/:id/certificate', async (c) => {
     const server = await findServer(services.store, c.req.param('id'))
     const events = await findAllEvents(services.store, server)

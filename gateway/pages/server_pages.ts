@@ -10,7 +10,7 @@ import type { PageEnv } from '../session_guard.ts'
 import type { PageContext } from './page_context.ts'
 import { Hono } from 'hono'
 import { decideAction } from '../../domain/actions.ts'
-import { NotFoundError } from '../../domain/errors.ts'
+import { NotFoundError, errorMessage } from '../../domain/errors.ts'
 import { isSilent } from '../../views/figures.ts'
 import { confirmForm, confirmPage } from '../../views/servers/confirm_page.ts'
 import { formOf, launchConfigurationPage } from '../../views/servers/launch_configuration_page.ts'
@@ -172,13 +172,18 @@ async function serverModel(
   const machine = server.launchedInstance
   const now = services.clock()
   const isSending = server.agent.desired === 'REPLICATE' && !isSilent(server, now)
-  const [figures, events, task, replicationServer, screen, allowance] = await Promise.all([
+  const [figures, events, task, replicationServer, screen, allowance, forecast] = await Promise.all([
     findFigures(services, [sourceServerId]),
     findEvents(store, server, maxEvents),
     activeTask && store.get('task', { id: activeTask.taskId }),
     replicationServerId && store.get('replicationServer', { id: replicationServerId }),
     machine && services.artefacts.readEnd(machine.jobId, sourceServerId, 'screenshot.png', 1),
     isSending ? services.bandwidth.allowanceOf(server) : undefined,
+    // The page is good without it, and says that it is missing.
+    services.forecasts.of(server).catch((error: unknown) => {
+      services.log.warn({ sourceServerId, error: errorMessage(error) }, 'Cannot forecast')
+      return undefined
+    }),
   ])
   return {
     server,
@@ -192,6 +197,7 @@ async function serverModel(
     viewer,
     slugOf: (action) => actionSlugs[action],
     allowance,
+    forecast,
     now,
   }
 }

@@ -45,6 +45,10 @@ const itemSchema = z.object({
   WireBytes: count.optional(),
   PeakWireBytesPerSecond: count.optional(),
   ChangedBytes: count.optional(),
+  ForecastMinutes: count.optional(),
+  ForecastLowMinutes: count.optional(),
+  ForecastHighMinutes: count.optional(),
+  ForecastCoveragePercent: count.optional(),
   Disks: z.array(z.preprocess(withoutSuffixes, diskSchema)).optional(),
 })
 
@@ -79,6 +83,10 @@ export function recordOfItem(item: Record<string, AttributeValue>): ReplicationR
     wireBytes: data.WireBytes,
     peakWireBytesPerSecond: data.PeakWireBytesPerSecond,
     changedBytes: data.ChangedBytes,
+    forecastMinutes: data.ForecastMinutes,
+    forecastLowMinutes: data.ForecastLowMinutes,
+    forecastHighMinutes: data.ForecastHighMinutes,
+    forecastCoveragePercent: data.ForecastCoveragePercent,
     disks: data.Disks?.map((disk) =>
       withoutMissing<RecordedDisk>({
         deviceName: disk.DeviceName,

@@ -27,6 +27,10 @@ function sampleRecord(name: string, overrides: Partial<ReplicationRecord> = {}):
     wireBytes: 7_000_000_000,
     peakWireBytesPerSecond: 40_000_000,
     changedBytes: 65_536,
+    forecastMinutes: 12.5,
+    forecastLowMinutes: 8,
+    forecastHighMinutes: 20,
+    forecastCoveragePercent: 80,
     disks: [
       {
         deviceName: '/dev/xvda',

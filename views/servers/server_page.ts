@@ -8,6 +8,7 @@ import type { Task } from '../../domain/task.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message, Viewer } from '../layout.ts'
 import type { Word } from '../words.ts'
+import type { ForecastModel } from './forecast_card.ts'
 import type { ReplicationModel } from './replication_card.ts'
 import type { SlugOf } from './stepper.ts'
 import { when } from '../format.ts'
@@ -18,6 +19,7 @@ import { badge, card, facts } from '../parts.ts'
 import { eventTypeWords, lifecycleWords, replicationWords } from '../words.ts'
 import { diskOffersCard } from './disk_offers.ts'
 import { consistencyCard } from './consistency_card.ts'
+import { forecastCard } from './forecast_card.ts'
 import { initiationCard, replicationCard } from './replication_card.ts'
 import { agentCard, launchCard, replicationSettingsCard, sourceCard } from './side_cards.ts'
 import { actionMenu, nextStep, stepper } from './stepper.ts'
@@ -33,6 +35,7 @@ export interface ServerModel extends ReplicationModel {
   hasScreenshot: boolean
   /** What may be sent now; undefined while nothing is. */
   allowance: Allowance | undefined
+  forecast: ForecastModel | undefined
   viewer: Viewer
   slugOf: SlugOf
   message?: Message | undefined
@@ -51,7 +54,7 @@ export function serverPage(frame: Frame, model: ServerModel, stream: string): Ht
         ${initiationCard(server)} ${eventsCard(model.events, model.now)}
       </div>
       <div class="column-side">
-        ${sourceCard(server, model.now)} ${agentCard(server, model.now)}
+        ${forecastCard(model.forecast)} ${sourceCard(server, model.now)} ${agentCard(server, model.now)}
         ${consistencyCard(server, model.viewer, model.now)} ${verificationCard(server, model.now)}
         ${replicationSettingsCard(server, model.viewer, model.allowance)} ${launchCard(server, model.viewer)}
       </div>
@@ -73,6 +76,7 @@ export function serverParts(model: ServerModel): Map<string, Html> {
     ['machine', machineCard(model)],
     ['initiation', initiationCard(server)],
     ['events', eventsCard(model.events, now)],
+    ['forecast', forecastCard(model.forecast)],
     ['source', sourceCard(server, now)],
     ['agent', agentCard(server, now)],
     ['consistency', consistencyCard(server, model.viewer, now)],

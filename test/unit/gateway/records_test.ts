@@ -149,6 +149,10 @@ describe('the records as CSV', () => {
     await put(
       record('b', 2, {
         wireBytes: 7,
+        forecastMinutes: 12.5,
+        forecastLowMinutes: 8,
+        forecastHighMinutes: 20,
+        forecastCoveragePercent: 80,
         disks: [{ deviceName: '/dev/sda', sizeBytes: 5, isBootDisk: true }],
       }),
       record('a', 1, { replicatedStorageBytes: 1_073_741_825 }),
@@ -161,11 +165,12 @@ describe('the records as CSV', () => {
       [
         'SourceServerID,Hostname,ReplicationStartTimeJST,ReadyForTestTimeJST,InitialReplicationDurationMinutes,' +
           'ReplicatedTotalStorageGB,BandwidthThrottlingMbps,ReplicationServerInstanceType,AverageBytesPerSecond,' +
-          'PeakBytesPerSecond,WireBytes,PeakWireBytesPerSecond,ChangedBytes,Disks,TimeZone',
-        's-b,b.example.test,2025-02-02T21:00:00.250000+09:00,2025-02-02T21:30:00+09:00,29,1.5,0,local,,,7,,,' +
+          'PeakBytesPerSecond,WireBytes,PeakWireBytesPerSecond,ChangedBytes,ForecastMinutes,ForecastLowMinutes,' +
+          'ForecastHighMinutes,ForecastCoveragePercent,Disks,TimeZone',
+        's-b,b.example.test,2025-02-02T21:00:00.250000+09:00,2025-02-02T21:30:00+09:00,29,1.5,0,local,,,7,,,12.5,8,20,80,' +
           '"[{""DeviceName"":""/dev/sda"",""SizeBytes"":5,""IsBootDisk"":true}]",Asia/Tokyo',
         's-a,a.example.test,2025-02-01T21:00:00.250000+09:00,2025-02-01T21:30:00+09:00,29,' +
-          '1.000000000931322574615478516,0,local,,,,,,,Asia/Tokyo',
+          '1.000000000931322574615478516,0,local,,,,,,,,,,,Asia/Tokyo',
         '',
       ].join('\n'),
     )

@@ -24,6 +24,7 @@ import { standardQuotas } from '../../../gateway/mgn/account.ts'
 import { FolderFiles } from '../../../gateway/file_store.ts'
 import { EventStreams } from '../../../gateway/event_streams.ts'
 import { Fleet } from '../../../gateway/fleet.ts'
+import { Forecasts } from '../../../gateway/forecasts.ts'
 import { holdRecords } from '../../../gateway/held_items.ts'
 import { LiveHub } from '../../../gateway/live_hub.ts'
 import { LiveStreams } from '../../../gateway/live_stream.ts'
@@ -115,6 +116,7 @@ export async function testGateway(
     records,
     recordTimeZone: options.recordTimeZone ?? 'UTC',
     fleet,
+    forecasts: new Forecasts({ store, records, fleet, clock, log }),
     held: holdRecords(store, changes, clock),
     wakeUps,
     changes,

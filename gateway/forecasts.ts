@@ -1,0 +1,162 @@
+/**
+ * Forecasts, and how past ones held. What they are learned from is read once a minute at most.
+ * @module
+ */
+import type { ForecastErrors, HeldForecast } from '../domain/forecast_errors.ts'
+import type { CopyForecaster } from '../domain/initial_replication.ts'
+import type { CopyForecast } from '../domain/initial_forecast.ts'
+import type { CopyPace, PastCopy } from '../domain/copy_pace.ts'
+import type { LaunchHistory } from '../domain/downtime.ts'
+import type { ReplicationRecord } from '../domain/replication_record.ts'
+import type { SourceServer } from '../domain/source_server.ts'
+import type { ForecastAccuracy, ForecastMaker, ForecastView } from './forecast_maker.ts'
+import type { Services } from './services.ts'
+import { limitAhead } from '../domain/bandwidth_ahead.ts'
+import { learnPace, pastCopies } from '../domain/copy_pace.ts'
+import { cutoverDowntime, launchHistory } from '../domain/downtime.ts'
+import { errorMessage } from '../domain/errors.ts'
+import { forecastErrors } from '../domain/forecast_errors.ts'
+import { copyAheadOf, forecastCopy, keptForecast } from '../domain/initial_forecast.ts'
+import { serverForecast } from '../domain/server_forecast.ts'
+import { readBandwidthSettings } from './bandwidth_settings.ts'
+import { withDeadline } from './deadline.ts'
+
+/** A record more or less changes little, and all of them are read to learn. */
+const recordsAgeMs = 60_000
+
+/** Agents wait for the answer to their heartbeat: what takes longer is done without. */
+const heartbeatDeadlineMs = 2000
+
+/** What they are made with. */
+export type ForecastServices = Pick<Services, 'store' | 'records' | 'fleet' | 'clock' | 'log'>
+
+interface Learned {
+  /** Records that it is from. */
+  count: number
+  copies: readonly PastCopy[]
+  errors: ForecastErrors
+  /** By type of replication server, and whether changes are known. */
+  paces: Map<string, CopyPace | undefined>
+}
+
+/** Makes them. */
+export class Forecasts implements ForecastMaker {
+  readonly #services: ForecastServices
+  #learned: { atMs: number; value: Promise<Learned> } | undefined
+
+  constructor(services: ForecastServices) {
+    this.#services = services
+  }
+
+  async of(server: SourceServer): Promise<ForecastView> {
+    const { fleet, clock } = this.#services
+    const servers = await fleet.list()
+    const learned = await this.#learn()
+    const ahead = await this.#ahead(server, learned)
+    return {
+      ...serverForecast(server, () => ahead(server), launchHistory(servers), clock()),
+      accuracy: { initialReplications: learned.errors, cutovers: cutoverErrors(servers) },
+    }
+  }
+
+  async accuracy(): Promise<ForecastAccuracy> {
+    const servers = await this.#services.fleet.list()
+    const { errors } = await this.#learn()
+    return { initialReplications: errors, cutovers: cutoverErrors(servers) }
+  }
+
+  async pastLaunches(): Promise<LaunchHistory[]> {
+    try {
+      return launchHistory(await this.#services.fleet.list())
+    } catch (error) {
+      this.#services.log.warn({ error: errorMessage(error) }, 'Cannot forecast the downtime of a cutover')
+      return []
+    }
+  }
+
+  async forecaster(known: SourceServer): Promise<CopyForecaster> {
+    try {
+      const made = async () => this.#ahead(known, await this.#learn())
+      const ahead = await withDeadline(made(), heartbeatDeadlineMs, 'the records of initial replications')
+      const at = this.#services.clock().toISOString()
+      return (server) => keptForecast(ahead(server), at)
+    } catch (error) {
+      this.#services.log.warn(
+        { sourceServerId: known.sourceServerId, error: errorMessage(error) },
+        'Cannot forecast an initial replication',
+      )
+      return () => undefined
+    }
+  }
+
+  /** What forecasts the copy of `known`, or of a version of it that is a moment newer. */
+  async #ahead(known: SourceServer, learned: Learned): Promise<(server: SourceServer) => CopyForecast> {
+    const { store, fleet, clock } = this.#services
+    const settings = await readBandwidthSettings(store)
+    const others = known.replicationConfiguration.site === undefined ? [] : await fleet.list()
+    const now = clock()
+    return (server) => {
+      const limit = limitAhead(server, settings, others, now)
+      const ahead = copyAheadOf(server, limit, undefined)
+      return forecastCopy(ahead, learned.copies, (_copies, instanceType, areChangesKnown) =>
+        paceOf(learned, instanceType, areChangesKnown),
+      )
+    }
+  }
+
+  #learn(): Promise<Learned> {
+    const { records, clock } = this.#services
+    const nowMs = clock().getTime()
+    const held = this.#learned
+    if (held !== undefined && Math.abs(nowMs - held.atMs) < recordsAgeMs) return held.value
+    const before = held?.value.catch(() => undefined)
+    const value = records.list().then(async (found): Promise<Learned> => {
+      const known = await before
+      // A record is written once, so as many as before are the same ones.
+      if (known?.count === found.records.length) return known
+      return {
+        count: found.records.length,
+        copies: pastCopies(found.records),
+        errors: copyErrors(found.records),
+        paces: new Map(),
+      }
+    })
+    this.#learned = { atMs: nowMs, value }
+    value.catch(() => {
+      this.#learned = undefined
+    })
+    return value
+  }
+}
+
+/** Learning goes through all records for each of them: it is done once for each kind of question. */
+function paceOf(
+  { copies, paces }: Learned,
+  instanceType: string,
+  areChangesKnown: boolean,
+): CopyPace | undefined {
+  const key = `${areChangesKnown} ${instanceType}`
+  if (!paces.has(key)) paces.set(key, learnPace(copies, instanceType, areChangesKnown))
+  return paces.get(key)
+}
+
+function copyErrors(records: readonly ReplicationRecord[]): ForecastErrors {
+  const held = records.flatMap((record): HeldForecast[] => {
+    const { forecastMinutes: expected, forecastLowMinutes: low, forecastHighMinutes: high } = record
+    const { replicationStartedAt: from, readyForTestAt } = record
+    if (expected === undefined || low === undefined || from === undefined) return []
+    const actual = (Date.parse(readyForTestAt) - Date.parse(from)) / 60_000
+    return [{ expected, low, ...(high === undefined ? {} : { high }), actual }]
+  })
+  return forecastErrors(held)
+}
+
+function cutoverErrors(servers: readonly SourceServer[]): ForecastErrors {
+  const held = servers.flatMap((server): HeldForecast[] => {
+    const { forecast, actualSeconds: actual = 0 } = cutoverDowntime(server) ?? {}
+    if (forecast === undefined) return []
+    const { expectedSeconds: expected, lowSeconds: low, highSeconds: high } = forecast
+    return [{ expected, low, high, actual }]
+  })
+  return forecastErrors(held)
+}

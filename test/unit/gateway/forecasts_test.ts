@@ -1,0 +1,312 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { ForecastView } from '../../../gateway/forecast_maker.ts'
+import { unwrittenRecord } from '../../../domain/initial_replication.ts'
+import type { ReplicationRecord } from '../../../domain/replication_record.ts'
+import { performAction } from '../../../gateway/actions.ts'
+import { startJob } from '../../../gateway/server_jobs.ts'
+import {
+  callAgentPort,
+  enrolServer,
+  getPage,
+  heartbeat,
+  putServer,
+  serverOf,
+  staged,
+  upToDate,
+} from './callers.ts'
+import type { TestGateway } from './support.ts'
+import { testGateway } from './support.ts'
+
+let gateway: TestGateway
+beforeEach(async () => {
+  gateway = await testGateway()
+})
+afterEach(() => gateway.close())
+
+const sizeBytes = 3_221_225_472
+
+/** A copy at about 10 MB/s that is over. */
+function record(index: number, overrides: Partial<ReplicationRecord> = {}): ReplicationRecord {
+  const bytes = (index + 3) * 1e9
+  const start = Date.parse('2026-02-01T00:00:00Z') + index * 3_600_000
+  return {
+    sourceServerId: `s-past-${index}`,
+    hostname: `past-${index}`,
+    replicationStartedAt: new Date(start).toISOString(),
+    readyForTestAt: new Date(start + (bytes / 10e6) * 1000).toISOString(),
+    replicatedStorageBytes: bytes,
+    bandwidthThrottlingMbps: 0,
+    replicationServerInstanceType: 'local',
+    ...overrides,
+  }
+}
+
+async function recordMany(count = 12): Promise<void> {
+  for (let index = 0; index < count; index++) await gateway.records.add(record(index))
+}
+
+async function get<T>(path: string): Promise<T> {
+  const answer = await gateway.app.request(`http://localhost:8080/api/v1${path}`, {
+    headers: { authorization: `Bearer ${await gateway.apiToken('viewer')}` },
+  })
+  expect(answer.status).toBe(200)
+  return (await answer.json()) as T
+}
+
+const forecastOf = (id: string): Promise<ForecastView> => get(`/servers/${id}/forecast`)
+
+/** A server whose staging area stands and whose agent has started. */
+async function enrolled(): Promise<string> {
+  const { sourceServerId } = await enrolServer(gateway)
+  await putServer(gateway, sourceServerId, (server) => {
+    const standing = staged(server)
+    return { ...standing, agent: { ...standing.agent, generation: 1 } }
+  })
+  return sourceServerId
+}
+
+/** The agent reports so many bytes copied. */
+async function beat(replicatedBytes: number, overrides: Record<string, unknown> = {}): Promise<void> {
+  const isWhole = replicatedBytes === sizeBytes
+  const answer = await callAgentPort(
+    gateway,
+    '/agent/v1/heartbeat',
+    heartbeat(1, {
+      state: isWhole ? 'CONTINUOUS' : 'INITIAL_SYNC',
+      lagMs: isWhole ? 0 : null,
+      disks: [
+        {
+          diskIndex: 0,
+          sizeBytes,
+          replicatedBytes,
+          rescannedBytes: 0,
+          backlogBytes: sizeBytes - replicatedBytes,
+          tracker: { kind: 'tracefs', reason: 'The kernel reports every completed write' },
+        },
+      ],
+      ...overrides,
+    }),
+  )
+  expect(answer.status).toBe(200)
+}
+
+describe('GET /api/v1/servers/:id/forecast', () => {
+  it('says that nothing is known while nothing is recorded', async () => {
+    const id = await enrolled()
+    expect(await forecastOf(id)).toEqual({
+      sourceServerId: id,
+      initialReplication: {
+        phase: 'NOT_STARTED',
+        forecast: {
+          state: 'UNKNOWN',
+          because: 'No initial replication is recorded yet, so nothing tells how fast the link is',
+        },
+      },
+      convergence: {
+        verdict: 'UNKNOWN',
+        because: 'No initial replication is recorded yet, so nothing tells how fast the link is',
+      },
+      downtime: {
+        forecast: {
+          state: 'UNKNOWN',
+          because: 'No machine has been launched and checked yet; a test launch of this server tells it best',
+        },
+      },
+      accuracy: { initialReplications: { count: 0 }, cutovers: { count: 0 } },
+    })
+  })
+
+  it('is from the records before the first byte, kept with it, and held against what came of it', async () => {
+    await recordMany()
+    const id = await enrolled()
+    const before = (await forecastOf(id)).initialReplication.forecast
+    // 3.2 GB at 10 MB/s.
+    expect(before).toMatchObject({ state: 'EXPECTED', expectedMinutes: 5.4, basis: { records: 12 } })
+    await beat(0)
+    const begun = await serverOf(gateway, id)
+    expect(begun.lifecycle.firstByteAt).toBe(gateway.now().toISOString())
+    const kept = {
+      madeAt: gateway.now().toISOString(),
+      expectedMinutes: 5.4,
+      records: 12,
+      coveragePercent: 80,
+    }
+    expect(begun.copyForecast).toMatchObject(kept)
+
+    // Whatever is learned later, and however the settings change, what was said stays.
+    for (let index = 20; index < 40; index++)
+      await gateway.records.add(record(index, { replicatedStorageBytes: 1e12 }))
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      replicationConfiguration: { ...server.replicationConfiguration, bandwidthThrottlingMbps: 1 },
+    }))
+    gateway.pass(300_000)
+    await beat(sizeBytes / 2, { timeLeftMs: 240_000 })
+    const half = (await forecastOf(id)).initialReplication
+    expect(half).toMatchObject({ phase: 'COPYING', kept, left: { expectedMinutes: 4 } })
+    expect(half).not.toHaveProperty('forecast')
+    expect(half.left?.lowMinutes).toBeLessThan(4)
+    expect(half.left?.highMinutes).toBeGreaterThan(4)
+    gateway.pass(240_000)
+    await beat(sizeBytes)
+    const ready = await serverOf(gateway, id)
+    expect(ready.copyForecast).toEqual(begun.copyForecast)
+    const made = unwrittenRecord(ready)
+    expect(made).toMatchObject({
+      initialReplicationDurationMinutes: 9,
+      forecastMinutes: 5.4,
+      forecastLowMinutes: begun.copyForecast?.lowMinutes,
+      forecastHighMinutes: begun.copyForecast?.highMinutes,
+      forecastCoveragePercent: 80,
+    })
+    if (made === undefined) throw new Error('No record')
+    await gateway.records.add(made)
+    gateway.pass(61_000)
+    const after = await forecastOf(id)
+    expect(after.initialReplication).toMatchObject({ phase: 'DONE', actualMinutes: 9, kept })
+    // 5.4 of 9 minutes.
+    expect(after.accuracy.initialReplications).toMatchObject({
+      count: 1,
+      medianErrorPercent: 40,
+      biasPercent: -40,
+    })
+    expect(await get('/forecasts/accuracy')).toEqual(after.accuracy)
+  })
+
+  it('heeds the limit that holds', async () => {
+    await recordMany()
+    const id = await enrolled()
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      replicationConfiguration: { ...server.replicationConfiguration, bandwidthThrottlingMbps: 8 },
+    }))
+    const { forecast } = (await forecastOf(id)).initialReplication
+    // 3.2 GB, all of it sent as no record says less, at 95 % of 1 MB/s.
+    expect(forecast).toMatchObject({
+      state: 'EXPECTED',
+      expectedMinutes: 57,
+      basis: { heldBackBy: 'LIMIT', limitBytesPerSecond: 1_000_000 },
+    })
+  })
+
+  it('says while it is copied whether it ends, with the rate of change that is measured', async () => {
+    const id = await enrolled()
+    await beat(0, { changedBytes: 0 })
+    gateway.pass(100_000)
+    await beat(1e9, { changedBytes: 200_000_000, timeLeftMs: 60_000 })
+    expect((await forecastOf(id)).convergence).toEqual({
+      verdict: 'YES',
+      because: 'What is left becomes less, as it is measured now',
+      changedBytesPerSecond: 2_000_000,
+    })
+    gateway.pass(10_000)
+    const pace = {
+      measuredMs: 400_000,
+      changedBytesPerSecond: 9e6,
+      durableBytesPerSecond: 5e6,
+      rest: { bytes: 2e9, waitingBytes: 1e9, shrinkBytesPerSecond: 0 },
+    }
+    await beat(1e9, { changedBytes: 400_000_000, pace })
+    expect((await forecastOf(id)).convergence).toMatchObject({
+      verdict: 'NO',
+      because: expect.stringMatching(/^Blocks change at 9\.0 MB\/s, and 5\.0 MB\/s .*more bandwidth/),
+    })
+  })
+
+  it('is no reason to refuse a heartbeat: without records nothing is said', async () => {
+    const id = await enrolled()
+    gateway.records.list = () => Promise.reject(new Error('The table is away'))
+    await beat(0)
+    const begun = await serverOf(gateway, id)
+    expect(begun.lifecycle.firstByteAt).toBeDefined()
+    expect(begun.copyForecast).toBeUndefined()
+    expect(gateway.logged.join()).toContain('Cannot forecast an initial replication')
+    // The page is there all the same.
+    const page = await getPage(gateway, `/servers/${id}`, await gateway.signIn())
+    expect(page.status).toBe(200)
+    expect(await page.text()).toContain('The records that it is made from cannot be read now')
+  })
+
+  it('is not made again for a server that has a record', async () => {
+    await recordMany()
+    const id = await enrolled()
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      initialReplication: { state: 'RECORDED', recordedAt: gateway.now().toISOString() },
+    }))
+    await beat(0)
+    expect((await serverOf(gateway, id)).copyForecast).toBeUndefined()
+  })
+})
+
+describe('the downtime of a cutover', () => {
+  /** A server that is ready, with a test launch that took a minute. */
+  async function tested(): Promise<string> {
+    const id = await enrolled()
+    await putServer(gateway, id, (server) => {
+      const ready = upToDate(gateway)(server)
+      const at = (seconds: number) => new Date(gateway.now().getTime() + seconds * 1000).toISOString()
+      return {
+        ...ready,
+        lifecycle: {
+          ...ready.lifecycle,
+          state: 'READY_FOR_CUTOVER',
+          firstByteAt: at(-900),
+          readyForTestAt: at(-600),
+        },
+        launchTimes: {
+          test: { jobId: 'mgnjob-1' as never, askedAt: at(0), pointAt: at(2), upAt: at(62) },
+        },
+      }
+    })
+    return id
+  }
+
+  it('is kept when a cutover is asked for by the own API', async () => {
+    const id = await tested()
+    expect((await forecastOf(id)).downtime.forecast).toMatchObject({ expectedSeconds: 60 })
+    const cutting = await performAction(gateway.services, id as never, 'START_CUTOVER', 'anna')
+    expect(cutting.launchTimes?.forecast).toMatchObject({
+      jobId: cutting.activeTask?.jobId,
+      expectedSeconds: 60,
+    })
+  })
+
+  it("is kept when a cutover is asked for by MGN's clients", async () => {
+    const id = await tested()
+    const job = await startJob(gateway.services, [id], 'START_CUTOVER', { actor: 'anna' })
+    expect((await serverOf(gateway, id)).launchTimes?.forecast).toMatchObject({
+      jobId: job.jobId,
+      expectedSeconds: 60,
+    })
+  })
+
+  it('is held against what it was, and shown on the page', async () => {
+    const id = await tested()
+    await performAction(gateway.services, id as never, 'START_CUTOVER', 'anna')
+    await putServer(gateway, id, (server) => {
+      const jobId = server.launchTimes?.forecast?.jobId
+      if (jobId === undefined) throw new Error('No forecast')
+      const at = (seconds: number) => new Date(gateway.now().getTime() + seconds * 1000).toISOString()
+      return {
+        ...server,
+        launchTimes: {
+          ...server.launchTimes,
+          cutover: { jobId, askedAt: at(0), pointAt: at(3), upAt: at(83) },
+        },
+      }
+    })
+    const { downtime, accuracy } = await forecastOf(id)
+    expect(downtime).toMatchObject({ actualSeconds: 80, kept: { expectedSeconds: 60 } })
+    expect(accuracy.cutovers).toEqual({
+      count: 1,
+      medianErrorPercent: 25,
+      biasPercent: -25,
+      withinPercent: 100,
+    })
+    const page = await getPage(gateway, `/servers/${id}`, await gateway.signIn())
+    const words = (await page.text()).replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ')
+    expect(words).toContain('Downtime of the cutover was 80 s 60 s (')
+    expect(words).toContain('1 past forecast: off by 25 % in the median, 25 % too short')
+  })
+})
