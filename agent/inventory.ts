@@ -10,6 +10,7 @@ import { chooseDisks } from './inventory/disk_choice.ts'
 import { readDisks } from './inventory/disks.ts'
 import { parseCpus, parseMemoryBytes, readFirmware, readIdentity, readOs } from './inventory/machine.ts'
 import { readNetworkInterfaces } from './inventory/network.ts'
+import { readWrites } from './inventory/writes.ts'
 
 /** The machine, as far as an inventory asks. */
 export interface Host {
@@ -45,6 +46,8 @@ export async function takeDisks(files: SystemFiles, options: InventoryOptions = 
 export async function takeInventory(host: Host, options: InventoryOptions = {}): Promise<SourceProperties> {
   const { files } = host
   const cpus = parseCpus((await files.readText('/proc/cpuinfo')) ?? '')
+  const disks = await takeDisks(files, options)
+  const writes = await readWrites(files, disks)
   return {
     lastUpdatedAt: new Date(host.nowMs()).toISOString(),
     identificationHints: await readIdentity(files, host.hostname()),
@@ -53,6 +56,7 @@ export async function takeInventory(host: Host, options: InventoryOptions = {}):
     ramBytes: parseMemoryBytes((await files.readText('/proc/meminfo')) ?? ''),
     firmware: await readFirmware(files),
     networkInterfaces: await readNetworkInterfaces(files, host.addresses()),
-    disks: await takeDisks(files, options),
+    disks,
+    ...(writes === undefined ? {} : { writes }),
   }
 }

@@ -61,6 +61,15 @@ export interface ServerForecast {
 /** Changed for less than this, a rate says little. */
 const leastMeasuredMs = 60_000
 
+/** Up for less than this, a machine has written what belongs to its start. */
+const leastUpSeconds = 3600
+
+/** Bytes written in a second since the machine was started, taken for the rate at which it will change; undefined where nobody knows. */
+export function writtenBytesPerSecond({ sourceProperties }: SourceServer): number | undefined {
+  const { writes } = sourceProperties
+  return writes === undefined || writes.seconds < leastUpSeconds ? undefined : writes.bytes / writes.seconds
+}
+
 /** Bytes of blocks that have changed in a second since the first byte; undefined while that is not known. */
 export function changedBytesPerSecond({ lifecycle, initialReplication }: SourceServer): number | undefined {
   const { firstByteAt } = lifecycle

@@ -19,6 +19,8 @@ export interface SourceProperties {
   firmware: 'BIOS' | 'UEFI' | 'UNKNOWN'
   networkInterfaces: { name: string; macAddress: string; ips: string[]; isPrimary: boolean }[]
   disks: SourceDisk[]
+  /** Written to the disks that are replicated since the machine was started; absent where its kernel does not tell. */
+  writes?: { seconds: number; bytes: number }
 }
 
 /** A disk of the source, taken or left out; `excludedBecause` is a sentence for the operator. */

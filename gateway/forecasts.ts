@@ -17,7 +17,7 @@ import { cutoverDowntime, launchHistory } from '../domain/downtime.ts'
 import { errorMessage } from '../domain/errors.ts'
 import { forecastErrors } from '../domain/forecast_errors.ts'
 import { copyAheadOf, forecastCopy, keptForecast } from '../domain/initial_forecast.ts'
-import { serverForecast } from '../domain/server_forecast.ts'
+import { serverForecast, writtenBytesPerSecond } from '../domain/server_forecast.ts'
 import { readBandwidthSettings } from './bandwidth_settings.ts'
 import { withDeadline } from './deadline.ts'
 
@@ -97,7 +97,7 @@ export class Forecasts implements ForecastMaker {
     const now = clock()
     return (server) => {
       const limit = limitAhead(server, settings, others, now)
-      const ahead = copyAheadOf(server, limit, undefined)
+      const ahead = copyAheadOf(server, limit, writtenBytesPerSecond(server))
       return forecastCopy(ahead, learned.copies, (_copies, instanceType, areChangesKnown) =>
         paceOf(learned, instanceType, areChangesKnown),
       )

@@ -55,6 +55,7 @@ export const sourcePropertiesSchema = z.object({
     )
     .max(32),
   disks: z.array(sourceDiskSchema).max(1000),
+  writes: z.object({ seconds: z.number().positive(), bytes }).optional(),
 })
 
 const enrolBase = { token: z.string().min(10).max(200), csrPem: pem, version: z.string().max(64) }

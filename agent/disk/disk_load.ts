@@ -24,17 +24,18 @@ const leastWrites = 5
 
 interface Counters {
   writes: number
+  writtenSectors: number
   writeMs: number
 }
 
-/** Completed writes and the milliseconds they took together, by device number. Lines of another shape are passed over. */
+/** Completed writes, what they wrote and the milliseconds they took together, by device number. Lines of another shape are passed over. */
 export function readDiskStatistics(text: string): Map<string, Counters> {
   const found = new Map<string, Counters>()
   for (const line of text.split('\n')) {
     const fields = line.trim().split(/\s+/)
-    const [writes, writeMs] = [Number(fields[7]), Number(fields[10])]
-    if (fields.length >= 14 && Number.isFinite(writes) && Number.isFinite(writeMs))
-      found.set(`${fields[0]}:${fields[1]}`, { writes, writeMs })
+    const [writes = NaN, writtenSectors = NaN, writeMs = NaN] = [fields[7], fields[9], fields[10]].map(Number)
+    if (fields.length >= 14 && [writes, writtenSectors, writeMs].every(Number.isFinite))
+      found.set(`${fields[0]}:${fields[1]}`, { writes, writtenSectors, writeMs })
   }
   return found
 }

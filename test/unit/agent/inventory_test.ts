@@ -60,6 +60,28 @@ describe('takeInventory()', () => {
     ])
   })
 
+  it('tells what is written to the disks that are replicated, where the kernel tells it of all of them', async () => {
+    const block = (deviceNumber: string): PathFacts => ({ kind: 'block', sizeBytes: 1e9, deviceNumber })
+    const tree = {
+      ...rhel,
+      '/proc/uptime': '86400.25 170000.00',
+      '/proc/diskstats': [
+        '   8       0 sda 1 0 8 5 100 7 2000 9 0 5 14 0 0 0 0 0 0',
+        '   8       1 sda1 1 0 8 5 90 7 1999 9 0 5 14 0 0 0 0 0 0',
+        '   8      16 sdb 1 0 8 5 10 7 500 9 0 5 14 0 0 0 0 0 0',
+        // One that is left out.
+        '   8      32 sdc 1 0 8 5 10 7 70000 9 0 5 14 0 0 0 0 0 0',
+      ].join('\n'),
+    }
+    const found = await take(tree, undefined, { '/dev/sda': block('8:0'), '/dev/sdb': block('8:16') })
+    expect(taken(found.disks)).toEqual(['/dev/sda', '/dev/sdb'])
+    expect(found.writes).toEqual({ seconds: 86_400.25, bytes: 2500 * 512 })
+    expect(sourcePropertiesSchema.parse(found).writes).toEqual(found.writes)
+    const partly = await take(tree, undefined, { '/dev/sda': block('8:0'), '/dev/sdb': block('8:99') })
+    expect(partly).not.toHaveProperty('writes')
+    expect(await take(rhel)).not.toHaveProperty('writes')
+  })
+
   it('tells a RHEL on VMware, with LVM over two disks, and leaves out iSCSI and USB', async () => {
     const found = await take(rhel)
     expect(found.firmware).toBe('UEFI')

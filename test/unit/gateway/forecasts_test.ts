@@ -189,6 +189,41 @@ describe('GET /api/v1/servers/:id/forecast', () => {
     })
   })
 
+  it('says before the start whether it ends, from what was written since the machine was started', async () => {
+    await recordMany()
+    const id = await enrolled()
+    const written = (bytesPerSecond: number, seconds = 36_000) =>
+      putServer(gateway, id, (server) => ({
+        ...server,
+        sourceProperties: {
+          ...server.sourceProperties,
+          writes: { seconds, bytes: bytesPerSecond * seconds },
+        },
+      }))
+    await written(1e6)
+    const quiet = await forecastOf(id)
+    expect(quiet.convergence).toMatchObject({
+      verdict: 'YES',
+      because: expect.stringMatching(/^1\.0 MB\/s change, and about 10\.0 MB\/s can be copied$/),
+      changedBytesPerSecond: 1_000_000,
+    })
+    await written(20e6)
+    const busy = await forecastOf(id)
+    expect(busy.initialReplication.forecast).toMatchObject({ state: 'NEVER' })
+    expect(busy.convergence).toMatchObject({
+      verdict: 'NO',
+      because: expect.stringContaining('Blocks change at 20.0 MB/s, and the link carries about 10.0 MB/s'),
+    })
+    await written(9.5e6)
+    expect((await forecastOf(id)).convergence.verdict).toBe('UNKNOWN')
+    // A machine that has just started has written what belongs to its start.
+    await written(20e6, 600)
+    expect((await forecastOf(id)).convergence).toMatchObject({
+      verdict: 'UNKNOWN',
+      because: expect.stringContaining('was not measured yet'),
+    })
+  })
+
   it('says while it is copied whether it ends, with the rate of change that is measured', async () => {
     const id = await enrolled()
     await beat(0, { changedBytes: 0 })
