@@ -81,12 +81,15 @@ export function changedBytesPerSecond({ lifecycle, initialReplication }: SourceS
     : (changed.totalBytes * 1000) / measuredMs
 }
 
-/**
- * What is forecast of `server` at `at`. `ahead` makes the forecast of a copy that begins now; it is not asked for one that has begun.
- */
+/** Whether the first copy of `server` has begun, or is over. */
+export function hasBegun({ lifecycle }: SourceServer): boolean {
+  return lifecycle.firstByteAt !== undefined || lifecycle.readyForTestAt !== undefined
+}
+
+/** What is forecast of `server` at `at`. `ahead` is the forecast of its first copy, which one that has begun does not need. */
 export function serverForecast(
   server: SourceServer,
-  ahead: () => CopyForecast,
+  ahead: CopyForecast | undefined,
   past: readonly LaunchHistory[],
   at: Date,
 ): ServerForecast {
@@ -99,7 +102,7 @@ export function serverForecast(
   }
 }
 
-function copyOutlook(server: SourceServer, ahead: () => CopyForecast, at: Date): CopyOutlook {
+function copyOutlook(server: SourceServer, ahead: CopyForecast | undefined, at: Date): CopyOutlook {
   const { firstByteAt, readyForTestAt } = server.lifecycle
   const { copyForecast } = server
   const kept = copyForecast === undefined ? {} : { kept: copyForecast }
@@ -107,7 +110,8 @@ function copyOutlook(server: SourceServer, ahead: () => CopyForecast, at: Date):
     const tookMs = firstByteAt === undefined ? 0 : Date.parse(readyForTestAt) - Date.parse(firstByteAt)
     return { phase: 'DONE', ...kept, actualMinutes: roundedMinutes(Math.max(0, tookMs) / 60_000) }
   }
-  if (firstByteAt === undefined) return { phase: 'NOT_STARTED', forecast: ahead() }
+  if (firstByteAt === undefined)
+    return { phase: 'NOT_STARTED', ...(ahead === undefined ? {} : { forecast: ahead }) }
   const left = minutesLeft(server, at)
   return { phase: 'COPYING', ...kept, ...(left === undefined ? {} : { left }) }
 }

@@ -17,12 +17,15 @@ import { cutoverDowntime, launchHistory } from '../domain/downtime.ts'
 import { errorMessage } from '../domain/errors.ts'
 import { forecastErrors } from '../domain/forecast_errors.ts'
 import { copyAheadOf, forecastCopy, keptForecast } from '../domain/initial_forecast.ts'
-import { serverForecast, writtenBytesPerSecond } from '../domain/server_forecast.ts'
+import { hasBegun, serverForecast, writtenBytesPerSecond } from '../domain/server_forecast.ts'
 import { readBandwidthSettings } from './bandwidth_settings.ts'
 import { withDeadline } from './deadline.ts'
 
 /** A record more or less changes little, and all of them are read to learn. */
 const recordsAgeMs = 60_000
+
+/** Records that could not be read are not asked for again before this time: pages come every second. */
+const askAgainMs = 10_000
 
 /** Agents wait for the answer to their heartbeat: what takes longer is done without. */
 const heartbeatDeadlineMs = 2000
@@ -52,9 +55,9 @@ export class Forecasts implements ForecastMaker {
     const { fleet, clock } = this.#services
     const servers = await fleet.list()
     const learned = await this.#learn()
-    const ahead = await this.#ahead(server, learned)
+    const ahead = hasBegun(server) ? undefined : (await this.#ahead(server, learned))(server)
     return {
-      ...serverForecast(server, () => ahead(server), launchHistory(servers), clock()),
+      ...serverForecast(server, ahead, launchHistory(servers), clock()),
       accuracy: { initialReplications: learned.errors, cutovers: cutoverErrors(servers) },
     }
   }
@@ -105,7 +108,7 @@ export class Forecasts implements ForecastMaker {
   }
 
   #learn(): Promise<Learned> {
-    const { records, clock } = this.#services
+    const { records, clock, log } = this.#services
     const nowMs = clock().getTime()
     const held = this.#learned
     if (held !== undefined && Math.abs(nowMs - held.atMs) < recordsAgeMs) return held.value
@@ -122,8 +125,9 @@ export class Forecasts implements ForecastMaker {
       }
     })
     this.#learned = { atMs: nowMs, value }
-    value.catch(() => {
-      this.#learned = undefined
+    value.catch((error: unknown) => {
+      log.warn({ error: errorMessage(error) }, 'Cannot read the records that forecasts are learned from')
+      this.#learned = { atMs: nowMs - recordsAgeMs + askAgainMs, value }
     })
     return value
   }

@@ -10,7 +10,7 @@ import type { PageEnv } from '../session_guard.ts'
 import type { PageContext } from './page_context.ts'
 import { Hono } from 'hono'
 import { decideAction } from '../../domain/actions.ts'
-import { NotFoundError, errorMessage } from '../../domain/errors.ts'
+import { NotFoundError } from '../../domain/errors.ts'
 import { isSilent } from '../../views/figures.ts'
 import { confirmForm, confirmPage } from '../../views/servers/confirm_page.ts'
 import { formOf, launchConfigurationPage } from '../../views/servers/launch_configuration_page.ts'
@@ -19,12 +19,16 @@ import { serverPage, serverParts } from '../../views/servers/server_page.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
 import { changeLaunchConfiguration, launchConfigurationOfForm, versionOf } from '../launch_settings.ts'
 import { chooseDisk, diskChoiceSchema } from '../disk_choices.ts'
+import { withDeadline } from '../deadline.ts'
 import { asRefusal } from '../problem.ts'
 import { changeProtection, protectionOfForm } from '../protection_settings.ts'
 import { findEvents, findFigures, findServer } from '../queries.ts'
 import { requireRole } from '../session_guard.ts'
 import { doneMessage } from './messages.ts'
 import { frameFor, readForm, sendPage, statusOfRefusedForm, viewerOf } from './page_context.ts'
+
+/** Records are in a table of their own, which may hang. */
+const forecastDeadlineMs = 1500
 
 /** Events on the page; the API has them all. */
 const maxEvents = 60
@@ -180,10 +184,7 @@ async function serverModel(
     machine && services.artefacts.readEnd(machine.jobId, sourceServerId, 'screenshot.png', 1),
     isSending ? services.bandwidth.allowanceOf(server) : undefined,
     // The page is good without it, and says that it is missing.
-    services.forecasts.of(server).catch((error: unknown) => {
-      services.log.warn({ sourceServerId, error: errorMessage(error) }, 'Cannot forecast')
-      return undefined
-    }),
+    withDeadline(services.forecasts.of(server), forecastDeadlineMs, 'the forecast').catch(() => undefined),
   ])
   return {
     server,

@@ -31,7 +31,7 @@ export function forecastCard(forecast: ForecastModel | undefined): Html {
   return card(
     'Forecast',
     facts([
-      ['First copy', saying(copyInWords(initialReplication))],
+      ['Initial replication', saying(copyInWords(initialReplication))],
       ['How such forecasts held', isCopied ? undefined : errorsInWords(accuracy.initialReplications)],
       ['Comes to an end', isCopied ? undefined : saying(convergenceInWords(convergence))],
       ['Downtime of the cutover', saying(downtimeInWords(downtime))],

@@ -260,6 +260,17 @@ describe('GET /api/v1/servers/:id/forecast', () => {
     const page = await getPage(gateway, `/servers/${id}`, await gateway.signIn())
     expect(page.status).toBe(200)
     expect(await page.text()).toContain('The records that it is made from cannot be read now')
+    // Asked for again after a while.
+    gateway.records.list = async () => ({ records: [record(1)], unreadableIds: [] })
+    gateway.pass(10_000)
+    expect((await forecastOf(id)).initialReplication.phase).toBe('COPYING')
+  })
+
+  it('does not keep a page waiting for a table that hangs', async () => {
+    const id = await enrolled()
+    gateway.records.list = () => new Promise(() => undefined)
+    const page = await getPage(gateway, `/servers/${id}`, await gateway.signIn())
+    expect(await page.text()).toContain('The records that it is made from cannot be read now')
   })
 
   it('is not made again for a server that has a record', async () => {
