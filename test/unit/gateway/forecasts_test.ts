@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { LaunchTime, LaunchTimes } from '../../../domain/forecast.ts'
 import type { ForecastView } from '../../../gateway/forecast_maker.ts'
 import { unwrittenRecord } from '../../../domain/initial_replication.ts'
 import type { ReplicationRecord } from '../../../domain/replication_record.ts'
@@ -286,30 +287,43 @@ describe('GET /api/v1/servers/:id/forecast', () => {
 })
 
 describe('the downtime of a cutover', () => {
-  /** A server that is ready, with a test launch that took a minute. */
-  async function tested(): Promise<string> {
-    const id = await enrolled()
+  const at = (seconds: number) => new Date(gateway.now().getTime() + seconds * 1000).toISOString()
+
+  /** A server that is ready for its cutover, with such launches. */
+  async function ready(id: string, launchTimes: LaunchTimes = {}): Promise<string> {
     await putServer(gateway, id, (server) => {
-      const ready = upToDate(gateway)(server)
-      const at = (seconds: number) => new Date(gateway.now().getTime() + seconds * 1000).toISOString()
+      const copied = upToDate(gateway)(server)
       return {
-        ...ready,
+        ...copied,
         lifecycle: {
-          ...ready.lifecycle,
+          ...copied.lifecycle,
           state: 'READY_FOR_CUTOVER',
           firstByteAt: at(-900),
           readyForTestAt: at(-600),
         },
-        launchTimes: {
-          test: { jobId: 'mgnjob-1' as never, askedAt: at(0), pointAt: at(2), upAt: at(62) },
-        },
+        launchTimes,
       }
     })
     return id
   }
 
+  /** A launch that was down for a minute. */
+  const launch = (): LaunchTime => ({
+    jobId: 'mgnjob-1' as never,
+    askedAt: at(0),
+    pointAt: at(2),
+    upAt: at(62),
+  })
+
+  /** A server of which nothing is known, beside one that was cut over. */
+  async function besideAnother(): Promise<string> {
+    const { sourceServerId: other } = await enrolServer(gateway, 'db-1')
+    await ready(other, { cutover: launch() })
+    return ready(await enrolled())
+  }
+
   it('is kept when a cutover is asked for by the own API', async () => {
-    const id = await tested()
+    const id = await besideAnother()
     expect((await forecastOf(id)).downtime.forecast).toMatchObject({ expectedSeconds: 60 })
     const cutting = await performAction(gateway.services, id as never, 'START_CUTOVER', 'anna')
     expect(cutting.launchTimes?.forecast).toMatchObject({
@@ -319,7 +333,7 @@ describe('the downtime of a cutover', () => {
   })
 
   it("is kept when a cutover is asked for by MGN's clients", async () => {
-    const id = await tested()
+    const id = await besideAnother()
     const job = await startJob(gateway.services, [id], 'START_CUTOVER', { actor: 'anna' })
     expect((await serverOf(gateway, id)).launchTimes?.forecast).toMatchObject({
       jobId: job.jobId,
@@ -328,12 +342,11 @@ describe('the downtime of a cutover', () => {
   })
 
   it('is held against what it was, and shown on the page', async () => {
-    const id = await tested()
+    const id = await ready(await enrolled(), { test: launch() })
     await performAction(gateway.services, id as never, 'START_CUTOVER', 'anna')
     await putServer(gateway, id, (server) => {
       const jobId = server.launchTimes?.forecast?.jobId
       if (jobId === undefined) throw new Error('No forecast')
-      const at = (seconds: number) => new Date(gateway.now().getTime() + seconds * 1000).toISOString()
       return {
         ...server,
         launchTimes: {
