@@ -41,6 +41,7 @@ import { sweepSessions } from './people/sessions.ts'
 import { RateLimiter } from './rate_limit.ts'
 import { RefusalLog } from './refusal_log.ts'
 import { settleCutShort } from './server_jobs.ts'
+import { mendMemberships } from './mgn/memberships.ts'
 import { QuietWrites } from './quiet_writes.ts'
 import { Refusals } from './refusals.ts'
 import { SecretBox } from '../store/secret_box.ts'
@@ -166,11 +167,12 @@ async function run(): Promise<void> {
       sweepSessions(store, clock()),
       sweepInstallationTokens(store, clock()),
       settleCutShort(services),
+      mendMemberships(services),
     ]
     Promise.all(swept).catch((error: unknown) =>
       log.warn(
         { error: errorMessage(error) },
-        'Cannot sweep what is over: sessions, installation tokens, parts of jobs',
+        'Cannot sweep what is over: sessions, installation tokens, parts of jobs, members of groups',
       ),
     )
   }

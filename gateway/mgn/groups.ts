@@ -56,47 +56,80 @@ export async function applicationsOf(
   return (await listAll(store, 'application')).filter((application) => application.waveId === waveId)
 }
 
-/** The shape Application. */
-export async function showApplication(
-  { services, account }: Pick<MgnContext, 'services' | 'account'>,
-  application: Application,
-): Promise<object> {
-  const servers = await serversOf(services, [application.applicationId])
-  const { applicationId, waveId } = application
-  return {
-    applicationID: applicationId,
-    arn: arnOf(account, 'application', applicationId),
-    ...groupMembers(application),
-    ...(waveId === undefined ? {} : { waveID: waveId }),
-    applicationAggregatedStatus: {
-      lastUpdateDateTime: mgnTime(services.clock().toISOString()),
-      healthStatus: healthOf(servers),
-      progressStatus: progressOf(servers),
-      totalSourceServers: servers.length,
-    },
-  }
+/** Servers by the application that they are part of, read once for however many applications. */
+async function serversByApplication({
+  fleet,
+}: Pick<Services, 'fleet'>): Promise<ReadonlyMap<string, GroupMember[]>> {
+  return Map.groupBy(await fleet.list(), ({ applicationId = '' }) => applicationId as string)
 }
 
-/** The shape Wave. */
-export async function showWave(
+/** The shape Application of each. */
+export async function showApplications(
   { services, account }: Pick<MgnContext, 'services' | 'account'>,
+  applications: readonly Application[],
+): Promise<object[]> {
+  const members = await serversByApplication(services)
+  const lastUpdateDateTime = mgnTime(services.clock().toISOString())
+  return applications.map((application) => {
+    const { applicationId, waveId } = application
+    const servers = members.get(applicationId) ?? []
+    return {
+      applicationID: applicationId,
+      arn: arnOf(account, 'application', applicationId),
+      ...groupMembers(application),
+      ...(waveId === undefined ? {} : { waveID: waveId }),
+      applicationAggregatedStatus: {
+        lastUpdateDateTime,
+        healthStatus: healthOf(servers),
+        progressStatus: progressOf(servers),
+        totalSourceServers: servers.length,
+      },
+    }
+  })
+}
+
+/** The shape Application of one. */
+export async function showApplication(
+  context: Pick<MgnContext, 'services' | 'account'>,
+  application: Application,
+): Promise<object> {
+  const [shown = {}] = await showApplications(context, [application])
+  return shown
+}
+
+/** The shape Wave of each. */
+export async function showWaves(
+  { services, account }: Pick<MgnContext, 'services' | 'account'>,
+  waves: readonly Wave[],
+): Promise<object[]> {
+  const members = await serversByApplication(services)
+  const byWave = Map.groupBy(await listAll(services.store, 'application'), ({ waveId }) => waveId)
+  const lastUpdateDateTime = mgnTime(services.clock().toISOString())
+  return waves.map((wave) => {
+    const applications = byWave.get(wave.waveId) ?? []
+    const servers = applications.flatMap(({ applicationId }) => members.get(applicationId) ?? [])
+    return {
+      waveID: wave.waveId,
+      arn: arnOf(account, 'wave', wave.waveId),
+      ...groupMembers(wave),
+      waveAggregatedStatus: {
+        lastUpdateDateTime,
+        ...mgnTimeOf('replicationStartedDateTime', replicationStartedAt(servers)),
+        healthStatus: healthOf(servers),
+        progressStatus: progressOf(servers),
+        totalApplications: applications.length,
+      },
+    }
+  })
+}
+
+/** The shape Wave of one. */
+export async function showWave(
+  context: Pick<MgnContext, 'services' | 'account'>,
   wave: Wave,
 ): Promise<object> {
-  const applications = await applicationsOf(services, wave.waveId)
-  const ids = applications.map(({ applicationId }) => applicationId as string)
-  const servers = await serversOf(services, ids)
-  return {
-    waveID: wave.waveId,
-    arn: arnOf(account, 'wave', wave.waveId),
-    ...groupMembers(wave),
-    waveAggregatedStatus: {
-      lastUpdateDateTime: mgnTime(services.clock().toISOString()),
-      ...mgnTimeOf('replicationStartedDateTime', replicationStartedAt(servers)),
-      healthStatus: healthOf(servers),
-      progressStatus: progressOf(servers),
-      totalApplications: applications.length,
-    },
-  }
+  const [shown = {}] = await showWaves(context, [wave])
+  return shown
 }
 
 function groupMembers({

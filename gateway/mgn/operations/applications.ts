@@ -8,11 +8,8 @@ import { z } from 'zod'
 import { stillReplicating } from '../../../domain/application.ts'
 import { ConflictError } from '../../../domain/errors.ts'
 import { newId } from '../../../domain/ids.ts'
-import { withEvent } from '../../../domain/source_server.ts'
 import { listAll } from '../../../store/listing.ts'
 import { mutate } from '../../../store/mutate.ts'
-import { findServer } from '../../queries.ts'
-import { changeServer } from '../../server_changes.ts'
 import {
   applicationID,
   description,
@@ -23,7 +20,8 @@ import {
   tags,
   waveID,
 } from '../fields.ts'
-import { findApplication, serversOf, showApplication, requireFreeName } from '../groups.ts'
+import { findApplication, serversOf, showApplication, showApplications, requireFreeName } from '../groups.ts'
+import { deleteApplication, joinApplication, leaveApplication } from '../memberships.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
 import { requireQuota } from '../quota.ts'
@@ -49,27 +47,6 @@ async function change(
     lastModifiedAt,
   }))
   return value
-}
-
-/** Makes a server part of an application, or of none. */
-async function assign(
-  { services, caller }: MgnContext,
-  id: string,
-  to: Application | undefined,
-): Promise<void> {
-  const at = services.clock().toISOString()
-  const { sourceServerId } = await findServer(services.store, id)
-  await changeServer(services, sourceServerId, ({ applicationId, ...server }) => {
-    if (to !== undefined && applicationId !== undefined && applicationId !== to.applicationId)
-      throw new ConflictError(
-        `Source server ${sourceServerId} is part of application ${applicationId} already`,
-      )
-    return withEvent({ ...server, ...(to === undefined ? {} : { applicationId: to.applicationId }) }, at, {
-      type: 'CONFIGURATION',
-      actor: caller.actor,
-      message: to === undefined ? 'Taken out of its application' : `Made part of application ${to.name}`,
-    })
-  })
 }
 
 function archiving(name: string, isArchived: boolean): Operation {
@@ -137,13 +114,7 @@ export const applicationOperations = [
     status: 204,
     input: ofApplication,
     async run({ services }, { applicationID: id }) {
-      const { waveId } = await findApplication(services, id)
-      const servers = await serversOf(services, [id])
-      if (servers.length > 0)
-        throw new ConflictError(`Application ${id} has ${servers.length} servers; disassociate them first`)
-      if (waveId !== undefined)
-        throw new ConflictError(`Application ${id} is part of wave ${waveId}; disassociate it first`)
-      await services.store.remove('application', { id })
+      await deleteApplication(services, id)
       return undefined
     },
   }),
@@ -173,7 +144,7 @@ export const applicationOperations = [
         ({ createdAt, applicationId }) => `${createdAt} ${applicationId}`,
         wanted,
       )
-      return { items: await Promise.all(items.map((one) => showApplication(context, one))), ...next }
+      return { items: await showApplications(context, items), ...next }
     },
   }),
   archiving('ArchiveApplication', true),
@@ -183,9 +154,9 @@ export const applicationOperations = [
     status: 200,
     input: members,
     async run(context, { applicationID: id, sourceServerIDs }) {
-      const application = await findApplication(context.services, id)
-      for (const sourceServerId of sourceServerIDs) await findServer(context.services.store, sourceServerId)
-      for (const sourceServerId of sourceServerIDs) await assign(context, sourceServerId, application)
+      const { services, caller } = context
+      const application = await findApplication(services, id)
+      await joinApplication(services, sourceServerIDs, application, caller.actor)
       return {}
     },
   }),
@@ -195,12 +166,7 @@ export const applicationOperations = [
     input: members,
     async run(context, { applicationID: id, sourceServerIDs }) {
       await findApplication(context.services, id)
-      for (const sourceServerId of sourceServerIDs) {
-        const { applicationId } = await findServer(context.services.store, sourceServerId)
-        if (applicationId !== id)
-          throw new ConflictError(`Source server ${sourceServerId} is not part of application ${id}`)
-      }
-      for (const sourceServerId of sourceServerIDs) await assign(context, sourceServerId, undefined)
+      await leaveApplication(context.services, sourceServerIDs, id, context.caller.actor)
       return {}
     },
   }),

@@ -2,7 +2,7 @@
  * Waves: made, changed, listed, put away, and the applications that move with them.
  * @module
  */
-import type { Application, Wave } from '../../../domain/application.ts'
+import type { Wave } from '../../../domain/application.ts'
 import type { MgnContext, Operation } from '../operation.ts'
 import { z } from 'zod'
 import { stillReplicating } from '../../../domain/application.ts'
@@ -11,7 +11,8 @@ import { newId } from '../../../domain/ids.ts'
 import { listAll } from '../../../store/listing.ts'
 import { mutate } from '../../../store/mutate.ts'
 import { applicationID, description, ofAccount, paging, plainName, tags, waveID } from '../fields.ts'
-import { applicationsOf, findApplication, findWave, serversOf, showWave, requireFreeName } from '../groups.ts'
+import { applicationsOf, findWave, serversOf, showWave, showWaves, requireFreeName } from '../groups.ts'
+import { deleteWave, joinWave, leaveWave } from '../memberships.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
 import { requireQuota } from '../quota.ts'
@@ -29,21 +30,6 @@ async function change({ services }: MgnContext, id: string, next: (wave: Wave) =
     lastModifiedAt,
   }))
   return value
-}
-
-/** @throws ConflictError unless the application's wave is `wanted`. */
-function requireWave({ applicationId, waveId }: Application, wanted: string | undefined): void {
-  if (waveId === wanted) return
-  const where = waveId === undefined ? 'part of no wave' : `part of wave ${waveId}`
-  throw new ConflictError(`Application ${applicationId} is ${where}`)
-}
-
-async function assign({ services }: MgnContext, id: string, wave: Wave | undefined): Promise<void> {
-  await mutate(services.store, 'application', { id }, ({ waveId: _former, ...application }) => ({
-    ...application,
-    ...(wave === undefined ? {} : { waveId: wave.waveId }),
-    lastModifiedAt: services.clock().toISOString(),
-  }))
 }
 
 function archiving(name: string, isArchived: boolean): Operation {
@@ -117,11 +103,7 @@ export const waveOperations = [
     status: 204,
     input: ofWave,
     async run({ services }, { waveID: id }) {
-      await findWave(services, id)
-      const applications = await applicationsOf(services, id)
-      if (applications.length > 0)
-        throw new ConflictError(`Wave ${id} has ${applications.length} applications; disassociate them first`)
-      await services.store.remove('wave', { id })
+      await deleteWave(services, id)
       return undefined
     },
   }),
@@ -142,7 +124,7 @@ export const waveOperations = [
           (isArchived === undefined || isArchived === one.isArchived),
       )
       const { items, ...next } = pageOf(waves, ({ createdAt, waveId }) => `${createdAt} ${waveId}`, wanted)
-      return { items: await Promise.all(items.map((one) => showWave(context, one))), ...next }
+      return { items: await showWaves(context, items), ...next }
     },
   }),
   archiving('ArchiveWave', true),
@@ -153,11 +135,7 @@ export const waveOperations = [
     input: members,
     async run(context, { waveID: id, applicationIDs }) {
       const wave = await findWave(context.services, id)
-      for (const applicationId of applicationIDs) {
-        const application = await findApplication(context.services, applicationId)
-        if (application.waveId !== id) requireWave(application, undefined)
-      }
-      for (const applicationId of applicationIDs) await assign(context, applicationId, wave)
+      await joinWave(context.services, applicationIDs, wave)
       return {}
     },
   }),
@@ -167,9 +145,7 @@ export const waveOperations = [
     input: members,
     async run(context, { waveID: id, applicationIDs }) {
       await findWave(context.services, id)
-      for (const applicationId of applicationIDs)
-        requireWave(await findApplication(context.services, applicationId), id)
-      for (const applicationId of applicationIDs) await assign(context, applicationId, undefined)
+      await leaveWave(context.services, applicationIDs, id)
       return {}
     },
   }),
