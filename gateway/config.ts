@@ -12,6 +12,10 @@ import type { PresetAccessKey } from './people/access_keys.ts'
 import type { OwnAccount, Quotas } from './mgn/account.ts'
 import type { RecordTable } from '../store/record_settings.ts'
 import { recordTableOf, recordVariables } from '../store/record_settings.ts'
+import type { DynamoPlace } from '../store/dynamodb/factory.ts'
+import { dynamoPlaceOf, dynamoVariables } from '../store/dynamodb/settings.ts'
+import { fileVariables, s3PlaceOf } from './file_settings.ts'
+import type { S3Place } from './s3_files.ts'
 import { standardQuotas } from './mgn/account.ts'
 import type { EventOrigin } from '../domain/event_envelope.ts'
 import type { Thresholds } from '../domain/thresholds.ts'
@@ -80,6 +84,8 @@ const schema = z.object({
   ...originVariables,
   REHOST_TABLE: z.string().min(3).max(255).default('rehost'),
   ...recordVariables,
+  ...fileVariables,
+  ...dynamoVariables,
   REDIS_URL: z.string().regex(/^(redis|rediss|unix):\/\//, 'redis://…, rediss://… or unix:///path'),
 })
 
@@ -122,6 +128,9 @@ export interface GatewayConfig {
   origin: EventOrigin
   table: string
   recordTable: RecordTable
+  dynamodb: DynamoPlace
+  /** Where files of imports and exports are; undefined for the data folder. */
+  s3: S3Place | undefined
   redisUrl: string
 }
 
@@ -180,6 +189,8 @@ export function readGatewayConfig(
     origin: originOf(values),
     table: values.REHOST_TABLE,
     recordTable: recordTableOf(values),
+    dynamodb: dynamoPlaceOf(values),
+    s3: s3PlaceOf(values),
     redisUrl: values.REDIS_URL,
   }
 }

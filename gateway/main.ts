@@ -28,6 +28,7 @@ import { readGatewayConfig, urlHost } from './config.ts'
 import { withDeadline } from './deadline.ts'
 import { BandwidthPlan } from './bandwidth_plan.ts'
 import { FolderFiles } from './file_store.ts'
+import { S3Files } from './s3_files.ts'
 import { EventStreams } from './event_streams.ts'
 import { Fleet } from './fleet.ts'
 import { Forecasts } from './forecasts.ts'
@@ -68,10 +69,7 @@ async function run(): Promise<void> {
   const trouble = (message: string) => log.warn(message)
   const packageFile = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
 
-  const dynamodb = {
-    region: process.env['AWS_REGION'],
-    endpoint: process.env['AWS_ENDPOINT_URL_DYNAMODB'],
-  }
+  const { dynamodb } = config
   const store = createDynamoStore({ table: config.table, ...dynamodb })
   const records = createDynamoRecords(dynamodb, config.recordTable)
   await store.initialise()
@@ -110,7 +108,10 @@ async function run(): Promise<void> {
     audit: new AuditLog(store, clock),
     artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
     downloads: new FolderDownloads(config.agentDir),
-    files: new FolderFiles(join(config.dataDir, 'files')),
+    files:
+      config.s3 === undefined
+        ? new FolderFiles(join(config.dataDir, 'files'), config.account.accountId)
+        : new S3Files(config.s3),
     account: config.account,
     renderInstallScript,
     installation: {

@@ -12,6 +12,8 @@ import type { AllowedNetworks } from './webhooks/address_guard.ts'
 import { sealingKeySchema } from '../store/secret_box.ts'
 import { readAllowedNetworks } from './webhooks/address_guard.ts'
 import { originOf, originVariables, thresholdVariables, thresholdsOf } from '../queues/event_settings.ts'
+import type { DynamoPlace } from '../store/dynamodb/factory.ts'
+import { dynamoPlaceOf, dynamoVariables } from '../store/dynamodb/settings.ts'
 import type { RecordTable } from '../store/record_settings.ts'
 import { recordTableOf, recordVariables } from '../store/record_settings.ts'
 
@@ -40,8 +42,7 @@ const schema = z.object({
   REHOST_TABLE: z.string().min(3).default('rehost'),
   ...recordVariables,
   REDIS_URL: z.string().min(1),
-  AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
-  AWS_REGION: z.string().optional(),
+  ...dynamoVariables,
   NODE_COMPILE_CACHE: z.string().optional(),
   PATH: z.string().optional(),
 })
@@ -64,8 +65,7 @@ export interface WorkersConfig {
   table: string
   recordTable: RecordTable
   redisUrl: string
-  dynamodbEndpoint: string | undefined
-  region: string | undefined
+  dynamodb: DynamoPlace
   compileCacheDir: string | undefined
   toolPath: string | undefined
 }
@@ -99,8 +99,7 @@ export function readWorkersConfig(environment: Record<string, string | undefined
     table: env.REHOST_TABLE,
     recordTable: recordTableOf(env),
     redisUrl: env.REDIS_URL,
-    dynamodbEndpoint: env.AWS_ENDPOINT_URL_DYNAMODB,
-    region: env.AWS_REGION,
+    dynamodb: dynamoPlaceOf(env),
     compileCacheDir: env.NODE_COMPILE_CACHE,
     toolPath: env.PATH,
   }

@@ -51,7 +51,7 @@ const log = pino({ name: 'workers' })
 const config = readWorkersConfig(process.env)
 const trouble = (message: string): void => log.warn(message)
 
-const dynamodb = { region: config.region, endpoint: config.dynamodbEndpoint }
+const { dynamodb } = config
 const store = createDynamoStore({ table: config.table, ...dynamodb })
 await store.initialise()
 const records = createDynamoRecords(dynamodb, config.recordTable)

@@ -29,8 +29,11 @@ export async function storeOfProcess(pid: number): Promise<Store> {
   }
   const client = new DynamoDBClient({
     endpoint: need('AWS_ENDPOINT_URL_DYNAMODB'),
-    region: need('AWS_REGION'),
-    credentials: { accessKeyId: need('AWS_ACCESS_KEY_ID'), secretAccessKey: need('AWS_SECRET_ACCESS_KEY') },
+    region: 'local',
+    credentials: {
+      accessKeyId: need('REHOST_STORE_ACCESS_KEY_ID'),
+      secretAccessKey: need('REHOST_STORE_SECRET_ACCESS_KEY'),
+    },
   })
   return new DynamoStore(client, need('REHOST_TABLE'), () => crypto.randomUUID())
 }

@@ -25,15 +25,12 @@ export function childEnvironment(
   redisSocket: string,
 ): Record<string, string | undefined> {
   const store = config.isStoreExternal
-    ? {}
+    ? { REHOST_STORE_ACCESS_KEY_ID: undefined, REHOST_STORE_SECRET_ACCESS_KEY: undefined }
     : {
         AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${config.dynamodbPort}`,
-        AWS_REGION: 'local',
-        AWS_ACCESS_KEY_ID: randomBytes(32).toString('hex'),
-        AWS_SECRET_ACCESS_KEY: randomBytes(32).toString('hex'),
-        // A profile goes before the key, and its credentials are not this store's.
-        AWS_PROFILE: undefined,
-        AWS_SESSION_TOKEN: undefined,
+        // Not the usual variables: those may hold the credentials of a file store or a cloud.
+        REHOST_STORE_ACCESS_KEY_ID: randomBytes(32).toString('hex'),
+        REHOST_STORE_SECRET_ACCESS_KEY: randomBytes(32).toString('hex'),
       }
   return {
     ...inherited,

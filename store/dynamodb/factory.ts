@@ -10,10 +10,12 @@ import type { RecordTable } from '../record_settings.ts'
 import { DynamoRecords } from './records.ts'
 import { DynamoStore } from './store.ts'
 
-/** Where DynamoDB is. Credentials come from the SDK's own chain (environment, profile, instance role). */
+/** Where DynamoDB is. */
 export interface DynamoPlace {
   region?: string | undefined
   endpoint?: string | undefined
+  /** Left out, they come from the SDK's own chain (environment, profile, instance role). */
+  credentials?: { accessKeyId: string; secretAccessKey: string }
 }
 
 /** Where the table is. */
@@ -34,10 +36,11 @@ export function createDynamoRecords(place: DynamoPlace, table: RecordTable): Rec
   return new DynamoRecords(clientOf(place), table)
 }
 
-function clientOf({ region, endpoint }: DynamoPlace): DynamoDBClient {
+function clientOf({ region, endpoint, credentials }: DynamoPlace): DynamoDBClient {
   return new DynamoDBClient({
     maxAttempts,
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
+    ...(credentials === undefined ? {} : { credentials }),
   })
 }

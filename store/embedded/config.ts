@@ -8,7 +8,7 @@ import { z } from 'zod'
 const schema = z.object({
   REHOST_DATA_DIR: z.string().min(1).default('.rehost'),
   REHOST_DYNAMODB_PORT: z.coerce.number().int().min(1).max(65535).default(8042),
-  AWS_ACCESS_KEY_ID: z.string().min(1),
+  REHOST_STORE_ACCESS_KEY_ID: z.string().min(1),
 })
 
 /** Where it keeps its data and where it listens: on loopback only, since the key crosses the connection in the clear. */
@@ -31,6 +31,6 @@ export function readEmbeddedConfig(environment: Record<string, string | undefine
     folder: join(resolve(parsed.data.REHOST_DATA_DIR), 'dynamodb'),
     host: '127.0.0.1',
     port: parsed.data.REHOST_DYNAMODB_PORT,
-    accessKeyId: parsed.data.AWS_ACCESS_KEY_ID,
+    accessKeyId: parsed.data.REHOST_STORE_ACCESS_KEY_ID,
   }
 }

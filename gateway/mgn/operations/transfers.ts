@@ -90,7 +90,7 @@ async function runImport(context: MgnContext, own: Import): Promise<Import> {
   const { services } = context
   const ended = () => services.clock().toISOString()
   try {
-    const rows = readCsv(await services.files.read(own.bucket, own.key))
+    const rows = readCsv(await services.files.read(own))
     const errors = errorsIn(rows, await services.fleet.list(), context).slice(0, maxTransferErrors)
     if (errors.length > 0) return { ...own, status: 'FAILED', endedAt: ended(), errors }
     const { created, modified } = await importInventory(context, rows)
@@ -105,7 +105,7 @@ async function runExport(context: MgnContext, own: Export): Promise<Export> {
   const ended = () => services.clock().toISOString()
   try {
     const { bytes, written } = await exportInventory(context)
-    await services.files.write(own.bucket, own.key, bytes)
+    await services.files.write(own, bytes)
     return { ...own, status: 'SUCCEEDED', endedAt: ended(), written }
   } catch (error) {
     return { ...own, status: 'FAILED', endedAt: ended(), errors: [failureOf(error, ended())] }

@@ -6,21 +6,26 @@ const config = readSupervisorConfig({})
 const inherited = { AWS_PROFILE: 'work', AWS_SESSION_TOKEN: 'token', AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE' }
 
 describe('childEnvironment()', () => {
-  it('makes up a key for the embedded store at each start, and lets nothing else stand in for it', () => {
+  it('makes up a key for the embedded store at each start, and leaves the usual credentials to what else is in a cloud', () => {
     const own = { ...config, isStoreExternal: false }
     const [one, other] = [childEnvironment(own, inherited, '/s'), childEnvironment(own, inherited, '/s')]
     expect(one).toMatchObject({
       AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${config.dynamodbPort}`,
-      AWS_ACCESS_KEY_ID: expect.stringMatching(/^[0-9a-f]{64}$/),
-      AWS_SECRET_ACCESS_KEY: expect.stringMatching(/^[0-9a-f]{64}$/),
-      AWS_PROFILE: undefined,
-      AWS_SESSION_TOKEN: undefined,
+      REHOST_STORE_ACCESS_KEY_ID: expect.stringMatching(/^[0-9a-f]{64}$/),
+      REHOST_STORE_SECRET_ACCESS_KEY: expect.stringMatching(/^[0-9a-f]{64}$/),
+      ...inherited,
     })
-    expect(one['AWS_ACCESS_KEY_ID']).not.toBe(other['AWS_ACCESS_KEY_ID'])
-    expect(one['AWS_ACCESS_KEY_ID']).not.toBe(one['AWS_SECRET_ACCESS_KEY'])
+    const name = 'REHOST_STORE_ACCESS_KEY_ID'
+    expect(one[name]).not.toBe(other[name])
+    expect(one[name]).not.toBe(one['REHOST_STORE_SECRET_ACCESS_KEY'])
   })
 
   it("leaves the credentials of somebody else's store alone", () => {
-    expect(childEnvironment({ ...config, isStoreExternal: true }, inherited, '/s')).toMatchObject(inherited)
+    const left = { ...inherited, REHOST_STORE_ACCESS_KEY_ID: 'of another start' }
+    expect(childEnvironment({ ...config, isStoreExternal: true }, left, '/s')).toMatchObject({
+      ...inherited,
+      REHOST_STORE_ACCESS_KEY_ID: undefined,
+      REHOST_STORE_SECRET_ACCESS_KEY: undefined,
+    })
   })
 })

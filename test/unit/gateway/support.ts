@@ -126,7 +126,7 @@ export async function testGateway(
     audit: new AuditLog(store, clock),
     artefacts: new FileArtefacts(join(folder, 'artefacts')),
     downloads: new FolderDownloads(join(folder, 'agent')),
-    files: new FolderFiles(join(folder, 'files')),
+    files: new FolderFiles(join(folder, 'files'), '123456789012'),
     account: { accountId: '123456789012', quotas: standardQuotas },
     renderInstallScript,
     installation: {

@@ -87,7 +87,7 @@ describe('requireAccessKey()', () => {
   })
 
   it('is not to be left out', () => {
-    expect(() => readEmbeddedConfig({})).toThrow(/AWS_ACCESS_KEY_ID/)
-    expect(() => readEmbeddedConfig({ AWS_ACCESS_KEY_ID: '' })).toThrow(/AWS_ACCESS_KEY_ID/)
+    expect(() => readEmbeddedConfig({})).toThrow(/REHOST_STORE_ACCESS_KEY_ID/)
+    expect(() => readEmbeddedConfig({ REHOST_STORE_ACCESS_KEY_ID: '' })).toThrow(/REHOST_STORE_ACCESS_KEY_ID/)
   })
 })
