@@ -104,10 +104,15 @@ function isOver(server: SourceServer): boolean {
   return server.lifecycle.state === 'CUTOVER' || server.lifecycle.state === 'DISCONNECTED'
 }
 
+/** What needs neither agent nor replica. */
+const withoutAgent: ReadonlySet<ServerAction> = new Set(['DISCONNECT', 'ARCHIVE', 'DELETE'])
+
 /** Whether `action` is possible for `server` now. Pure. */
 export function decideAction(server: SourceServer, action: ServerAction): Decision {
   const idle = decideIdle(server)
   const { state } = server.lifecycle
+  if (state === 'PENDING_INSTALLATION' && !withoutAgent.has(action))
+    return refuse('This server was imported and is waiting for its agent: install that first')
   const replicates = when(!isOver(server), `Replication is over; this server is ${stateInWords[state]}`)
   const notLaunching = when(
     server.activeTask?.kind !== 'LAUNCH',
@@ -242,7 +247,7 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
       return all(
         when(!server.isArchived, 'The server is archived already'),
         when(
-          isOver(server),
+          isOver(server) || state === 'PENDING_INSTALLATION',
           `Only a server that is cut over or disconnected is archived; this one is ${stateInWords[state]}`,
         ),
         idle,
@@ -250,7 +255,7 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
     case 'DELETE':
       return all(
         when(
-          isOver(server),
+          isOver(server) || state === 'PENDING_INSTALLATION',
           `Only a server that is cut over or disconnected is deleted; disconnect it first`,
         ),
         idle,

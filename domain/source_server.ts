@@ -163,6 +163,8 @@ export interface ActiveTask {
 export interface SourceServer {
   sourceServerId: SourceServerId
   userProvidedId?: string
+  /** The full name of its host, as an import gave it. */
+  fqdnForActionFramework?: string
   /** The application that it is part of. */
   applicationId?: ApplicationId
   isArchived: boolean
@@ -246,25 +248,25 @@ export function withReplication(
   })
 }
 
-/** A new server, first seen by its agent's enrolment. */
-export function newSourceServer(input: {
+/** A server as it begins, whose agent has enrolled or is awaited. */
+export function blankServer(input: {
   sourceServerId: SourceServerId
   at: string
+  name: string
+  state: 'NOT_READY' | 'PENDING_INSTALLATION'
   sourceProperties: SourceProperties
   disks: ReplicatedDisk[]
   agent: AgentRecord
   userProvidedId?: string
-  tags?: Record<string, string>
 }): SourceServer {
-  const server: SourceServer = {
+  return {
     sourceServerId: input.sourceServerId,
     ...(input.userProvidedId === undefined ? {} : { userProvidedId: input.userProvidedId }),
     isArchived: false,
-    // As the service names a server that nobody has named.
-    tags: { Name: input.sourceProperties.identificationHints.hostname, ...input.tags },
+    tags: {},
     createdAt: input.at,
     sourceProperties: input.sourceProperties,
-    lifecycle: { state: 'NOT_READY', addedToServiceAt: input.at, lastSeenByServiceAt: input.at },
+    lifecycle: { state: input.state, addedToServiceAt: input.at },
     replication: { state: 'STOPPED', initiation: { steps: newInitiationSteps() }, rescanEpoch: 0 },
     disks: input.disks,
     agent: input.agent,
@@ -274,7 +276,7 @@ export function newSourceServer(input: {
       stagingAreaTags: {},
     },
     launchConfiguration: {
-      name: input.sourceProperties.identificationHints.hostname,
+      name: input.name,
       launchDisposition: 'STARTED',
       rightSizing: 'BASIC',
       bootMode: 'USE_SOURCE',
@@ -285,10 +287,31 @@ export function newSourceServer(input: {
     eventSequence: 0,
     outbox: [],
   }
-  return withEvent(server, input.at, {
+}
+
+/** A new server, first seen by its agent's enrolment. */
+export function newSourceServer(input: {
+  sourceServerId: SourceServerId
+  at: string
+  sourceProperties: SourceProperties
+  disks: ReplicatedDisk[]
+  agent: AgentRecord
+  userProvidedId?: string
+  tags?: Record<string, string>
+}): SourceServer {
+  const { at, tags } = input
+  const { hostname } = input.sourceProperties.identificationHints
+  const blank = blankServer({ ...input, name: hostname, state: 'NOT_READY' })
+  const server: SourceServer = {
+    ...blank,
+    // As the service names a server that nobody has named.
+    tags: { Name: hostname, ...tags },
+    lifecycle: { ...blank.lifecycle, lastSeenByServiceAt: at },
+  }
+  return withEvent(server, at, {
     type: 'AGENT',
     actor: 'agent',
-    message: `Agent ${input.agent.version} enrolled on ${input.sourceProperties.identificationHints.hostname}`,
+    message: `Agent ${input.agent.version} enrolled on ${hostname}`,
     detail: { state: 'ENROLLED' },
   })
 }

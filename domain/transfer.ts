@@ -27,6 +27,8 @@ interface TransferBase {
   status: 'PENDING' | 'STARTED' | 'FAILED' | 'SUCCEEDED'
   createdAt: string
   endedAt?: string
+  /** When it was last said that it goes on; absent before the first time. */
+  aliveAt?: string
   tags: Record<string, string>
   /** The first of them. */
   errors: TransferError[]

@@ -43,6 +43,7 @@ import { RateLimiter } from './rate_limit.ts'
 import { RefusalLog } from './refusal_log.ts'
 import { settleCutShort } from './server_jobs.ts'
 import { mendMemberships } from './mgn/memberships.ts'
+import { settleTransfers } from './mgn/transfer_runs.ts'
 import { QuietWrites } from './quiet_writes.ts'
 import { Refusals } from './refusals.ts'
 import { SecretBox } from '../store/secret_box.ts'
@@ -168,12 +169,13 @@ async function run(): Promise<void> {
       sweepSessions(store, clock()),
       sweepInstallationTokens(store, clock()),
       settleCutShort(services),
+      settleTransfers(services),
       mendMemberships(services),
     ]
     Promise.all(swept).catch((error: unknown) =>
       log.warn(
         { error: errorMessage(error) },
-        'Cannot sweep what is over: sessions, installation tokens, parts of jobs, members of groups',
+        'Cannot sweep what is over: sessions, installation tokens, parts of jobs, transfers, members of groups',
       ),
     )
   }

@@ -15,6 +15,7 @@ import type { AuditEntry } from '../domain/audit.ts'
 import type { Application, Wave } from '../domain/application.ts'
 import type { LaunchTemplate, ReplicationTemplate } from '../domain/template.ts'
 import type { Transfer } from '../domain/transfer.ts'
+import type { SourceServerId } from '../domain/ids.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
 import type { FeedEntry, RelayedEvent } from '../domain/server_event.ts'
 import type { SourceServer } from '../domain/source_server.ts'
@@ -36,6 +37,8 @@ export interface Entities {
   auditEntry: AuditEntry
   application: Application
   wave: Wave
+  /** Whose an id is that users gave a server. Id: the SHA-256 of it. */
+  ownId: { userProvidedId: string; sourceServerId: SourceServerId; claimedAt: string }
   replicationTemplate: ReplicationTemplate
   launchTemplate: LaunchTemplate
   /** Imports and exports. */

@@ -120,7 +120,7 @@ function silentSince(now: Date): string {
 
 /** Times as `toISOString` writes them are in order as texts. */
 function isUnheardSince({ agent, lifecycle, createdAt }: SourceServer, since: string): boolean {
-  const isOver = lifecycle.state === 'CUTOVER' || lifecycle.state === 'DISCONNECTED'
+  const isOver = ['CUTOVER', 'DISCONNECTED', 'PENDING_INSTALLATION'].includes(lifecycle.state)
   if (isOver || agent.uninstalledAt !== undefined) return false
   return (agent.lastSeenAt ?? createdAt) < since
 }

@@ -22,7 +22,7 @@ export interface Word {
 }
 
 export const lifecycleWords: Record<LifecycleState, Word> = {
-  PENDING_INSTALLATION: { label: 'Waiting for agent', tone: 'neutral', icon: 'clock' },
+  PENDING_INSTALLATION: { label: 'Imported, waiting for its agent', tone: 'neutral', icon: 'clock' },
   DISCOVERED: { label: 'Discovered', tone: 'neutral', icon: 'search' },
   STOPPED: { label: 'Stopped', tone: 'neutral', icon: 'stop' },
   NOT_READY: { label: 'Not ready', tone: 'info', icon: 'sync' },

@@ -10,12 +10,13 @@ import { withStaging } from '../../domain/actions.ts'
 import { enrolAgain, findSameMachine, isSameMachine } from '../../domain/agent_contact.ts'
 import { ConflictError } from '../../domain/errors.ts'
 import { isId, newId } from '../../domain/ids.ts'
+import { awaitedByName, isAwaited, withAgentArrived } from '../../domain/awaited_server.ts'
 import { chooseDisks } from '../../domain/inventory.ts'
 import { newSourceServer, withEvent } from '../../domain/source_server.ts'
-import { newest, withTemplates } from '../../domain/template.ts'
-import { listAll } from '../../store/listing.ts'
+import { withTemplates } from '../../domain/template.ts'
 import { mutate } from '../../store/mutate.ts'
 import { agentUri, replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
+import { claim, newestTemplates, ownerOf } from '../awaited_servers.ts'
 import { checkInstallationToken, spendInstallationToken } from '../people/installation_tokens.ts'
 import { Refusal } from '../problem.ts'
 import { limitKey, remoteAddress } from '../request.ts'
@@ -52,8 +53,13 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
   await checkInstallationToken(store, body.token, 'AGENT', clock())
   const sourceProperties = body.sourceProperties as SourceServer['sourceProperties']
   const disks = chooseDisks(sourceProperties.disks)
-  const known = findSameMachine(await services.fleet.list(), sourceProperties)
-  const sourceServerId = known?.sourceServerId ?? newId('sourceServer', services.random)
+  const servers = await services.fleet.list()
+  const known = findSameMachine(servers, sourceProperties)
+  const place: Place =
+    known === undefined ? await placeOf(services, body, servers) : { awaited: undefined, doubts: [] }
+  const { awaited } = place
+  const sourceServerId =
+    known?.sourceServerId ?? awaited?.sourceServerId ?? newId('sourceServer', services.random)
   const certificate = await issuer.issue(body.csrPem, { uri: agentUri(sourceServerId), dnsNames: [] })
   const at = clock().toISOString()
   const agent = {
@@ -62,6 +68,8 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
     certificateNotAfter: certificate.notAfter,
   }
   const again = (server: SourceServer) => enrolAgain(server, { at, sourceProperties, disks, agent })
+  const arrive = (server: SourceServer) =>
+    withDisksLeftOut(withAgentArrived(server, { at, sourceProperties, disks, agent, tags: body.tags }), at)
   if (known !== undefined) {
     // Asked of the stored server before the token is spent; asked again in the write itself.
     const current = await store.get('server', { id: sourceServerId })
@@ -70,13 +78,66 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
     }
     again(current.value)
   }
+  if (awaited !== undefined) {
+    // As above: an awaited server found by its host's name may be another agent's by now.
+    const current = await store.get('server', { id: sourceServerId })
+    if (current === undefined)
+      throw new ConflictError(`Server ${sourceServerId} was deleted while this machine enrolled; try again`)
+    arrive(current.value)
+  }
   await spendInstallationToken(store, body.token, 'AGENT', sourceServerId, clock())
   const server =
-    known === undefined
-      ? await createServer(services, body, { sourceServerId, at, sourceProperties, disks, agent })
-      : await changeServer(services, sourceServerId, again)
+    known === undefined && awaited === undefined
+      ? await createServer(
+          services,
+          body,
+          { sourceServerId, at, sourceProperties, disks, agent },
+          place.doubts,
+        )
+      : await changeServer(services, sourceServerId, awaited === undefined ? again : arrive)
   await setWorkGoing(services, server, 'agent')
   return { subjectId: sourceServerId, certificatePem: certificate.certificatePem, caPem: issuer.caPem }
+}
+
+/** Where an agent's machine belongs that no server is yet: the awaited one, or a new one, and what to say of that. */
+interface Place {
+  awaited: SourceServer | undefined
+  doubts: string[]
+}
+
+async function placeOf(
+  services: Services,
+  body: AgentEnrol,
+  servers: readonly SourceServer[],
+): Promise<Place> {
+  const { userProvidedId } = body
+  if (userProvidedId !== undefined) {
+    // Of the store: an import may have made it a moment ago.
+    const owner = await ownerOf(services, userProvidedId)
+    if (owner === undefined) return { awaited: undefined, doubts: [] }
+    if (isAwaited(owner)) return { awaited: owner, doubts: [] }
+    const doubt = `The id ${userProvidedId} is that of server ${owner.sourceServerId} already, which is another machine; this one is a server of its own`
+    return { awaited: undefined, doubts: [doubt] }
+  }
+  const named = awaitedByName(servers, body.sourceProperties as SourceServer['sourceProperties'])
+  if (named.length <= 1) return { awaited: named[0], doubts: [] }
+  const ids = named.map(({ sourceServerId }) => sourceServerId).join(', ')
+  const doubt = `Agents of ${ids} are awaited under the name of this host, and it is not known which one this is: it is a server of its own. Give the agent --user-provided-id to say it`
+  return { awaited: undefined, doubts: [doubt] }
+}
+
+/** `server` with an event for each disk that the agent left out. */
+function withDisksLeftOut(server: SourceServer, at: string): SourceServer {
+  const excluded = server.sourceProperties.disks.filter((disk) => disk.excludedBecause !== undefined)
+  return excluded.reduce(
+    (next, disk) =>
+      withEvent(next, at, {
+        type: 'AGENT',
+        actor: 'agent',
+        message: `Disk ${disk.deviceName} is left out: ${disk.excludedBecause ?? ''}`,
+      }),
+    server,
+  )
 }
 
 async function createServer(
@@ -89,31 +150,38 @@ async function createServer(
     disks: SourceServer['disks']
     agent: Pick<SourceServer['agent'], 'version' | 'certificateSerial' | 'certificateNotAfter'>
   },
+  doubts: readonly string[],
 ): Promise<SourceServer> {
+  // Whoever has it already was told of; an import that takes it at this moment refuses this enrolment.
+  if (body.userProvidedId !== undefined && doubts.length === 0)
+    await requireOwnId(services, body.userProvidedId, input.sourceServerId)
   const server = newSourceServer({
     ...input,
     agent: { ...input.agent, generation: 0, desired: 'REPLICATE' },
     ...(body.userProvidedId === undefined ? {} : { userProvidedId: body.userProvidedId }),
     ...(body.tags === undefined ? {} : { tags: body.tags }),
   })
-  const excluded = input.sourceProperties.disks.filter((disk) => disk.excludedBecause !== undefined)
-  const told = excluded.reduce(
-    (next, disk) =>
-      withEvent(next, input.at, {
-        type: 'AGENT',
-        actor: 'agent',
-        message: `Disk ${disk.deviceName} is left out: ${disk.excludedBecause ?? ''}`,
-      }),
-    server,
+  const told = doubts.reduce(
+    (next, message) => withEvent(next, input.at, { type: 'AGENT', level: 'WARNING', message }),
+    withDisksLeftOut(server, input.at),
   )
-  const templates = {
-    replication: newest(await listAll(services.store, 'replicationTemplate')),
-    launch: newest(await listAll(services.store, 'launchTemplate')),
-  }
-  const started = withStaging(withTemplates(told, templates), input.at)
+  const started = withStaging(withTemplates(told, await newestTemplates(services)), input.at)
   const revision = await services.store.create('server', { id: started.sourceServerId }, started)
   await announce(services, { value: started, revision })
   return started
+}
+
+/** @throws ConflictError when another server was given the id since it was looked for. */
+async function requireOwnId(
+  services: Services,
+  userProvidedId: string,
+  sourceServerId: SourceServer['sourceServerId'],
+): Promise<void> {
+  const owner = await claim(services, userProvidedId, sourceServerId)
+  if (owner !== undefined)
+    throw new ConflictError(
+      `Server ${owner.sourceServerId} was given the id ${userProvidedId} while this machine enrolled; try again`,
+    )
 }
 
 /**

@@ -7,6 +7,8 @@ import { RevisionConflictError } from '../../store/store.ts'
 
 /** Limits as MGN names them; its defaults are in section 3.6 of the API notes. */
 export interface Quotas {
+  /** Servers that are not archived. It limits imports; no agent is sent away for it. */
+  servers: number
   serversInOneJob: number
   applications: number
   waves: number
@@ -16,6 +18,7 @@ export interface Quotas {
 
 /** The standard limits. */
 export const standardQuotas: Quotas = {
+  servers: 4000,
   serversInOneJob: 200,
   applications: 200,
   waves: 50,

@@ -3,6 +3,7 @@
  * @module
  */
 import { z } from 'zod'
+import { maxTags } from '../../domain/tags.ts'
 
 /** An identifier: its prefix and 17 letters or digits. */
 function idOf(prefix: string): z.ZodType<string> {
@@ -40,10 +41,10 @@ export const queryPaging = {
 
 const tagText = z.string().max(256)
 
-/** At most 50 tags; keys have at least one character. */
+/** Tags; keys have at least one character. */
 export const tags = z
   .record(z.string().min(1).max(256), tagText)
-  .refine((value) => Object.keys(value).length <= 50, 'must have at most 50 tags')
+  .refine((value) => Object.keys(value).length <= maxTags, `must have at most ${maxTags} tags`)
   .refine(
     (value) => !Object.keys(value).some((key) => key.toLowerCase().startsWith('aws:')),
     'must have no key that begins with aws:, which is reserved',

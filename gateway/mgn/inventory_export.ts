@@ -53,11 +53,18 @@ export async function exportInventory({
   return { bytes: writeCsv(rows), written }
 }
 
-function cellsOfServer({ sourceServerId, userProvidedId, tags, sourceProperties }: SourceServer): Row {
+function cellsOfServer({
+  sourceServerId,
+  userProvidedId,
+  fqdnForActionFramework: fqdn,
+  tags,
+  sourceProperties,
+}: SourceServer): Row {
   return {
     'mgn:server:id': sourceServerId,
     ...(userProvidedId === undefined ? {} : { 'mgn:server:user-provided-id': userProvidedId }),
     'mgn:server:platform': sourceProperties.os.family,
+    ...(fqdn === undefined ? {} : { 'mgn:server:fqdn-for-action-framework': fqdn }),
     ...cellsOfTags('server', tags),
   }
 }

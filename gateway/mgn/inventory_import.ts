@@ -1,6 +1,6 @@
 /**
- * Taking over an inventory. First every row is looked at, and nothing is changed when one is wrong; then waves and applications are made or changed by
- * their names, and servers by id or by the id that their users gave them. The same file once more changes nothing.
+ * Taking over an inventory in which nothing is wrong: waves and applications are made or changed by their names, and servers by id or by the id that
+ * their users gave them; of servers that are not there yet the agents are awaited. The same file once more changes nothing.
  * @module
  */
 import type { Application, Group, Wave } from '../../domain/application.ts'
@@ -8,14 +8,17 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { TransferCounts, TransferError } from '../../domain/transfer.ts'
 import type { Row } from './inventory_csv.ts'
 import type { MgnContext } from './operation.ts'
+import { ConflictError, NotFoundError, errorMessage } from '../../domain/errors.ts'
 import { newId } from '../../domain/ids.ts'
+import { maxTags } from '../../domain/tags.ts'
 import { maxErrorLength } from '../../domain/transfer.ts'
 import { withEvent } from '../../domain/source_server.ts'
-import { listAll } from '../../store/listing.ts'
 import { mutate } from '../../store/mutate.ts'
+import { awaitServer } from '../awaited_servers.ts'
 import { changeServer } from '../server_changes.ts'
-import { description, plainName, tags } from './fields.ts'
 import { tagsIn } from './inventory_csv.ts'
+import { awaitedIn, copiesTags, firstRow, readInventory, serverIn } from './inventory_rows.ts'
+import { confirmApplications, confirmMembers } from './memberships.ts'
 
 /** What an import did. */
 export interface Imported {
@@ -24,94 +27,97 @@ export interface Imported {
   errors: TransferError[]
 }
 
-/** The header is row 1. */
-const firstRow = 2
-
-/** Everything that is wrong with the rows; empty when they can be taken. */
-export function errorsIn(
-  rows: readonly Row[],
-  servers: readonly SourceServer[],
-  { account, services }: Pick<MgnContext, 'account' | 'services'>,
-): TransferError[] {
-  const at = services.clock().toISOString()
-  return rows.flatMap((row, index) =>
-    sentencesOn(row, servers, account.accountId).map((rawError) => ({
-      at,
-      type: 'VALIDATION_ERROR' as const,
-      rawError: rawError.slice(0, maxErrorLength),
-      rowNumber: index + firstRow,
-    })),
-  )
-}
-
-function sentencesOn(row: Row, servers: readonly SourceServer[], accountId: string): string[] {
-  const wrong: string[] = []
-  const account = row['mgn:account-id']
-  if (account !== undefined && account !== accountId)
-    wrong.push(`account ${account} is not this one, ${accountId}`)
-  for (const thing of ['wave', 'app'] as const) {
-    const name = row[`mgn:${thing}:name`]
-    const hasMore = Object.keys(row).some((column) => column.startsWith(`mgn:${thing}:`))
-    if (name === undefined && hasMore) wrong.push(`mgn:${thing}:name is missing`)
-    if (name !== undefined && !plainName.safeParse(name).success)
-      wrong.push(`mgn:${thing}:name is no name: ${name}`)
-    if (!description.safeParse(row[`mgn:${thing}:description`] ?? '').success)
-      wrong.push(`mgn:${thing}:description is too long`)
-  }
-  if (row['mgn:wave:name'] !== undefined && row['mgn:app:name'] === undefined && namesServer(row))
-    wrong.push('a server is part of a wave through its application: mgn:app:name is missing')
-  for (const thing of ['wave', 'app', 'server'] as const)
-    if (!tags.safeParse(tagsIn(row, thing)).success) wrong.push(`the tags of mgn:${thing} are not valid`)
-  if (namesServer(row) && serverIn(row, servers) === undefined)
-    wrong.push(
-      `there is no server ${row['mgn:server:id'] ?? row['mgn:server:user-provided-id']}: install its agent first, with --user-provided-id where the file names one`,
-    )
-  if (!namesServer(row) && Object.keys(tagsIn(row, 'server')).length > 0)
-    wrong.push('tags of a server need mgn:server:id or mgn:server:user-provided-id')
-  return wrong
-}
-
-function namesServer(row: Row): boolean {
-  return row['mgn:server:id'] !== undefined || row['mgn:server:user-provided-id'] !== undefined
-}
-
-function serverIn(row: Row, servers: readonly SourceServer[]): SourceServer | undefined {
-  // Servers that nobody gave an id have none in common with a row that has none.
-  if (!namesServer(row)) return undefined
-  const id = row['mgn:server:id']
-  if (id !== undefined) return servers.find(({ sourceServerId }) => sourceServerId === id)
-  return servers.find(({ userProvidedId }) => userProvidedId === row['mgn:server:user-provided-id'])
-}
-
-/** Takes rows over in which {@link errorsIn} finds nothing. */
-export async function importInventory(context: MgnContext, rows: readonly Row[]): Promise<Imported> {
-  const { services } = context
-  const created = { servers: 0, applications: 0, waves: 0 }
-  const modified = { servers: 0, applications: 0, waves: 0 }
-  const count = (what: keyof TransferCounts, came: 'created' | 'modified' | 'same') => {
-    if (came === 'created') created[what] += 1
-    if (came === 'modified') modified[what] += 1
-  }
-  const servers = await services.fleet.list()
-  for (const row of rows) {
-    const wave = await ensureWave(context, row)
-    count('waves', wave?.came ?? 'same')
-    const application = await ensureApplication(context, row, wave?.wave)
-    count('applications', application?.came ?? 'same')
-    const server = serverIn(row, servers)
-    if (server !== undefined)
-      count('servers', await ensureServer(context, server, row, application?.application))
-  }
-  return { created, modified, errors: [] }
-}
-
 type Came = 'created' | 'modified' | 'same'
+
+/** What is known, row by row more. */
+interface Known {
+  servers: SourceServer[]
+  applications: Map<string, Application>
+  waves: Map<string, Wave>
+}
+
+/**
+ * Takes over rows in which `errorsIn` finds nothing. What others change at the same moment may refuse a row all the same: it is among the errors, and the
+ * others are taken. `signOfLife` is called before each row.
+ */
+export async function importInventory(
+  context: MgnContext,
+  rows: readonly Row[],
+  signOfLife: () => Promise<void>,
+): Promise<Imported> {
+  const imported: Imported = {
+    created: { servers: 0, applications: 0, waves: 0 },
+    modified: { servers: 0, applications: 0, waves: 0 },
+    errors: [],
+  }
+  const count = (what: keyof TransferCounts, came: Came) => {
+    if (came !== 'same') imported[came][what] += 1
+  }
+  const { servers, applications, waves } = await readInventory(context.services)
+  const known: Known = {
+    servers: [...servers],
+    applications: new Map(applications.map((one) => [one.name, one])),
+    waves: new Map(waves.map((one) => [one.name, one])),
+  }
+  for (const [index, row] of rows.entries()) {
+    await signOfLife()
+    try {
+      await importRow(context, row, known, count)
+    } catch (error) {
+      imported.errors.push({
+        at: context.services.clock().toISOString(),
+        type: 'PROCESSING_ERROR',
+        rawError: `${errorMessage(error)}; import the file again`.slice(0, maxErrorLength),
+        rowNumber: index + firstRow,
+      })
+      // What is not about this row alone would be so for every other.
+      if (!(error instanceof ConflictError || error instanceof NotFoundError)) break
+    }
+  }
+  return imported
+}
+
+async function importRow(
+  context: MgnContext,
+  row: Row,
+  known: Known,
+  count: (what: keyof TransferCounts, came: Came) => void,
+): Promise<void> {
+  const wave = await ensureWave(context, row, known)
+  count('waves', wave?.came ?? 'same')
+  const application = await ensureApplication(context, row, wave?.wave, known)
+  count('applications', application?.came ?? 'same')
+  const awaited = awaitedIn(row, known.servers)
+  if (awaited !== undefined) {
+    const { server, isNew } = await awaitServer(context.services, awaited, {
+      actor: context.caller.actor,
+      platform: row['mgn:server:platform'],
+      fqdn: row['mgn:server:fqdn-for-action-framework'],
+    })
+    known.servers.push(server)
+    const came = await ensureServer(context, server, row, application?.application)
+    count('servers', isNew ? 'created' : came)
+    return
+  }
+  const server = serverIn(row, known.servers)
+  if (server !== undefined)
+    count('servers', await ensureServer(context, server, row, application?.application))
+}
+
+/** `known` with the tags of the row; the same object when it has them. @throws ConflictError when there would be too many. */
+function withTags(known: Record<string, string>, given: Record<string, string>): Record<string, string> {
+  if (Object.entries(given).every(([key, value]) => known[key] === value)) return known
+  const merged = { ...known, ...given }
+  const size = Object.keys(merged).length
+  if (size > maxTags) throw new ConflictError(`There would be ${size} tags; at most ${maxTags} are allowed`)
+  return merged
+}
 
 /** A group as the row changes it; the same object when it does not. */
 function withRow<T extends Group>(known: T, row: Row, thing: 'wave' | 'app', at: string): T {
   const text = row[`mgn:${thing}:description`] ?? known.description
-  const merged = { ...known.tags, ...tagsIn(row, thing) }
-  if (text === known.description && JSON.stringify(merged) === JSON.stringify(known.tags)) return known
+  const merged = withTags(known.tags, tagsIn(row, thing))
+  if (text === known.description && merged === known.tags) return known
   return { ...known, description: text, tags: merged, lastModifiedAt: at }
 }
 
@@ -129,21 +135,24 @@ function newGroup(row: Row, thing: 'wave' | 'app', at: string): Group {
 async function ensureWave(
   { services }: MgnContext,
   row: Row,
+  { waves }: Known,
 ): Promise<{ wave: Wave; came: Came } | undefined> {
   const name = row['mgn:wave:name']
   if (name === undefined) return undefined
   const { store, random } = services
   const at = services.clock().toISOString()
-  const known = (await listAll(store, 'wave')).find((one) => one.name === name)
+  const known = waves.get(name)
   if (known === undefined) {
     const wave: Wave = { waveId: newId('wave', random), ...newGroup(row, 'wave', at) }
     await store.create('wave', { id: wave.waveId }, wave)
+    waves.set(name, wave)
     return { wave, came: 'created' }
   }
   if (withRow(known, row, 'wave', at) === known) return { wave: known, came: 'same' }
   const { value } = await mutate(store, 'wave', { id: known.waveId }, (current) =>
     withRow(current, row, 'wave', at),
   )
+  waves.set(name, value)
   return { wave: value, came: 'modified' }
 }
 
@@ -151,53 +160,76 @@ async function ensureApplication(
   { services }: MgnContext,
   row: Row,
   wave: Wave | undefined,
+  { applications }: Known,
 ): Promise<{ application: Application; came: Came } | undefined> {
   const name = row['mgn:app:name']
   if (name === undefined) return undefined
   const { store, random } = services
   const at = services.clock().toISOString()
   const ofWave = wave === undefined ? {} : { waveId: wave.waveId }
-  const known = (await listAll(store, 'application')).find((one) => one.name === name)
-  if (known === undefined) {
-    const application: Application = {
-      applicationId: newId('application', random),
-      ...newGroup(row, 'app', at),
-      ...ofWave,
-    }
-    await store.create('application', { id: application.applicationId }, application)
-    return { application, came: 'created' }
-  }
+  const known = applications.get(name)
+  const isJoining = wave !== undefined && known?.waveId !== wave.waveId
   const change = (current: Application): Application => {
     const isThere = wave === undefined || current.waveId === wave.waveId
     return withRow(isThere ? current : { ...current, ...ofWave, lastModifiedAt: at }, row, 'app', at)
   }
-  if (change(known) === known) return { application: known, came: 'same' }
-  const { value } = await mutate(store, 'application', { id: known.applicationId }, change)
-  return { application: value, came: 'modified' }
+  if (known !== undefined && change(known) === known) return { application: known, came: 'same' }
+  const application: Application =
+    known === undefined
+      ? { applicationId: newId('application', random), ...newGroup(row, 'app', at), ...ofWave }
+      : (await mutate(store, 'application', { id: known.applicationId }, change)).value
+  if (known === undefined) await store.create('application', { id: application.applicationId }, application)
+  applications.set(name, application)
+  if (isJoining) await confirmApplications(services, wave.waveId, [application.applicationId])
+  return { application, came: known === undefined ? 'created' : 'modified' }
 }
 
 async function ensureServer(
   { services, caller }: MgnContext,
-  server: SourceServer,
+  { sourceServerId }: SourceServer,
   row: Row,
   application: Application | undefined,
 ): Promise<Came> {
   const at = services.clock().toISOString()
   let came: Came = 'same'
-  await changeServer(services, server.sourceServerId, (current) => {
-    const merged = { ...current.tags, ...tagsIn(row, 'server') }
-    const applicationId = application?.applicationId ?? current.applicationId
-    const isSame =
-      JSON.stringify(merged) === JSON.stringify(current.tags) && applicationId === current.applicationId
-    came = isSame ? 'same' : 'modified'
-    if (isSame) return current
-    const next = { ...current, tags: merged, ...(applicationId === undefined ? {} : { applicationId }) }
+  let hasJoined = false
+  await changeServer(services, sourceServerId, (current) => {
+    const next = serverWithRow(current, row, application)
+    came = next === current ? 'same' : 'modified'
+    hasJoined = next.applicationId !== current.applicationId
+    if (next === current) return current
     return withEvent(next, at, {
       type: 'CONFIGURATION',
       actor: caller.actor,
       message:
-        application === undefined ? 'Tags changed by an import' : `Part of ${application.name} by an import`,
+        application !== undefined && hasJoined
+          ? `Made part of application ${application.name} by an import`
+          : 'Changed by an import',
     })
   })
+  if (application !== undefined && hasJoined)
+    await confirmMembers(services, application.applicationId, [sourceServerId])
   return came
+}
+
+/** A server as the row changes it; the same object when it does not. */
+function serverWithRow(server: SourceServer, row: Row, application: Application | undefined): SourceServer {
+  const { launchConfiguration } = server
+  const merged = withTags(server.tags, tagsIn(row, 'server'))
+  const applicationId = application?.applicationId ?? server.applicationId
+  const copyTags = copiesTags(row) ?? launchConfiguration.copyTags
+  const fqdn = row['mgn:server:fqdn-for-action-framework'] ?? server.fqdnForActionFramework
+  const isSame =
+    merged === server.tags &&
+    applicationId === server.applicationId &&
+    copyTags === launchConfiguration.copyTags &&
+    fqdn === server.fqdnForActionFramework
+  if (isSame) return server
+  return {
+    ...server,
+    tags: merged,
+    ...(applicationId === undefined ? {} : { applicationId }),
+    ...(fqdn === undefined ? {} : { fqdnForActionFramework: fqdn }),
+    ...(copyTags === undefined ? {} : { launchConfiguration: { ...launchConfiguration, copyTags } }),
+  }
 }

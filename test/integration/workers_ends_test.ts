@@ -2,8 +2,10 @@ import { stat } from 'node:fs/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { MachineId } from '../../domain/ids.ts'
 import { enrolAgain } from '../../domain/agent_contact.ts'
+import { newAwaitedServer } from '../../domain/awaited_server.ts'
 import { readFeed } from '../../store/event_feed.ts'
 import { mutate } from '../../store/mutate.ts'
+import { claimOwnId } from '../../store/own_ids.ts'
 import { launched, nothing, staged, WorkerWorld } from '../fixtures/worker_world.ts'
 
 let world: WorkerWorld
@@ -112,6 +114,28 @@ describe('ends', () => {
     await world.work()
     expect(await world.resources()).toEqual(nothing)
   })
+
+  it.each([[['DELETE']], [['DISCONNECT', 'DELETE']]] as const)(
+    '%j of a server whose agent never came waits for none, and frees its id',
+    async (actions) => {
+      world = await WorkerWorld.make()
+      const { store } = world
+      const found = await store.get('server', { id: world.serverId })
+      const at = world.bench.clock().toISOString()
+      const wanted = { sourceServerId: world.serverId, at, userProvidedId: 'shop-1', actor: 'admin' }
+      await store.replace('server', { id: world.serverId }, found?.revision ?? 0, newAwaitedServer(wanted))
+      await claimOwnId(store, 'shop-1', world.serverId, new Date(at))
+      const began = world.bench.clock().getTime()
+      for (const action of actions) {
+        await world.act(action)
+        await world.work()
+      }
+      expect(await store.get('server', { id: world.serverId })).toBeUndefined()
+      expect((await store.list('ownId')).items).toEqual([])
+      expect(world.bench.clock().getTime() - began).toBeLessThan(30_000)
+      expect(await world.resources()).toEqual(nothing)
+    },
+  )
 
   it('FINALIZE of a cutover machine that was taken away changes nothing, says so, and the cutover is launched again', async () => {
     const machineId = await cutOver()

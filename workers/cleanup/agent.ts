@@ -3,6 +3,7 @@
  * @module
  */
 import type { Step, StepContext, StepResult } from '../step.ts'
+import { hasNoAgentYet } from '../../domain/awaited_server.ts'
 import { withEvent } from '../../domain/source_server.ts'
 import { changeServer, now } from '../bench.ts'
 
@@ -14,6 +15,8 @@ const lookAgainMs = 500
 
 async function run(context: StepContext): Promise<StepResult> {
   const { bench, server, step } = context
+  // An import made the server, and nobody has ever installed its agent.
+  if (hasNoAgentYet(server)) return { done: { uninstalled: true } }
   const current = await changeServer(bench, server.sourceServerId, (found) =>
     found.agent.desired === 'UNINSTALL'
       ? undefined

@@ -8,6 +8,7 @@ import type { Bench } from '../bench.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { readServer } from '../bench.ts'
 import { listAll } from '../../store/listing.ts'
+import { releaseOwnId } from '../../store/own_ids.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 import { relayServer } from '../relay.ts'
 import { recordBeforeRemoval } from '../replication_recorder.ts'
@@ -15,6 +16,8 @@ import { recordBeforeRemoval } from '../replication_recorder.ts'
 async function run({ bench, server, task }: StepContext): Promise<StepResult> {
   const { sourceServerId } = server
   await recordBeforeRemoval(bench, await readServer(bench, sourceServerId))
+  if (server.userProvidedId !== undefined)
+    await releaseOwnId(bench.store, server.userProvidedId, sourceServerId)
   for (const other of await listAll(bench.store, 'task')) {
     const isOwn = other.sourceServerId === sourceServerId && other.taskId !== task.taskId
     // A job's page shows its task.

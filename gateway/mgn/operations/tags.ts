@@ -5,6 +5,7 @@
 import type { Services } from '../../services.ts'
 import type { MgnContext } from '../operation.ts'
 import { z } from 'zod'
+import { maxTags } from '../../../domain/tags.ts'
 import { NotFoundError } from '../../../domain/errors.ts'
 import { withEvent } from '../../../domain/source_server.ts'
 import { mutate } from '../../../store/mutate.ts'
@@ -18,7 +19,6 @@ type Tags = Record<string, string>
 
 const resourceArn = z.string().min(20).max(2048)
 const path = '/tags/:resourceArn'
-const maxTags = 50
 
 /** Reading and changing the tags of one thing. */
 interface Tagged {

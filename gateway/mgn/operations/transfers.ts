@@ -4,22 +4,20 @@
  * @module
  */
 import type { ImportId } from '../../../domain/ids.ts'
-import type { Transfer, TransferError } from '../../../domain/transfer.ts'
+import type { Transfer } from '../../../domain/transfer.ts'
 import type { MgnContext } from '../operation.ts'
 import { z } from 'zod'
-import { ConflictError, InvalidInputError, NotFoundError, errorMessage } from '../../../domain/errors.ts'
+import { ConflictError, NotFoundError } from '../../../domain/errors.ts'
 import { newId } from '../../../domain/ids.ts'
-import { maxErrorLength, maxTransferErrors, noCounts } from '../../../domain/transfer.ts'
+import { noCounts } from '../../../domain/transfer.ts'
 import { listAll } from '../../../store/listing.ts'
-import { RevisionConflictError } from '../../../store/store.ts'
 import { sha256 } from '../../secrets.ts'
 import { arnOf } from '../account.ts'
 import { accountID, exportID, importID, paging, tags } from '../fields.ts'
-import { exportInventory } from '../inventory_export.ts'
-import { errorsIn, importInventory } from '../inventory_import.ts'
-import { readCsv } from '../inventory_csv.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
+import type { Export, Import } from '../transfer_runs.ts'
+import { begin, runExport, runImport, settled } from '../transfer_runs.ts'
 import { mgnTime, mgnTimeOf } from '../shapes/times.ts'
 
 const s3Bucket = z.string().regex(/^[a-zA-Z0-9.\-_]{1,255}$/, 'must be the name of a bucket')
@@ -28,9 +26,6 @@ const s3Key = z
   .string()
   // eslint-disable-next-line no-control-regex -- the model excludes exactly the null character
   .regex(/^[^\0]{1,1020}\.csv$/, 'must end with .csv')
-
-type Import = Extract<Transfer, { kind: 'IMPORT' }>
-type Export = Extract<Transfer, { kind: 'EXPORT' }>
 
 /** The shape ImportTask. */
 function showImport({ account }: MgnContext, own: Import): object {
@@ -79,65 +74,22 @@ function progressOf({ createdAt, endedAt, status }: Transfer): object {
   }
 }
 
-/** What went wrong as a whole, told in the transfer: the caller's file, or ours. */
-function failureOf(error: unknown, at: string): TransferError {
-  const isTheirs = error instanceof InvalidInputError
-  const type = isTheirs ? 'VALIDATION_ERROR' : 'PROCESSING_ERROR'
-  return { at, type, rawError: errorMessage(error).slice(0, maxErrorLength) }
-}
-
-async function runImport(context: MgnContext, own: Import): Promise<Import> {
-  const { services } = context
-  const ended = () => services.clock().toISOString()
-  try {
-    const rows = readCsv(await services.files.read(own))
-    const errors = errorsIn(rows, await services.fleet.list(), context).slice(0, maxTransferErrors)
-    if (errors.length > 0) return { ...own, status: 'FAILED', endedAt: ended(), errors }
-    const { created, modified } = await importInventory(context, rows)
-    return { ...own, status: 'SUCCEEDED', endedAt: ended(), created, modified }
-  } catch (error) {
-    return { ...own, status: 'FAILED', endedAt: ended(), errors: [failureOf(error, ended())] }
-  }
-}
-
-async function runExport(context: MgnContext, own: Export): Promise<Export> {
-  const { services } = context
-  const ended = () => services.clock().toISOString()
-  try {
-    const { bytes, written } = await exportInventory(context)
-    await services.files.write(own, bytes)
-    return { ...own, status: 'SUCCEEDED', endedAt: ended(), written }
-  } catch (error) {
-    return { ...own, status: 'FAILED', endedAt: ended(), errors: [failureOf(error, ended())] }
-  }
-}
-
 /** The same for the same token: whoever writes it first imports, and the others are told what becomes of that. */
 function importIdOf(clientToken: string): ImportId {
   return `import-${sha256(clientToken).slice(0, 17)}` as ImportId
-}
-
-/** Writes down that a transfer has begun; answers the one that has its id already. */
-async function begin({ services: { store } }: MgnContext, own: Transfer): Promise<Transfer | undefined> {
-  try {
-    await store.create('transfer', { id: own.transferId }, own)
-    return undefined
-  } catch (error) {
-    if (!(error instanceof RevisionConflictError)) throw error
-    return (await store.get('transfer', { id: own.transferId }))?.value
-  }
 }
 
 /** @throws NotFoundError. */
 async function find({ services }: MgnContext, kind: Transfer['kind'], id: string): Promise<Transfer> {
   const found = await services.store.get('transfer', { id })
   if (found?.value.kind !== kind) throw new NotFoundError(kind === 'IMPORT' ? 'ImportTask' : 'ExportTask', id)
-  return found.value
+  return settled(services, found.value)
 }
 
-async function list(context: MgnContext, ids: readonly string[]): Promise<Transfer[]> {
-  const all = await listAll(context.services.store, 'transfer')
-  return all.filter(({ transferId }) => ids.length === 0 || ids.includes(transferId))
+async function list({ services }: MgnContext, ids: readonly string[]): Promise<Transfer[]> {
+  const all = await listAll(services.store, 'transfer')
+  const wanted = all.filter(({ transferId }) => ids.length === 0 || ids.includes(transferId))
+  return Promise.all(wanted.map((own) => settled(services, own)))
 }
 
 const keyOf = ({ createdAt, transferId }: Transfer): string => `${createdAt} ${transferId}`
@@ -177,15 +129,13 @@ export const transferOperations = [
         created: noCounts,
         modified: noCounts,
       }
-      const known = await begin(context, begun)
+      const known = await begin(services, begun)
       if (known !== undefined) {
         if (known.kind !== 'IMPORT' || known.bucket !== bucket || known.key !== key)
           throw new ConflictError(`clientToken ${clientToken} was used for ${known.bucket}/${known.key}`)
         return { importTask: showImport(context, known) }
       }
-      const ended = await runImport(context, begun)
-      await services.store.replace('transfer', { id: ended.transferId }, 1, ended)
-      return { importTask: showImport(context, ended) }
+      return { importTask: showImport(context, await runImport(context, begun)) }
     },
   }),
   operation({
@@ -206,10 +156,8 @@ export const transferOperations = [
         errors: [],
         written: noCounts,
       }
-      await begin(context, begun)
-      const ended = await runExport(context, begun)
-      await services.store.replace('transfer', { id: ended.transferId }, 1, ended)
-      return { exportTask: showExport(context, ended) }
+      await begin(services, begun)
+      return { exportTask: showExport(context, await runExport(context, begun)) }
     },
   }),
   operation({

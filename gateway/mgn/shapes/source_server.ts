@@ -4,6 +4,7 @@
  */
 import type { LifecycleMoment, ReplicatedDisk, SourceServer } from '../../../domain/source_server.ts'
 import type { SourceProperties } from '../../../domain/source_properties.ts'
+import { hasNoAgentYet } from '../../../domain/awaited_server.ts'
 import type { ServerTelemetry } from '../../../wire/telemetry.ts'
 import type { Account } from '../account.ts'
 import { diskProgress, lagMs, liveState } from '../../../views/figures.ts'
@@ -39,9 +40,14 @@ export function mgnSourceServer(server: SourceServer, facts: ServerFacts): objec
         }),
     dataReplicationInfo: dataReplicationInfo(server, facts),
     lifeCycle: lifeCycle(server, facts.now),
-    sourceProperties: sourceProperties(server.sourceProperties),
+    sourceProperties: hasNoAgentYet(server)
+      ? awaitedProperties(server)
+      : sourceProperties(server.sourceProperties),
     replicationType: 'AGENT_BASED',
     connectorAction: {},
+    ...(server.fqdnForActionFramework === undefined
+      ? {}
+      : { fqdnForActionFramework: server.fqdnForActionFramework }),
     ...(server.userProvidedId === undefined ? {} : { userProvidedID: server.userProvidedId }),
     ...(server.applicationId === undefined ? {} : { applicationID: server.applicationId }),
   }
@@ -120,6 +126,17 @@ function moments(
     initiated: moment(of?.initiated),
     reverted: moment(of?.reverted),
     finalized: moment(of?.finalized),
+  }
+}
+
+/** Of a machine that no agent has looked at: the name that an import gave it, if any. */
+function awaitedProperties({
+  sourceProperties: { lastUpdatedAt },
+  fqdnForActionFramework: fqdn,
+}: SourceServer): object {
+  return {
+    lastUpdatedDateTime: mgnTime(lastUpdatedAt),
+    identificationHints: fqdn === undefined ? {} : { fqdn },
   }
 }
 

@@ -17,6 +17,9 @@ import {
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { newId } from '../../../../domain/ids.ts'
+import type { FilePlace } from '../../../../gateway/file_store.ts'
+import { settleTransfers } from '../../../../gateway/mgn/transfer_runs.ts'
 import { readCsv, writeCsv } from '../../../../gateway/mgn/inventory_csv.ts'
 import { putServer, serverOf } from '../callers.ts'
 import type { MgnService } from './mgn_service.ts'
@@ -105,7 +108,7 @@ describe('an import', () => {
       [
         'VALIDATION_ERROR',
         4,
-        expect.stringContaining('there is no server s-00000000000000001: install its agent'),
+        expect.stringContaining('there is no server s-00000000000000001: leave mgn:server:id out'),
       ],
     ])
     expect((await service.client.send(new ListWavesCommand({}))).items).toEqual([])
@@ -171,6 +174,175 @@ describe('an import', () => {
     expect(await refusalOf(service.client.send(wrong))).toBeInstanceOf(ValidationException)
     const none = new ListImportErrorsCommand({ importID: 'import-00000000000000001' })
     expect(await refusalOf(service.client.send(none))).toBeInstanceOf(ResourceNotFoundException)
+  })
+})
+
+describe('a transfer', () => {
+  const csv = Buffer.from('mgn:app:name\none\ntwo\nthree\n')
+  const plan = { s3Bucket: 'plans', s3Key: 'plan.csv' }
+  const begun = {
+    bucket: 'plans',
+    key: 'plan.csv',
+    status: 'STARTED' as const,
+    createdAt: '2026-03-01T12:00:00.000Z',
+    tags: { a: 'b' },
+    errors: [],
+  }
+  const importOf = (clientToken: string) =>
+    service.client.send(new StartImportCommand({ clientToken, s3BucketSource: plan }))
+  const firstImport = async () => (await service.client.send(new ListImportsCommand({}))).items?.[0]
+
+  /** Time passes, for the client's clock too. */
+  const pass = async (milliseconds: number) => {
+    service.gateway.pass(milliseconds)
+    await service.become('admin')
+  }
+
+  it('whose gateway died is ended by the next that sees it, and says what to do', async () => {
+    const { store } = service.gateway
+    const [importId, exportId] = [newId('import'), newId('export')]
+    const none = { servers: 0, applications: 0, waves: 0 }
+    const counts = { created: none, modified: none }
+    await store.create(
+      'transfer',
+      { id: importId },
+      { ...begun, ...counts, transferId: importId, kind: 'IMPORT' },
+    )
+    await store.create(
+      'transfer',
+      { id: exportId },
+      { ...begun, transferId: exportId, kind: 'EXPORT', written: none },
+    )
+    await pass(300_000)
+    expect((await firstImport())?.status).toBe('STARTED')
+    await pass(1)
+    expect(await firstImport()).toMatchObject({
+      status: 'FAILED',
+      endDateTime: '2026-03-01T12:05:00.001000+00:00',
+    })
+    expect(await errorsOf(importId)).toEqual([
+      [
+        'PROCESSING_ERROR',
+        undefined,
+        expect.stringMatching(
+          /^The gateway ended in the middle of this import: rows before that are taken\. Start it again/,
+        ),
+      ],
+    ])
+    await settleTransfers(service.gateway.services)
+    expect((await store.get('transfer', { id: exportId }))?.value).toMatchObject({
+      status: 'FAILED',
+      errors: [{ rawError: expect.stringMatching(/^The gateway ended in the middle of this export/) }],
+    })
+  })
+
+  it('that goes on says so, and is not taken for dead', async () => {
+    const { services } = service.gateway
+    await services.files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
+    const seen: (string | undefined)[] = []
+    const { store } = service.gateway
+    const create = store.create.bind(store)
+    store.create = async (kind, key, value) => {
+      if (kind === 'application') {
+        service.gateway.pass(200_000)
+        await settleTransfers(services)
+        seen.push((await store.list('transfer')).items[0]?.value.status)
+      }
+      return create(kind, key, value)
+    }
+    const { importTask } = await importOf('long')
+    expect(seen).toEqual(['STARTED', 'STARTED', 'STARTED'])
+    expect(importTask).toMatchObject({ status: 'SUCCEEDED', summary: { applications: { createdCount: 3 } } })
+  })
+
+  it('that was taken for dead ends where it is when it goes on, and stays as it was ended', async () => {
+    const { services, store } = service.gateway
+    await services.files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
+    const create = store.create.bind(store)
+    store.create = async (kind, key, value) => {
+      const revision = await create(kind, key, value)
+      if (kind === 'application') {
+        service.gateway.pass(300_001)
+        await settleTransfers(services)
+      }
+      return revision
+    }
+    expect((await importOf('long')).importTask?.status).toBe('FAILED')
+    await pass(0)
+    expect((await errorsOf((await firstImport())?.importID))[0]?.[2]).toMatch(/^The gateway ended/)
+    const { items = [] } = await service.client.send(new ListApplicationsCommand({}))
+    expect(items.map(({ name }) => name)).toEqual(['one'])
+  })
+
+  it('keeps the tags that it is given while it runs', async () => {
+    const { services } = service.gateway
+    const { files } = services
+    await files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
+    services.files = {
+      write: (...given) => files.write(...given),
+      read: async (place) => {
+        const resourceArn = `arn:aws:mgn:eu-test-1:123456789012:import/${(await firstImport())?.importID}`
+        await service.client.send(new TagResourceCommand({ resourceArn, tags: { late: 'yes' } }))
+        return files.read(place)
+      },
+    }
+    expect((await importOf('tagged')).importTask?.status).toBe('SUCCEEDED')
+    const [found] = (await service.gateway.store.list('transfer')).items
+    expect(found?.value).toMatchObject({ status: 'SUCCEEDED', tags: { late: 'yes' } })
+  })
+
+  it('fails in words when the file store does not answer', async () => {
+    const { services } = service.gateway
+    const away = () => Promise.reject(new Error('Cannot read file plan.csv: no answer within 30 s'))
+    services.files = { read: away, write: away }
+    const { importTask } = await importOf('away')
+    expect(importTask?.status).toBe('FAILED')
+    expect(await errorsOf(importTask?.importID)).toEqual([
+      ['PROCESSING_ERROR', undefined, 'Cannot read file plan.csv: no answer within 30 s'],
+    ])
+  })
+
+  it('asks the file store for the bucket of the owner that the caller names', async () => {
+    const asked: FilePlace[] = []
+    service.gateway.services.files = {
+      read: (place) => {
+        asked.push(place)
+        return Promise.resolve(csv)
+      },
+      write: (place) => {
+        asked.push(place)
+        return Promise.resolve()
+      },
+    }
+    const s3BucketOwner = '111122223333'
+    await service.client.send(new StartImportCommand({ s3BucketSource: { ...plan, s3BucketOwner } }))
+    await service.client.send(new StartExportCommand({ ...plan, s3BucketOwner }))
+    for (const place of asked)
+      expect(place).toMatchObject({ bucket: 'plans', key: 'plan.csv', bucketOwner: s3BucketOwner })
+    expect(asked).toHaveLength(2)
+  })
+
+  it('takes the other rows when one is refused by what others did meanwhile', async () => {
+    const { services, store } = service.gateway
+    await services.files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
+    const { applicationID = '' } = await service.client.send(new CreateApplicationCommand({ name: 'two' }))
+    await services.files.write(
+      { bucket: 'plans', key: 'plan.csv' },
+      Buffer.from('mgn:app:name,mgn:app:description\none,\ntwo,new\nthree,\n'),
+    )
+    const create = store.create.bind(store)
+    store.create = async (kind, key, value) => {
+      if (kind === 'application') await store.remove('application', { id: applicationID })
+      return create(kind, key, value)
+    }
+    const { importTask } = await importOf('race')
+    expect(importTask).toMatchObject({
+      status: 'FAILED',
+      summary: { applications: { createdCount: 2, modifiedCount: 0 } },
+    })
+    expect(await errorsOf(importTask?.importID)).toEqual([
+      ['PROCESSING_ERROR', 3, `Cannot find application ${applicationID}; import the file again`],
+    ])
   })
 })
 
