@@ -60,7 +60,7 @@ export async function applicationsOf(
 async function serversByApplication({
   fleet,
 }: Pick<Services, 'fleet'>): Promise<ReadonlyMap<string, GroupMember[]>> {
-  return Map.groupBy(await fleet.list(), ({ applicationId = '' }) => applicationId as string)
+  return Map.groupBy(await fleet.list(), ({ applicationId = '' }) => applicationId)
 }
 
 /** The shape Application of each. */

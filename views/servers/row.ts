@@ -6,6 +6,7 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { Figures } from '../figures.ts'
 import type { Html } from '../html.ts'
 import type { Viewer } from '../layout.ts'
+import { hasNoAgentYet } from '../../domain/awaited_server.ts'
 import { decideAction, nextAction } from '../../domain/actions.ts'
 import { backlogBytes, isCopying, isSilent, lagMs, liveState, serverProgress } from '../figures.ts'
 import { bytes, count, duration, estimate, percent, rate, when } from '../format.ts'
@@ -40,9 +41,12 @@ export function serverRow({ server, figures }: ServerRow, context: RowContext): 
   const diskBytes = server.disks.reduce((sum, disk) => sum + disk.sizeBytes, 0)
   return html`<tr id="${rowId(server)}">
     <th scope="row" data-label="Server">
-      <a class="row-name" href="/servers/${server.sourceServerId}">${hostname}</a
-      ><span class="row-sub">${server.sourceProperties.os.fullString || 'Unknown system'}</span
-      ><span class="row-sub">${count(server.disks.length, 'disk')}, ${bytes(diskBytes)}</span>
+      <a class="row-name" href="/servers/${server.sourceServerId}">${hostname}</a>${
+        hasNoAgentYet(server)
+          ? html`<span class="row-sub">${server.userProvidedId}</span>`
+          : html`<span class="row-sub">${server.sourceProperties.os.fullString || 'Unknown system'}</span
+              ><span class="row-sub">${count(server.disks.length, 'disk')}, ${bytes(diskBytes)}</span>`
+      }
     </th>
     <td data-label="Lifecycle">${badge(lifecycleWords[server.lifecycle.state])}</td>
     <td data-label="Replication">${replicationCell(server, figures, context.now)}</td>

@@ -6,6 +6,7 @@ import type { Allowance } from '../../domain/bandwidth.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Html } from '../html.ts'
 import type { Viewer } from '../layout.ts'
+import { hasNoAgentYet } from '../../domain/awaited_server.ts'
 import { certificateExpiredAt } from '../../domain/agent_silence.ts'
 import { defaultPriority } from '../../domain/site_budget.ts'
 import { count, memory, when } from '../format.ts'
@@ -22,15 +23,18 @@ export function sourceCard(server: SourceServer, now: Date): Html {
     ({ name, ips, macAddress }) =>
       html`<li>${name}: ${ips.join(', ') || 'no address'} <span class="muted">${macAddress}</span></li>`,
   )
+  const isUnseen = hasNoAgentYet(server)
   return card(
     'Source server',
     html`${facts([
       ['System', source.os.fullString],
       [
         'Processors',
-        `${count(cores, 'core')}${source.cpus[0] === undefined ? '' : `, ${source.cpus[0].modelName}`}`,
+        isUnseen
+          ? undefined
+          : `${count(cores, 'core')}${source.cpus[0] === undefined ? '' : `, ${source.cpus[0].modelName}`}`,
       ],
-      ['Memory', memory(source.ramBytes)],
+      ['Memory', isUnseen ? undefined : memory(source.ramBytes)],
       ['Firmware', source.firmware === 'UNKNOWN' ? undefined : source.firmware],
       [
         'Network',
@@ -73,6 +77,14 @@ export function agentCard(server: SourceServer, now: Date): Html {
     UNINSTALL: 'Uninstall itself',
   } as const
   const isGone = agent.uninstalledAt !== undefined
+  if (hasNoAgentYet(server)) {
+    const install =
+      server.userProvidedId === undefined ? '' : ` with --user-provided-id ${server.userProvidedId}`
+    return card('Agent', facts([['Installed', `not yet: install it${install}`]]), {
+      id: 'agent',
+      picture: 'shield',
+    })
+  }
   return card(
     'Agent',
     facts([

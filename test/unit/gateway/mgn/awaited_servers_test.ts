@@ -120,11 +120,14 @@ describe('an import of a server that has no agent yet', () => {
     const list = await (await getPage(service.gateway, '/servers', cookie)).text()
     expect(list).toContain('Imported, waiting for its agent')
     expect(list).toContain('web.example.test')
+    expect(list).toContain('shop-1')
+    expect(list).not.toContain('0 disks')
     const page = await getPage(service.gateway, `/servers/${sourceServerId}`, cookie)
     expect(page.status).toBe(200)
     const text = await page.text()
     expect(text).toContain('Imported, waiting for its agent')
-    expect(text).toContain('install it with --user-provided-id')
+    expect(text).toContain('not yet: install it with --user-provided-id shop-1')
+    for (const unknown of ['0 cores', '0 MiB', 'expired']) expect(text).not.toContain(unknown)
     // Nobody is silent who has never spoken.
     expect(await (await getPage(service.gateway, '/servers?view=attention', cookie)).text()).not.toContain(
       sourceServerId,
