@@ -1,0 +1,45 @@
+/**
+ * The calls of `/api/v1` about installation tokens and access keys.
+ * @module
+ */
+import type { DescribedCall } from './described_call.ts'
+import { accessKeySchema } from '../../people/access_keys.ts'
+import { keyStatusSchema } from '../access_key_routes.ts'
+import { newTokenSchema } from '../token_routes.ts'
+
+/** Each of them. */
+export const accessCalls: readonly DescribedCall[] = [
+  { method: 'get', path: '/tokens', summary: 'Installation tokens, newest first', role: 'viewer' },
+  {
+    method: 'post',
+    path: '/tokens',
+    summary: 'Make an installation token; its secret is in this answer alone',
+    role: 'operator',
+    body: newTokenSchema,
+    status: 201,
+  },
+  {
+    method: 'delete',
+    path: '/tokens/:id',
+    summary: 'Revoke an installation token',
+    role: 'operator',
+    status: 204,
+  },
+  { method: 'get', path: '/access-keys', summary: 'Access keys of MGN’s clients', role: 'admin' },
+  {
+    method: 'post',
+    path: '/access-keys',
+    summary: 'Make an access key; its secret is in this answer alone',
+    role: 'admin',
+    body: accessKeySchema,
+    status: 201,
+  },
+  {
+    method: 'put',
+    path: '/access-keys/:id/status',
+    summary: 'Enable or disable an access key',
+    role: 'admin',
+    body: keyStatusSchema,
+  },
+  { method: 'delete', path: '/access-keys/:id', summary: 'Delete an access key', role: 'admin', status: 204 },
+]

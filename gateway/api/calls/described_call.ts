@@ -1,0 +1,21 @@
+/**
+ * How a call of `/api/v1` is described.
+ * @module
+ */
+import type { z } from 'zod'
+import type { Role } from '../../people/accounts.ts'
+
+/** One call. */
+export interface DescribedCall {
+  method: 'get' | 'post' | 'put' | 'delete'
+  /** As the router has it, below `/api/v1`. */
+  path: string
+  summary: string
+  role: Role
+  query?: z.ZodObject
+  body?: z.ZodType
+  /** What a good answer is, where it is no JSON. */
+  answers?: string
+  /** Status of a good answer: 200 unless told. */
+  status?: 200 | 201 | 202 | 204
+}

@@ -1,0 +1,23 @@
+/**
+ * The calls of `/api/v1` about settings of the whole installation.
+ * @module
+ */
+import type { DescribedCall } from './described_call.ts'
+import { bandwidthSettingsSchema } from '../../bandwidth_settings.ts'
+
+/** Each of them. */
+export const settingsCalls: readonly DescribedCall[] = [
+  {
+    method: 'get',
+    path: '/bandwidth',
+    summary: 'The calendar of servers without their own, and the sites',
+    role: 'viewer',
+  },
+  {
+    method: 'put',
+    path: '/bandwidth',
+    summary: 'Replace calendar and sites',
+    role: 'operator',
+    body: bandwidthSettingsSchema,
+  },
+]
