@@ -2,6 +2,7 @@
  * A client of the service's own API, for the command line and the demonstration.
  * @module
  */
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,21 +12,28 @@ import { dashboardUrl } from './reach.ts'
 export class ApiError extends Error {
   override name = 'ApiError'
   readonly status: number
-  constructor(status: number, detail: string) {
+  /** When the service says that it may be asked again. */
+  readonly retryAfterMs: number | undefined
+  constructor(status: number, detail: string, retryAfterMs?: number) {
     super(detail)
     this.status = status
+    this.retryAfterMs = retryAfterMs
   }
 }
+
+/** How sockets say that the other side has gone away in the middle. */
+const lossCodes = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']
 
 /** Raised when no answer comes. */
 export class UnreachableError extends Error {
   override name = 'UnreachableError'
-  /** Nothing listened: the request cannot have had any effect. */
-  readonly isRefused: boolean
+  /** The connection broke when the request was on its way: it may have been done. */
+  readonly isLost: boolean
   constructor(baseUrl: string, cause: unknown) {
     super(`Cannot reach Rehost at ${baseUrl}: is rehost up running there?`, { cause })
     const reason = cause instanceof Error ? cause.cause : undefined
-    this.isRefused = reason instanceof Error && 'code' in reason && reason.code === 'ECONNREFUSED'
+    const code = reason instanceof Error && 'code' in reason ? String(reason.code) : ''
+    this.isLost = lossCodes.includes(code)
   }
 }
 
@@ -38,6 +46,12 @@ export interface ApiAccess {
 /** Requests that take longer than this have failed. */
 const requestTimeoutMs = 30_000
 const askAgainMs = 500
+
+/**
+ * For so long a request is sent again whose answer was lost, or whose answer was to come again: a little longer than a gateway that has died
+ * holds the key of a request.
+ */
+const repeatMs = 35_000
 
 /** As many as the service gives at once. */
 const itemsPerPage = 1000
@@ -73,7 +87,7 @@ export class ApiClient {
   readonly #access: ApiAccess
   readonly #patienceMs: number
 
-  /** @param patienceMs how long a service that does not answer is asked again, as one that is just being restarted */
+  /** @param patienceMs how long a service is asked again where nothing listens, as one that is just being restarted */
   constructor(access: ApiAccess, patienceMs = 0) {
     this.#access = access
     this.#patienceMs = patienceMs
@@ -125,26 +139,43 @@ export class ApiClient {
   }
 
   async #send(method: string, path: string, body?: unknown): Promise<string> {
-    const deadline = Date.now() + this.#patienceMs
+    // With a key, what was done already is answered and not done again.
+    const headers: Record<string, string> = method === 'POST' ? { 'idempotency-key': randomUUID() } : {}
+    const beganMs = Date.now()
+    let isLost = false
     for (;;) {
       try {
-        return await this.#sendOnce(method, path, body)
+        return await this.#sendOnce(method, path, headers, body)
       } catch (error) {
-        const isPast = Date.now() > deadline
-        if (!(error instanceof UnreachableError) || isPast || !mayRepeat(method, error)) throw error
-        await sleep(askAgainMs)
+        const waitMs = error instanceof ApiError ? error.retryAfterMs : askAgainMs
+        const isKnown = error instanceof ApiError || error instanceof UnreachableError
+        if (!isKnown || waitMs === undefined) throw error
+        isLost ||= error instanceof ApiError || error.isLost
+        // Where nothing listens there is nothing to wait for, unless something did just now.
+        const patienceMs = isLost ? Math.max(repeatMs, this.#patienceMs) : this.#patienceMs
+        if (Date.now() + waitMs > beganMs + patienceMs) throw error
+        await sleep(waitMs)
       }
     }
   }
 
-  async #sendOnce(method: string, path: string, body?: unknown): Promise<string> {
+  async #sendOnce(
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body?: unknown,
+  ): Promise<string> {
     const url = `${this.#access.baseUrl}/api/v1${path}`
     let response: Response
     let text: string
     try {
       response = await fetch(url, {
         method,
-        headers: { authorization: `Bearer ${this.#access.token}`, 'content-type': 'application/json' },
+        headers: {
+          authorization: `Bearer ${this.#access.token}`,
+          'content-type': 'application/json',
+          ...headers,
+        },
         signal: AbortSignal.timeout(requestTimeoutMs),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
@@ -156,14 +187,16 @@ export class ApiClient {
       throw new ApiError(
         response.status,
         problemDetail(text) ?? `${method} ${path} answered ${response.status}`,
+        retryAfterMs(response),
       )
     return text
   }
 }
 
-/** A request that was refused at the door did nothing; one whose answer was lost may have, and only POST minds being repeated. */
-function mayRepeat(method: string, error: UnreachableError): boolean {
-  return method !== 'POST' || error.isRefused
+/** The header of an answer that may be another one soon. */
+function retryAfterMs({ headers }: Response): number | undefined {
+  const seconds = Number(headers.get('retry-after') ?? Number.NaN)
+  return Number.isFinite(seconds) ? seconds * 1000 : undefined
 }
 
 /** The sentence in a problem+json body. */

@@ -35,6 +35,7 @@ import { Forecasts } from './forecasts.ts'
 import { holdRecords } from './held_items.ts'
 import { prepareInstallation } from './installation.ts'
 import { agentPortPlaces, listenHttp, listenTls, stopListening } from './listen.ts'
+import { sweepKeptAnswers } from './kept_answers.ts'
 import { LiveHub } from './live_hub.ts'
 import { LiveStreams } from './live_stream.ts'
 import { sweepInstallationTokens } from './people/installation_tokens.ts'
@@ -168,6 +169,7 @@ async function run(): Promise<void> {
     const swept = [
       sweepSessions(store, clock()),
       sweepInstallationTokens(store, clock()),
+      sweepKeptAnswers(store, clock()),
       settleCutShort(services),
       settleTransfers(services),
       mendMemberships(services),
@@ -175,7 +177,7 @@ async function run(): Promise<void> {
     Promise.all(swept).catch((error: unknown) =>
       log.warn(
         { error: errorMessage(error) },
-        'Cannot sweep what is over: sessions, installation tokens, parts of jobs, transfers, members of groups',
+        'Cannot sweep what is over: sessions, tokens, answers kept for keys, parts of jobs, transfers, members of groups',
       ),
     )
   }

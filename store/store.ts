@@ -17,6 +17,7 @@ import type { LaunchTemplate, ReplicationTemplate } from '../domain/template.ts'
 import type { Transfer } from '../domain/transfer.ts'
 import type { SourceServerId } from '../domain/ids.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
+import type { KeptAnswer } from '../domain/kept_answer.ts'
 import type { FeedEntry, RelayedEvent } from '../domain/server_event.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Task } from '../domain/task.ts'
@@ -56,6 +57,8 @@ export interface Entities {
   webhookLane: WebhookLane
   /** Parent: webhook id; id: time, then delivery. */
   webhookAttempt: WebhookAttempt
+  /** What requests with an Idempotency-Key were answered. */
+  keptAnswer: KeptAnswer
   /** Small secrets and settings of the installation, by name: `ca`, `settings`. */
   setting: { name: string; value: string }
 }

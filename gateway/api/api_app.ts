@@ -16,6 +16,7 @@ import { jobRoutes } from './job_routes.ts'
 import { openApiDocument } from './openapi.ts'
 import { recordRoutes } from './record_routes.ts'
 import { serverRoutes } from './server_routes.ts'
+import { idempotent } from './idempotency.ts'
 import { eventRoutes } from './event_routes.ts'
 import { tokenRoutes } from './token_routes.ts'
 import { webhookRoutes } from './webhook_routes.ts'
@@ -31,6 +32,8 @@ export function createApi(services: Services): Hono<ApiEnv> {
   // What there is is no secret.
   app.get('/openapi.json', (c) => c.json(openApiDocument(services.installation.version)))
   app.use(requireToken(services))
+  // Before the audit log: what is only answered again is not done again.
+  app.use(idempotent(services))
   app.use(audited(services, 'API', actorOf))
   app.route('/servers', serverRoutes(services))
   app.route('/bandwidth', bandwidthRoutes(services))
