@@ -4,7 +4,8 @@
  */
 import type { BandwidthSettings } from '../domain/bandwidth.ts'
 import type { BandwidthCalendar } from '../domain/bandwidth_calendar.ts'
-import type { Store } from '../store/store.ts'
+import type { Store, Versioned } from '../store/store.ts'
+import type { VersionCheck } from './versions.ts'
 import { z } from 'zod'
 import { bandwidthProblem, noBandwidthSettings } from '../domain/bandwidth.ts'
 import { calendarProblem, weekdays } from '../domain/bandwidth_calendar.ts'
@@ -61,17 +62,26 @@ export const bandwidthSettingsSchema = z
 
 const settingName = 'bandwidth'
 
-/** The stored settings; none when nothing was ever saved. */
-export async function readBandwidthSettings(store: Store): Promise<BandwidthSettings> {
+/** The stored settings with their revision; none at 0 when nothing was ever saved. */
+export async function readVersionedBandwidth(store: Store): Promise<Versioned<BandwidthSettings>> {
   const stored = await store.get('setting', { id: settingName })
   return stored === undefined
-    ? noBandwidthSettings
-    : bandwidthSettingsSchema.parse(parseJson(stored.value.value))
+    ? { value: noBandwidthSettings, revision: 0 }
+    : { value: bandwidthSettingsSchema.parse(parseJson(stored.value.value)), revision: stored.revision }
 }
 
-/** Stores the settings. */
-export async function saveBandwidthSettings(store: Store, settings: BandwidthSettings): Promise<void> {
-  await saveSetting(store, settingName, JSON.stringify(settings))
+/** The stored settings; none when nothing was ever saved. */
+export async function readBandwidthSettings(store: Store): Promise<BandwidthSettings> {
+  return (await readVersionedBandwidth(store)).value
+}
+
+/** Stores the settings and answers with their revision. @throws whatever `check` throws. */
+export function saveBandwidthSettings(
+  store: Store,
+  settings: BandwidthSettings,
+  check?: VersionCheck,
+): Promise<number> {
+  return saveSetting(store, settingName, JSON.stringify(settings), check)
 }
 
 /** The calendar that a form's time zone and lines mean; undefined for no lines. @throws InvalidInputError. */

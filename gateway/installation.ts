@@ -7,20 +7,36 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Store } from '../store/store.ts'
 import type { Services } from './services.ts'
-import { mutate } from '../store/mutate.ts'
 import { RevisionConflictError } from '../store/store.ts'
 import type { PresetAccessKey } from './people/access_keys.ts'
 import { ensurePresetAccessKey } from './people/access_keys.ts'
 import { ensureAdmin } from './people/accounts.ts'
 import { ensureCliToken } from './people/api_tokens.ts'
+import type { VersionCheck } from './versions.ts'
+import { anyVersion, revisionVersion } from './versions.ts'
 
-/** Stores a setting under its name. */
-export async function saveSetting(store: Store, name: string, value: string): Promise<void> {
-  try {
-    await store.create('setting', { id: name }, { name, value })
-  } catch (error) {
-    if (!(error instanceof RevisionConflictError)) throw error
-    await mutate(store, 'setting', { id: name }, (known) => (known.value === value ? known : { name, value }))
+/** How often another gateway may be faster. */
+const maxTries = 20
+
+/** Stores a setting under its name; `check` sees the revision that is there, 0 for none. @throws whatever `check` throws. */
+export async function saveSetting(
+  store: Store,
+  name: string,
+  value: string,
+  check: VersionCheck = anyVersion,
+): Promise<number> {
+  const key = { id: name }
+  for (let attempt = 1; ; attempt++) {
+    const known = await store.get('setting', key)
+    check(revisionVersion(known?.revision ?? 0))
+    if (known?.value.value === value) return known.revision
+    try {
+      return known === undefined
+        ? await store.create('setting', key, { name, value })
+        : await store.replace('setting', key, known.revision, { name, value })
+    } catch (error) {
+      if (!(error instanceof RevisionConflictError) || attempt >= maxTries) throw error
+    }
   }
 }
 

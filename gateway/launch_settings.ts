@@ -5,11 +5,12 @@
 import type { SourceServerId } from '../domain/ids.ts'
 import type { LaunchConfiguration, SourceServer } from '../domain/source_server.ts'
 import type { Services } from './services.ts'
+import type { VersionCheck } from './versions.ts'
 import { z } from 'zod'
-import { ConflictError, InvalidInputError } from '../domain/errors.ts'
+import { InvalidInputError } from '../domain/errors.ts'
 import { withEvent } from '../domain/source_server.ts'
-import { sha256 } from './secrets.ts'
 import { changeServer } from './server_changes.ts'
+import { anyVersion, contentVersion } from './versions.ts'
 
 const port = z.int().min(1).max(65_535)
 
@@ -36,29 +37,20 @@ export const launchConfigurationSchema = z.strictObject({
 })
 export type LaunchConfigurationChange = z.infer<typeof launchConfigurationSchema>
 
-/** Names what a form showed, so that saving it tells whether that is still what is stored. */
-export function versionOf(configuration: LaunchConfiguration): string {
-  return sha256(JSON.stringify(configuration)).slice(0, 16)
-}
-
 /**
- * Applies a change to the stored configuration; one that was made from `shownVersion` only while that is still stored.
- * @throws NotFoundError; ConflictError when somebody else has changed it meanwhile.
+ * Applies a change to the stored configuration; `check` sees the version of the configuration as a whole.
+ * @throws NotFoundError; whatever `check` throws.
  */
 export async function changeLaunchConfiguration(
   services: Services,
   sourceServerId: SourceServerId,
   change: LaunchConfigurationChange,
   actor: string,
-  shownVersion?: string,
+  check: VersionCheck = anyVersion,
 ): Promise<SourceServer> {
   const at = services.clock().toISOString()
   return changeServer(services, sourceServerId, (server) => {
-    if (shownVersion !== undefined && shownVersion !== versionOf(server.launchConfiguration)) {
-      throw new ConflictError(
-        'Somebody else has changed these settings meanwhile. Below is what you entered; save again to replace theirs',
-      )
-    }
+    check(contentVersion(server.launchConfiguration))
     const next = merge(server.launchConfiguration, change)
     if (JSON.stringify(next) === JSON.stringify(server.launchConfiguration)) return server
     return withEvent({ ...server, launchConfiguration: next }, at, {

@@ -36,6 +36,7 @@ const titles: Record<string, string> = {
   'not-found': 'Not found',
   conflict: 'Not possible now',
   'invalid-input': 'Input not understood',
+  'precondition-failed': 'Changed meanwhile',
   'idempotency-key-in-use': 'Still being done',
   'idempotency-key-reused': 'Key of another request',
   'answer-not-kept': 'Done, answer not kept',

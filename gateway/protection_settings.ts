@@ -5,12 +5,15 @@
 import type { SourceServerId } from '../domain/ids.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Services } from './services.ts'
+import type { VersionCheck } from './versions.ts'
 import { z } from 'zod'
+import type { ConsistencyPolicy } from '../domain/consistency_policy.ts'
 import { consistencyPolicyLimits, consistencyPolicyOf } from '../domain/consistency_policy.ts'
 import { withExtension } from '../domain/disk_changes.ts'
 import { InvalidInputError } from '../domain/errors.ts'
 import { withEvent } from '../domain/source_server.ts'
 import { changeServer } from './server_changes.ts'
+import { anyVersion, contentVersion } from './versions.ts'
 import { setWorkGoing } from './work.ts'
 
 const within = ({ least, most }: { least: number; most: number }) => z.int().min(least).max(most).optional()
@@ -26,21 +29,36 @@ export const protectionSchema = z.strictObject({
 })
 export type ProtectionChange = z.infer<typeof protectionSchema>
 
-/** Applies a change to what is stored; the agent hears of it with its next report. @throws NotFoundError. */
+/** The settings as they hold for a server. */
+export interface ProtectionSettings extends ConsistencyPolicy {
+  newDisks: 'OFFER' | 'TAKE'
+}
+
+/** The settings of `server`. */
+export function protectionOf(server: SourceServer): ProtectionSettings {
+  return { ...consistencyPolicyOf(server), newDisks: server.replicationConfiguration.newDisks ?? 'OFFER' }
+}
+
+/**
+ * Applies a change to what is stored; the agent hears of it with its next report. `check` sees the version of the settings as a whole.
+ * @throws NotFoundError; whatever `check` throws.
+ */
 export async function changeProtection(
   services: Services,
   sourceServerId: SourceServerId,
   { newDisks, ...policy }: ProtectionChange,
   actor: string,
+  check: VersionCheck = anyVersion,
 ): Promise<SourceServer> {
   const at = services.clock().toISOString()
   const server = await changeServer(services, sourceServerId, (current) => {
-    const known = current.replicationConfiguration
+    const before = protectionOf(current)
+    check(contentVersion(before))
     const given = Object.fromEntries(Object.entries(policy).filter(([, value]) => value !== undefined))
-    const consistency = { ...consistencyPolicyOf(current), ...given }
-    const next = { ...known, consistency, newDisks: newDisks ?? known.newDisks ?? 'OFFER' }
-    const before = { consistency: consistencyPolicyOf(current), newDisks: known.newDisks ?? 'OFFER' }
-    if (JSON.stringify({ consistency, newDisks: next.newDisks }) === JSON.stringify(before)) return current
+    const after = { ...before, ...given, newDisks: newDisks ?? before.newDisks }
+    if (JSON.stringify(after) === JSON.stringify(before)) return current
+    const { newDisks: ofNewDisks, ...consistency } = after
+    const next = { ...current.replicationConfiguration, consistency, newDisks: ofNewDisks }
     const changed = withEvent({ ...current, replicationConfiguration: next }, at, {
       type: 'CONFIGURATION',
       actor,

@@ -6,12 +6,13 @@ import type { SourceServerId } from '../domain/ids.ts'
 import type { ReplicationConfiguration, SourceServer } from '../domain/source_server.ts'
 import type { Site } from '../domain/bandwidth.ts'
 import type { Services } from './services.ts'
+import type { VersionCheck } from './versions.ts'
 import { z } from 'zod'
-import { ConflictError, InvalidInputError } from '../domain/errors.ts'
+import { InvalidInputError } from '../domain/errors.ts'
 import { withEvent } from '../domain/source_server.ts'
 import { calendarOfForm, calendarSchema, readBandwidthSettings, siteName } from './bandwidth_settings.ts'
-import { sha256 } from './secrets.ts'
 import { changeServer } from './server_changes.ts'
+import { anyVersion, contentVersion } from './versions.ts'
 
 const stagingChoicesSchema = z.strictObject({
   name: z.string().max(128).optional(),
@@ -35,11 +36,6 @@ export const replicationConfigurationSchema = z.strictObject({
   stagingChoices: stagingChoicesSchema.optional(),
 })
 export type ReplicationConfigurationChange = z.infer<typeof replicationConfigurationSchema>
-
-/** Names what a form showed, so that saving it tells whether that is still what is stored. */
-export function replicationVersionOf(configuration: ReplicationConfiguration): string {
-  return sha256(JSON.stringify(configuration)).slice(0, 16)
-}
 
 /** The configuration with `change` over it. Pure. */
 export function mergeReplication(
@@ -67,25 +63,21 @@ function requireSite(name: string | null | undefined, sites: readonly Site[]): v
 }
 
 /**
- * Applies a change to the stored configuration; one that was made from `shownVersion` only while that is still stored.
- * @throws NotFoundError; InvalidInputError for an unknown site; ConflictError when somebody else has changed it meanwhile.
+ * Applies a change to the stored configuration; `check` sees the version of the configuration as a whole.
+ * @throws NotFoundError; InvalidInputError for an unknown site; whatever `check` throws.
  */
 export async function changeReplicationConfiguration(
   services: Services,
   sourceServerId: SourceServerId,
   change: ReplicationConfigurationChange,
   actor: string,
-  shownVersion?: string,
+  check: VersionCheck = anyVersion,
 ): Promise<SourceServer> {
   const at = services.clock().toISOString()
   const { sites } = await readBandwidthSettings(services.store)
   return changeServer(services, sourceServerId, (server) => {
     const known = server.replicationConfiguration
-    if (shownVersion !== undefined && shownVersion !== replicationVersionOf(known)) {
-      throw new ConflictError(
-        'Somebody else has changed these settings meanwhile. Below is what you entered; save again to replace theirs',
-      )
-    }
+    check(contentVersion(known))
     // A server may stay in a site that was taken away since.
     if (change.site !== known.site) requireSite(change.site, sites)
     const next = mergeReplication(known, change)

@@ -14,6 +14,9 @@ import { forgetDeliveries } from '../store/deliveries.ts'
 import { listAll } from '../store/listing.ts'
 import { mutate } from '../store/mutate.ts'
 import { withDeadline } from './deadline.ts'
+import type { Versioned } from '../store/store.ts'
+import type { VersionCheck } from './versions.ts'
+import { anyVersion, removeChecked, revisionVersion } from './versions.ts'
 
 /** What working with endpoints needs. */
 export type WebhookServices = Pick<
@@ -40,11 +43,19 @@ export async function findWebhooks(services: Pick<Services, 'store'>): Promise<W
   return found.sort((one, other) => (one.createdAt < other.createdAt ? -1 : 1))
 }
 
-/** The endpoint. @throws NotFoundError, also for what is no id. */
-export async function findWebhook({ store }: Pick<Services, 'store'>, id: string): Promise<WebhookEndpoint> {
+/** The endpoint with its revision. @throws NotFoundError, also for what is no id. */
+export async function findVersionedWebhook(
+  { store }: Pick<Services, 'store'>,
+  id: string,
+): Promise<Versioned<WebhookEndpoint>> {
   const found = isId('webhook', id) ? await store.get('webhook', { id }) : undefined
   if (found === undefined) throw new NotFoundError('webhook', id)
-  return found.value
+  return found
+}
+
+/** The endpoint. @throws NotFoundError, also for what is no id. */
+export async function findWebhook(services: Pick<Services, 'store'>, id: string): Promise<WebhookEndpoint> {
+  return (await findVersionedWebhook(services, id)).value
 }
 
 function newSigningSecret({ random }: Pick<Services, 'random'>): string {
@@ -77,25 +88,25 @@ export async function createWebhook(
   return { endpoint, secret }
 }
 
-/** Changes an endpoint. One that is enabled again goes on at once with what waits. @throws NotFoundError. */
+/** Changes an endpoint. One that is enabled again goes on at once with what waits. @throws NotFoundError; whatever `check` throws. */
 export async function changeWebhook(
   services: WebhookServices,
   webhookId: WebhookId,
   change: z.infer<typeof webhookChangeSchema>,
-): Promise<WebhookEndpoint> {
+  check: VersionCheck = anyVersion,
+): Promise<Versioned<WebhookEndpoint>> {
   const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
-  const { value } = await mutate(
-    services.store,
-    'webhook',
-    { id: webhookId },
-    ({ disabledBecause, ...known }) => ({
+  const changed = await mutate(services.store, 'webhook', { id: webhookId }, (endpoint, revision) => {
+    check(revisionVersion(revision))
+    const { disabledBecause, ...known } = endpoint
+    return {
       ...known,
       ...given,
       ...(disabledBecause === undefined || change.isEnabled === true ? {} : { disabledBecause }),
-    }),
-  )
+    }
+  })
   if (change.isEnabled === true || change.url !== undefined) await hurry(services, webhookId)
-  return value
+  return changed
 }
 
 /** What waits for its next try is tried at once. */
@@ -117,11 +128,15 @@ async function hurry(services: WebhookServices, webhookId: WebhookId): Promise<v
   await tellSenders(services, webhookId)
 }
 
-/** Removes an endpoint and all that is known of what it got. */
-export async function deleteWebhook(services: WebhookServices, webhookId: WebhookId): Promise<void> {
+/** Removes an endpoint and all that is known of what it got. @throws NotFoundError; whatever `check` throws. */
+export async function deleteWebhook(
+  services: WebhookServices,
+  webhookId: WebhookId,
+  check: VersionCheck = anyVersion,
+): Promise<void> {
   const { store } = services
   // The endpoint first: without it nothing is sent, and nothing is written for it any more.
-  await store.remove('webhook', { id: webhookId })
+  await removeChecked(store, 'webhook', { id: webhookId }, check)
   await forgetDeliveries(store, webhookId)
 }
 

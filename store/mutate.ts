@@ -16,13 +16,13 @@ export async function mutate<K extends Kind>(
   store: Store,
   kind: K,
   key: Key,
-  change: (value: Entities[K]) => Entities[K] | undefined,
+  change: (value: Entities[K], revision: number) => Entities[K] | undefined,
   attempts = 20,
 ): Promise<Versioned<Entities[K]>> {
   for (let attempt = 1; ; attempt++) {
     const current = await store.get(kind, key)
     if (current === undefined) throw new NotFoundError(kind, key.id)
-    const next = change(current.value)
+    const next = change(current.value, current.revision)
     if (next === undefined || next === current.value) return current
     try {
       return { value: next, revision: await store.replace(kind, key, current.revision, next) }

@@ -11,11 +11,14 @@ import {
   accessKeySchema,
   createAccessKey,
   deleteAccessKey,
+  findAccessKey,
   setAccessKeyStatus,
 } from '../people/access_keys.ts'
 import { findAccessKeys } from '../queries.ts'
 import { readJson } from '../request.ts'
+import { revisionVersion } from '../versions.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
+import { ifMatch, sendTagged } from './entity_tag.ts'
 
 /** The status that a key is to have. */
 export const keyStatusSchema = z.strictObject({ status: z.enum(['ACTIVE', 'INACTIVE']) })
@@ -41,13 +44,20 @@ export function accessKeyRoutes(services: Services): Hono<ApiEnv> {
     return c.json({ ...openPart(record), secretAccessKey }, 201)
   })
 
+  app.get('/:id', async (c) => {
+    const { value, revision } = await findAccessKey(services.store, c.req.param('id'))
+    return sendTagged(c, revisionVersion(revision), openPart(value))
+  })
+
   app.put('/:id/status', async (c) => {
     const { status } = await readJson(c, keyStatusSchema)
-    return c.json(openPart(await setAccessKeyStatus(services.store, c.req.param('id'), status)))
+    const id = c.req.param('id')
+    const { value, revision } = await setAccessKeyStatus(services.store, id, status, ifMatch(c))
+    return sendTagged(c, revisionVersion(revision), openPart(value))
   })
 
   app.delete('/:id', async (c) => {
-    await deleteAccessKey(services.store, c.req.param('id'))
+    await deleteAccessKey(services.store, c.req.param('id'), ifMatch(c))
     return c.body(null, 204)
   })
   return app

@@ -15,11 +15,12 @@ import { signDocument } from '../certificate_signer.ts'
 import { chooseDisk, diskChoiceSchema } from '../disk_choices.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
 import { changeLaunchConfiguration, launchConfigurationSchema } from '../launch_settings.ts'
-import { changeProtection, protectionSchema } from '../protection_settings.ts'
+import { changeProtection, protectionOf, protectionSchema } from '../protection_settings.ts'
 import { findAllEvents, findEvents, findFigures, findServer } from '../queries.ts'
 import { changeReplicationConfiguration, replicationConfigurationSchema } from '../replication_settings.ts'
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
+import { ifMatch, sendHashed } from './entity_tag.ts'
 import { pageOf, pageQuery } from './server_paging.ts'
 
 /** A server as the API shows it: the record, the live figures, and where the launched machine answers. */
@@ -66,7 +67,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
     })
   })
 
-  app.get('/:id', async (c) => c.json(await view(await findServer(services.store, c.req.param('id')))))
+  app.get('/:id', async (c) => sendHashed(c, await view(await findServer(services.store, c.req.param('id')))))
 
   app.get('/:id/events', async (c) => {
     const { limit } = serverEventsQuery.parse(c.req.query())
@@ -107,11 +108,17 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
     return c.json(await view(await performAction(services, server.sourceServerId, action, actorOf(c))))
   })
 
+  app.get('/:id/protection', async (c) =>
+    sendHashed(c, protectionOf(await findServer(services.store, c.req.param('id')))),
+  )
+
   app.put('/:id/protection', async (c) => {
     requireApiRole(c, 'operator')
     const { sourceServerId } = await findServer(services.store, c.req.param('id'))
     const change = await readJson(c, protectionSchema)
-    return c.json(await view(await changeProtection(services, sourceServerId, change, actorOf(c))))
+    return c.json(
+      await view(await changeProtection(services, sourceServerId, change, actorOf(c), ifMatch(c))),
+    )
   })
 
   app.post('/:id/disks', async (c) => {
@@ -123,7 +130,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/:id/replication-configuration', async (c) => {
     const { replicationConfiguration } = await findServer(services.store, c.req.param('id'))
-    return c.json(replicationConfiguration)
+    return sendHashed(c, replicationConfiguration)
   })
 
   app.put('/:id/replication-configuration', async (c) => {
@@ -131,15 +138,24 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
     const { sourceServerId } = await findServer(services.store, c.req.param('id'))
     const change = await readJson(c, replicationConfigurationSchema)
     return c.json(
-      await view(await changeReplicationConfiguration(services, sourceServerId, change, actorOf(c))),
+      await view(
+        await changeReplicationConfiguration(services, sourceServerId, change, actorOf(c), ifMatch(c)),
+      ),
     )
+  })
+
+  app.get('/:id/launch-configuration', async (c) => {
+    const { launchConfiguration } = await findServer(services.store, c.req.param('id'))
+    return sendHashed(c, launchConfiguration)
   })
 
   app.put('/:id/launch-configuration', async (c) => {
     requireApiRole(c, 'operator')
     const { sourceServerId } = await findServer(services.store, c.req.param('id'))
     const change = await readJson(c, launchConfigurationSchema)
-    return c.json(await view(await changeLaunchConfiguration(services, sourceServerId, change, actorOf(c))))
+    return c.json(
+      await view(await changeLaunchConfiguration(services, sourceServerId, change, actorOf(c), ifMatch(c))),
+    )
   })
   return app
 }

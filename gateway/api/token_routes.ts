@@ -7,18 +7,19 @@ import type { Services } from '../services.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
-import { NotFoundError } from '../../domain/errors.ts'
-import { isId } from '../../domain/ids.ts'
 import { installCommand } from '../install_command.ts'
 import {
   createInstallationToken,
   defaultTokenLifetimeMs,
+  findInstallationToken,
   revokeInstallationToken,
   tokenLimits,
 } from '../people/installation_tokens.ts'
 import { findInstallationTokens } from '../queries.ts'
 import { readJson } from '../request.ts'
+import { revisionVersion } from '../versions.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
+import { ifMatch, sendTagged } from './entity_tag.ts'
 
 /** The installation token that is asked for. */
 export const newTokenSchema = z.strictObject({
@@ -64,11 +65,14 @@ export function tokenRoutes(services: Services): Hono<ApiEnv> {
     )
   })
 
+  app.get('/:id', async (c) => {
+    const { value, revision } = await findInstallationToken(services.store, c.req.param('id'))
+    return sendTagged(c, revisionVersion(revision), openPart(value))
+  })
+
   app.delete('/:id', async (c) => {
     requireApiRole(c, 'operator')
-    const id = c.req.param('id')
-    if (!isId('token', id)) throw new NotFoundError('installation token', id)
-    await revokeInstallationToken(services.store, id)
+    await revokeInstallationToken(services.store, c.req.param('id'), ifMatch(c))
     return c.body(null, 204)
   })
   return app

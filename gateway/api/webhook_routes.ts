@@ -17,12 +17,15 @@ import {
   changeWebhook,
   createWebhook,
   deleteWebhook,
+  findVersionedWebhook,
   findWebhook,
   findWebhooks,
   rotateSecret,
   viewOfWebhook,
 } from '../webhooks.ts'
+import { revisionVersion } from '../versions.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
+import { ifMatch, sendTagged } from './entity_tag.ts'
 
 const page = {
   limit: z.coerce.number().int().min(1).max(1000).default(100),
@@ -59,17 +62,21 @@ export function webhookRoutes(services: Services): Hono<ApiEnv> {
     return c.json({ ...viewOfWebhook(endpoint), secret }, 201)
   })
 
-  app.get('/:id', async (c) => c.json(viewOfWebhook(await findWebhook(services, c.req.param('id')))))
+  app.get('/:id', async (c) => {
+    const { value, revision } = await findVersionedWebhook(services, c.req.param('id'))
+    return sendTagged(c, revisionVersion(revision), viewOfWebhook(value))
+  })
 
   app.put('/:id', async (c) => {
     const { webhookId } = await findWebhook(services, c.req.param('id'))
     const change = await readJson(c, webhookChangeSchema)
-    return c.json(viewOfWebhook(await changeWebhook(services, webhookId, change)))
+    const { value, revision } = await changeWebhook(services, webhookId, change, ifMatch(c))
+    return sendTagged(c, revisionVersion(revision), viewOfWebhook(value))
   })
 
   app.delete('/:id', async (c) => {
     const { webhookId } = await findWebhook(services, c.req.param('id'))
-    await deleteWebhook(services, webhookId)
+    await deleteWebhook(services, webhookId, ifMatch(c))
     return c.body(null, 204)
   })
 

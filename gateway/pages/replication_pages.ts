@@ -13,16 +13,14 @@ import {
 import {
   bandwidthSettingsOfForm,
   readBandwidthSettings,
+  readVersionedBandwidth,
   saveBandwidthSettings,
 } from '../bandwidth_settings.ts'
 import { asRefusal } from '../problem.ts'
 import { findServer } from '../queries.ts'
-import {
-  changeReplicationConfiguration,
-  replicationConfigurationOfForm,
-  replicationVersionOf,
-} from '../replication_settings.ts'
+import { changeReplicationConfiguration, replicationConfigurationOfForm } from '../replication_settings.ts'
 import { requireRole } from '../session_guard.ts'
+import { contentVersion, revisionVersion, shownVersion } from '../versions.ts'
 import { frameFor, readForm, sendPage, statusOfRefusedForm, viewerOf } from './page_context.ts'
 
 /** The routes. */
@@ -34,7 +32,7 @@ export function replicationPages(context: PageContext): Hono<PageEnv> {
     const server = await findServer(services.store, id)
     const { replicationConfiguration: stored } = server
     const sites = (await readBandwidthSettings(services.store)).sites.map(({ name }) => name)
-    return { server, form: replicationFormOf(stored), version: replicationVersionOf(stored), sites }
+    return { server, form: replicationFormOf(stored), version: contentVersion(stored), sites }
   }
 
   app.get('/servers/:id/replication-configuration', async (c) => {
@@ -50,7 +48,8 @@ export function replicationPages(context: PageContext): Hono<PageEnv> {
     try {
       const change = replicationConfigurationOfForm(fields)
       const { userName } = viewerOf(c)
-      await changeReplicationConfiguration(services, sourceServerId, change, userName, fields['version'])
+      const check = shownVersion(fields['version'])
+      await changeReplicationConfiguration(services, sourceServerId, change, userName, check)
     } catch (error) {
       const status = statusOfRefusedForm(error)
       if (status === undefined) throw error
@@ -63,21 +62,27 @@ export function replicationPages(context: PageContext): Hono<PageEnv> {
 
   app.get('/settings/bandwidth', async (c) => {
     requireRole(c, 'operator')
-    const form = bandwidthFormOf(await readBandwidthSettings(services.store))
-    return sendPage(c, bandwidthPage(frameFor(context, viewerOf(c)), { form }))
+    const { value, revision } = await readVersionedBandwidth(services.store)
+    const model = { form: bandwidthFormOf(value), version: revisionVersion(revision) }
+    return sendPage(c, bandwidthPage(frameFor(context, viewerOf(c)), model))
   })
 
   app.post('/settings/bandwidth', async (c) => {
     requireRole(c, 'operator')
     const fields = await readForm(c)
     try {
-      await saveBandwidthSettings(services.store, bandwidthSettingsOfForm(fields))
+      const check = shownVersion(fields['version'])
+      await saveBandwidthSettings(services.store, bandwidthSettingsOfForm(fields), check)
     } catch (error) {
       const status = statusOfRefusedForm(error)
       if (status === undefined) throw error
-      const form = { timeZone: '', calendar: '', sites: '', ...fields }
-      const page = bandwidthPage(frameFor(context, viewerOf(c)), { form, problem: asRefusal(error).message })
-      return sendPage(c, page, status)
+      const { revision } = await readVersionedBandwidth(services.store)
+      const model = {
+        form: { timeZone: '', calendar: '', sites: '', ...fields },
+        version: revisionVersion(revision),
+        problem: asRefusal(error).message,
+      }
+      return sendPage(c, bandwidthPage(frameFor(context, viewerOf(c)), model), status)
     }
     return c.redirect('/settings?done=bandwidth', 303)
   })

@@ -17,13 +17,14 @@ import { formOf, launchConfigurationPage } from '../../views/servers/launch_conf
 import { protectionForm, protectionPage } from '../../views/servers/protection_page.ts'
 import { serverPage, serverParts } from '../../views/servers/server_page.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
-import { changeLaunchConfiguration, launchConfigurationOfForm, versionOf } from '../launch_settings.ts'
+import { changeLaunchConfiguration, launchConfigurationOfForm } from '../launch_settings.ts'
 import { chooseDisk, diskChoiceSchema } from '../disk_choices.ts'
 import { withDeadline } from '../deadline.ts'
 import { asRefusal } from '../problem.ts'
-import { changeProtection, protectionOfForm } from '../protection_settings.ts'
+import { changeProtection, protectionOf, protectionOfForm } from '../protection_settings.ts'
 import { findEvents, findFigures, findServer } from '../queries.ts'
 import { requireRole } from '../session_guard.ts'
+import { contentVersion, shownVersion } from '../versions.ts'
 import { doneMessage } from './messages.ts'
 import { frameFor, readForm, sendPage, statusOfRefusedForm, viewerOf } from './page_context.ts'
 
@@ -111,31 +112,35 @@ export function serverPages(context: PageContext): Hono<PageEnv> {
   app.get('/servers/:id/protection', async (c) => {
     requireRole(c, 'operator')
     const server = await findServer(services.store, c.req.param('id'))
-    const model = { server, form: protectionForm(server) }
+    const model = { server, form: protectionForm(server), version: contentVersion(protectionOf(server)) }
     return sendPage(c, protectionPage(frameFor(context, viewerOf(c)), model))
   })
 
   app.post('/servers/:id/protection', async (c) => {
     requireRole(c, 'operator')
-    const server = await findServer(services.store, c.req.param('id'))
+    const { sourceServerId } = await findServer(services.store, c.req.param('id'))
     const fields = await readForm(c)
     try {
-      await changeProtection(services, server.sourceServerId, protectionOfForm(fields), viewerOf(c).userName)
+      const check = shownVersion(fields['version'])
+      const { userName } = viewerOf(c)
+      await changeProtection(services, sourceServerId, protectionOfForm(fields), userName, check)
     } catch (error) {
       const status = statusOfRefusedForm(error)
       if (status === undefined) throw error
+      const server = await findServer(services.store, sourceServerId)
       const form = { ...protectionForm(server), ...fields }
-      const model = { server, form, problem: asRefusal(error).message }
+      const version = contentVersion(protectionOf(server))
+      const model = { server, form, version, problem: asRefusal(error).message }
       return sendPage(c, protectionPage(frameFor(context, viewerOf(c)), model), status)
     }
-    return c.redirect(`/servers/${server.sourceServerId}?done=protection`, 303)
+    return c.redirect(`/servers/${sourceServerId}?done=protection`, 303)
   })
 
   app.get('/servers/:id/launch-configuration', async (c) => {
     requireRole(c, 'operator')
     const server = await findServer(services.store, c.req.param('id'))
     const { launchConfiguration } = server
-    const model = { server, form: formOf(launchConfiguration), version: versionOf(launchConfiguration) }
+    const model = { server, form: formOf(launchConfiguration), version: contentVersion(launchConfiguration) }
     return sendPage(c, launchConfigurationPage(frameFor(context, viewerOf(c)), model))
   })
 
@@ -146,7 +151,8 @@ export function serverPages(context: PageContext): Hono<PageEnv> {
     try {
       const change = launchConfigurationOfForm(fields)
       const { userName } = viewerOf(c)
-      await changeLaunchConfiguration(services, sourceServerId, change, userName, fields['version'])
+      const check = shownVersion(fields['version'])
+      await changeLaunchConfiguration(services, sourceServerId, change, userName, check)
     } catch (error) {
       const status = statusOfRefusedForm(error)
       if (status === undefined) throw error
@@ -155,7 +161,7 @@ export function serverPages(context: PageContext): Hono<PageEnv> {
       const model = {
         server,
         form: { ...formOf(launchConfiguration), ...fields },
-        version: versionOf(launchConfiguration),
+        version: contentVersion(launchConfiguration),
         problem: asRefusal(error).message,
       }
       return sendPage(c, launchConfigurationPage(frameFor(context, viewerOf(c)), model), status)

@@ -9,8 +9,6 @@ import type { PageContext } from './page_context.ts'
 import type { z } from 'zod'
 import { Hono } from 'hono'
 import { accessKeyLimits } from '../../domain/access_key.ts'
-import { NotFoundError } from '../../domain/errors.ts'
-import { isId } from '../../domain/ids.ts'
 import { settingsPage } from '../../views/settings/settings_page.ts'
 import { readBandwidthSettings } from '../bandwidth_settings.ts'
 import { findHostnames } from '../job_reports.ts'
@@ -46,9 +44,7 @@ export function settingsPages(context: PageContext): Hono<PageEnv> {
 
   app.post('/settings/installation-tokens/:id/revoke', async (c) => {
     requireRole(c, 'operator')
-    const id = c.req.param('id')
-    if (!isId('token', id)) throw new NotFoundError('installation token', id)
-    await revokeInstallationToken(services.store, id)
+    await revokeInstallationToken(services.store, c.req.param('id'))
     return c.redirect('/settings?done=token-revoked', 303)
   })
 

@@ -25,10 +25,13 @@ import {
   changeWebhook,
   createWebhook,
   deleteWebhook,
+  findVersionedWebhook,
   findWebhook,
   findWebhooks,
   rotateSecret,
 } from '../webhooks.ts'
+import type { Versioned } from '../../store/store.ts'
+import { revisionVersion, shownVersion } from '../versions.ts'
 import { doneMessage } from './messages.ts'
 import { frameFor, readForm, sendPage, statusOfRefusedForm, viewerOf } from './page_context.ts'
 
@@ -69,7 +72,7 @@ export function webhookPages(context: PageContext): Hono<PageEnv> {
 
   const one = async (
     c: Context<PageEnv>,
-    endpoint: WebhookEndpoint,
+    { value: endpoint, revision }: Versioned<WebhookEndpoint>,
     more: { form?: ReturnType<typeof webhookFormOf>; problem?: string; secret?: string } = {},
     status: 200 | 409 | 422 = 200,
   ) => {
@@ -82,6 +85,7 @@ export function webhookPages(context: PageContext): Hono<PageEnv> {
     const model = {
       endpoint,
       form: webhookFormOf(endpoint),
+      version: revisionVersion(revision),
       attempts: found.items.map(({ value }) => value),
       waitingLanes: (await listAll(services.store, 'webhookLane', parent)).length,
       now: services.clock(),
@@ -103,7 +107,7 @@ export function webhookPages(context: PageContext): Hono<PageEnv> {
     try {
       const wanted = readFields(newWebhookSchema, form)
       const { endpoint, secret } = await createWebhook(services, wanted, viewerOf(c).userName)
-      return await one(c, endpoint, { secret })
+      return await one(c, await findVersionedWebhook(services, endpoint.webhookId), { secret })
     } catch (error) {
       const status = statusOfRefusedForm(error)
       if (status === undefined) throw error
@@ -111,20 +115,24 @@ export function webhookPages(context: PageContext): Hono<PageEnv> {
     }
   })
 
-  app.get('/settings/webhooks/:id', async (c) => one(c, await findWebhook(services, c.req.param('id'))))
+  app.get('/settings/webhooks/:id', async (c) =>
+    one(c, await findVersionedWebhook(services, c.req.param('id'))),
+  )
 
   app.post('/settings/webhooks/:id', async (c) => {
-    const endpoint = await findWebhook(services, c.req.param('id'))
+    const { webhookId } = await findWebhook(services, c.req.param('id'))
     const form = await readForm(c)
     try {
-      await changeWebhook(services, endpoint.webhookId, readFields(webhookChangeSchema, form))
+      const check = shownVersion(form['version'])
+      await changeWebhook(services, webhookId, readFields(webhookChangeSchema, form), check)
     } catch (error) {
       const status = statusOfRefusedForm(error)
       if (status === undefined) throw error
-      const shown = { form: { ...webhookFormOf(endpoint), ...form }, problem: asRefusal(error).message }
-      return one(c, endpoint, shown, status)
+      const found = await findVersionedWebhook(services, webhookId)
+      const shown = { form: { ...webhookFormOf(found.value), ...form }, problem: asRefusal(error).message }
+      return one(c, found, shown, status)
     }
-    return c.redirect(`/settings/webhooks/${endpoint.webhookId}?done=webhook-saved`, 303)
+    return c.redirect(`/settings/webhooks/${webhookId}?done=webhook-saved`, 303)
   })
 
   app.post('/settings/webhooks/:id/test', async (c) => {
@@ -146,8 +154,8 @@ export function webhookPages(context: PageContext): Hono<PageEnv> {
 
   app.post('/settings/webhooks/:id/rotate-secret', async (c) => {
     const { webhookId } = await findWebhook(services, c.req.param('id'))
-    const { endpoint, secret } = await rotateSecret(services, webhookId, rotationSchema.parse({}))
-    return one(c, endpoint, { secret })
+    const { secret } = await rotateSecret(services, webhookId, rotationSchema.parse({}))
+    return one(c, await findVersionedWebhook(services, webhookId), { secret })
   })
 
   app.post('/settings/webhooks/:id/delete', async (c) => {

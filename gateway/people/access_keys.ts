@@ -4,13 +4,15 @@
  */
 import { z } from 'zod'
 import type { AccessKey } from '../../domain/enrolment.ts'
-import type { Store } from '../../store/store.ts'
+import type { Store, Versioned } from '../../store/store.ts'
 import type { Services } from '../services.ts'
+import type { VersionCheck } from '../versions.ts'
 import { accessKeyLimits, isScope, newAccessKeyId } from '../../domain/access_key.ts'
 import { NotFoundError, errorMessage } from '../../domain/errors.ts'
 import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 import { newSecret } from '../secrets.ts'
+import { anyVersion, removeChecked, revisionVersion } from '../versions.ts'
 import { apiTokenSchema } from './api_tokens.ts'
 
 /** How every secret begins that Rehost makes, so that scanners for leaked secrets find it. */
@@ -69,28 +71,35 @@ export async function createAccessKey(
   return { record, secretAccessKey }
 }
 
-/** Whether the key may be used from now on. @throws NotFoundError. */
+/** The key with its revision. @throws NotFoundError. */
+export async function findAccessKey(store: Store, accessKeyId: string): Promise<Versioned<AccessKey>> {
+  const found = await store.get('accessKey', { id: accessKeyId })
+  if (found === undefined) throw new NotFoundError('access key', accessKeyId)
+  return found
+}
+
+/** Whether the key may be used from now on. @throws NotFoundError; whatever `check` throws. */
 export async function setAccessKeyStatus(
   store: Store,
   accessKeyId: string,
   status: AccessKey['status'],
-): Promise<AccessKey> {
-  await requireAccessKey(store, accessKeyId)
-  const { value } = await mutate(store, 'accessKey', { id: accessKeyId }, (key) =>
-    key.status === status ? key : { ...key, status },
-  )
-  return value
+  check: VersionCheck = anyVersion,
+): Promise<Versioned<AccessKey>> {
+  await findAccessKey(store, accessKeyId)
+  return mutate(store, 'accessKey', { id: accessKeyId }, (key, revision) => {
+    check(revisionVersion(revision))
+    return key.status === status ? key : { ...key, status }
+  })
 }
 
-/** Removes a key for good. @throws NotFoundError. */
-export async function deleteAccessKey(store: Store, accessKeyId: string): Promise<void> {
-  await requireAccessKey(store, accessKeyId)
-  await store.remove('accessKey', { id: accessKeyId })
-}
-
-async function requireAccessKey(store: Store, accessKeyId: string): Promise<void> {
-  if ((await store.get('accessKey', { id: accessKeyId })) === undefined)
-    throw new NotFoundError('access key', accessKeyId)
+/** Removes a key for good. @throws NotFoundError; whatever `check` throws. */
+export async function deleteAccessKey(
+  store: Store,
+  accessKeyId: string,
+  check: VersionCheck = anyVersion,
+): Promise<void> {
+  await findAccessKey(store, accessKeyId)
+  await removeChecked(store, 'accessKey', { id: accessKeyId }, check)
 }
 
 /**

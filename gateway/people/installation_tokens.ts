@@ -4,14 +4,18 @@
  * @module
  */
 import type { InstallationToken } from '../../domain/enrolment.ts'
-import type { RandomBytes, TokenId } from '../../domain/ids.ts'
+import type { RandomBytes } from '../../domain/ids.ts'
 import type { NewInstallationToken } from '../../domain/installation_token.ts'
 import type { Store, Versioned } from '../../store/store.ts'
+import { NotFoundError } from '../../domain/errors.ts'
+import { isId } from '../../domain/ids.ts'
 import { newInstallationToken, splitInstallationToken } from '../../domain/installation_token.ts'
 import { listAll } from '../../store/listing.ts'
 import { mutate } from '../../store/mutate.ts'
 import { Refusal } from '../problem.ts'
 import { isSecret } from '../secrets.ts'
+import type { VersionCheck } from '../versions.ts'
+import { anyVersion, revisionVersion } from '../versions.ts'
 
 /** Bounds on what may be asked for. */
 export const tokenLimits = { maxUses: 1000, minLifetimeMs: 60_000, maxLifetimeMs: 7 * 86_400_000 } as const
@@ -100,11 +104,24 @@ export async function spendInstallationToken(
   await mutate(store, 'token', { id: value.tokenId }, spend, tokenLimits.maxUses)
 }
 
-/** Takes away what is left of a token. @throws NotFoundError. */
-export async function revokeInstallationToken(store: Store, tokenId: TokenId): Promise<void> {
-  await mutate(store, 'token', { id: tokenId }, (token) =>
-    token.usesLeft === 0 ? token : { ...token, usesLeft: 0 },
-  )
+/** A token made by people, with its revision. @throws NotFoundError, also for what is no id. */
+export async function findInstallationToken(store: Store, id: string): Promise<Versioned<InstallationToken>> {
+  const found = isId('token', id) ? await store.get('token', { id }) : undefined
+  if (found?.value.purpose !== 'AGENT') throw new NotFoundError('installation token', id)
+  return found
+}
+
+/** Takes away what is left of a token. @throws NotFoundError; whatever `check` throws. */
+export async function revokeInstallationToken(
+  store: Store,
+  id: string,
+  check: VersionCheck = anyVersion,
+): Promise<void> {
+  const { tokenId } = (await findInstallationToken(store, id)).value
+  await mutate(store, 'token', { id: tokenId }, (token, revision) => {
+    check(revisionVersion(revision))
+    return token.usesLeft === 0 ? token : { ...token, usesLeft: 0 }
+  })
 }
 
 /** Removes tokens that expired long ago. */

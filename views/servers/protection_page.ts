@@ -15,6 +15,8 @@ export interface ProtectionModel {
   server: SourceServer
   /** Fields by name: as stored, or as they were sent and refused. */
   form: Record<string, string>
+  /** What the form was made from. */
+  version: string
   problem?: string | undefined
 }
 
@@ -52,12 +54,13 @@ function choiceField(
 }
 
 /** The page. */
-export function protectionPage(frame: Frame, { server, form, problem }: ProtectionModel): Html {
+export function protectionPage(frame: Frame, { server, form, version, problem }: ProtectionModel): Html {
   const address = `/servers/${server.sourceServerId}`
   const body = html`<div class="narrow">
     ${pageHead('Consistency points and new disks', { back: { href: address, label: server.sourceProperties.identificationHints.hostname } })}
     ${problem === undefined ? nothing : problemStrip(problem)}
     <form class="card form" method="post" action="${address}/protection">
+      <input type="hidden" name="version" value="${version}" />
       <div class="field-pair">
         ${numberField(form, 'intervalMinutes', 'Minutes between points', '0: only launches ask for one')}
         ${numberField(form, 'maxFreezeMs', 'Longest freeze, milliseconds', '0: file systems are never frozen')}

@@ -29,12 +29,13 @@ export function bandwidthFormOf({ calendar, sites }: BandwidthSettings): Bandwid
 /** The page. */
 export function bandwidthPage(
   frame: Frame,
-  { form, problem }: { form: BandwidthForm; problem?: string | undefined },
+  { form, version, problem }: { form: BandwidthForm; version: string; problem?: string | undefined },
 ): Html {
   const body = html`<div class="narrow">
     ${pageHead('Bandwidth', { back: { href: '/settings', label: 'Settings' } })}
     ${problem === undefined ? nothing : problemStrip(problem)}
     <form class="card form" method="post" action="/settings/bandwidth">
+      <input type="hidden" name="version" value="${version}" />
       ${calendarFields(form, 'For servers without a calendar of their own.')}
       <label class="field"
         ><span>Sites</span

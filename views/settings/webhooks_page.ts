@@ -126,6 +126,8 @@ export function webhookPage(
   model: {
     endpoint: WebhookEndpoint
     form: WebhookForm
+    /** What the form was made from. */
+    version: string
     attempts: WebhookAttempt[]
     waitingLanes: number
     now: Date
@@ -174,6 +176,7 @@ export function webhookPage(
         ${card('Latest tries', attemptTable(path, model.attempts, now), { picture: 'history' })}
         ${model.problem === undefined ? nothing : problemStrip(model.problem)}
         <form class="card form" method="post" action="${path}">
+          <input type="hidden" name="version" value="${model.version}" />
           <h2>Settings</h2>
           ${fields(model.form)} ${saveButtons('/settings/webhooks')}
         </form>

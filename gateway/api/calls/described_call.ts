@@ -16,6 +16,8 @@ export interface DescribedCall {
   body?: z.ZodType
   /** What a good answer is, where it is no JSON. */
   answers?: string
+  /** Its answer has an `ETag`, and it heeds `If-None-Match` or, where it changes something, `If-Match`. */
+  isTagged?: true
   /** Status of a good answer: 200 unless told. */
   status?: 200 | 201 | 202 | 204
 }

@@ -20,7 +20,13 @@ export const serverCalls: readonly DescribedCall[] = [
     role: 'viewer',
     query: serverListQuery,
   },
-  { method: 'get', path: server, summary: 'One server with its live figures', role: 'viewer' },
+  {
+    method: 'get',
+    path: server,
+    summary: 'One server with its live figures',
+    role: 'viewer',
+    isTagged: true,
+  },
   {
     method: 'get',
     path: `${server}/events`,
@@ -53,10 +59,18 @@ export const serverCalls: readonly DescribedCall[] = [
     role: 'viewer',
   },
   {
+    method: 'get',
+    path: `${server}/protection`,
+    summary: 'Policy of consistency points and of new disks, as it holds',
+    role: 'viewer',
+    isTagged: true,
+  },
+  {
     method: 'put',
     path: `${server}/protection`,
     summary: 'Policy of consistency points and of new disks',
     role: 'operator',
+    isTagged: true,
     body: protectionSchema,
   },
   {
@@ -71,19 +85,29 @@ export const serverCalls: readonly DescribedCall[] = [
     path: `${server}/replication-configuration`,
     summary: 'How a server is replicated',
     role: 'viewer',
+    isTagged: true,
   },
   {
     method: 'put',
     path: `${server}/replication-configuration`,
     summary: 'Change how a server is replicated; what is left out stays, null takes away',
     role: 'operator',
+    isTagged: true,
     body: replicationConfigurationSchema,
+  },
+  {
+    method: 'get',
+    path: `${server}/launch-configuration`,
+    summary: 'How a server is launched',
+    role: 'viewer',
+    isTagged: true,
   },
   {
     method: 'put',
     path: `${server}/launch-configuration`,
     summary: 'Change how a server is launched; what is left out stays',
     role: 'operator',
+    isTagged: true,
     body: launchConfigurationSchema,
   },
 ]

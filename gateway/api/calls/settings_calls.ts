@@ -12,12 +12,14 @@ export const settingsCalls: readonly DescribedCall[] = [
     path: '/bandwidth',
     summary: 'The calendar of servers without their own, and the sites',
     role: 'viewer',
+    isTagged: true,
   },
   {
     method: 'put',
     path: '/bandwidth',
     summary: 'Replace calendar and sites',
     role: 'operator',
+    isTagged: true,
     body: bandwidthSettingsSchema,
   },
 ]

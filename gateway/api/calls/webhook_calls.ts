@@ -19,12 +19,13 @@ export const webhookCalls: readonly DescribedCall[] = [
     body: newWebhookSchema,
     status: 201,
   },
-  { method: 'get', path: webhook, summary: 'One endpoint', role: 'operator' },
+  { method: 'get', path: webhook, summary: 'One endpoint', role: 'operator', isTagged: true },
   {
     method: 'put',
     path: webhook,
     summary: 'Change an endpoint; what is left out stays',
     role: 'admin',
+    isTagged: true,
     body: webhookChangeSchema,
   },
   {
@@ -32,6 +33,7 @@ export const webhookCalls: readonly DescribedCall[] = [
     path: webhook,
     summary: 'Delete an endpoint with what waits for it',
     role: 'admin',
+    isTagged: true,
     status: 204,
   },
   {
