@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { isAccessKeyId } from '../domain/access_key.ts'
 import { errorMessage } from '../domain/errors.ts'
 import type { PresetAccessKey } from './people/access_keys.ts'
+import type { RatePolicy } from './request_rates.ts'
 import type { OwnAccount, Quotas } from './mgn/account.ts'
 import type { RecordTable } from '../store/record_settings.ts'
 import { recordTableOf, recordVariables } from '../store/record_settings.ts'
@@ -70,6 +71,7 @@ const schema = z.object({
   REHOST_TRUSTED_PROXY: proxies,
   REHOST_ADMIN_PASSWORD: z.string().min(8, 'at least 8 characters').max(1024).optional(),
   REHOST_QUOTAS: quotas,
+  REHOST_API_RATE: z.coerce.number().int().min(0).max(10_000_000).default(6000),
   REHOST_ACCESS_KEY_ID: z
     .string()
     .refine(isAccessKeyId, '3 to 128 letters, digits and underscores')
@@ -113,6 +115,8 @@ export interface GatewayConfig {
   publicHost: string
   trustedProxies: TrustedProxies
   adminPassword: string | undefined
+  /** How much each program may ask for; no limit when left out. */
+  apiRate: RatePolicy | undefined
   /** An access key that the operator has chosen. */
   accessKey: PresetAccessKey | undefined
   /** What secrets in the store are sealed with, when it does not lie in the data folder. */
@@ -173,6 +177,7 @@ export function readGatewayConfig(
     publicHost: values.REHOST_PUBLIC_HOST ?? ownAddress(),
     trustedProxies: values.REHOST_TRUSTED_PROXY,
     adminPassword: values.REHOST_ADMIN_PASSWORD,
+    apiRate: values.REHOST_API_RATE === 0 ? undefined : { calls: values.REHOST_API_RATE, windowSeconds: 60 },
     accessKey:
       accessKeyId === undefined || secretAccessKey === undefined
         ? undefined

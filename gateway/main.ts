@@ -47,6 +47,7 @@ import { mendMemberships } from './mgn/memberships.ts'
 import { settleTransfers } from './mgn/transfer_runs.ts'
 import { QuietWrites } from './quiet_writes.ts'
 import { Refusals } from './refusals.ts'
+import { RequestRates } from './request_rates.ts'
 import { SecretBox } from '../store/secret_box.ts'
 import { RedisTelemetry } from './telemetry.ts'
 
@@ -128,6 +129,7 @@ async function run(): Promise<void> {
       token: new RateLimiter(20, 10 * 60_000, clock),
       api: new RateLimiter(50, 10 * 60_000, clock),
     },
+    requestRates: config.apiRate === undefined ? undefined : new RequestRates(config.apiRate, clock),
     quietWrites: new QuietWrites(() => held.servers.size),
     refusals: new Refusals(clock),
     refusalLog: new RefusalLog(log),

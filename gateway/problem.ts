@@ -40,6 +40,7 @@ const titles: Record<string, string> = {
   'idempotency-key-in-use': 'Still being done',
   'idempotency-key-reused': 'Key of another request',
   'answer-not-kept': 'Done, answer not kept',
+  'rate-limited': 'Too many calls',
   'too-many-attempts': 'Too many attempts',
   unavailable: 'Not available',
   internal: 'Something went wrong in Rehost',

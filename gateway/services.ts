@@ -28,6 +28,7 @@ import type { RateLimiter } from './rate_limit.ts'
 import type { RefusalLog } from './refusal_log.ts'
 import type { QuietWrites } from './quiet_writes.ts'
 import type { Refusals } from './refusals.ts'
+import type { RequestRates } from './request_rates.ts'
 import type { SecretBox } from '../store/secret_box.ts'
 import type { TelemetryStore } from './telemetry.ts'
 import type { TrustedProxies } from './trusted_proxies.ts'
@@ -75,6 +76,8 @@ export interface Services {
   renderInstallScript: (facts: InstallScriptFacts) => string
   installation: Installation
   rateLimits: RateLimits
+  /** How much each program may ask for; no limit when left out. */
+  requestRates: RequestRates | undefined
   quietWrites: QuietWrites
   refusals: Refusals
   refusalLog: RefusalLog

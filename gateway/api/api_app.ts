@@ -14,6 +14,7 @@ import { bandwidthRoutes } from './bandwidth_routes.ts'
 import { forecastRoutes } from './forecast_routes.ts'
 import { jobRoutes } from './job_routes.ts'
 import { openApiDocument } from './openapi.ts'
+import { limitRate } from './rate_headers.ts'
 import { recordRoutes } from './record_routes.ts'
 import { serverRoutes } from './server_routes.ts'
 import { idempotent } from './idempotency.ts'
@@ -32,6 +33,7 @@ export function createApi(services: Services): Hono<ApiEnv> {
   // What there is is no secret.
   app.get('/openapi.json', (c) => c.json(openApiDocument(services.installation.version)))
   app.use(requireToken(services))
+  app.use(limitRate(services))
   // Before the audit log: what is only answered again is not done again.
   app.use(idempotent(services))
   app.use(audited(services, 'API', actorOf))

@@ -51,6 +51,7 @@ export function createMgnApp(services: Services): Hono {
   async function answer(c: Context, operation: Operation): Promise<Response> {
     const bytes = await readBytes(c)
     const caller = await verifyRequest(services, signedRequestOf(c, services.trustedProxies, bytes))
+    requireRate(caller.accessKeyId)
     // Whatever region a caller signs for: an identifier names one thing in one way, in answers and in events.
     const account = { ...services.account, region: services.origin.region }
     const context: MgnContext = { services, account, caller }
@@ -68,6 +69,22 @@ export function createMgnApp(services: Services): Hono {
         })
     if (operation.status === 204) return c.body(null, 204)
     return c.json(output ?? {}, operation.status)
+  }
+
+  /** @throws MgnError for a call above what the access key may make. */
+  function requireRate(accessKeyId: string): void {
+    const { requestRates } = services
+    const taken = requestRates?.take(`access key ${accessKeyId}`)
+    if (requestRates === undefined || taken === undefined || taken.isAllowed) return
+    const { calls, windowSeconds } = requestRates.policy
+    throw new MgnError(
+      'ThrottlingException',
+      `Rate exceeded: the access key ${accessKeyId} may make ${calls} calls in ${windowSeconds} s`,
+      {
+        members: { serviceCode: 'mgn', quotaCode: 'REHOST_API_RATE' },
+        headers: { 'Retry-After': String(taken.waitSeconds) },
+      },
+    )
   }
 }
 

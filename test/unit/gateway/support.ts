@@ -35,6 +35,8 @@ import { RateLimiter } from '../../../gateway/rate_limit.ts'
 import { RefusalLog } from '../../../gateway/refusal_log.ts'
 import { QuietWrites } from '../../../gateway/quiet_writes.ts'
 import { Refusals } from '../../../gateway/refusals.ts'
+import type { RatePolicy } from '../../../gateway/request_rates.ts'
+import { RequestRates } from '../../../gateway/request_rates.ts'
 import { SecretBox } from '../../../store/secret_box.ts'
 import { TrustedProxies } from '../../../gateway/trusted_proxies.ts'
 import { MemoryRecords } from '../../../store/memory/records.ts'
@@ -85,6 +87,7 @@ export async function testGateway(
     folder?: string
     trustedProxies?: string[]
     recordTimeZone?: string
+    apiRate?: RatePolicy
   } = {},
 ): Promise<TestGateway> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'rehost-gateway-')))
@@ -141,6 +144,7 @@ export async function testGateway(
       token: new RateLimiter(5, 10 * 60_000, clock),
       api: new RateLimiter(5, 10 * 60_000, clock),
     },
+    requestRates: options.apiRate && new RequestRates(options.apiRate, clock),
     quietWrites: new QuietWrites(() => 0),
     refusals: new Refusals(clock),
     refusalLog: new RefusalLog(log, () => clock().getTime()),
