@@ -103,6 +103,13 @@ export class ApiClient {
     return this.#send('GET', path)
   }
 
+  /** GET of what comes bit by bit, until `signal` ends it. @throws ApiError when refused. */
+  async open(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    const response = await this.#fetch('GET', path, { headers, signal })
+    await refuseUnlessOk(response, 'GET', path)
+    return response
+  }
+
   /** Every item of a list that comes in pages. @throws ApiError when refused. */
   async getAll<T>(path: string): Promise<T[]> {
     const found: T[] = []
@@ -165,32 +172,40 @@ export class ApiClient {
     headers: Record<string, string>,
     body?: unknown,
   ): Promise<string> {
-    const url = `${this.#access.baseUrl}/api/v1${path}`
-    let response: Response
-    let text: string
+    const signal = AbortSignal.timeout(requestTimeoutMs)
+    const response = await this.#fetch(method, path, {
+      headers,
+      signal,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
     try {
-      response = await fetch(url, {
-        method,
-        headers: {
-          authorization: `Bearer ${this.#access.token}`,
-          'content-type': 'application/json',
-          ...headers,
-        },
-        signal: AbortSignal.timeout(requestTimeoutMs),
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      })
-      text = await response.text()
+      await refuseUnlessOk(response, method, path)
+      return await response.text()
     } catch (error) {
-      throw new UnreachableError(this.#access.baseUrl, error)
+      throw error instanceof ApiError ? error : new UnreachableError(this.#access.baseUrl, error)
     }
-    if (!response.ok)
-      throw new ApiError(
-        response.status,
-        problemDetail(text) ?? `${method} ${path} answered ${response.status}`,
-        retryAfterMs(response),
-      )
-    return text
   }
+
+  async #fetch(
+    method: string,
+    path: string,
+    { headers, ...more }: { headers: Record<string, string>; signal: AbortSignal; body?: string },
+  ): Promise<Response> {
+    const { baseUrl, token } = this.#access
+    const own = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    try {
+      return await fetch(`${baseUrl}/api/v1${path}`, { method, headers: { ...own, ...headers }, ...more })
+    } catch (error) {
+      throw new UnreachableError(baseUrl, error)
+    }
+  }
+}
+
+/** @throws ApiError in the words of the service. */
+async function refuseUnlessOk(response: Response, method: string, path: string): Promise<void> {
+  if (response.ok) return
+  const detail = problemDetail(await response.text()) ?? `${method} ${path} answered ${response.status}`
+  throw new ApiError(response.status, detail, retryAfterMs(response))
 }
 
 /** The header of an answer that may be another one soon. */

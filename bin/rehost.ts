@@ -10,6 +10,7 @@ import { addDemoCommand } from './commands/demo.ts'
 import { addKeyCommands } from './commands/keys.ts'
 import { addForecastCommand } from './commands/forecast.ts'
 import { addRecordCommand } from './commands/records.ts'
+import { addEventCommand } from './commands/events.ts'
 import { addServerCommands } from './commands/servers.ts'
 import { addDiskCommands } from './commands/disks.ts'
 import { addAuditCommands } from './commands/audit.ts'
@@ -17,6 +18,8 @@ import { addCertificateCommands } from './commands/certificate.ts'
 import { addTokenCommands } from './commands/tokens.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVerifyCommand } from './commands/verify.ts'
+import { addDeliveryCommands } from './commands/webhook_deliveries.ts'
+import { addWebhookCommands } from './commands/webhooks.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const program = new Command('rehost')
@@ -37,6 +40,8 @@ addTokenCommands(program)
 addKeyCommands(program)
 addRecordCommand(program)
 addForecastCommand(program)
+addEventCommand(program)
+addDeliveryCommands(addWebhookCommands(program))
 
 try {
   await program.parseAsync(process.argv)

@@ -160,7 +160,8 @@ export class EventStreams {
     const bell = new Bell(this.#parts.changes, signal)
     let after = wanted.after
     let checkedMs = performance.now()
-    await stream.write(': events follow\n\n')
+    // Without data it is no event: it tells a reader who loses the connection before the first one where to go on.
+    await stream.write(`: events follow\nid: ${writePlace(after)}\n\n`)
     while (!signal.aborted) {
       const { found, next, isEnd } = await readEnvelopes(this.#parts, after, wanted.pattern, placesAtOnce)
       for (const { place, envelope } of found) {
@@ -170,7 +171,7 @@ export class EventStreams {
       after = next
       if (performance.now() - checkedMs > keepAliveMs) {
         if (!(await isAllowed())) return
-        await stream.write(': still here\n\n')
+        await stream.write(`: still here\nid: ${writePlace(after)}\n\n`)
         checkedMs = performance.now()
       }
       if (isEnd) await bell.wait(lookMs)

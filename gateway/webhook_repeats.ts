@@ -60,11 +60,13 @@ export async function redeliver(
   deliveryId: string,
 ): Promise<WebhookDelivery> {
   refuseIfDisabled(endpoint, 'send again to')
-  const found = await services.store.get('webhookDelivery', { parent: endpoint.webhookId, id: deliveryId })
+  const key = { parent: endpoint.webhookId, id: deliveryId }
+  const found = await services.store.get('webhookDelivery', key)
   if (found === undefined) throw new NotFoundError('delivery', deliveryId)
   await repeatDelivery(services.store, found.value)
   await tellSenders(services, endpoint.webhookId)
-  return found.value
+  const repeated = await services.store.get('webhookDelivery', key)
+  return repeated?.value ?? found.value
 }
 
 /**

@@ -115,10 +115,13 @@ export function addServerCommands(program: Command): void {
   program
     .command('servers')
     .description('list the source servers')
+    .option('--archived', 'archived ones too')
     .option('--json', 'print JSON')
-    .action(async (options: { json?: boolean }) => {
+    .action(async (options: { archived?: boolean; json?: boolean }) => {
       const api = new ApiClient(await findAccess(process.env))
-      const items = await api.getAll<SourceServer>('/servers')
+      const items = await api.getAll<SourceServer>(
+        options.archived === true ? '/servers?archived=true' : '/servers',
+      )
       if (options.json === true) return console.log(JSON.stringify(items, null, 2))
       const rows = [['SERVER', 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN'], ...items.map(row)]
       console.log(columnLines(rows).join('\n'))

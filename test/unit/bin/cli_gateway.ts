@@ -2,7 +2,8 @@
  * The command line beside a gateway of its own, over a real port.
  * @module
  */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -26,6 +27,8 @@ export interface CliGateway {
   gateway: TestGateway
   /** Runs `rehost` with these words. */
   rehost(...words: string[]): Promise<CommandEnd>
+  /** Begins a `rehost` that goes on and on. */
+  start(...words: string[]): ChildProcess
   /** From now on there is no service where the command line looks for one. */
   loseService(): void
   close(): Promise<void>
@@ -48,6 +51,7 @@ export async function cliGateway(role: Role = 'admin'): Promise<CliGateway> {
       (await promisify(execFile)(program, words, { env: environment, timeout: 30_000 }).catch(
         (error: unknown) => error,
       )) as CommandEnd,
+    start: (...words) => spawn(program, words, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] }),
     loseService: () => {
       environment['REHOST_URL'] = 'http://127.0.0.1:9'
     },

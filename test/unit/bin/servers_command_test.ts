@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import type { SourceServer } from '../../../domain/source_server.ts'
 import { enrolServer, putServer } from '../gateway/callers.ts'
 import { cliGateway } from './cli_gateway.ts'
 
@@ -55,6 +56,22 @@ const absent = `Cannot find a source server with the id ${id}`
 const working = (kind: string) => server('DISCONNECTED', { taskId: 't-1', kind })
 
 describe('rehost servers', () => {
+  it('shows archived servers when they are asked for', { timeout: 60_000 }, async () => {
+    const cli = await cliGateway('viewer')
+    try {
+      const { sourceServerId } = await enrolServer(cli.gateway)
+      await putServer(cli.gateway, sourceServerId, (current) => ({ ...current, isArchived: true }))
+      const listed = async (...words: string[]) =>
+        (JSON.parse((await cli.rehost('servers', '--json', ...words)).stdout) as SourceServer[]).map(
+          (own) => own.sourceServerId,
+        )
+      expect(await listed()).toEqual([])
+      expect(await listed('--archived')).toEqual([sourceServerId])
+    } finally {
+      await cli.close()
+    }
+  })
+
   it('reads every page of the list', async () => {
     const asked: string[] = []
     const http = createServer((request, response) => {

@@ -1,0 +1,113 @@
+/**
+ * `rehost webhooks test`, `deliveries`, `attempts`, `redeliver` and `replay`: what was sent, and sending it again.
+ * @module
+ */
+import type { Command } from 'commander'
+import { Option } from 'commander'
+import type { WebhookAttempt, WebhookDelivery } from '../../domain/webhook.ts'
+import { client, pathOf } from './webhooks.ts'
+
+interface RangeOptions {
+  from?: string
+  to?: string
+  server?: string
+  fromSequence?: number
+  toSequence?: number
+  json?: boolean
+}
+
+function deliveryLine({ deliveryId, state, attempts, eventAt, detailType }: WebhookDelivery): string {
+  return `${deliveryId}  ${state}  ${eventAt}  ${detailType}  ${attempts} tries`
+}
+
+function attemptLine(own: WebhookAttempt): string {
+  const { at, deliveryId, outcome, attempt, statusCode, problem, durationMs, detailType } = own
+  const answer = problem ?? `answered ${statusCode ?? ''}`
+  return `${at}  ${deliveryId}  ${outcome}  ${detailType}  try ${attempt}, ${durationMs} ms, ${answer}`
+}
+
+function print<T>(items: readonly T[], line: (item: T) => string, none: string, isJson = false): void {
+  if (isJson) return console.log(JSON.stringify(items, null, 2))
+  console.log(items.length === 0 ? none : items.map(line).join('\n'))
+}
+
+/** Adds the commands to those of `rehost webhooks`. */
+export function addDeliveryCommands(webhooks: Command): void {
+  const json = ['--json', 'print JSON'] as const
+  const id = ['<webhook>', 'webhook id, wh-…'] as const
+
+  webhooks
+    .command('test')
+    .description('send an event that is only a test, once')
+    .argument(...id)
+    .option(...json)
+    .action(async (webhook: string, options: { json?: boolean }) => {
+      const delivery = await (await client()).post<WebhookDelivery>(`${pathOf(webhook)}/test`)
+      print([delivery], deliveryLine, '', options.json)
+    })
+
+  webhooks
+    .command('deliveries')
+    .description('what is, was or could not be delivered')
+    .argument(...id)
+    .addOption(new Option('--state <state>', 'only these').choices(['PENDING', 'DELIVERED', 'DEAD']))
+    .option('--server <server>', 'only events of this source server, s-…')
+    .option(...json)
+    .action(async (webhook: string, options: { state?: string; server?: string; json?: boolean }) => {
+      const { state, server: sourceServerId, json: isJson } = options
+      const query = new URLSearchParams({
+        ...(state === undefined ? {} : { state }),
+        ...(sourceServerId === undefined ? {} : { sourceServerId }),
+      })
+      const path = `${pathOf(webhook)}/deliveries?${query.toString()}`
+      print(
+        await (await client()).getAll<WebhookDelivery>(path),
+        deliveryLine,
+        'There are no deliveries',
+        isJson,
+      )
+    })
+
+  webhooks
+    .command('attempts')
+    .description('the tries and what was answered, newest first')
+    .argument(...id)
+    .option('--limit <count>', 'how many, up to 1000', '50')
+    .option(...json)
+    .action(async (webhook: string, options: { limit: string; json?: boolean }) => {
+      const path = `${pathOf(webhook)}/attempts?limit=${encodeURIComponent(options.limit)}`
+      const { items } = await (await client()).get<{ items: WebhookAttempt[] }>(path)
+      print(items, attemptLine, 'Nothing has been sent yet', options.json)
+    })
+
+  webhooks
+    .command('redeliver')
+    .description('send one delivery again')
+    .argument(...id)
+    .argument('<delivery>', 'as rehost webhooks deliveries shows it')
+    .option(...json)
+    .action(async (webhook: string, delivery: string, options: { json?: boolean }) => {
+      const path = `${pathOf(webhook)}/deliveries/${encodeURIComponent(delivery)}/redeliver`
+      print([await (await client()).post<WebhookDelivery>(path)], deliveryLine, '', options.json)
+    })
+
+  webhooks
+    .command('replay')
+    .description('send events of a time, or of a server, once more')
+    .argument(...id)
+    .option('--from <time>', 'from this time on, as 2026-03-01T12:00:00Z')
+    .option('--to <time>', 'up to this time')
+    .option('--server <server>', 'only events of this source server, s-…')
+    .option('--from-sequence <number>', 'from this event of the server on', Number)
+    .option('--to-sequence <number>', 'up to this event of the server', Number)
+    .option(...json)
+    .action(async (webhook: string, { server: sourceServerId, json: isJson, ...range }: RangeOptions) => {
+      const path = `${pathOf(webhook)}/replay`
+      const answer = await (await client()).post<{ deliveries: number }>(path, { ...range, sourceServerId })
+      console.log(
+        isJson === true
+          ? JSON.stringify(answer)
+          : `${answer.deliveries} deliveries to ${webhook} are sent again`,
+      )
+    })
+}
