@@ -66,6 +66,8 @@ export interface WebhookLane {
   after: string
   /** Raised by whoever adds or replays a delivery, so that a lane that is just about to go is seen to have got something. */
   additions: number
+  /** Nothing that waits in it has waited since before this moment. */
+  waitingSince?: string
   /** Not tried before this moment. */
   nextAttemptAt?: string
   /** Who is sending, and until when he may be thought to. */

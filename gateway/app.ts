@@ -27,7 +27,6 @@ import { settingsPages } from './pages/settings_pages.ts'
 import { webhookPages } from './pages/webhook_pages.ts'
 import { signInPages } from './pages/sign_in_pages.ts'
 import { Refusal, asRefusal, logFailure, problemOf } from './problem.ts'
-import { findFigures } from './queries.ts'
 import { currentSession, formsOnly, requireSession } from './session_guard.ts'
 
 /** No form and no call of the API is larger. */
@@ -78,13 +77,9 @@ export function createOperatorApp(
     return c.text(healthText(checks, c.req.query('verbose') !== undefined), isReady ? 200 : 503)
   })
   app.get('/metrics', async (c) => {
-    const servers = await services.fleet.list()
-    const figures = await findFigures(
-      services,
-      servers.map(({ sourceServerId }) => sourceServerId),
-    )
-    const text = metricsText(servers, figures.byServer, services.clock(), services.installation.version)
-    return c.body(text, 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' })
+    return c.body(await metricsText(services), 200, {
+      'Content-Type': 'text/plain; version=0.0.4; charset=utf-8',
+    })
   })
   app.get('/static/:file', (c) => {
     const file = assets.find(c.req.path)

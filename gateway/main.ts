@@ -20,6 +20,7 @@ import { createAgentApp } from './agent_app.ts'
 import { FolderDownloads } from './agent_api/downloads.ts'
 import { peerOfSocket } from './agent_api/identity.ts'
 import { createOperatorApp } from './app.ts'
+import { ApiCounts } from './api_counts.ts'
 import { FileArtefacts } from './artefacts.ts'
 import { AuditLog } from './audit_log.ts'
 import { loadAssets } from './assets.ts'
@@ -50,6 +51,7 @@ import { Refusals } from './refusals.ts'
 import { RequestRates } from './request_rates.ts'
 import { SecretBox } from '../store/secret_box.ts'
 import { RedisTelemetry } from './telemetry.ts'
+import { WebhookFigures } from './webhook_figures.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const hourMs = 3_600_000
@@ -138,6 +140,8 @@ async function run(): Promise<void> {
     scrub: config.scrub,
     thresholds: config.thresholds,
     origin,
+    apiCounts: new ApiCounts(),
+    webhookFigures: new WebhookFigures(store, clock),
     eventStreams: new EventStreams({ store, origin, changes, log }),
     clock,
     random,

@@ -1,92 +1,30 @@
 /**
- * `/metrics` in Prometheus' text format: base units, one line a sample.
+ * `/metrics`, put together.
  * @module
  */
-import type { LifecycleState } from '../domain/lifecycle.ts'
-import type { SourceServer } from '../domain/source_server.ts'
-import type { ServerTelemetry } from '../wire/telemetry.ts'
-import { lifecycleStates } from '../domain/lifecycle.ts'
-import { dataReplicationStates } from '../domain/replication.ts'
+import type { Services } from './services.ts'
+import { errorMessage } from '../domain/errors.ts'
+import { apiMetrics, webhookMetrics } from './program_metrics.ts'
+import { findFigures } from './queries.ts'
+import { serverMetrics } from './server_metrics.ts'
 
-/** A label's value as the format asks for it. */
-function label(value: string): string {
-  return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
-}
-
-function family(name: string, help: string, samples: readonly string[], type = 'gauge'): string[] {
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples]
-}
-
-/** Everything measured, as text. */
-export function metricsText(
-  servers: readonly SourceServer[],
-  telemetry: ReadonlyMap<string, ServerTelemetry>,
-  now: Date,
-  version: string,
-): string {
-  const active = servers.filter((server) => !server.isArchived)
-  const inState = (state: LifecycleState) =>
-    active.filter((server) => server.lifecycle.state === state).length
-  const perServer = (name: string, valueOf: (server: SourceServer) => number | undefined) =>
-    active.flatMap((server) => {
-      const value = valueOf(server)
-      const { hostname } = server.sourceProperties.identificationHints
-      return value === undefined
-        ? []
-        : [
-            `${name}{source_server_id="${label(server.sourceServerId)}",hostname="${label(hostname)}"} ${value}`,
-          ]
-    })
-  const seconds = (milliseconds: number | null | undefined) =>
-    milliseconds === null || milliseconds === undefined ? undefined : milliseconds / 1000
-  return `${[
-    ...family('rehost_build_info', 'The version that runs.', [
-      `rehost_build_info{version="${label(version)}"} 1`,
-    ]),
-    ...family(
-      'rehost_source_servers',
-      'Source servers by lifecycle state, archived ones left out.',
-      lifecycleStates.map((state) => `rehost_source_servers{state="${state}"} ${inState(state)}`),
+/** Everything measured, as text. What cannot be read just now is left out. */
+export async function metricsText(services: Services): Promise<string> {
+  const now = services.clock()
+  const servers = await services.fleet.list()
+  const [figures, webhooks] = await Promise.all([
+    findFigures(
+      services,
+      servers.map(({ sourceServerId }) => sourceServerId),
     ),
-    ...family(
-      'rehost_replications',
-      'Source servers by data replication state, archived ones left out.',
-      dataReplicationStates.map(
-        (state) =>
-          `rehost_replications{state="${state}"} ${active.filter((server) => server.replication.state === state).length}`,
-      ),
-    ),
-    ...family(
-      'rehost_replication_lag_seconds',
-      'Time since replica and source were the same.',
-      perServer('rehost_replication_lag_seconds', (server) =>
-        seconds(telemetry.get(server.sourceServerId)?.lagMs),
-      ),
-    ),
-    ...family(
-      'rehost_replication_backlog_bytes',
-      'Changed at the source and not durable in the replica.',
-      perServer(
-        'rehost_replication_backlog_bytes',
-        (server) => telemetry.get(server.sourceServerId)?.backlogBytes,
-      ),
-    ),
-    ...family(
-      'rehost_replication_throughput_bytes_per_second',
-      'Made durable in the replica, smoothed.',
-      perServer(
-        'rehost_replication_throughput_bytes_per_second',
-        (server) => telemetry.get(server.sourceServerId)?.bytesPerSecond,
-      ),
-    ),
-    ...family(
-      'rehost_agent_silence_seconds',
-      'Time since the agent was last heard.',
-      perServer('rehost_agent_silence_seconds', (server) =>
-        server.agent.lastSeenAt === undefined
-          ? undefined
-          : Math.max(0, now.getTime() - Date.parse(server.agent.lastSeenAt)) / 1000,
-      ),
-    ),
-  ].join('\n')}\n`
+    services.webhookFigures.read().catch((error: unknown) => {
+      services.log.warn({ error: errorMessage(error) }, 'Cannot read how webhooks do')
+    }),
+  ])
+  const lines = [
+    ...serverMetrics(servers, figures.byServer, now, services.installation.version),
+    ...apiMetrics(services.apiCounts),
+    ...(webhooks === undefined ? [] : webhookMetrics(webhooks, now)),
+  ]
+  return `${lines.join('\n')}\n`
 }

@@ -13,6 +13,7 @@ import type { ReplicatorDesired } from '../wire/control_api.ts'
 import type { InstallScriptFacts } from '../wire/install_script.ts'
 import type { AgentDownloads } from './agent_api/downloads.ts'
 import type { Allowances } from './allowances.ts'
+import type { ApiCounts } from './api_counts.ts'
 import type { Artefacts } from './artefacts.ts'
 import type { AuditLog } from './audit_log.ts'
 import type { ChangeFeed } from './change_feed.ts'
@@ -32,6 +33,7 @@ import type { RequestRates } from './request_rates.ts'
 import type { SecretBox } from '../store/secret_box.ts'
 import type { TelemetryStore } from './telemetry.ts'
 import type { TrustedProxies } from './trusted_proxies.ts'
+import type { WebhookFigures } from './webhook_figures.ts'
 
 /** Facts of this installation that pages and scripts show. */
 export interface Installation {
@@ -89,6 +91,8 @@ export interface Services {
   /** Where events are said to come from. */
   origin: EventOrigin
   eventStreams: EventStreams
+  apiCounts: ApiCounts
+  webhookFigures: WebhookFigures
   clock: () => Date
   random: RandomBytes
   log: Log

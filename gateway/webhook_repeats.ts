@@ -43,7 +43,7 @@ export async function sendTest(
     },
   }
   const delivery = newDelivery(endpoint.webhookId, 'test', now.getTime(), envelope, now.toISOString())
-  await repeatDelivery(services.store, delivery)
+  await repeatDelivery(services.store, delivery, now.toISOString())
   await tellSenders(services, endpoint.webhookId)
   return delivery
 }
@@ -63,7 +63,7 @@ export async function redeliver(
   const key = { parent: endpoint.webhookId, id: deliveryId }
   const found = await services.store.get('webhookDelivery', key)
   if (found === undefined) throw new NotFoundError('delivery', deliveryId)
-  await repeatDelivery(services.store, found.value)
+  await repeatDelivery(services.store, found.value, services.clock().toISOString())
   await tellSenders(services, endpoint.webhookId)
   const repeated = await services.store.get('webhookDelivery', key)
   return repeated?.value ?? found.value
@@ -99,7 +99,7 @@ export async function replay(
         `Cannot replay more than ${maxReplayed} deliveries at once: ask for a shorter range, or of one server`,
       )
   }
-  for (const delivery of found) await repeatDelivery(store, delivery)
+  for (const delivery of found) await repeatDelivery(store, delivery, at)
   await tellSenders(services, endpoint.webhookId)
   return found.length
 }

@@ -55,11 +55,11 @@ export async function ensureDelivery(store: Store, delivery: WebhookDelivery): P
     const known = await store.get('webhookDelivery', key)
     if (known?.value.state !== 'PENDING') return
   }
-  await tellLane(store, delivery)
+  await tellLane(store, delivery, delivery.createdAt)
 }
 
-/** Makes `delivery` one that is still to be sent, and at once, whatever became of it before. */
-export async function repeatDelivery(store: Store, delivery: WebhookDelivery): Promise<void> {
+/** Makes `delivery` one that is still to be sent from `at` on, and at once, whatever became of it before. */
+export async function repeatDelivery(store: Store, delivery: WebhookDelivery, at: string): Promise<void> {
   const key = { parent: delivery.webhookId, id: delivery.deliveryId }
   try {
     await store.create('webhookDelivery', key, delivery)
@@ -71,7 +71,7 @@ export async function repeatDelivery(store: Store, delivery: WebhookDelivery): P
       attempts: 0,
     }))
   }
-  await tellLane(store, delivery, true)
+  await tellLane(store, delivery, at, true)
 }
 
 /** Removes what there is of an endpoint that is gone. */
@@ -93,6 +93,7 @@ export function attemptItemId({ at, deliveryId, attempt }: WebhookAttempt): stri
 async function tellLane(
   store: Store,
   { webhookId, laneId, deliveryId }: WebhookDelivery,
+  waitingSince: string,
   isAtOnce = false,
 ): Promise<void> {
   const key = { parent: webhookId, id: laneId }
@@ -101,7 +102,13 @@ async function tellLane(
     try {
       const known = await store.get('webhookLane', key)
       if (known === undefined)
-        await store.create('webhookLane', key, { webhookId, laneId, after: before, additions: 1 })
+        await store.create('webhookLane', key, {
+          webhookId,
+          laneId,
+          after: before,
+          additions: 1,
+          waitingSince,
+        })
       else {
         const { after: from, additions, nextAttemptAt, ...lane } = known.value
         await store.replace('webhookLane', key, known.revision, {

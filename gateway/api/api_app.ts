@@ -30,6 +30,10 @@ export function createApi(services: Services): Hono<ApiEnv> {
     logFailure(services.log, c, refusal)
     return problemResponse(c, refusal)
   })
+  app.use(async (c, next) => {
+    await next()
+    services.apiCounts.note('v1', c.res.status)
+  })
   // What there is is no secret.
   app.get('/openapi.json', (c) => c.json(openApiDocument(services.installation.version)))
   app.use(requireToken(services))

@@ -8,7 +8,10 @@ import type { ApiEnv } from './bearer.ts'
 import { Refusal } from '../problem.ts'
 
 /** Lets as many calls through as the token may make. @throws Refusal 429 for those above. */
-export function limitRate({ requestRates }: Pick<Services, 'requestRates'>): MiddlewareHandler<ApiEnv> {
+export function limitRate({
+  requestRates,
+  apiCounts,
+}: Pick<Services, 'requestRates' | 'apiCounts'>): MiddlewareHandler<ApiEnv> {
   return async function limitRate(c, next) {
     if (requestRates === undefined) return next()
     const { calls, windowSeconds } = requestRates.policy
@@ -17,6 +20,7 @@ export function limitRate({ requestRates }: Pick<Services, 'requestRates'>): Mid
     c.header('RateLimit-Policy', `"default";q=${calls};w=${windowSeconds}`)
     c.header('RateLimit', `"default";r=${taken.callsLeft};t=${taken.secondsToFull}`)
     if (taken.isAllowed) return next()
+    apiCounts.noteLimited('v1')
     throw new Refusal(
       429,
       'rate-limited',

@@ -27,13 +27,17 @@ export function createMgnApp(services: Services): Hono {
       c.header('Cache-Control', 'no-store')
       // Clients set the clock by it that they sign with.
       c.header('Date', services.clock().toUTCString())
+      const answered = (response: Response): Response => {
+        services.apiCounts.note('mgn', response.status)
+        return response
+      }
       try {
-        return await answer(c, operation)
+        return answered(await answer(c, operation))
       } catch (error) {
         const refusal = asMgnError(error)
         if (refusal.status === 500)
           services.log.error({ operation: operation.name, error: reasonForLog(refusal) }, refusal.message)
-        return mgnErrorResponse(c, refusal)
+        return answered(mgnErrorResponse(c, refusal))
       }
     })
   }
@@ -76,6 +80,7 @@ export function createMgnApp(services: Services): Hono {
     const { requestRates } = services
     const taken = requestRates?.take(`access key ${accessKeyId}`)
     if (requestRates === undefined || taken === undefined || taken.isAllowed) return
+    services.apiCounts.noteLimited('mgn')
     const { calls, windowSeconds } = requestRates.policy
     throw new MgnError(
       'ThrottlingException',

@@ -149,7 +149,10 @@ export class LaneRunner {
     const delayMs = delivery.laneId === 'test' ? undefined : delayOf(attempt, this.#chance())
     const isGone = tried.statusCode === 410 && delivery.laneId !== 'test'
     const outcome = isTaken ? 'DELIVERED' : delayMs === undefined && !isGone ? 'DEAD' : 'FAILED'
-    const { deliveryId, eventId, detailType, webhookId, laneId } = delivery
+    const { deliveryId, eventId, detailType, webhookId, laneId, createdAt } = delivery
+    // What is sent again was made long ago, and has waited only since it was asked for.
+    const waitingSince =
+      lane.waitingSince !== undefined && lane.waitingSince > createdAt ? lane.waitingSince : createdAt
     const state = outcome === 'FAILED' ? 'PENDING' : outcome
     await this.#ofKnown(() =>
       mutate(bench.store, 'webhookDelivery', { parent: webhookId, id: deliveryId }, (known) => ({
@@ -163,11 +166,11 @@ export class LaneRunner {
     if (tried.statusCode === 410) await this.#disable(webhookId)
     if (outcome === 'FAILED') {
       const nextAttemptAt = new Date(bench.clock().getTime() + (delayMs ?? 0)).toISOString()
-      return this.#release(lane, isGone ? {} : { nextAttemptAt })
+      return this.#release(lane, { waitingSince, ...(isGone ? {} : { nextAttemptAt }) })
     }
     // Somebody who replays puts the lane back meanwhile: then it stays there.
     return this.#change(lane, (current) =>
-      current.after === lane.after ? { ...current, after: deliveryId } : current,
+      current.after === lane.after ? { ...current, after: deliveryId, waitingSince } : current,
     )
   }
 
@@ -236,7 +239,10 @@ export class LaneRunner {
   }
 
   /** Leaves the lane to whoever comes next. */
-  async #release(lane: WebhookLane, rest: Pick<WebhookLane, 'nextAttemptAt'> = {}): Promise<undefined> {
+  async #release(
+    lane: WebhookLane,
+    rest: Pick<WebhookLane, 'nextAttemptAt' | 'waitingSince'> = {},
+  ): Promise<undefined> {
     await this.#write(lane, (current) => {
       if (!isSameOwner(current, lane)) throw new LaneLostError('Another sender has it')
       const { lease: _over, ...free } = current

@@ -14,6 +14,7 @@ import type { PageEnv } from '../../../gateway/session_guard.ts'
 import { platformRandomBytes } from '../../../domain/ids.ts'
 import { createAgentApp } from '../../../gateway/agent_app.ts'
 import { createOperatorApp } from '../../../gateway/app.ts'
+import { ApiCounts } from '../../../gateway/api_counts.ts'
 import { FileArtefacts } from '../../../gateway/artefacts.ts'
 import { AuditLog } from '../../../gateway/audit_log.ts'
 import { FolderDownloads } from '../../../gateway/agent_api/downloads.ts'
@@ -38,6 +39,7 @@ import { Refusals } from '../../../gateway/refusals.ts'
 import type { RatePolicy } from '../../../gateway/request_rates.ts'
 import { RequestRates } from '../../../gateway/request_rates.ts'
 import { SecretBox } from '../../../store/secret_box.ts'
+import { WebhookFigures } from '../../../gateway/webhook_figures.ts'
 import { TrustedProxies } from '../../../gateway/trusted_proxies.ts'
 import { MemoryRecords } from '../../../store/memory/records.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
@@ -153,6 +155,8 @@ export async function testGateway(
     scrub: { intervalMs: 604_800_000, bytesPerSecond: 16_000_000 },
     origin,
     eventStreams,
+    apiCounts: new ApiCounts(),
+    webhookFigures: new WebhookFigures(store, clock),
     thresholds: { lagMs: 300_000, backlogBytes: 10 * 2 ** 30 },
     clock,
     random,
