@@ -7,6 +7,8 @@ import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { Refusal, asRefusal, logFailure, problemResponse } from '../problem.ts'
 import { accessKeyRoutes } from './access_key_routes.ts'
+import { apiTokenRoutes } from './api_token_routes.ts'
+import { installationRoutes } from './installation_routes.ts'
 import { audited } from '../audit_log.ts'
 import { auditRoutes } from './audit_routes.ts'
 import { actorOf, requireToken } from './bearer.ts'
@@ -48,6 +50,8 @@ export function createApi(services: Services): Hono<ApiEnv> {
   app.route('/replication-records', recordRoutes(services))
   app.route('/tokens', tokenRoutes(services))
   app.route('/access-keys', accessKeyRoutes(services))
+  app.route('/api-tokens', apiTokenRoutes(services))
+  app.route('/installation', installationRoutes(services))
   app.route('/webhooks', webhookRoutes(services))
   app.route('/events', eventRoutes(services))
   app.route('/audit', auditRoutes(services))

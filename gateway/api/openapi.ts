@@ -10,6 +10,7 @@ import { jobCalls } from './calls/job_calls.ts'
 import { serverCalls } from './calls/server_calls.ts'
 import { settingsCalls } from './calls/settings_calls.ts'
 import { webhookCalls } from './calls/webhook_calls.ts'
+import { answerHeaders, components, headerParameters, otherAnswers } from './openapi_conventions.ts'
 
 /** Every call there is. */
 export const describedCalls: readonly DescribedCall[] = [
@@ -45,29 +46,18 @@ function queryParameters(query: z.ZodObject | undefined): Json[] {
   return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: false, schema }))
 }
 
-function operationOf({
-  method,
-  path,
-  summary,
-  role,
-  query,
-  body,
-  answers,
-  status = 200,
-}: DescribedCall): Json {
+function operationOf(call: DescribedCall): Json {
+  const { method, path, summary, role, query, body, answers, status = 200 } = call
   const name = path
     .replace(/^\//, '')
     .replaceAll(/[/:-]+(\w)/g, (_match, letter: string) => letter.toUpperCase())
   const content = { [answers ?? 'application/json']: { schema: {} } }
-  const problem = (description: string) => ({
-    description,
-    content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-  })
+  const headers = answerHeaders(call)
   return {
     operationId: `${method}${name.charAt(0).toUpperCase()}${name.slice(1)}`,
     summary,
     description: `Needs the role ${role}.`,
-    parameters: [...pathParameters(path), ...queryParameters(query)],
+    parameters: [...pathParameters(path), ...queryParameters(query), ...headerParameters(call)],
     ...(body === undefined
       ? {}
       : {
@@ -77,10 +67,9 @@ function operationOf({
           },
         }),
     responses: {
-      [String(status)]: status === 204 ? { description: 'Done' } : { description: summary, content },
-      '401': problem('No token, or one that is not known'),
-      '403': problem('The role of the token is too small'),
-      default: problem('What is wrong, and what to do'),
+      [String(status)]:
+        status === 204 ? { description: 'Done', headers } : { description: summary, headers, content },
+      ...otherAnswers(call),
     },
   }
 }
@@ -98,20 +87,6 @@ export function openApiDocument(version: string): Json {
     servers: [{ url: '/api/v1' }],
     security: [{ token: [] }],
     paths,
-    components: {
-      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'An API token: rehost_…' } },
-      schemas: {
-        Problem: {
-          type: 'object',
-          required: ['type', 'title', 'status', 'detail'],
-          properties: {
-            type: { type: 'string' },
-            title: { type: 'string' },
-            status: { type: 'integer' },
-            detail: { type: 'string' },
-          },
-        },
-      },
-    },
+    components,
   }
 }

@@ -1,9 +1,10 @@
 /**
- * The calls of `/api/v1` about installation tokens and access keys.
+ * The calls of `/api/v1` about installation tokens, access keys and API tokens.
  * @module
  */
 import type { DescribedCall } from './described_call.ts'
 import { accessKeySchema } from '../../people/access_keys.ts'
+import { newApiTokenSchema } from '../api_token_routes.ts'
 import { keyStatusSchema } from '../access_key_routes.ts'
 import { newTokenSchema } from '../token_routes.ts'
 
@@ -53,4 +54,14 @@ export const accessCalls: readonly DescribedCall[] = [
     isTagged: true,
     status: 204,
   },
+  { method: 'get', path: '/api-tokens', summary: 'API tokens, oldest first', role: 'admin' },
+  {
+    method: 'post',
+    path: '/api-tokens',
+    summary: 'Make an API token; it is in this answer alone',
+    role: 'admin',
+    body: newApiTokenSchema,
+    status: 201,
+  },
+  { method: 'delete', path: '/api-tokens/:id', summary: 'Revoke an API token', role: 'admin', status: 204 },
 ]

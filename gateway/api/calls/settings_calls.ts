@@ -22,4 +22,16 @@ export const settingsCalls: readonly DescribedCall[] = [
     isTagged: true,
     body: bandwidthSettingsSchema,
   },
+  {
+    method: 'get',
+    path: '/installation',
+    summary: 'Version, addresses, and the pin of the key that agents trust',
+    role: 'viewer',
+  },
+  {
+    method: 'get',
+    path: '/installation/refused-calls',
+    summary: 'Agents refused within the last minutes, and why',
+    role: 'operator',
+  },
 ]

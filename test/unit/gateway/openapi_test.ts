@@ -22,6 +22,7 @@ interface Document {
       {
         operationId: string
         parameters: { name: string; in: string }[]
+        responses: Record<string, { $ref?: string; headers?: Record<string, unknown> }>
         requestBody?: { content: Record<string, { schema: Record<string, unknown> }> }
       }
     >
@@ -46,7 +47,13 @@ it('is OpenAPI 3.1, with the fields that the schemas read', async () => {
   expect(operations).toHaveLength(describedCalls.length)
   expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length)
   const change = paths['/servers/{id}/replication-configuration']?.['put']
-  expect(change?.parameters).toEqual([{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }])
+  expect(change?.parameters[0]).toEqual({
+    name: 'id',
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  })
+  expect(change?.parameters.slice(1)).toMatchObject([{ name: 'If-Match', in: 'header', required: false }])
   const schema = change?.requestBody?.content['application/json']?.schema
   expect(schema).toMatchObject({
     type: 'object',
@@ -64,6 +71,41 @@ it('is OpenAPI 3.1, with the fields that the schemas read', async () => {
       const named = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => `{${name}}`)
       expect(path.match(/\{\w+\}/g) ?? []).toEqual(named)
     }
+})
+
+it('describes the headers and refusals that all calls have in common', async () => {
+  const whole = await document()
+  const { paths } = whole
+  const refusals = (path: string, method: string) =>
+    Object.keys(paths[path]?.[method]?.responses ?? {}).filter((status) => status >= '3')
+  expect(refusals('/servers', 'get')).toEqual(['400', '401', '403', '429', 'default'])
+  expect(refusals('/webhooks/{id}', 'get')).toEqual(['304', '401', '403', '404', '429', 'default'])
+  const changing = ['400', '401', '403', '404', '409', '412', '422', '429', 'default']
+  expect(refusals('/webhooks/{id}', 'put')).toEqual(changing)
+  expect(refusals('/webhooks/{id}', 'delete')).toEqual(['401', '403', '404', '412', '429', 'default'])
+  expect(refusals('/tokens', 'post')).toEqual(['400', '401', '403', '409', '422', '429', 'default'])
+  const names = (path: string, method: string) => paths[path]?.[method]?.parameters.map(({ name }) => name)
+  expect(names('/tokens', 'post')).toEqual(['Idempotency-Key'])
+  expect(names('/webhooks/{id}', 'get')).toEqual(['id', 'If-None-Match'])
+  const made = Object.keys(paths['/tokens']?.['post']?.responses['201']?.headers ?? {})
+  expect(made).toEqual(['RateLimit-Policy', 'RateLimit', 'Idempotency-Replayed'])
+  // What is referred to is there.
+  const found = JSON.stringify(whole).matchAll(/"\$ref":"#\/([^"]+)"/g)
+  for (const [, place = ''] of found) {
+    const target = place
+      .split('/')
+      .reduce<unknown>((at, name) => (at as Record<string, unknown>)[name], whole)
+    expect(target, place).toBeTypeOf('object')
+  }
+})
+
+it('says of an ETag what the call does', async () => {
+  const headers = { authorization: `Bearer ${await gateway.apiToken()}` }
+  for (const { path, isTagged } of describedCalls.filter(({ method }) => method === 'get')) {
+    if (path.includes(':') || path.includes('stream') || path.includes('export')) continue
+    const { headers: own, status } = await gateway.app.request(`/api/v1${path}`, { headers })
+    expect([path, status, own.has('etag')]).toEqual([path, 200, isTagged === true])
+  }
 })
 
 const below: Record<Role, Role | undefined> = { viewer: undefined, operator: 'viewer', admin: 'operator' }
