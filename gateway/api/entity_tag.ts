@@ -18,7 +18,7 @@ export function sendTagged(c: Context, version: string, value: object): Response
   c.header('ETag', tag)
   const known = tagsIn(c.req.header('if-none-match') ?? '')
   const isKnown = known.some((own) => own === '*' || own.replace(/^W\//, '') === tag)
-  if (isKnown && c.req.method === 'GET') return c.body(null, 304)
+  if (isKnown && c.req.method !== 'PUT') return c.body(null, 304)
   return c.json(value)
 }
 

@@ -113,6 +113,7 @@ describe('ETag and If-Match', () => {
       const answer = await api('GET', path, undefined, { 'if-none-match': known })
       expect([answer.status, await answer.text(), answer.headers.get('etag')]).toEqual([304, '', tag])
     }
+    expect((await api('HEAD', path, undefined, { 'if-none-match': tag })).status).toBe(304)
     await api('PUT', writtenAt, changes[1])
     expect((await api('GET', path, undefined, { 'if-none-match': tag })).status).toBe(200)
   })

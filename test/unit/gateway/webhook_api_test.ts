@@ -306,6 +306,24 @@ describe('/api/v1/events', () => {
       expect([400, 422], wrong).toContain((await api('GET', `/events?${wrong}`)).status)
   })
 
+  it('says where a stream begins before anything has come, so that nothing is missed after a break', async () => {
+    const one = await server()
+    await tell(one, 2)
+    const stop = new AbortController()
+    const response = await gateway.app.request('/api/v1/events/stream', {
+      headers: { authorization: `Bearer ${await gateway.apiToken('viewer')}` },
+      signal: stop.signal,
+    })
+    const reader = response.body?.getReader()
+    const begin = Buffer.from((await reader?.read())?.value ?? []).toString()
+    stop.abort()
+    await reader?.cancel()
+    const [, id = ''] = /^: events follow\nid: (\d+\.9)\n\n$/.exec(begin) ?? []
+    await tell(one, 1)
+    const [missed] = await readStream('', 1, { 'last-event-id': id })
+    expect(JSON.parse(missed?.data ?? '{}')).toMatchObject({ detail: { sequence: 3 } })
+  })
+
   it('streams what comes, and goes on after the id that was seen last', async () => {
     const one = await server()
     await tell(one, 3)
