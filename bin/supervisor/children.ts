@@ -50,6 +50,25 @@ export function childEnvironment(
   }
 }
 
+/** Secrets of an operator, and the processes that need them: what another one says of its environment in a crash holds none. */
+const secretsOf: Readonly<Record<string, readonly string[]>> = {
+  REHOST_ADMIN_PASSWORD: ['gateway'],
+  REHOST_ACCESS_KEY_ID: ['gateway'],
+  REHOST_SECRET_ACCESS_KEY: ['gateway'],
+  REHOST_SEALING_KEY: ['gateway', 'workers'],
+  REHOST_API_TOKEN: [],
+}
+
+/** `environment` for the process `name`. */
+function environmentOf(
+  name: string,
+  environment: Record<string, string | undefined>,
+): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([variable]) => secretsOf[variable]?.includes(name) ?? true),
+  )
+}
+
 /** Whether something answers on a TCP port or a unix socket. */
 export function answers(target: { host: string; port: number } | { path: string }): Promise<boolean> {
   return new Promise((resolve) => {
@@ -74,7 +93,7 @@ export function childSpecs(
     name,
     command: process.execPath,
     args: ['--disable-warning=ExperimentalWarning', join(root, file)],
-    environment,
+    environment: environmentOf(name, environment),
     logFile: logFile(name),
     isReady,
   })
@@ -105,7 +124,7 @@ export function childSpecs(
       ],
       ...['--daemonize', 'no'],
     ],
-    environment,
+    environment: environmentOf('redis', environment),
     logFile: logFile('redis'),
     isReady: () => answers({ path: redisSocket }),
   }

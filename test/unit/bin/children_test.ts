@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { childEnvironment } from '../../../bin/supervisor/children.ts'
+import { childEnvironment, childSpecs } from '../../../bin/supervisor/children.ts'
 import { readSupervisorConfig } from '../../../bin/supervisor/config.ts'
 
 const config = readSupervisorConfig({})
@@ -27,5 +27,25 @@ describe('childEnvironment()', () => {
       REHOST_STORE_ACCESS_KEY_ID: undefined,
       REHOST_STORE_SECRET_ACCESS_KEY: undefined,
     })
+  })
+})
+
+describe('childSpecs()', () => {
+  it('gives secrets to the processes that need them, and to no other', () => {
+    const names = [
+      'REHOST_ADMIN_PASSWORD',
+      'REHOST_SECRET_ACCESS_KEY',
+      'REHOST_SEALING_KEY',
+      'REHOST_API_TOKEN',
+    ]
+    const environment = Object.fromEntries([...names, 'PATH'].map((name) => [name, 'told']))
+    const specs = childSpecs({ ...config, isStoreExternal: false }, '/root', environment, '/s')
+    const given = specs.map(({ name, environment: own }) => [name, Object.keys(own)])
+    expect(given).toEqual([
+      ['redis', ['PATH']],
+      ['dynamodb', ['PATH']],
+      ['gateway', ['REHOST_ADMIN_PASSWORD', 'REHOST_SECRET_ACCESS_KEY', 'REHOST_SEALING_KEY', 'PATH']],
+      ['workers', ['REHOST_SEALING_KEY', 'PATH']],
+    ])
   })
 })
