@@ -7,11 +7,13 @@
 import type { Decision } from './decision.ts'
 import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
 import type { DataReplicationState } from './replication.ts'
+import type { LaunchPurpose } from './post_launch_action.ts'
 import type { SourceServer } from './source_server.ts'
 import { unreachable } from './errors.ts'
 import { uncoveredInWords } from './disk_changes.ts'
 import { advanceLifecycle } from './lifecycle.ts'
 import { advanceDataReplication } from './replication.ts'
+import { closedGate } from './action_gate.ts'
 import { openVerification } from './verification.ts'
 import { workName } from './work.ts'
 
@@ -107,6 +109,12 @@ function isOver(server: SourceServer): boolean {
 /** What needs neither agent nor replica. */
 const withoutAgent: ReadonlySet<ServerAction> = new Set(['DISCONNECT', 'ARCHIVE', 'DELETE'])
 
+/** Whether what must succeed on a launched machine has. */
+function decideGate(server: SourceServer, purpose: LaunchPurpose): Decision {
+  const because = closedGate(server, purpose)
+  return because === undefined ? possible : refuse(because)
+}
+
 /** Whether `action` is possible for `server` now. Pure. */
 export function decideAction(server: SourceServer, action: ServerAction): Decision {
   const idle = decideIdle(server)
@@ -149,6 +157,7 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
         ),
         idle,
         when(server.launchedInstance !== undefined, 'The test machine has not been launched'),
+        decideGate(server, 'TEST'),
       )
     case 'REVERT_TO_READY_FOR_TEST':
       return all(
@@ -172,6 +181,7 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
         decideLifecycle(server, 'FINALIZE', 'A cutover is finalized after its machine was launched'),
         idle,
         when(server.launchedInstance?.purpose === 'CUTOVER', 'The cutover machine has not been launched'),
+        decideGate(server, 'CUTOVER'),
       )
     case 'TERMINATE':
       return all(

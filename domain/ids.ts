@@ -22,6 +22,7 @@ export type ReplicationTemplateId = Id<'ReplicationTemplateId'>
 export type LaunchTemplateId = Id<'LaunchTemplateId'>
 export type ImportId = Id<'ImportId'>
 export type ExportId = Id<'ExportId'>
+export type CommandId = Id<'CommandId'>
 export type WebhookId = Id<'WebhookId'>
 
 const prefixes = {
@@ -40,6 +41,7 @@ const prefixes = {
   launchTemplate: 'lct-',
   import: 'import-',
   export: 'export-',
+  command: 'cmd-',
   webhook: 'wh-',
 } as const
 
@@ -59,6 +61,7 @@ interface IdByKind {
   launchTemplate: LaunchTemplateId
   import: ImportId
   export: ExportId
+  command: CommandId
   webhook: WebhookId
 }
 

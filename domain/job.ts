@@ -40,6 +40,7 @@ export function advanceJob(from: JobStatus, event: JobStatusEvent): Transition<J
   return advance<JobStatus, JobStatusEvent>(jobTable, from, event)
 }
 
+/** MGN's, and three of Rehost's own for post-launch actions. */
 export const jobLogEvents = [
   'JOB_START',
   'SERVER_SKIPPED',
@@ -55,6 +56,9 @@ export const jobLogEvents = [
   'CONVERSION_FAIL',
   'LAUNCH_START',
   'LAUNCH_FAILED',
+  'ACTION_START',
+  'ACTION_END',
+  'ACTION_FAIL',
   'JOB_CANCEL',
   'JOB_END',
 ] as const
@@ -65,6 +69,8 @@ export interface ParticipatingServer {
   sourceServerId: SourceServerId
   launchStatus: LaunchStatus
   machineId?: MachineId
+  /** Post-launch actions belong to it; how they go is kept beside the job. */
+  hasActions?: true
   /** A sentence for the operator, when `launchStatus` is FAILED. */
   failure?: string
 }

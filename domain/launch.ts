@@ -5,6 +5,7 @@
 import type { ConsistencyPolicy } from './consistency_policy.ts'
 import type { BandwidthCalendar } from './bandwidth_calendar.ts'
 import type { ImageId, JobId, MachineId, SnapshotId } from './ids.ts'
+import type { PostLaunchSettings } from './post_launch_action.ts'
 import type { Priority } from './site_budget.ts'
 
 /** Names of things of a cloud, as its clients chose them for the staging area. */
@@ -56,6 +57,8 @@ export interface LaunchConfiguration {
   copyTags?: boolean
   /** The licence of the operating system is the user's own. */
   osByol?: boolean
+  /** Which launches run actions, and documents to run before all others. */
+  postLaunchActions?: PostLaunchSettings
   /** Ports of the launched machine that its isolated network lets the operator reach. */
   reachablePorts: number[]
 }

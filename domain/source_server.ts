@@ -19,6 +19,7 @@ import type { LaunchConfiguration, LaunchedInstance, ReplicationConfiguration } 
 import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
 import type { DataReplicationError, DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { PointFigures } from './point_outcome.ts'
+import type { PostLaunch } from './post_launch_action.ts'
 import type { InitialReplication } from './replication_record.ts'
 import type { KeptCopyForecast, LaunchTimes } from './forecast.ts'
 import type { OfferedDisk } from './offered_disk.ts'
@@ -182,6 +183,8 @@ export interface SourceServer {
   consistencyRequest?: ConsistencyRequest
   activeTask?: ActiveTask
   launchedInstance?: LaunchedInstance
+  /** What is run on machines launched for it, and how that went last; absent where nothing is. */
+  postLaunch?: PostLaunch
   /** The record of the first copy, on its way to where such records are kept; absent before the first byte. */
   initialReplication?: InitialReplication
   /** What was expected of the first copy when its first byte arrived; absent where nothing could be said. */

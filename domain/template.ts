@@ -4,6 +4,7 @@
  */
 import type { LaunchTemplateId, ReplicationTemplateId } from './ids.ts'
 import type { LaunchConfiguration, ReplicationConfiguration, StagingChoices } from './launch.ts'
+import type { PostLaunchAction, PostLaunchSettings } from './post_launch_action.ts'
 import type { SourceServer } from './source_server.ts'
 
 /** For replication. */
@@ -27,6 +28,9 @@ export interface LaunchTemplate {
   bootMode: LaunchConfiguration['bootMode']
   copyTags: boolean
   osByol: boolean
+  postLaunchActions?: PostLaunchSettings
+  /** Post-launch actions that new servers take over. */
+  actions?: PostLaunchAction[]
 }
 
 /** The template that counts: the newest. Undefined when there is none. */
@@ -75,7 +79,23 @@ export function withTemplates(
             bootMode: launch.bootMode,
             copyTags: launch.copyTags,
             osByol: launch.osByol,
+            ...(launch.postLaunchActions === undefined
+              ? {}
+              : { postLaunchActions: launch.postLaunchActions }),
           },
+          ...actionsFor(server, launch),
         }),
   }
+}
+
+/** The actions of a template that are for the system that the server has. */
+function actionsFor(
+  { sourceProperties }: SourceServer,
+  { actions = [] }: LaunchTemplate,
+): Pick<SourceServer, 'postLaunch'> {
+  const { family } = sourceProperties.os
+  const own = actions.flatMap(({ operatingSystem, ...action }) =>
+    operatingSystem === undefined || operatingSystem === family ? [action] : [],
+  )
+  return own.length === 0 ? {} : { postLaunch: { actions: own } }
 }

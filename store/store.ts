@@ -19,6 +19,8 @@ import type { SourceServerId } from '../domain/ids.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
 import type { KeptAnswer } from '../domain/kept_answer.ts'
 import type { FeedEntry, RelayedEvent } from '../domain/server_event.ts'
+import type { Parameter } from '../domain/parameter.ts'
+import type { LaunchRuns } from '../domain/post_launch_action.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Task } from '../domain/task.ts'
 import type { WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookLane } from '../domain/webhook.ts'
@@ -50,6 +52,10 @@ export interface Entities {
   eventFeed: FeedEntry
   /** Parent: job id; id: time then log id. */
   jobLog: JobLogItem
+  /** Parent: job id; id: source server id. */
+  launchRuns: LaunchRuns
+  /** Id: its name. */
+  parameter: Parameter
   webhook: WebhookEndpoint
   /** Parent: webhook id; id: lane, order in it and part, so that a lane's deliveries are listed in order. */
   webhookDelivery: WebhookDelivery
