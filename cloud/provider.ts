@@ -13,6 +13,7 @@
  * @module
  */
 import type {
+  CommandId,
   ImageId,
   MachineId,
   ReplicationServerId,
@@ -29,6 +30,8 @@ export interface CloudCapabilities {
   consoleText: boolean
   maxVolumeBytes: number
   maxVolumesPerReplicationServer: number
+  /** Documents that it can have a launched machine run; none where it cannot. */
+  documents: readonly string[]
   /** What launched machines are made of: what conversion must prepare the guest for. */
   hardware: GuestHardware
 }
@@ -41,6 +44,8 @@ export interface GuestHardware {
   /** Linux name of the serial console that `consoleText` reads, e.g. `ttyS0`. */
   serialConsole: string
   firmwares: ('BIOS' | 'UEFI')[]
+  /** The port by which commands come to the guest, which needs a runner that reads it. Missing where the cloud has its own way. */
+  commandPort?: string
 }
 
 /** One thing found before the first costly step; `whatToDo` is a command or a sentence. */
@@ -96,7 +101,28 @@ export interface MachineSpec {
   /** Guest ports that must be reachable for checks; the machine is otherwise alone in its own network. */
   reachablePorts: number[]
   started: boolean
+  /** Commands will be sent to it; the guest was prepared for them. */
+  takesCommands?: boolean
   tags: Record<string, string>
+}
+
+/** Something to be run on a launched machine, by its administrator. Secret: parameters may hold passwords. */
+export interface CommandSpec {
+  clientToken: string
+  machineId: MachineId
+  documentIdentifier: string
+  parameters: Record<string, string[]>
+  timeoutSeconds: number
+}
+
+/** A command as the cloud sees it. */
+export interface CloudCommand {
+  /** WAITING: the machine has not taken it yet. */
+  state: 'WAITING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED'
+  /** Why it FAILED, as a sentence. */
+  stateReason?: string
+  /** The end of what it printed, once it is over. */
+  output: string
 }
 
 /** A launched machine as the cloud sees it. */
@@ -192,6 +218,15 @@ export interface CloudProvider {
    */
   detachMachineFromImage(machineId: MachineId): Promise<void>
   terminateMachine(machineId: MachineId): Promise<void>
+
+  /**
+   * Has the machine run a document. With the same token it runs once, whatever came in between, as the first call has it.
+   * @throws NotFoundError when there is no machine; PermanentError when it takes no commands or the document is not known;
+   *   InvalidInputError for values of no use.
+   */
+  sendCommand(spec: CommandSpec): Promise<CommandId>
+  /** @throws NotFoundError when there is no machine, or the command was never sent to it. */
+  describeCommand(machineId: MachineId, commandId: CommandId): Promise<CloudCommand>
 
   /** Everything Rehost made here, or only what carries `sourceServerId`'s tag. */
   listResources(sourceServerId?: SourceServerId): Promise<CloudResource[]>

@@ -11,6 +11,7 @@ import { planFstab } from './linux/fstab.ts'
 import { planInitramfs } from './linux/initramfs.ts'
 import { planNetwork, planPersistentNames } from './linux/network.ts'
 import { planLabels } from './linux/selinux.ts'
+import { planRunner } from './linux/runner.ts'
 import { planSerialLogin } from './linux/serial_login.ts'
 import type { Guest, Kernel, Plan, TargetHardware } from './types.ts'
 
@@ -66,6 +67,8 @@ export function plan(guest: Guest, target: TargetHardware): Plan {
     planSerialLogin(guest, target, warnings),
     planAgentRemoval(guest),
   ].filter((change) => change !== undefined)
+  const runner = planRunner(guest, target, changes, warnings)
+  if (runner !== undefined) changes.push(runner)
   const labels = planLabels(guest, changes)
   return { changes: labels === undefined ? changes : [...changes, labels], warnings }
 }

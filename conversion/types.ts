@@ -18,6 +18,8 @@ export interface TargetHardware {
   networkDrivers: string[]
   serialConsole: string
   firmwares: ('BIOS' | 'UEFI')[]
+  /** The port by which commands come, as the guest finds it below `/dev/virtio-ports`; absent when none will. */
+  commandPort?: string
 }
 
 /** What configures the guest's network. */

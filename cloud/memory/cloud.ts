@@ -2,9 +2,17 @@
  * What the memory cloud remembers. It outlives the provider objects that work on it, as a real cloud outlives its clients.
  * @module
  */
-import type { ImageId, MachineId, ReplicationServerId, SnapshotId, VolumeId } from '../../domain/ids.ts'
+import type {
+  CommandId,
+  ImageId,
+  MachineId,
+  ReplicationServerId,
+  SnapshotId,
+  VolumeId,
+} from '../../domain/ids.ts'
 import { NotFoundError } from '../../domain/errors.ts'
-import type { CloudMachine, CloudReplicationServer } from '../provider.ts'
+import type { ShellScript } from '../../domain/command_document.ts'
+import type { CloudCommand, CloudMachine, CloudReplicationServer } from '../provider.ts'
 
 type Tags = Record<string, string>
 
@@ -36,6 +44,8 @@ export interface MemoryMachine extends CloudMachine {
   consoleText: string
   /** Missing once the machine stands alone. */
   imageId?: ImageId
+  takesCommands: boolean
+  commands: Map<CommandId, ShellScript>
   tags: Tags
 }
 
@@ -53,6 +63,12 @@ export type Guest = (machine: { diskPaths: readonly string[] }) => Promise<Guest
 export const loginGuest: Guest = () =>
   Promise.resolve({ consoleText: 'Debian GNU/Linux 12 memory ttyS0\n\nmemory login: ' })
 
+/** What a command has come to by now, as a guest would tell it. */
+export type CommandGuest = (script: ShellScript) => CloudCommand
+
+/** A guest on which everything goes well at once. */
+export const willingGuest: CommandGuest = () => ({ state: 'SUCCEEDED', output: '' })
+
 /** The state of one memory cloud. */
 export class MemoryCloud {
   readonly replicationServers = new Map<ReplicationServerId, MemoryReplicationServer>()
@@ -61,6 +77,9 @@ export class MemoryCloud {
   readonly images = new Map<ImageId, MemoryImage>()
   readonly machines = new Map<MachineId, MemoryMachine>()
   guest: Guest
+  commandGuest: CommandGuest = willingGuest
+  /** Every script that a machine was given to run, in order. */
+  readonly ran: ShellScript[] = []
 
   constructor(guest: Guest = loginGuest) {
     this.guest = guest

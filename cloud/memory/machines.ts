@@ -39,6 +39,8 @@ export async function launchMachine(context: MemoryContext, spec: MachineSpec): 
     diskPaths,
     consoleText: boot.consoleText,
     imageId: spec.imageId,
+    takesCommands: spec.takesCommands === true,
+    commands: new Map(),
     tags: spec.tags,
   }
   cloud.machines.set(id, machine)

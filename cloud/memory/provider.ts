@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  CommandId,
   ImageId,
   MachineId,
   ReplicationServerId,
@@ -11,15 +12,18 @@ import type {
   SourceServerId,
   VolumeId,
 } from '../../domain/ids.ts'
+import { knownDocuments } from '../../domain/command_document.ts'
 import { defineProvider } from '../factory.ts'
 import { keptTags } from '../kept_tags.ts'
 import type {
   CloudCapabilities,
+  CloudCommand,
   CloudMachine,
   CloudProvider,
   CloudReplicationServer,
   CloudResource,
   CloudVolume,
+  CommandSpec,
   ConversionDisk,
   MachineSpec,
   PreflightFinding,
@@ -28,6 +32,7 @@ import type {
 } from '../provider.ts'
 import { sourceServerTag } from '../provider.ts'
 import { MemoryCloud } from './cloud.ts'
+import { describeCommand, sendCommand } from './commands.ts'
 import { memoryConfigSchema, type MemoryConfig } from './config.ts'
 import type { MemoryContext } from './context.ts'
 import {
@@ -65,11 +70,13 @@ export class MemoryProvider implements CloudProvider {
     consoleText: true,
     maxVolumeBytes: 2 ** 44,
     maxVolumesPerReplicationServer: 500,
+    documents: knownDocuments,
     hardware: {
       diskDrivers: ['virtio_pci', 'virtio_blk'],
       networkDrivers: ['virtio_net'],
       serialConsole: 'ttyS0',
       firmwares: ['BIOS', 'UEFI'],
+      commandPort: 'org.rehost.commands',
     },
   }
   readonly #context: MemoryContext
@@ -167,6 +174,14 @@ export class MemoryProvider implements CloudProvider {
 
   async terminateMachine(machineId: MachineId): Promise<void> {
     await terminateMachine(this.#context, machineId)
+  }
+
+  async sendCommand(spec: CommandSpec): Promise<CommandId> {
+    return sendCommand(this.#context, spec)
+  }
+
+  async describeCommand(machineId: MachineId, commandId: CommandId): Promise<CloudCommand> {
+    return describeCommand(this.#context, machineId, commandId)
   }
 
   async listResources(sourceServerId?: SourceServerId): Promise<CloudResource[]> {

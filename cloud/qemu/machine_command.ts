@@ -9,7 +9,14 @@ import type { MachineMetadata } from './metadata.ts'
 import { qmpSocketName } from './qmp.ts'
 
 /** Names of a machine's files, relative to its folder, which is QEMU's working folder. */
-export const machineFiles = { serialLog: 'serial.log', uefiVariables: 'vars.fd' } as const
+export const machineFiles = {
+  serialLog: 'serial.log',
+  uefiVariables: 'vars.fd',
+  commandSocket: 'commands.sock',
+} as const
+
+/** The port by which a guest finds its commands, as `/dev/virtio-ports` has it. */
+export const commandPort = 'org.rehost.commands'
 
 /** Slots of the PCI bus; each disk slot takes eight disks, as more than 27 slots there are not. */
 const slots = { video: 1, network: 2, random: 3, firstDisk: 4 }
@@ -17,7 +24,7 @@ const functionsPerSlot = 8
 
 /** What the command line follows from. */
 export interface MachinePlan {
-  machine: Pick<MachineMetadata, 'name' | 'diskCount' | 'cpuCount' | 'ramBytes' | 'ports'>
+  machine: Pick<MachineMetadata, 'name' | 'diskCount' | 'cpuCount' | 'ramBytes' | 'ports' | 'takesCommands'>
   accelerator: Pick<Accelerator, 'kind' | 'cpuModel'>
   /** Missing: BIOS. */
   uefi?: UefiFirmware
@@ -45,8 +52,18 @@ export function machineArguments({ machine, accelerator, uefi }: MachinePlan): s
     ['-qmp', `unix:${qmpSocketName},server=on,wait=off`],
     ['-netdev', ['user,id=net0,restrict=on', ...machine.ports.map(forwarding)].join(',')],
     ['-device', `virtio-net-pci,netdev=net0,addr=${slots.network},romfile=`],
-    ['-device', `virtio-rng-pci,addr=${slots.random}`],
+    machine.takesCommands === true ? commandArguments() : ['-device', `virtio-rng-pci,addr=${slots.random}`],
     ...Array.from({ length: machine.diskCount }, (_, index) => diskArguments(index)),
+  ].flat()
+}
+
+/** The source of random numbers, and in its slot the port for commands: every other slot may be a disk's. */
+function commandArguments(): string[] {
+  return [
+    ['-chardev', `socket,id=commands,path=${machineFiles.commandSocket},server=on,wait=off`],
+    ['-device', `virtio-rng-pci,addr=${slots.random}.0,multifunction=on`],
+    ['-device', `virtio-serial-pci,addr=${slots.random}.1`],
+    ['-device', `virtserialport,chardev=commands,name=${commandPort}`],
   ].flat()
 }
 

@@ -138,6 +138,7 @@ async function prepare(context: QemuContext, id: MachineId, spec: MachineSpec): 
     ...boundResources(spec, hostResources()),
     firmware: spec.firmware,
     started: spec.started,
+    ...(spec.takesCommands === true ? { takesCommands: true } : {}),
     ports: spec.reachablePorts.map((guestPort) => ({ guestPort, hostPort: 0 })),
     tags: spec.tags,
   }

@@ -60,6 +60,8 @@ export const machineSchema = z.object({
   reduced: z.string().optional(),
   firmware: z.enum(['BIOS', 'UEFI']),
   started: z.boolean(),
+  /** It has a port for commands. */
+  takesCommands: z.boolean().optional(),
   ports: z.array(z.object({ guestPort: z.number(), hostPort: z.number() })),
   /** How it was started last; missing while it never was. */
   accelerator: z.enum(['kvm', 'tcg']).optional(),

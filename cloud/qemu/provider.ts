@@ -3,8 +3,10 @@
  * the thing it is about.
  * @module
  */
+import { knownDocuments } from '../../domain/command_document.ts'
 import { NotFoundError } from '../../domain/errors.ts'
 import type {
+  CommandId,
   ImageId,
   MachineId,
   ReplicationServerId,
@@ -15,11 +17,13 @@ import type {
 import { defineProvider, withoutCredentials } from '../factory.ts'
 import type {
   CloudCapabilities,
+  CloudCommand,
   CloudMachine,
   CloudProvider,
   CloudReplicationServer,
   CloudResource,
   CloudVolume,
+  CommandSpec,
   ConversionDisk,
   MachineSpec,
   PreflightFinding,
@@ -28,10 +32,12 @@ import type {
 } from '../provider.ts'
 import { sourceServerTag } from '../provider.ts'
 import { qemuConfigSchema, type QemuConfig } from './config.ts'
+import { describeCommand, sendCommand } from './commands.ts'
 import { contextOf, type QemuContext } from './context.ts'
 import { hasReflinks } from './copy.ts'
 import { findUefiFirmware } from './firmware.ts'
 import { createImage, deleteImage, openImage, type ImageSpec } from './images.ts'
+import { commandPort } from './machine_command.ts'
 import { describeMachine, detachMachine, launchMachine, readMachine, terminateMachine } from './machines.ts'
 import { consoleText, screenshot } from './machine_view.ts'
 import { listEverything } from './metadata.ts'
@@ -71,11 +77,13 @@ export class QemuProvider implements CloudProvider {
       consoleText: true,
       maxVolumeBytes,
       maxVolumesPerReplicationServer: 500,
+      documents: knownDocuments,
       hardware: {
         diskDrivers: ['virtio_pci', 'virtio_blk'],
         networkDrivers: ['virtio_net'],
         serialConsole: 'ttyS0',
         firmwares: findUefiFirmware() === undefined ? ['BIOS'] : ['BIOS', 'UEFI'],
+        commandPort,
       },
     }
     return this.#capabilities
@@ -169,6 +177,14 @@ export class QemuProvider implements CloudProvider {
 
   async terminateMachine(machineId: MachineId): Promise<void> {
     await terminateMachine(this.#context, machineId)
+  }
+
+  async sendCommand(spec: CommandSpec): Promise<CommandId> {
+    return await sendCommand(this.#context, spec)
+  }
+
+  async describeCommand(machineId: MachineId, commandId: CommandId): Promise<CloudCommand> {
+    return await describeCommand(this.#context, machineId, commandId)
   }
 
   async listResources(sourceServerId?: SourceServerId): Promise<CloudResource[]> {

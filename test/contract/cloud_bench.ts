@@ -29,6 +29,8 @@ export interface CloudUnderTest {
   loseReplicationServer(id: ReplicationServerId): Promise<void>
   /** Changes a volume without the provider's knowing: makes it shorter or takes its content away. Missing: nobody can. */
   damageVolume?(devicePath: string, how: 'CUT' | 'REMOVED'): Promise<void>
+  /** From now on a guest of this machine runs what it is sent, as this host's shell does. */
+  takeCommands(machineId: MachineId): Promise<void>
   /** Files and processes that are still there. */
   leftovers(): Promise<string[]>
   /** Puts a thing into the state of a crash between its effect and the note of it. Missing: effect and note are one. */

@@ -9,6 +9,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe } from 'vitest'
 import type { CloudSubject } from './cloud_bench.ts'
 import { CloudBench } from './cloud_bench.ts'
+import { sentCommands } from './cloud_commands.ts'
 import { launchedMachines } from './cloud_machines.ts'
 import { everyResource } from './cloud_resources.ts'
 import { stagingArea } from './cloud_staging.ts'
@@ -28,6 +29,6 @@ export function cloudContract(subject: CloudSubject): void {
       await rm(folder, { recursive: true, force: true })
     })
 
-    for (const part of [everyResource, stagingArea, launchedMachines]) part(() => bench)
+    for (const part of [everyResource, stagingArea, launchedMachines, sentCommands]) part(() => bench)
   })
 }

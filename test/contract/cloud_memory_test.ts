@@ -2,8 +2,11 @@
  * The memory cloud keeps the contract.
  * @module
  */
+import { spawnSync } from 'node:child_process'
 import { open, readFile, readdir, rm, truncate } from 'node:fs/promises'
-import { MemoryCloud, type Guest } from '../../cloud/memory/cloud.ts'
+import { MemoryCloud, type CommandGuest, type Guest } from '../../cloud/memory/cloud.ts'
+import type { CloudCommand } from '../../cloud/provider.ts'
+import type { ShellScript } from '../../domain/command_document.ts'
 import { MemoryProvider } from '../../cloud/memory/provider.ts'
 import { textOf, writtenLine } from '../fixtures/boot_sector.ts'
 import { cloudContract } from './cloud_contract.ts'
@@ -13,6 +16,26 @@ const bootSectorGuest: Guest = async ({ diskPaths: [disk = ''] }) => {
   const sector = (await readFile(disk)).subarray(0, 512)
   await writeAt(disk, 512, sector)
   return { consoleText: textOf(sector) + writtenLine }
+}
+
+/** Runs each script when it is looked at first. */
+function shellGuest(): CommandGuest {
+  const ended = new Map<ShellScript, CloudCommand>()
+  return (script) => {
+    const known = ended.get(script)
+    if (known !== undefined) return known
+    const { text, workingDirectory = '/', timeoutSeconds } = script
+    const run = spawnSync('sh', ['-c', text], { cwd: workingDirectory, timeout: timeoutSeconds * 1000 })
+    const reason =
+      run.status === null
+        ? `It ran for longer than ${timeoutSeconds} s and was ended`
+        : `It ended with exit code ${run.status}`
+    const output = run.stdout.toString()
+    const end: CloudCommand =
+      run.status === 0 ? { state: 'SUCCEEDED', output } : { state: 'FAILED', stateReason: reason, output }
+    ended.set(script, end)
+    return end
+  }
 }
 
 async function writeAt(file: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {
@@ -37,6 +60,9 @@ cloudContract({
       crashReplicationServer: async (id) => memory.crashReplicationServer(id),
       loseReplicationServer: async (id) => memory.loseReplicationServer(id),
       damageVolume: (devicePath, how) => (how === 'CUT' ? truncate(devicePath, 1024) : rm(devicePath)),
+      takeCommands: async () => {
+        memory.commandGuest = shellGuest()
+      },
       leftovers: async () => {
         const names = await readdir(folder, { recursive: true })
         return names.filter((name) => name !== 'cloud')

@@ -15,6 +15,7 @@ import { createProvider } from '../../cloud/registry.ts'
 import type { CloudResource } from '../../cloud/provider.ts'
 import { unreachable } from '../../domain/errors.ts'
 import type { ReplicationServerId } from '../../domain/ids.ts'
+import { GuestRunner } from '../fixtures/guest_runner.ts'
 import { processesBelow, qemuSettings } from '../fixtures/qemu_cloud.ts'
 import { sendSignal } from '../fixtures/signals.ts'
 import { cloudContract } from './cloud_contract.ts'
@@ -27,6 +28,7 @@ cloudContract({
   bootTimeoutMs: 30_000,
   make: async (folder) => {
     const layout = layoutOf(folder)
+    const runners: GuestRunner[] = []
     const crashReplicationServer = async (id: ReplicationServerId): Promise<void> => {
       const { pid } = await processState(layout.replicationServer(id))
       sendSignal(pid, 'SIGKILL')
@@ -67,6 +69,11 @@ cloudContract({
         const { attachedTo: _, ...begun } = metadata
         await writeFile(file, JSON.stringify({ ...begun, progress: 'CREATING' }))
       },
+      takeCommands: async (machineId) => {
+        runners.push(
+          await GuestRunner.start(layout.machine(machineId), path.join(folder, `guest-${machineId}`)),
+        )
+      },
       leftovers: async () => {
         const names = await readdir(layout.root, { recursive: true })
         const folders = ['replication-servers', 'volumes', 'snapshots', 'images', 'machines']
@@ -74,6 +81,7 @@ cloudContract({
         return [...files, ...(await processesBelow(folder)).map((pid) => `process ${pid}`)]
       },
       dispose: async () => {
+        for (const runner of runners) await runner.stop()
         await stopEverything(folder)
       },
     }
