@@ -33,6 +33,7 @@ export const taskSteps = {
     { name: 'convert', queue: 'conversion', endsWithWorker: true },
     { name: 'launch-machine', queue: 'launch' },
     { name: 'check-boot', queue: 'launch' },
+    { name: 'run-actions', queue: 'launch' },
   ],
   TERMINATE: [{ name: 'terminate-machine', queue: 'cleanup' }],
   FINALIZE: [

@@ -1,5 +1,5 @@
 /**
- * What a launch leaves to look at: serial log, screenshot, conversion report. Files under the data folder, one folder per job and server,
+ * What a launch leaves to look at: serial log, screenshot, conversion report, output of actions. Files under the data folder, one folder per job and server,
  * read by the gateway.
  * @module
  */
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { JobId, SourceServerId } from '../domain/ids.ts'
 
 /** The names the gateway shows. */
-export type ArtefactName = 'serial.log' | 'screenshot.png' | 'conversion.json'
+export type ArtefactName = 'serial.log' | 'screenshot.png' | 'conversion.json' | 'actions.log'
 
 /** Keeps artefacts. Writing one again replaces it. */
 export interface Artefacts {

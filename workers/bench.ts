@@ -11,6 +11,7 @@ import type { ChangePublisher } from '../queues/changes.ts'
 import type { WakeUps } from '../queues/enqueue.ts'
 import type { WebhookWakeUps } from '../queues/webhook_wake_ups.ts'
 import type { RecordStore } from '../store/records.ts'
+import type { SecretBox } from '../store/secret_box.ts'
 import type { Store } from '../store/store.ts'
 import type { Artefacts } from './artefacts.ts'
 import type { Convert } from './conversion/seam.ts'
@@ -35,6 +36,8 @@ export interface Bench {
   changes: ChangePublisher
   convert: Convert
   artefacts: Artefacts
+  /** Opens what is stored sealed: values that actions take. */
+  secrets: Pick<SecretBox, 'unseal'>
   /** Reads a page of a launched machine for a check; `fetch` outside tests. */
   fetch: typeof fetch
   clock: () => Date

@@ -16,6 +16,11 @@ export async function keepReport(context: UndoContext, report: unknown): Promise
   await save(context, 'conversion.json', JSON.stringify(report))
 }
 
+/** Saves what actions printed; what was saved before is replaced. */
+export async function keepOutput(context: UndoContext, output: string): Promise<void> {
+  await save(context, 'actions.log', output)
+}
+
 /** Saves the console so far; what was saved before is replaced. */
 export async function keepConsole(context: UndoContext, consoleText: string): Promise<void> {
   if (consoleText !== '') await save(context, 'serial.log', consoleText)

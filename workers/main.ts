@@ -73,6 +73,11 @@ const wakeUps = new BullWakeUps(redis, trouble)
 const webhookWakeUps = new BullWebhookWakeUps(redis, trouble)
 const owner = await becomeOwner()
 const conversionDir = join(config.dataDir, 'conversion')
+const secrets = await SecretBox.open({
+  folder: config.dataDir,
+  key: config.sealingKey,
+  random: platformRandomBytes,
+})
 const bench: Bench = {
   store,
   records,
@@ -102,6 +107,7 @@ const bench: Bench = {
     // The disks are converted on this host, whichever cloud they go to.
     async () => (await hostAccelerator(config)).kind,
   ),
+  secrets,
   artefacts: new FileArtefacts(join(config.dataDir, 'artefacts')),
   fetch,
   clock: () => new Date(),
@@ -121,11 +127,7 @@ const sender = new WebhookSender(
   bench,
   new LaneRunner({
     bench,
-    secrets: await SecretBox.open({
-      folder: config.dataDir,
-      key: config.sealingKey,
-      random: platformRandomBytes,
-    }),
+    secrets,
     post: createPost(),
     allowed: config.webhookNetworks,
     timeoutMs: config.webhookTimeoutMs,

@@ -7,6 +7,7 @@ import type { Job, JobLogEvent, ParticipatingServer } from '../domain/job.ts'
 import type { InitiationStepName } from '../domain/initiation.ts'
 import type { DataReplicationErrorCode } from '../domain/replication.ts'
 import type { LaunchedInstance, SnapshotOfDisk, SourceServer } from '../domain/source_server.ts'
+import type { ActionOutcome } from '../domain/post_launch_action.ts'
 import type { StepOutput, Task } from '../domain/task.ts'
 import type { StepName } from '../queues/task_steps.ts'
 import type { LaunchOutput } from './launch/machine.ts'
@@ -17,6 +18,7 @@ import { withJobStatus, withLaunchStatus } from '../domain/job.ts'
 import { isLaunchOpen } from '../domain/launch_status.ts'
 import { advanceLifecycle } from '../domain/lifecycle.ts'
 import { markInitiationStep } from '../domain/initiation.ts'
+import { withOutcomes } from '../domain/action_gate.ts'
 import { advanceDataReplication } from '../domain/replication.ts'
 import { withEvent, withLifecycle, withReplication } from '../domain/source_server.ts'
 import { currentStep } from '../domain/task.ts'
@@ -149,7 +151,9 @@ function afterLaunch(
   const purpose = task.initiatedBy === 'START_CUTOVER' ? 'Cutover' : 'Test'
   const instance = launchedInstance(task, at)
   if (task.status === 'SUCCEEDED' && instance !== undefined) {
-    return withEvent({ ...withLaunchTime(server, task), launchedInstance: instance }, at, {
+    const outcomes = (outputOf(task, 'run-actions') as unknown as ActionOutcome[] | undefined) ?? []
+    const timed = { ...withLaunchTime(server, task), launchedInstance: instance }
+    return withEvent(withOutcomes(timed, instance.purpose, outcomes), at, {
       type: 'LAUNCH',
       message: `${purpose} machine ${instance.machineId} launched`,
       detail: {
@@ -277,6 +281,7 @@ function partAfter(job: Job, own: ParticipatingServer, task: Task): Participatin
   const succeeded: LaunchEvent = task.kind === 'TERMINATE' ? 'TERMINATE' : 'SUCCEED'
   return {
     sourceServerId: own.sourceServerId,
+    ...(own.hasActions === undefined ? {} : { hasActions: own.hasActions }),
     launchStatus: withLaunchStatus(job, own, task.status === 'SUCCEEDED' ? succeeded : 'FAIL').launchStatus,
     ...(machineId === undefined || task.status === 'FAILED' ? {} : { machineId }),
     ...(task.failure === undefined ? {} : { failure: task.failure }),

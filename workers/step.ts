@@ -36,7 +36,12 @@ export interface StepContext {
   logJob(
     event: JobLogEvent,
     message: string,
-    detail?: { rawError?: string; targetInstanceId?: MachineId },
+    detail?: {
+      rawError?: string
+      targetInstanceId?: MachineId
+      /** Tells lines of the same event in one step apart. */
+      part?: string
+    },
   ): Promise<void>
 }
 

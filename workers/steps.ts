@@ -11,6 +11,7 @@ import { deleteRecords } from './cleanup/records.ts'
 import { releaseStaging, removeStaging } from './cleanup/staging.ts'
 import { convertImage, createImage } from './conversion/convert_step.ts'
 import { checkBoot } from './launch/check_boot.ts'
+import { runActions } from './launch/actions.ts'
 import { launchMachine, terminatePrevious } from './launch/machine.ts'
 import { requestConsistencyPoint } from './snapshot/consistency_point.ts'
 import { createSnapshots } from './snapshot/snapshots.ts'
@@ -33,6 +34,7 @@ export const steps: Readonly<Record<StepName, Step>> = {
   convert: convertImage,
   'launch-machine': launchMachine,
   'check-boot': checkBoot,
+  'run-actions': runActions,
   'terminate-machine': terminateMachine,
   'detach-machine': detachMachine,
   'complete-cutover': completeCutoverStep,

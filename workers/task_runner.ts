@@ -209,14 +209,15 @@ export class TaskRunner {
       },
       logJob: async (event, message, detail = {}) => {
         if (jobId === undefined) return
-        const { targetInstanceId, rawError } = detail
+        const { targetInstanceId, rawError, part } = detail
+        // Work that never gives up may need hundreds of attempts.
+        const ofStep = givesUp(task) ? `${name}-${step.attempts}` : name
         await writeJobLog(this.#bench, {
           jobId,
           event,
           sourceServerId,
           message,
-          // Work that never gives up may need hundreds of attempts.
-          part: givesUp(task) ? `${name}-${step.attempts}` : name,
+          part: part === undefined ? ofStep : `${name}-${part}`,
           ...(targetInstanceId === undefined ? {} : { targetInstanceId }),
           ...(rawError === undefined ? {} : { rawError }),
         })

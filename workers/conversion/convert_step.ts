@@ -4,8 +4,10 @@
  */
 import { sourceServerTag } from '../../cloud/provider.ts'
 import type { ImageId } from '../../domain/ids.ts'
+import type { GuestHardware } from '../../cloud/provider.ts'
 import type { SnapshotOfDisk } from '../../domain/source_server.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
+import { planActions } from '../launch/action_plan.ts'
 import { keepReport } from '../evidence.ts'
 import { taskTag } from '../step.ts'
 import { sweepTask } from '../sweep.ts'
@@ -40,6 +42,7 @@ async function runConversion(context: StepContext): Promise<StepResult> {
     await bench.cloud.deleteImage(imageId)
     imageId = await makeImage(context)
   }
+  const takesCommands = await planActions(context)
   await context.logJob('CONVERSION_START', 'Converting the disks for the target')
   const opened = await bench.cloud.openImage(imageId)
   // The guest's own files name its disks as the source does.
@@ -48,13 +51,20 @@ async function runConversion(context: StepContext): Promise<StepResult> {
   )
   const result = await bench.convert({
     disks: opened.map((disk, index) => ({ ...disk, sourceDeviceName: names[index] })),
-    target: bench.cloud.capabilities.hardware,
+    target: hardwareFor(bench.cloud.capabilities.hardware, takesCommands),
     signal,
     log: (line) => bench.log.info({ taskId: task.taskId, sourceServerId: server.sourceServerId }, line),
   })
   await keepReport(context, result.report)
   await context.logJob('CONVERSION_END', 'The disks are ready for the target')
-  return { done: { imageId, firmware: result.firmware } }
+  return { done: { imageId, firmware: result.firmware, takesCommands } }
+}
+
+/** What conversion prepares the guest for: only a launch that has something to run needs a way for it. */
+function hardwareFor(hardware: GuestHardware, takesCommands: boolean): GuestHardware {
+  if (takesCommands) return hardware
+  const { commandPort: _unused, ...rest } = hardware
+  return rest
 }
 
 /** `convert`. */

@@ -51,7 +51,11 @@ function chooseFirmware(context: StepContext, found: 'BIOS' | 'UEFI'): 'BIOS' | 
 
 async function launch(context: StepContext): Promise<StepResult> {
   const { bench, server, task } = context
-  const { imageId, firmware } = context.output('convert') as { imageId: ImageId; firmware: 'BIOS' | 'UEFI' }
+  const { imageId, firmware, takesCommands } = context.output('convert') as {
+    imageId: ImageId
+    firmware: 'BIOS' | 'UEFI'
+    takesCommands: boolean
+  }
   const configuration = server.launchConfiguration
   await context.logJob('LAUNCH_START', 'Launching the machine')
   const machine = await bench.cloud.launchMachine({
@@ -64,6 +68,7 @@ async function launch(context: StepContext): Promise<StepResult> {
       ...new Set([...configuration.reachablePorts, ...configuration.httpChecks.map(({ port }) => port)]),
     ],
     started: configuration.launchDisposition === 'STARTED',
+    takesCommands,
     tags: {
       ...(configuration.copyTags === false ? {} : server.tags),
       [sourceServerTag]: server.sourceServerId,
