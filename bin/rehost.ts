@@ -9,6 +9,7 @@ import { addAgentCommand } from './commands/agent.ts'
 import { addDemoCommand } from './commands/demo.ts'
 import { addKeyCommands } from './commands/keys.ts'
 import { addForecastCommand } from './commands/forecast.ts'
+import { addParameterCommands } from './commands/parameters.ts'
 import { addRecordCommand } from './commands/records.ts'
 import { addEventCommand } from './commands/events.ts'
 import { addServerCommands } from './commands/servers.ts'
@@ -38,6 +39,7 @@ addAuditCommands(program)
 addCertificateCommands(program)
 addTokenCommands(program)
 addKeyCommands(program)
+addParameterCommands(program)
 addRecordCommand(program)
 addForecastCommand(program)
 addEventCommand(program)

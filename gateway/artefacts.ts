@@ -1,5 +1,5 @@
 /**
- * Files that a launch leaves for its job's page: serial log, screenshot, conversion report. The workers write them under the data
+ * Files that a launch leaves for its job's page: serial log, screenshot, conversion report, output of actions. The workers write them under the data
  * folder; names are fixed, so nothing a caller sends becomes a path.
  * @module
  */
@@ -14,6 +14,7 @@ export const artefactTypes = {
   'serial.log': 'text/plain; charset=utf-8',
   'screenshot.png': 'image/png',
   'conversion.json': 'application/json',
+  'actions.log': 'text/plain; charset=utf-8',
 } as const
 export type ArtefactName = keyof typeof artefactTypes
 

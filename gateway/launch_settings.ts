@@ -3,6 +3,7 @@
  * @module
  */
 import type { SourceServerId } from '../domain/ids.ts'
+import type { PostLaunchSettings } from '../domain/post_launch_action.ts'
 import type { LaunchConfiguration, SourceServer } from '../domain/source_server.ts'
 import type { Services } from './services.ts'
 import type { VersionCheck } from './versions.ts'
@@ -37,6 +38,9 @@ export const launchConfigurationSchema = z.strictObject({
 })
 export type LaunchConfigurationChange = z.infer<typeof launchConfigurationSchema>
 
+/** What may be set in all: actions are set in MGN's words only. */
+export type LaunchSettingsChange = LaunchConfigurationChange & { postLaunchActions?: PostLaunchSettings }
+
 /**
  * Applies a change to the stored configuration; `check` sees the version of the configuration as a whole.
  * @throws NotFoundError; whatever `check` throws.
@@ -44,7 +48,7 @@ export type LaunchConfigurationChange = z.infer<typeof launchConfigurationSchema
 export async function changeLaunchConfiguration(
   services: Services,
   sourceServerId: SourceServerId,
-  change: LaunchConfigurationChange,
+  change: LaunchSettingsChange,
   actor: string,
   check: VersionCheck = anyVersion,
 ): Promise<SourceServer> {
@@ -62,8 +66,8 @@ export async function changeLaunchConfiguration(
 }
 
 /** The configuration with `change` over it. A page that must be checked must also be reachable, so its port is opened. */
-export function merge(known: LaunchConfiguration, change: LaunchConfigurationChange): LaunchConfiguration {
-  const { httpChecks, ...plain } = change
+export function merge(known: LaunchConfiguration, change: LaunchSettingsChange): LaunchConfiguration {
+  const { httpChecks, postLaunchActions, ...plain } = change
   const given = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined))
   const merged: LaunchConfiguration = {
     ...known,
@@ -77,6 +81,9 @@ export function merge(known: LaunchConfiguration, change: LaunchConfigurationCha
             ...(contains === undefined ? {} : { contains }),
           })),
         }),
+    ...(postLaunchActions === undefined
+      ? {}
+      : { postLaunchActions: { ...known.postLaunchActions, ...postLaunchActions } }),
   }
   const ports = new Set([...merged.reachablePorts, ...merged.httpChecks.map((check) => check.port)])
   return { ...merged, reachablePorts: [...ports].sort((one, other) => one - other) }

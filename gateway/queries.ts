@@ -5,6 +5,7 @@
 import type { AccessKey, ApiToken, InstallationToken } from '../domain/enrolment.ts'
 import type { JobId, SourceServerId } from '../domain/ids.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
+import type { LaunchRuns } from '../domain/post_launch_action.ts'
 import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
 import type { Store } from '../store/store.ts'
 import type { ServerTelemetry } from '../wire/telemetry.ts'
@@ -47,6 +48,12 @@ export async function findFigures(
       log.warn({ error: errorMessage(error) }, 'Cannot read live figures')
     return { byServer: new Map(), areMissing: true }
   }
+}
+
+/** How the post-launch actions of a job go; nothing is read for a job that has none. */
+export async function findLaunchRuns(store: Store, job: Job): Promise<LaunchRuns[]> {
+  if (!job.participatingServers.some(({ hasActions }) => hasActions)) return []
+  return listAll(store, 'launchRuns', job.jobId)
 }
 
 /** The newest events of a server, newest first: the relayed ones and those still waiting in its item. */

@@ -105,6 +105,7 @@ export const stepWords: Readonly<Record<string, string>> = {
   convert: 'Convert for the target',
   'launch-machine': 'Launch machine',
   'check-boot': 'Check that it boots and answers',
+  'run-actions': 'Run post-launch actions',
   'terminate-machine': 'Terminate machine',
   'detach-machine': 'Make the machine stand alone',
   'complete-cutover': 'Complete the cutover',
@@ -155,6 +156,9 @@ export const jobLogWords: Record<JobLogEvent, string> = {
   CONVERSION_FAIL: 'Conversion failed',
   LAUNCH_START: 'Launch begun',
   LAUNCH_FAILED: 'Launch failed',
+  ACTION_START: 'Action begun',
+  ACTION_END: 'Action done',
+  ACTION_FAIL: 'Action failed',
   JOB_CANCEL: 'Cancelled',
   JOB_END: 'Ended',
 }

@@ -17,6 +17,7 @@ import { forecastRoutes } from './forecast_routes.ts'
 import { jobRoutes } from './job_routes.ts'
 import { openApiDocument } from './openapi.ts'
 import { limitRate } from './rate_headers.ts'
+import { parameterRoutes } from './parameter_routes.ts'
 import { recordRoutes } from './record_routes.ts'
 import { serverRoutes } from './server_routes.ts'
 import { idempotent } from './idempotency.ts'
@@ -52,6 +53,7 @@ export function createApi(services: Services): Hono<ApiEnv> {
   app.route('/access-keys', accessKeyRoutes(services))
   app.route('/api-tokens', apiTokenRoutes(services))
   app.route('/installation', installationRoutes(services))
+  app.route('/parameters', parameterRoutes(services))
   app.route('/webhooks', webhookRoutes(services))
   app.route('/events', eventRoutes(services))
   app.route('/audit', auditRoutes(services))

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { accessCalls } from './calls/access_calls.ts'
 import { historyCalls } from './calls/history_calls.ts'
 import { jobCalls } from './calls/job_calls.ts'
+import { parameterCalls } from './calls/parameter_calls.ts'
 import { serverCalls } from './calls/server_calls.ts'
 import { settingsCalls } from './calls/settings_calls.ts'
 import { webhookCalls } from './calls/webhook_calls.ts'
@@ -18,6 +19,7 @@ export const describedCalls: readonly DescribedCall[] = [
   ...settingsCalls,
   ...jobCalls,
   ...accessCalls,
+  ...parameterCalls,
   ...webhookCalls,
   ...historyCalls,
 ]

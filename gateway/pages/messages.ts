@@ -37,6 +37,8 @@ const otherMessages: Record<string, string> = {
   'access-key-disabled': 'The access key is disabled: nobody can use it until it is enabled again.',
   'access-key-enabled': 'The access key is enabled again.',
   'access-key-deleted': 'The access key is deleted.',
+  'parameter-kept': 'The parameter is kept.',
+  'parameter-deleted': 'The parameter is deleted.',
   'token-revoked': 'The token is revoked.',
   'webhook-saved': 'Webhook saved.',
   'webhook-test': 'The test is being sent. Load this page again in a moment to see what was answered.',

@@ -9,6 +9,9 @@ import type { PageContext } from './page_context.ts'
 import type { z } from 'zod'
 import { Hono } from 'hono'
 import { accessKeyLimits } from '../../domain/access_key.ts'
+import { ConflictError, InvalidInputError, NotFoundError } from '../../domain/errors.ts'
+import { isId } from '../../domain/ids.ts'
+import { mayOperate } from '../../views/layout.ts'
 import { settingsPage } from '../../views/settings/settings_page.ts'
 import { readBandwidthSettings } from '../bandwidth_settings.ts'
 import { findHostnames } from '../job_reports.ts'
@@ -21,6 +24,7 @@ import {
 import { apiTokenSchema, createApiToken } from '../people/api_tokens.ts'
 import { revokeInstallationToken } from '../people/installation_tokens.ts'
 import { findAccessKeys, findApiTokens, findInstallationTokens } from '../queries.ts'
+import { deleteParameter, findParameters, openPart, putParameter } from '../parameters.ts'
 import { findWebhooks } from '../webhooks.ts'
 import { requireRole } from '../session_guard.ts'
 import { doneMessage } from './messages.ts'
@@ -101,6 +105,31 @@ export function settingsPages(context: PageContext): Hono<PageEnv> {
     await deleteAccessKey(services.store, c.req.param('id'))
     return c.redirect('/settings?done=access-key-deleted', 303)
   })
+
+  app.post('/settings/parameters', async (c) => {
+    requireRole(c, 'operator')
+    const { name = '', value = '' } = await readForm(c)
+    try {
+      await putParameter(
+        services,
+        name.trim(),
+        { value: value.replaceAll('\r\n', '\n') },
+        viewerOf(c).userName,
+      )
+    } catch (error) {
+      const isWrong = error instanceof InvalidInputError || error instanceof ConflictError
+      if (!isWrong) throw error
+      const model = { ...(await settingsModel(context, viewerOf(c))), parameterProblem: error.message }
+      return sendPage(c, settingsPage(frameFor(context, viewerOf(c)), model), 422)
+    }
+    return c.redirect('/settings?done=parameter-kept', 303)
+  })
+
+  app.post('/settings/parameters/:name/delete', async (c) => {
+    requireRole(c, 'operator')
+    await deleteParameter(services, c.req.param('name'))
+    return c.redirect('/settings?done=parameter-deleted', 303)
+  })
   return app
 }
 
@@ -134,6 +163,7 @@ async function settingsModel({ services }: PageContext, viewer: Viewer): Promise
     hostnames: await findHostnames(services),
     accessKeys: viewer.role === 'admin' ? await findAccessKeys(services.store) : [],
     apiTokens: viewer.role === 'admin' ? await findApiTokens(services.store) : [],
+    parameters: mayOperate(viewer) ? (await findParameters(services)).map(openPart) : [],
     webhooks: viewer.role === 'admin' ? await findWebhooks(services) : [],
     bandwidth: await readBandwidthSettings(services.store),
     about: { version, agentUrl, pin, agentPort, replicationPort },

@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { stagingLeftovers } from '../../bin/demo/leftovers.ts'
@@ -59,7 +61,18 @@ interface Server {
 interface Job {
   jobID: string
   status: string
-  participatingServers: { launchStatus: string; launchedEc2InstanceID?: string }[]
+  participatingServers: {
+    launchStatus: string
+    launchedEc2InstanceID?: string
+    postLaunchActionsStatus?: {
+      ssmAgentDiscoveryDatetime?: string
+      postLaunchActionsLaunchStatusList: {
+        ssmDocument: { actionName: string }
+        executionStatus: string
+        failureReason?: string
+      }[]
+    }
+  }[]
 }
 
 async function servers(...args: string[]): Promise<Server[]> {
@@ -83,6 +96,39 @@ async function ofJob({ job }: { job: Job }): Promise<string> {
     expect.arrayContaining(['JOB_START', 'SNAPSHOT_END', 'CONVERSION_END', 'LAUNCH_START', 'JOB_END']),
   )
   return ended.participatingServers[0]?.launchedEc2InstanceID ?? ''
+}
+
+/** Puts an action that runs the script kept as `name`, which must succeed. */
+async function putAction(id: string, order: number, name: string): Promise<void> {
+  await mgn(
+    'put-source-server-action',
+    ...['--source-server-id', id, '--action-id', name, '--action-name', name, '--order', String(order)],
+    ...[
+      '--document-identifier',
+      'AWS-RunShellScript',
+      '--timeout-seconds',
+      '120',
+      '--must-succeed-for-cutover',
+    ],
+    '--parameters',
+    JSON.stringify({ commands: [{ parameterType: 'STRING', parameterName: name }] }),
+  )
+}
+
+/** How the post-launch actions of the last job went, and what they printed. */
+async function actionsOf(id: string): Promise<{ ended: string[]; printed: string; reason?: string }> {
+  const [{ launchedInstance } = {} as Server] = await servers('--filters', `sourceServerIDs=${id}`)
+  const jobID = launchedInstance?.jobID ?? ''
+  const { items } = await mgn<{ items: Job[] }>('describe-jobs', '--filters', `jobIDs=${jobID}`)
+  const status = items[0]?.participatingServers[0]?.postLaunchActionsStatus
+  expect(status?.ssmAgentDiscoveryDatetime).toMatch(/^\d{4}-/)
+  const list = status?.postLaunchActionsLaunchStatusList ?? []
+  const reason = list.find(({ failureReason }) => failureReason !== undefined)?.failureReason
+  return {
+    ended: list.map(({ ssmDocument, executionStatus }) => `${ssmDocument.actionName} ${executionStatus}`),
+    printed: await readFile(join(migration.dataDir, 'artefacts', jobID, id, 'actions.log'), 'utf8'),
+    ...(reason === undefined ? {} : { reason }),
+  }
 }
 
 it('a migration from the first byte to the archive', async () => {
@@ -115,6 +161,12 @@ it('a migration from the first byte to the archive', async () => {
   await mgn('update-launch-configuration', '--source-server-id', id, '--name', 'shop-1')
   await expect(mgn('start-cutover', '--source-server-ids', id)).rejects.toThrow('ConflictException')
 
+  await migration.rehost('parameters', 'put', 'note', 'hostname >/root/noted\necho it is noted')
+  await migration.rehost('parameters', 'put', 'read', 'echo "noted was $(cat /root/noted)"')
+  await migration.rehost('parameters', 'put', 'check', 'echo nothing there\ntest -e /nowhere')
+  await putAction(id, 3000, 'check')
+  await putAction(id, 2000, 'read')
+  await putAction(id, 1001, 'note')
   const tested = await ofJob(await mgn<{ job: Job }>('start-test', '--source-server-ids', id))
   expect(await migration.serialLog(tested)).toContain(`${identity.hostname} login:`)
   const [testing] = await servers('--filters', `sourceServerIDs=${id}`)
@@ -122,15 +174,24 @@ it('a migration from the first byte to the archive', async () => {
     lifeCycle: { state: 'TESTING' },
     launchedInstance: { ec2InstanceID: tested, firstBoot: 'SUCCEEDED' },
   })
-  await mgn(
-    'change-server-life-cycle-state',
-    '--source-server-id',
-    id,
-    '--life-cycle',
-    'state=READY_FOR_CUTOVER',
+  const onTest = await actionsOf(id)
+  expect(onTest.ended).toEqual(['note SUCCESS', 'read SUCCESS', 'check FAILED'])
+  expect(onTest.reason).toContain('exit code 1')
+  expect(onTest.printed).toContain('it is noted\n')
+  expect(onTest.printed).toContain(`noted was ${identity.hostname}\n`)
+  expect(onTest.printed).toContain('nothing there\n')
+  const toReady = ['--source-server-id', id, '--life-cycle', 'state=READY_FOR_CUTOVER']
+  await expect(mgn('change-server-life-cycle-state', ...toReady)).rejects.toThrow(
+    /ConflictException.*“check”, which must succeed, failed in the last test/,
   )
+  // Without it nothing is in the way; mended, it is for the cutover to show that it succeeds.
+  await mgn('remove-source-server-action', '--source-server-id', id, '--action-id', 'check')
+  await mgn('change-server-life-cycle-state', ...toReady)
+  await migration.rehost('parameters', 'put', 'check', 'test -e /root/noted')
+  await putAction(id, 3000, 'check')
   const cutOver = await ofJob(await mgn<{ job: Job }>('start-cutover', '--source-server-ids', id))
   expect(cutOver).not.toBe(tested)
+  expect((await actionsOf(id)).ended).toEqual(['note SUCCESS', 'read SUCCESS', 'check SUCCESS'])
   await mgn('finalize-cutover', '--source-server-id', id)
   const [over] = await until(
     'the cutover is final',

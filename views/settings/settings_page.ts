@@ -14,6 +14,8 @@ import { icon } from '../icons.ts'
 import { layout, mayOperate } from '../layout.ts'
 import { card, copyable, facts, pageHead, problemStrip } from '../parts.ts'
 import type { AccessKeysModel } from './access_keys_card.ts'
+import type { KeptParameter } from './parameters_card.ts'
+import { parametersCard } from './parameters_card.ts'
 import { accessKeysCard } from './access_keys_card.ts'
 
 /** The page's content. */
@@ -31,6 +33,10 @@ export interface SettingsModel {
   newAccessKey?: AccessKeysModel['made']
   /** Why the form for an access key was refused. */
   accessKeyProblem?: string | undefined
+  /** For operators. */
+  parameters: KeptParameter[]
+  /** Why the form for a parameter was refused. */
+  parameterProblem?: string | undefined
   webhooks: WebhookEndpoint[]
   bandwidth: BandwidthSettings
   about: { version: string; agentUrl: string; pin: string; agentPort: number; replicationPort: number }
@@ -45,7 +51,7 @@ export function settingsPage(frame: Frame, model: SettingsModel): Html {
   const body = html`${pageHead('Settings')}
     <div class="columns">
       <div class="column-main">
-        ${installationTokensCard(model)}${model.viewer.role === 'admin' ? programsCards(model) : nothing}
+        ${installationTokensCard(model)}${mayOperate(model.viewer) ? parametersCard({ parameters: model.parameters, problem: model.parameterProblem, now: model.now }) : nothing}${model.viewer.role === 'admin' ? programsCards(model) : nothing}
       </div>
       <div class="column-side">
         ${bandwidthCard(model)}${model.viewer.role === 'admin' ? webhooksCard(model) : nothing}${aboutCard(model)}

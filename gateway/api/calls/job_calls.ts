@@ -18,7 +18,7 @@ export const jobCalls: readonly DescribedCall[] = [
   {
     method: 'get',
     path: '/jobs/:id/servers/:server/:artefact',
-    summary: 'What a launch left: serial.log, screenshot.png or conversion.json',
+    summary: 'What a launch left: serial.log, screenshot.png, conversion.json or actions.log',
     role: 'viewer',
     answers: '*/*',
   },

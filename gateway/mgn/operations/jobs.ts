@@ -4,12 +4,12 @@
  */
 import { z } from 'zod'
 import { ConflictError } from '../../../domain/errors.ts'
-import { findJob, findJobLog, findJobs } from '../../queries.ts'
+import { findJob, findJobLog, findJobs, findLaunchRuns } from '../../queries.ts'
 import { dateTime, jobID, ofAccount, paging } from '../fields.ts'
 import { wrongFields } from '../mgn_error.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
-import { mgnJob, mgnJobLog } from '../shapes/job.ts'
+import { isMgnJobLog, mgnJob, mgnJobLog } from '../shapes/job.ts'
 
 /** A time that the pattern allows and nobody can read, such as one of the year 99999, is refused here. */
 function instantOf(name: string, time: string): number {
@@ -42,7 +42,8 @@ export const jobOperations = [
         return (jobIDs.length === 0 || jobIDs.includes(jobId)) && at >= from && at <= to
       })
       const { items, ...next } = pageOf(jobs, ({ createdAt, jobId }) => `${createdAt} ${jobId}`, wanted)
-      return { items: items.map((job) => mgnJob(job, account)), ...next }
+      const shown = items.map(async (job) => mgnJob(job, account, await findLaunchRuns(services.store, job)))
+      return { items: await Promise.all(shown), ...next }
     },
   }),
   operation({
@@ -51,7 +52,7 @@ export const jobOperations = [
     input: z.object({ jobID, ...paging, ...ofAccount }),
     async run({ services }, { jobID: id, ...wanted }) {
       const { jobId } = await findJob(services.store, id)
-      const log = await findJobLog(services.store, jobId)
+      const log = (await findJobLog(services.store, jobId)).filter(isMgnJobLog)
       const { items, ...next } = pageOf(log, ({ at, logId }) => `${at} ${logId}`, wanted)
       return { items: items.map(mgnJobLog), ...next }
     },
@@ -64,6 +65,8 @@ export const jobOperations = [
       const job = await findJob(services.store, id)
       if (job.status !== 'COMPLETED')
         throw new ConflictError(`Job ${job.jobId} is not completed: it is ${job.status}`)
+      for (const { sourceServerId } of await findLaunchRuns(services.store, job))
+        await services.store.remove('launchRuns', { parent: job.jobId, id: sourceServerId })
       await services.store.remove('job', { id: job.jobId })
       return undefined
     },

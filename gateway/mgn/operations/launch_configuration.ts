@@ -2,12 +2,15 @@
  * The launch configuration of a server.
  * @module
  */
+import type { PostLaunchSettings } from '../../../domain/post_launch_action.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
-import type { LaunchConfigurationChange } from '../../launch_settings.ts'
+import type { LaunchSettingsChange } from '../../launch_settings.ts'
 import type { WrongField } from '../mgn_error.ts'
 import { z } from 'zod'
 import { changeLaunchConfiguration } from '../../launch_settings.ts'
 import { findServer } from '../../queries.ts'
+import type { PostLaunchInput } from '../action_fields.ts'
+import { documentsOf, logPromises, postLaunchActions } from '../action_fields.ts'
 import { ofAccount, sourceServerID } from '../fields.ts'
 import { wrongFields } from '../mgn_error.ts'
 import { operation } from '../operation.ts'
@@ -24,6 +27,21 @@ export function mgnLaunchConfiguration({ sourceServerId, launchConfiguration: ow
     licensing: { osByol: own.osByol ?? false },
     bootMode: own.bootMode,
     enableMapAutoTagging: false,
+    postLaunchActions: mgnPostLaunchActions(own.postLaunchActions),
+  }
+}
+
+/** The shape PostLaunchActions. */
+export function mgnPostLaunchActions(settings: PostLaunchSettings = {}): object {
+  return { deployment: settings.deployment ?? 'TEST_AND_CUTOVER', ssmDocuments: settings.ssmDocuments ?? [] }
+}
+
+/** What of the settings the input names. @throws InvalidInputError naming the field, when nothing could run a document. */
+export function postLaunchOf(input: PostLaunchInput): PostLaunchSettings {
+  const { deployment, ssmDocuments } = input
+  return {
+    ...(deployment === undefined ? {} : { deployment }),
+    ...(ssmDocuments === undefined ? {} : { ssmDocuments: documentsOf(input) }),
   }
 }
 
@@ -37,7 +55,7 @@ export const launchMembers = {
   bootMode: z.enum(['LEGACY_BIOS', 'UEFI', 'USE_SOURCE']).optional(),
   enableMapAutoTagging: z.boolean().optional(),
   mapAutoTaggingMpeID: z.string().max(256).optional(),
-  postLaunchActions: z.record(z.string(), z.unknown()).optional(),
+  postLaunchActions: postLaunchActions.optional(),
 }
 
 const updateInput = z.object({
@@ -62,16 +80,12 @@ export function refuseLaunchPromises(input: z.infer<z.ZodObject<typeof launchMem
       name: 'enableMapAutoTagging',
       message: 'the local cloud knows no MAP programme; leave it out',
     })
-  if (input.postLaunchActions !== undefined && Object.keys(input.postLaunchActions).length > 0)
-    wrong.push({
-      name: 'postLaunchActions',
-      message: 'the local cloud runs no documents of Systems Manager; leave it out',
-    })
+  wrong.push(...logPromises(input.postLaunchActions))
   if (wrong.length > 0) throw wrongFields(wrong)
 }
 
 /** What of the input is a change of ours. An empty name is none: the machine keeps the one that it has. */
-function changeOf(input: Update): LaunchConfigurationChange {
+function changeOf(input: Update): LaunchSettingsChange {
   const { name, launchDisposition, targetInstanceTypeRightSizingMethod, bootMode, copyTags, licensing } =
     input
   return {
@@ -83,6 +97,9 @@ function changeOf(input: Update): LaunchConfigurationChange {
     ...(bootMode === undefined ? {} : { bootMode }),
     ...(copyTags === undefined ? {} : { copyTags }),
     ...(licensing?.osByol === undefined ? {} : { osByol: licensing.osByol }),
+    ...(input.postLaunchActions === undefined
+      ? {}
+      : { postLaunchActions: postLaunchOf(input.postLaunchActions) }),
   }
 }
 

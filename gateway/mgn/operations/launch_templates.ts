@@ -16,7 +16,12 @@ import { wrongFields } from '../mgn_error.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
 import { requireQuota } from '../quota.ts'
-import { launchMembers, refuseLaunchPromises } from './launch_configuration.ts'
+import {
+  launchMembers,
+  mgnPostLaunchActions,
+  postLaunchOf,
+  refuseLaunchPromises,
+} from './launch_configuration.ts'
 
 const volumeConf = z.object({
   volumeType: z.enum(['io1', 'io2', 'gp3', 'gp2', 'st1', 'sc1', 'standard']).optional(),
@@ -47,7 +52,7 @@ function refusePromises(input: Members): void {
   for (const name of ['smallVolumeMaxSize', 'smallVolumeConf', 'largeVolumeConf'] as const)
     if (input[name] !== undefined) refuse(name, 'has one kind of volume only')
   if (input.enableParametersEncryption === true)
-    refuse('enableParametersEncryption', 'has no store of parameters')
+    refuse('enableParametersEncryption', 'seals every parameter with a key of its own')
   if (wrong.length > 0) throw wrongFields(wrong)
 }
 
@@ -65,6 +70,7 @@ function show({ account }: MgnContext, template: LaunchTemplate): object {
     copyTags: template.copyTags,
     licensing: { osByol: template.osByol },
     enableMapAutoTagging: false,
+    postLaunchActions: mgnPostLaunchActions(template.postLaunchActions),
     tags: template.tags,
   }
 }
@@ -78,6 +84,9 @@ function changed(known: LaunchTemplate, input: Members): LaunchTemplate {
     bootMode: input.bootMode ?? known.bootMode,
     copyTags: input.copyTags ?? known.copyTags,
     osByol: input.licensing?.osByol ?? known.osByol,
+    ...(input.postLaunchActions === undefined
+      ? {}
+      : { postLaunchActions: { ...known.postLaunchActions, ...postLaunchOf(input.postLaunchActions) } }),
   }
 }
 

@@ -2,13 +2,14 @@
  * Jobs and the lines of their logs as MGN shows them.
  * @module
  */
-import type { Job, JobLogItem } from '../../../domain/job.ts'
+import type { Job, JobLogEvent, JobLogItem } from '../../../domain/job.ts'
+import type { LaunchRuns } from '../../../domain/post_launch_action.ts'
 import type { Account } from '../account.ts'
 import { arnOf } from '../account.ts'
 import { mgnTime, mgnTimeOf } from './times.ts'
 
 /** The shape Job. */
-export function mgnJob(job: Job, account: Account): object {
+export function mgnJob(job: Job, account: Account, launches: readonly LaunchRuns[] = []): object {
   return {
     jobID: job.jobId,
     arn: arnOf(account, 'job', job.jobId),
@@ -17,13 +18,48 @@ export function mgnJob(job: Job, account: Account): object {
     creationDateTime: mgnTime(job.createdAt),
     ...mgnTimeOf('endDateTime', job.endedAt),
     status: job.status,
-    participatingServers: job.participatingServers.map(({ sourceServerId, launchStatus, machineId }) => ({
-      sourceServerID: sourceServerId,
-      launchStatus,
-      ...(machineId === undefined ? {} : { launchedEc2InstanceID: machineId }),
-    })),
+    participatingServers: job.participatingServers.map(({ sourceServerId, launchStatus, machineId }) => {
+      const launch = launches.find((own) => own.sourceServerId === sourceServerId)
+      return {
+        sourceServerID: sourceServerId,
+        launchStatus,
+        ...(machineId === undefined ? {} : { launchedEc2InstanceID: machineId }),
+        ...(launch === undefined ? {} : { postLaunchActionsStatus: actionsStatus(launch) }),
+      }
+    }),
     tags: job.tags ?? {},
   }
+}
+
+/** The shape PostLaunchActionsStatus; what has not begun has no status there. */
+function actionsStatus({ discoveredAt, runs }: LaunchRuns): object {
+  return {
+    ...mgnTimeOf('ssmAgentDiscoveryDatetime', discoveredAt),
+    postLaunchActionsLaunchStatusList: runs
+      .filter(({ status }) => status !== 'WAITING')
+      .map(({ actionName, documentIdentifier, status, executionId, failureReason, ...run }) => ({
+        ssmDocument: {
+          actionName,
+          ssmDocumentName: documentIdentifier,
+          timeoutSeconds: run.timeoutSeconds,
+          mustSucceedForCutover: run.mustSucceedForCutover,
+          parameters: run.parameters ?? {},
+          externalParameters: run.externalParameters ?? {},
+        },
+        ssmDocumentType: 'COMMAND',
+        ...(executionId === undefined ? {} : { executionID: executionId }),
+        executionStatus: status,
+        ...(failureReason === undefined ? {} : { failureReason }),
+      })),
+  }
+}
+
+/** Lines of Rehost's own, which MGN's clients do not know; the job's status tells them of actions. */
+const ownEvents: readonly JobLogEvent[] = ['ACTION_START', 'ACTION_END', 'ACTION_FAIL']
+
+/** Whether MGN has such a line. */
+export function isMgnJobLog({ event }: JobLogItem): boolean {
+  return !ownEvents.includes(event)
 }
 
 /** The shape JobLog. */

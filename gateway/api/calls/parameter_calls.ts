@@ -1,0 +1,27 @@
+/**
+ * Calls about the values that post-launch actions take.
+ * @module
+ */
+import type { DescribedCall } from './described_call.ts'
+import { parameterSchema } from '../../parameters.ts'
+
+const parameter = '/parameters/:name'
+
+/** The calls. */
+export const parameterCalls: readonly DescribedCall[] = [
+  {
+    method: 'get',
+    path: '/parameters',
+    summary: 'Names of the values that post-launch actions take; never the values',
+    role: 'operator',
+  },
+  { method: 'get', path: parameter, summary: 'One of them with its value', role: 'admin' },
+  {
+    method: 'put',
+    path: parameter,
+    summary: 'Keep a value, in the place of the one before',
+    role: 'operator',
+    body: parameterSchema,
+  },
+  { method: 'delete', path: parameter, summary: 'Forget a value', role: 'operator', status: 204 },
+]

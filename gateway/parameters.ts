@@ -1,0 +1,93 @@
+/**
+ * Parameters of post-launch actions: kept sealed, as scripts hold secrets.
+ * @module
+ */
+import { z } from 'zod'
+import type { Parameter } from '../domain/parameter.ts'
+import { ConflictError, InvalidInputError, NotFoundError } from '../domain/errors.ts'
+import { maxParameterBytes, maxParameters, parameterNamePattern, sealNameOf } from '../domain/parameter.ts'
+import { listAll } from '../store/listing.ts'
+import { mutate } from '../store/mutate.ts'
+import { RevisionConflictError } from '../store/store.ts'
+import type { Services } from './services.ts'
+
+/** What may be asked for. */
+export const parameterSchema = z.strictObject({
+  /** Of `commands` it is lines of the script. */
+  value: z.string().min(1).max(maxParameterBytes),
+})
+
+type ParameterServices = Pick<Services, 'store' | 'secretBox' | 'clock'>
+
+/** A parameter without its value, sealed as it is. */
+export function openPart({ sealedValue: _value, ...open }: Parameter): Omit<Parameter, 'sealedValue'> {
+  return open
+}
+
+/** All of them, by name. */
+export async function findParameters({ store }: Pick<Services, 'store'>): Promise<Parameter[]> {
+  return listAll(store, 'parameter')
+}
+
+/** Its value. @throws NotFoundError. */
+export async function readParameter(
+  { store, secretBox }: Pick<Services, 'store' | 'secretBox'>,
+  name: string,
+): Promise<Omit<Parameter, 'sealedValue'> & { value: string }> {
+  const { value: kept } = await requireParameter(store, name)
+  return { ...openPart(kept), value: secretBox.unseal(kept.sealedValue, sealNameOf(name)) }
+}
+
+/**
+ * Keeps a value, in the place of the one that has the name.
+ * @throws InvalidInputError for a name or a value that cannot be; ConflictError when there are too many.
+ */
+export async function putParameter(
+  services: ParameterServices,
+  name: string,
+  { value }: z.infer<typeof parameterSchema>,
+  actor: string,
+): Promise<Parameter> {
+  const { store, secretBox, clock } = services
+  if (!parameterNamePattern.test(name))
+    throw new InvalidInputError(
+      'name',
+      'A parameter’s name is 1 to 512 letters, digits, points, dashes and underscores',
+    )
+  const lengthBytes = Buffer.byteLength(value)
+  if (lengthBytes === 0 || lengthBytes > maxParameterBytes || value.includes('\0'))
+    throw new InvalidInputError(
+      'value',
+      `A parameter’s value has 1 to ${maxParameterBytes} bytes and no null character; this one has ${lengthBytes} bytes`,
+    )
+  const next: Parameter = {
+    name,
+    sealedValue: secretBox.seal(value, sealNameOf(name)),
+    changedAt: clock().toISOString(),
+    changedBy: actor,
+  }
+  const isKnown = (await store.get('parameter', { id: name })) !== undefined
+  if (!isKnown && (await findParameters(services)).length >= maxParameters)
+    throw new ConflictError(`There are ${maxParameters} parameters already; delete one that is not used`)
+  try {
+    if (!isKnown) await store.create('parameter', { id: name }, next)
+    else await mutate(store, 'parameter', { id: name }, () => next)
+  } catch (error) {
+    // Somebody else made it at the same moment: the later value counts.
+    if (!(error instanceof RevisionConflictError)) throw error
+    await mutate(store, 'parameter', { id: name }, () => next)
+  }
+  return next
+}
+
+/** Forgets a value. @throws NotFoundError. */
+export async function deleteParameter({ store }: Pick<Services, 'store'>, name: string): Promise<void> {
+  await requireParameter(store, name)
+  await store.remove('parameter', { id: name })
+}
+
+async function requireParameter(store: Services['store'], name: string): Promise<{ value: Parameter }> {
+  const found = parameterNamePattern.test(name) ? await store.get('parameter', { id: name }) : undefined
+  if (found === undefined) throw new NotFoundError('parameter', name)
+  return found
+}
