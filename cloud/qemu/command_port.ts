@@ -10,7 +10,6 @@
  * half said is not taken for the whole. A command that the guest knows is not run again, so each line may be said any number of times.
  * @module
  */
-import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
@@ -62,9 +61,8 @@ export async function askRunner(
     const socket = connect(`/proc/self/fd/${opened.fd}/${machineFiles.commandSocket}`)
     try {
       // Whatever ends it, there is no answer; why the machine does not run is asked elsewhere.
-      const ended = once(socket, 'close').then(() => undefined)
+      const ended = new Promise<undefined>((resolve) => socket.once('close', () => resolve(undefined)))
       socket.on('error', () => undefined)
-      socket.setTimeout(answerTimeoutMs)
       // The line end before it ends what an earlier connection left.
       socket.write(`\n${line}\n`)
       const timer = setTimeout(() => socket.destroy(), answerTimeoutMs)

@@ -137,7 +137,7 @@ while :; do
       look) tell "$id" UNKNOWN ;;
       run)
         # What a connection that ended has left half said is no command.
-        [ "\${#text}" = "$length" ] || continue
+        [ -n "$text" ] && [ "\${#text}" = "$length" ] || continue
         if [ ! -d "$home/$id" ] && keep "$id" "$seconds" "$directory" "$text"; then
           begin "$home/$id" 3>&-
         fi
