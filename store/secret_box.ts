@@ -61,7 +61,7 @@ export class SecretBox {
       return new SecretBox(Buffer.from(kept, 'base64'), random)
     } catch (error) {
       throw new Error(
-        `Cannot use ${file}: it is damaged; restore it from a backup, or remove it and make every access key and every secret of webhooks anew`,
+        `Cannot use ${file}: it is damaged; restore it from a backup, or remove it and make every access key, every secret of webhooks and every parameter anew`,
         { cause: error },
       )
     }

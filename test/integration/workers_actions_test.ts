@@ -209,6 +209,20 @@ describe('post-launch actions', () => {
     expect((await launchOf()).runs).toEqual(['a SUCCESS'])
   })
 
+  it('that run for long outlast trouble of the cloud, too', async () => {
+    await ready(action('a', 1001, { timeoutSeconds: 3600 }))
+    let looks = 0
+    world.memoryCloud.commandGuest = () => {
+      looks++
+      if (looks === 320) throw new Error('The cloud is away')
+      return looks < 330 ? { state: 'RUNNING', output: '' } : { state: 'SUCCEEDED', output: '' }
+    }
+    await world.act('START_TEST')
+    await world.work()
+    expect(looks).toBeGreaterThanOrEqual(330)
+    expect((await launchOf()).runs).toEqual(['a SUCCESS'])
+  })
+
   it('run once and in order wherever the worker dies', { timeout: 300_000 }, async () => {
     const actions = [action('first', 1001), action('second', 1002)]
     const begin = async (): Promise<void> => {

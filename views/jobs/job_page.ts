@@ -92,7 +92,7 @@ function machines(reports: readonly LaunchReport[]): Html | undefined {
   return ids.length === 0 ? undefined : html`${ids.map((id) => html`<code>${id}</code> `)}`
 }
 
-function stepsCard({ now }: JobModel, report: LaunchReport): Html {
+function stepsCard({ job, log, now }: JobModel, report: LaunchReport): Html {
   const { server, task, hostname } = report
   const failure = server.failure ?? task?.failure
   const steps = task?.steps ?? []
@@ -104,13 +104,23 @@ function stepsCard({ now }: JobModel, report: LaunchReport): Html {
         : html`<ol class="timeline">
             ${steps.map((step) => stepItem(step, now))}
           </ol>`
-    }`,
+    }${actionOutput(job, log, server)}`,
     {
       id: `steps-${server.sourceServerId}`,
       picture: 'server',
       aside: badge(launchWords[server.launchStatus]),
     },
   )
+}
+
+/** Where what actions printed is, once one of them is over. */
+function actionOutput(job: Job, log: readonly JobLogItem[], { sourceServerId }: ParticipatingServer): Html {
+  const isOver = (item: JobLogItem): boolean =>
+    item.sourceServerId === sourceServerId && (item.event === 'ACTION_END' || item.event === 'ACTION_FAIL')
+  if (!log.some(isOver)) return nothing
+  return html`<p>
+    <a href="/jobs/${job.jobId}/${sourceServerId}/actions.log">What the post-launch actions printed</a>
+  </p>`
 }
 
 function stepItem(step: TaskStep, now: Date): Html {

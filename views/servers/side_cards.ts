@@ -13,6 +13,7 @@ import { count, memory, when } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { mayOperate } from '../layout.ts'
 import { card, facts } from '../parts.ts'
+import { actionList } from './action_list.ts'
 
 /** The machine as its agent saw it; a part that live updates replace. */
 export function sourceCard(server: SourceServer, now: Date): Html {
@@ -182,6 +183,7 @@ export function launchCard(server: SourceServer, viewer: Viewer): Html {
             </ul>`,
       ],
       ['Open ports', configuration.reachablePorts.join(', ') || 'none'],
+      ['Actions', actionList(server)],
     ]),
     { id: 'launch', picture: 'settings', aside: edit },
   )

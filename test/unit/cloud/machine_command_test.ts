@@ -31,6 +31,19 @@ describe('machineArguments()', () => {
     expect(new Set(devices.map((device) => /addr=([^,]+)/.exec(device)?.[1])).size).toBe(60)
   })
 
+  test('gives a port for commands to a machine that takes some, in a slot that no disk has, and to no other', () => {
+    expect(args.join(' ')).not.toMatch(/virtio-serial|commands/)
+    const taking = machineArguments({
+      machine: { ...machine, takesCommands: true },
+      accelerator: { kind: 'tcg', cpuModel: 'qemu64' },
+    })
+    expect(taking).toContain('socket,id=commands,path=commands.sock,server=on,wait=off')
+    expect(taking).toContain('virtio-rng-pci,addr=3.0,multifunction=on')
+    expect(taking).toContain('virtio-serial-pci,addr=3.1')
+    expect(taking).toContain('virtserialport,chardev=commands,name=org.rehost.commands')
+    expect(taking.filter((argument) => argument.startsWith('virtio-blk-pci'))).toEqual(devices)
+  })
+
   test('lets nothing out of its network and only the asked ports in, on this host alone', () => {
     expect(args).toContain(
       'user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:40022-:22,hostfwd=tcp:127.0.0.1:40080-:80',

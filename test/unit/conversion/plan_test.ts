@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PermanentError } from '../../../domain/errors.ts'
+import { runnerScript } from '../../../conversion/linux/runner_script.ts'
 import { plan } from '../../../conversion/plan.ts'
 import type { Change, Guest, TargetHardware } from '../../../conversion/types.ts'
 import { debianGuest, fileSystem, kernel, uuids, virtioTarget } from '../../fixtures/guests_described.ts'
@@ -65,6 +66,56 @@ describe('plan()', () => {
       expect.stringContaining('/dev/vdc1'),
       'The source has fixed addresses (10.1.2.3); the launched machine gets its address by DHCP',
     ])
+  })
+
+  it('puts in a runner of actions where the target has a port for them, and only there', () => {
+    const target = { ...virtioTarget, commandPort: 'org.rehost.commands' }
+    const change = plan(debianGuest(), target).changes.at(-1)
+    expect(change?.name).toBe('action-runner')
+    const unit = '/etc/systemd/system/rehost-runner.service'
+    expect(change?.operations).toEqual([
+      { kind: 'write', path: '/usr/local/lib/rehost-runner/runner.sh', text: runnerScript, mode: 0o755 },
+      {
+        kind: 'write',
+        path: unit,
+        mode: 0o644,
+        text: expect.stringContaining(
+          'ExecStart=/bin/sh /usr/local/lib/rehost-runner/runner.sh /dev/virtio-ports/org.rehost.commands /var/lib/rehost-runner\n',
+        ),
+      },
+      {
+        kind: 'link',
+        path: '/etc/systemd/system/multi-user.target.wants/rehost-runner.service',
+        target: unit,
+      },
+    ])
+    const labels = plan(debianGuest({ hasSelinux: true }), target).changes.at(-1)
+    expect(labels?.operations).toContainEqual({ kind: 'label', path: unit })
+    expect(plan(debianGuest(), virtioTarget).changes.map(({ name }) => name)).not.toContain('action-runner')
+  })
+
+  it('has sysvinit start the runner, beside the login prompt, and does so once', () => {
+    const target = { ...virtioTarget, commandPort: 'org.rehost.commands' }
+    const guest = debianGuest({
+      initSystem: 'sysvinit',
+      hasSerialLogin: false,
+      files: [{ path: '/etc/inittab', text: 'id:2:initdefault:\n' }],
+    })
+    const { changes } = plan(guest, target)
+    const inittab = afterwards(guest, changes).files.find(({ path }) => path === '/etc/inittab')?.text
+    const lines = [
+      'id:2:initdefault:',
+      'S0:2345:respawn:/sbin/getty -L ttyS0 115200 vt100',
+      'RH:2345:respawn:/bin/sh /usr/local/lib/rehost-runner/runner.sh /dev/virtio-ports/org.rehost.commands /var/lib/rehost-runner',
+      '',
+    ]
+    expect(inittab).toBe(lines.join('\n'))
+    const again = plan({ ...afterwards(guest, changes), hasSerialLogin: true }, target).changes
+    const second = again.flatMap(({ operations }) => operations).find(({ path }) => path === '/etc/inittab')
+    expect(second).toMatchObject({ text: inittab })
+    const { changes: none, warnings } = plan(debianGuest({ initSystem: 'unknown' }), target)
+    expect(none.map(({ name }) => name)).not.toContain('action-runner')
+    expect(warnings).toContainEqual(expect.stringContaining('nothing starts the runner'))
   })
 
   it('finds nothing to do after its own changes', () => {
