@@ -79,6 +79,7 @@ export const failureEvents: Partial<Record<StepName, JobLogEvent>> = {
   convert: 'CONVERSION_FAIL',
   'launch-machine': 'LAUNCH_FAILED',
   'check-boot': 'LAUNCH_FAILED',
+  'run-actions': 'LAUNCH_FAILED',
 }
 
 /** What the step called `name` of `task` left, if it is done. */

@@ -243,7 +243,7 @@ const faults: Fault[] = [
       return pageOf(server)
     },
     says: [
-      'Step 2 of 7: Reach a consistency point',
+      'Step 2 of 8: Reach a consistency point',
       'The worker that did this has stopped',
       'Another one takes over at this step, by itself and within a minute',
     ],

@@ -37,6 +37,30 @@ describe('the page of a job', () => {
     expect(await (await getPage(gateway, whole, cookie)).text()).toBe(lines.join('\n'))
   })
 
+  it('leads to what post-launch actions printed once one is over', async () => {
+    await writeFile(join(folder, 'actions.log'), '=== set up\ndone\n')
+    const [jobId = ''] = /mgnjob-\w+/.exec(path) ?? []
+    const [, sourceServerId = ''] = /(s-[0-9a-f]{17})$/.exec(folder) ?? []
+    const write = (event: 'ACTION_START' | 'ACTION_FAIL') =>
+      gateway.store.create(
+        'jobLog',
+        { parent: jobId, id: event },
+        {
+          jobId: jobId as never,
+          logId: event,
+          at: gateway.now().toISOString(),
+          event,
+          message: event,
+          sourceServerId: sourceServerId as never,
+        },
+      )
+    await write('ACTION_START')
+    expect(await page()).not.toContain('actions.log')
+    await write('ACTION_FAIL')
+    const address = /href="([^"]+actions\.log)"/.exec(await page())?.[1] ?? ''
+    expect(await (await getPage(gateway, address, cookie)).text()).toBe('=== set up\ndone\n')
+  })
+
   it('goes without a conversion report that cannot be read', async () => {
     await writeFile(join(folder, 'conversion.json'), '{"changes": [{"na')
     expect(await page()).not.toContain('What conversion changed')
