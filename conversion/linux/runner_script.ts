@@ -28,8 +28,9 @@ look_at_clock() {
   now=\${now%%.*}
 }
 
-# end FOLDER HOW CODE: what is over stays over, also after the power fails.
+# end FOLDER HOW CODE: what is over stays over, also after the power fails. Whoever comes second leaves it to the first.
 end() {
+  mkdir "$1/ending" 2>/dev/null || return
   tail -c 16384 "$1/output" >"$1/tail" 2>/dev/null
   echo "$2 $3" >"$1/ended.new"
   rm -f "$1/script" "$1/output"
@@ -42,8 +43,17 @@ end() {
 watch() {
   read -r seconds begun <"$1/limit"
   how=EXITED
+  lost=0
   until [ -e "$1/code" ]; do
     sleep 1
+    # What this program keeps was removed.
+    [ -d "$1" ] || return
+    # It is gone without a word, and so is what would have told of its end.
+    if kill -s 0 -- "-$(cat "$1/pid")" 2>/dev/null; then lost=0; else lost=$((lost + 1)); fi
+    if [ "$lost" -ge 30 ]; then
+      end "$1" INTERRUPTED 255
+      return
+    fi
     if [ "$(wc -c <"$1/output")" -gt 1048576 ]; then
       tail -c 65536 "$1/output" >"$1/kept" && cat "$1/kept" >"$1/output"
     fi
@@ -111,11 +121,13 @@ tell() {
 for folder in "$home"/*/; do
   folder=\${folder%/}
   [ -d "$folder" ] && [ ! -e "$folder/ended" ] || continue
+  if [ "$(cat "$folder/boot")" = "$(cat /proc/sys/kernel/random/boot_id)" ] && [ -e "$folder/limit" ]; then
+    watch "$folder" </dev/null >/dev/null 2>&1 &
+    continue
+  fi
+  rm -rf "$folder/ending"
   if [ -e "$folder/code" ]; then
     end "$folder" EXITED "$(cat "$folder/code")"
-  elif [ "$(cat "$folder/boot")" = "$(cat /proc/sys/kernel/random/boot_id)" ] &&
-    [ -e "$folder/limit" ] && kill -s 0 -- "-$(cat "$folder/pid")" 2>/dev/null; then
-    watch "$folder" </dev/null >/dev/null 2>&1 &
   else
     end "$folder" INTERRUPTED 255
   fi

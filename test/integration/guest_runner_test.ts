@@ -7,6 +7,7 @@ import { askRunner, lookLine, readAnswer, runLine } from '../../cloud/qemu/comma
 import type { CommandId } from '../../domain/ids.ts'
 import { newId } from '../../domain/ids.ts'
 import { GuestRunner } from '../fixtures/guest_runner.ts'
+import { processesBelow } from '../fixtures/qemu_cloud.ts'
 import { until } from '../fixtures/waiting.ts'
 
 /** The runner that conversion puts into guests, with the shell of this host, by the socket that the QEMU cloud asks. */
@@ -101,7 +102,12 @@ describe('the runner', () => {
     guest.boot()
     expect(await askRunner(machine, id, lookLine(id))).toEqual({ state: 'RUNNING' })
     await writeFile(join(folder, 'go'), '')
-    expect(await ended(id)).toMatchObject({ how: 'EXITED', exitCode: 0, output: 'went\n' })
+    const end = { state: 'DONE', how: 'EXITED', exitCode: 0, output: 'went\n' }
+    expect(await ended(id)).toEqual(end)
+    // What the first runner had begun waited for it, too, and must not end it once more.
+    const waiting = () => processesBelow(join(folder, 'guest'))
+    await until('the runner alone is there', async () => (await waiting()).length === 1)
+    expect(await askRunner(machine, id, lookLine(id))).toEqual(end)
   })
 
   it('says what a restart of the machine has cut short, and does not begin it again', async () => {
@@ -109,12 +115,9 @@ describe('the runner', () => {
     const line = runLine(id, script('echo begun >>marks; echo $$ >pid; sleep 600'))
     await askRunner(machine, id, line)
     await until('it has begun', async () => (await marks()) !== '')
-    await guest.kill()
+    await guest.powerOff()
     process.kill(-Number(await readFile(join(folder, 'pid'), 'utf8')), 'SIGKILL')
-    // As after another boot: the machine has another id for it, and no exit was written.
-    await until('its exit is known', async () => (await readdir(join(guest.home, id))).includes('code'))
-    await rm(join(guest.home, id, 'code'))
-    await rm(join(guest.home, id, 'ended'), { force: true })
+    // Each boot has another id.
     await writeFile(join(guest.home, id, 'boot'), 'another\n')
     guest.boot()
     expect(await ended(id)).toMatchObject({ how: 'INTERRUPTED', exitCode: 255 })
