@@ -8,14 +8,20 @@ import { ConflictError, InvalidInputError, NotFoundError } from '../domain/error
 import { maxParameterBytes, maxParameters, parameterNamePattern, sealNameOf } from '../domain/parameter.ts'
 import { listAll } from '../store/listing.ts'
 import { mutate } from '../store/mutate.ts'
+import type { Versioned } from '../store/store.ts'
 import { RevisionConflictError } from '../store/store.ts'
 import type { Services } from './services.ts'
+import type { VersionCheck } from './versions.ts'
+import { anyVersion, removeChecked, revisionVersion } from './versions.ts'
 
 /** What may be asked for. */
 export const parameterSchema = z.strictObject({
   /** Of `commands` it is lines of the script. */
   value: z.string().min(1).max(maxParameterBytes),
 })
+
+/** The version of what is not there: nobody can have seen it. */
+const noVersion = 'none'
 
 type ParameterServices = Pick<Services, 'store' | 'secretBox' | 'clock'>
 
@@ -29,25 +35,26 @@ export async function findParameters({ store }: Pick<Services, 'store'>): Promis
   return listAll(store, 'parameter')
 }
 
-/** Its value. @throws NotFoundError. */
+/** Its value, and the revision of what is stored. @throws NotFoundError. */
 export async function readParameter(
   { store, secretBox }: Pick<Services, 'store' | 'secretBox'>,
   name: string,
-): Promise<Omit<Parameter, 'sealedValue'> & { value: string }> {
-  const { value: kept } = await requireParameter(store, name)
-  return { ...openPart(kept), value: secretBox.unseal(kept.sealedValue, sealNameOf(name)) }
+): Promise<Versioned<Omit<Parameter, 'sealedValue'> & { value: string }>> {
+  const { value: kept, revision } = await requireParameter(store, name)
+  const value = secretBox.unseal(kept.sealedValue, sealNameOf(name))
+  return { value: { ...openPart(kept), value }, revision }
 }
 
 /**
  * Keeps a value, in the place of the one that has the name.
- * @throws InvalidInputError for a name or a value that cannot be; ConflictError when there are too many.
+ * @throws InvalidInputError for a name or a value that cannot be; ConflictError when there are too many; whatever `check` throws.
  */
 export async function putParameter(
   services: ParameterServices,
   name: string,
   { value }: z.infer<typeof parameterSchema>,
-  actor: string,
-): Promise<Parameter> {
+  { actor, check = anyVersion }: { actor: string; check?: VersionCheck },
+): Promise<Versioned<Parameter>> {
   const { store, secretBox, clock } = services
   if (!parameterNamePattern.test(name))
     throw new InvalidInputError(
@@ -66,27 +73,36 @@ export async function putParameter(
     changedAt: clock().toISOString(),
     changedBy: actor,
   }
-  const isKnown = (await store.get('parameter', { id: name })) !== undefined
-  if (!isKnown && (await findParameters(services)).length >= maxParameters)
+  const key = { id: name }
+  const replace = () =>
+    mutate(store, 'parameter', key, (_known, revision) => {
+      check(revisionVersion(revision))
+      return next
+    })
+  if ((await store.get('parameter', key)) !== undefined) return replace()
+  check(noVersion)
+  if ((await findParameters(services)).length >= maxParameters)
     throw new ConflictError(`There are ${maxParameters} parameters already; delete one that is not used`)
   try {
-    if (!isKnown) await store.create('parameter', { id: name }, next)
-    else await mutate(store, 'parameter', { id: name }, () => next)
+    return { value: next, revision: await store.create('parameter', key, next) }
   } catch (error) {
     // Somebody else made it at the same moment: the later value counts.
     if (!(error instanceof RevisionConflictError)) throw error
-    await mutate(store, 'parameter', { id: name }, () => next)
+    return replace()
   }
-  return next
 }
 
-/** Forgets a value. @throws NotFoundError. */
-export async function deleteParameter({ store }: Pick<Services, 'store'>, name: string): Promise<void> {
+/** Forgets a value. @throws NotFoundError; whatever `check` throws. */
+export async function deleteParameter(
+  { store }: Pick<Services, 'store'>,
+  name: string,
+  check: VersionCheck = anyVersion,
+): Promise<void> {
   await requireParameter(store, name)
-  await store.remove('parameter', { id: name })
+  await removeChecked(store, 'parameter', { id: name }, check)
 }
 
-async function requireParameter(store: Services['store'], name: string): Promise<{ value: Parameter }> {
+async function requireParameter(store: Services['store'], name: string): Promise<Versioned<Parameter>> {
   const found = parameterNamePattern.test(name) ? await store.get('parameter', { id: name }) : undefined
   if (found === undefined) throw new NotFoundError('parameter', name)
   return found

@@ -14,7 +14,9 @@ import {
   readParameter,
 } from '../parameters.ts'
 import { readJson } from '../request.ts'
+import { revisionVersion } from '../versions.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
+import { ifMatch, sendTagged } from './entity_tag.ts'
 
 /** The routes. */
 export function parameterRoutes(services: Services): Hono<ApiEnv> {
@@ -28,16 +30,19 @@ export function parameterRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/:name', async (c) => {
     requireApiRole(c, 'admin')
-    return c.json(await readParameter(services, c.req.param('name')))
+    const { value, revision } = await readParameter(services, c.req.param('name'))
+    return sendTagged(c, revisionVersion(revision), value)
   })
 
   app.put('/:name', async (c) => {
     const wanted = await readJson(c, parameterSchema)
-    return c.json(openPart(await putParameter(services, c.req.param('name'), wanted, actorOf(c))))
+    const by = { actor: actorOf(c), check: ifMatch(c) }
+    const { value, revision } = await putParameter(services, c.req.param('name'), wanted, by)
+    return sendTagged(c, revisionVersion(revision), openPart(value))
   })
 
   app.delete('/:name', async (c) => {
-    await deleteParameter(services, c.req.param('name'))
+    await deleteParameter(services, c.req.param('name'), ifMatch(c))
     return c.body(null, 204)
   })
   return app

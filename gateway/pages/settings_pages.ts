@@ -9,8 +9,7 @@ import type { PageContext } from './page_context.ts'
 import type { z } from 'zod'
 import { Hono } from 'hono'
 import { accessKeyLimits } from '../../domain/access_key.ts'
-import { ConflictError, InvalidInputError, NotFoundError } from '../../domain/errors.ts'
-import { isId } from '../../domain/ids.ts'
+import { ConflictError, InvalidInputError } from '../../domain/errors.ts'
 import { mayOperate } from '../../views/layout.ts'
 import { settingsPage } from '../../views/settings/settings_page.ts'
 import { readBandwidthSettings } from '../bandwidth_settings.ts'
@@ -114,7 +113,7 @@ export function settingsPages(context: PageContext): Hono<PageEnv> {
         services,
         name.trim(),
         { value: value.replaceAll('\r\n', '\n') },
-        viewerOf(c).userName,
+        { actor: viewerOf(c).userName },
       )
     } catch (error) {
       const isWrong = error instanceof InvalidInputError || error instanceof ConflictError

@@ -58,6 +58,10 @@ const resources: Record<string, () => Promise<Resource>> = {
       changes: [{ description: 'one' }, { description: 'two' }, { isEnabled: false }],
     }
   },
+  '/parameters/:name': async () => {
+    await api('PUT', '/parameters/set-up', { value: 'none' })
+    return { path: '/parameters/set-up', changes: ['one', 'two', 'three'].map((value) => ({ value })) }
+  },
   '/access-keys/:id/status': async () => {
     const made = await api('POST', '/access-keys', { name: 'ci', role: 'viewer' })
     const path = `/access-keys/${((await made.json()) as { accessKeyId: string }).accessKeyId}`

@@ -39,6 +39,8 @@ const counterparts: Record<string, string[] | typeof ofBrowsers> = {
   'POST /settings/access-keys/:id/disable': ['PUT /access-keys/:id/status'],
   'POST /settings/access-keys/:id/enable': ['PUT /access-keys/:id/status'],
   'POST /settings/access-keys/:id/delete': ['DELETE /access-keys/:id'],
+  'POST /settings/parameters': ['PUT /parameters/:name'],
+  'POST /settings/parameters/:name/delete': ['DELETE /parameters/:name'],
   'POST /settings/webhooks': ['POST /webhooks'],
   'POST /settings/webhooks/:id': ['PUT /webhooks/:id'],
   'POST /settings/webhooks/:id/test': ['POST /webhooks/:id/test'],
