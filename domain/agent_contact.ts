@@ -47,19 +47,19 @@ export function findSameMachine(
   )
 }
 
+/** A machine whose agent has just enrolled. */
+export interface EnrolledMachine {
+  at: string
+  sourceProperties: SourceProperties
+  disks: ReplicatedDisk[]
+  agent: Pick<AgentRecord, 'version' | 'certificateSerial' | 'certificateNotAfter'>
+}
+
 /**
  * A known server whose agent enrols again.
  * @throws ConflictError while its agent is live, or while work goes on for a disconnected one.
  */
-export function enrolAgain(
-  server: SourceServer,
-  input: {
-    at: string
-    sourceProperties: SourceProperties
-    disks: ReplicatedDisk[]
-    agent: Pick<AgentRecord, 'version' | 'certificateSerial' | 'certificateNotAfter'>
-  },
-): SourceServer {
+export function enrolAgain(server: SourceServer, input: EnrolledMachine): SourceServer {
   const { at } = input
   const heard = heardLive(server, at)
   if (heard !== undefined) {

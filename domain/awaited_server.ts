@@ -8,7 +8,8 @@
  * @module
  */
 import type { SourceServerId } from './ids.ts'
-import type { AgentRecord, ReplicatedDisk, SourceProperties, SourceServer } from './source_server.ts'
+import type { EnrolledMachine } from './agent_contact.ts'
+import type { SourceProperties, SourceServer } from './source_server.ts'
 import { ConflictError } from './errors.ts'
 import { blankServer, withEvent, withLifecycle } from './source_server.ts'
 import { withStaging } from './staging.ts'
@@ -95,13 +96,7 @@ function plainHost(name: string): string {
  */
 export function withAgentArrived(
   server: SourceServer,
-  input: {
-    at: string
-    sourceProperties: SourceProperties
-    disks: ReplicatedDisk[]
-    agent: Pick<AgentRecord, 'version' | 'certificateSerial' | 'certificateNotAfter'>
-    tags?: Record<string, string> | undefined
-  },
+  input: EnrolledMachine & { tags?: Record<string, string> | undefined },
 ): SourceServer {
   if (!isAwaited(server))
     throw new ConflictError(
