@@ -76,6 +76,8 @@ export async function agentBeats(
   const forecastOf = isBegunNow ? await services.forecasts.forecaster(known) : undefined
   const isDue = isQuietlyDue(known, at) && services.quietWrites.takeTurn(sourceServerId)
   const { isLarge } = services.held.servers
+  const bringsAnswer = answersSomebody(body)
+  const mayBeQuiet = isLarge && !bringsAnswer
   const changeOf = (mayWait: boolean) => (current: SourceServer) =>
     applyHeartbeat(
       withSettledSerial(current, caller.serial),
@@ -88,11 +90,15 @@ export async function agentBeats(
   const server = await changeServer(
     services,
     sourceServerId,
-    changeOf(isLarge || !isDue),
-    answersSomebody(body) ? undefined : caller.known,
+    changeOf(mayBeQuiet || !isDue),
+    bringsAnswer ? undefined : caller.known,
   )
-  if (isDue && server === known) {
-    services.quietWrites.begin(sourceServerId, () => writeQuietly(services, caller, changeOf(false)))
+  if (mayBeQuiet && isDue && server === known) {
+    const change = changeOf(false)
+    // What a later heartbeat told is not taken back by this one, which has no news.
+    const unlessLate = (current: SourceServer) =>
+      current.agent.lastSeenAt !== undefined && current.agent.lastSeenAt >= at ? current : change(current)
+    services.quietWrites.begin(sourceServerId, () => writeQuietly(services, caller, unlessLate))
   }
   const offered = offerFigures(services, server, body, at)
   if (!isLarge) await offered

@@ -224,6 +224,37 @@ describe('heartbeats of a large fleet', () => {
     expect(slow).toHaveBeenCalledTimes(1)
   })
 
+  it('do not take back what a later one told when they are written after it', async () => {
+    const { sourceServerId: id } = await held()
+    const answered = Promise.withResolvers<void>()
+    const replace = gateway.store.replace.bind(gateway.store)
+    vi.spyOn(gateway.store, 'replace').mockImplementationOnce(async (...told) => {
+      await answered.promise
+      return replace(...told)
+    })
+    gateway.pass(12_000)
+    expect((await beat()).status).toBe(200)
+    gateway.pass(400)
+    const tracker = { kind: 'FULL_SCAN', reason: 'The module was unloaded' } as const
+    const report = heartbeat(1)
+    const news = { ...report, disks: report.disks.map((disk) => ({ ...disk, tracker })) }
+    expect((await call('/agent/v1/heartbeat', news)).status).toBe(200)
+    const told = await gateway.store.get('server', { id })
+    answered.resolve()
+    await gateway.services.quietWrites.settle()
+    expect(await gateway.store.get('server', { id })).toEqual(told)
+  })
+
+  it('of a verification are written down although the agent counted as silent before', async () => {
+    const { sourceServerId: id } = await held()
+    const verification = { verifyEpoch: 1, isDone: false, disks: [] }
+    gateway.pass(60_000)
+    holdMany()
+    expect((await call('/agent/v1/heartbeat', { ...heartbeat(1), verification })).status).toBe(200)
+    await gateway.services.quietWrites.settle()
+    expect((await serverOf(gateway, id)).agent.lastSeenAt).toBe(gateway.now().toISOString())
+  })
+
   it('wait for it before the agent would count as silent, and are told when it fails', async () => {
     const { sourceServerId: id } = await held()
     const failing = vi.spyOn(gateway.store, 'replace').mockRejectedValue(new Error('The table is away'))
