@@ -35,6 +35,9 @@ const launchColumn = /^mgn:launch:/
 /** 50 tags of waves, applications and servers each, and the rest. */
 const maxColumns = 500
 
+/** Several for each of ten thousand servers. Rows are read at once and held together, and sixteen megabytes of short ones are millions. */
+const maxRows = 50_000
+
 /** The column of a tag. */
 export function columnOfTag(thing: TaggedThing, key: string): string {
   return `mgn:${thing}:tag:${key}`
@@ -67,7 +70,8 @@ export function readCsv(bytes: Uint8Array): Row[] {
   let lines: string[][]
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    lines = parse(text, { bom: true, skip_empty_lines: true })
+    // The columns, the rows, and one that is too many.
+    lines = parse(text, { bom: true, skip_empty_lines: true, to: maxRows + 2 })
   } catch (error) {
     throw new InvalidInputError('file', `The file is no CSV in UTF-8: ${errorMessage(error)}`, {
       cause: error,
@@ -83,6 +87,11 @@ export function readCsv(bytes: Uint8Array): Row[] {
     throw new InvalidInputError(
       'file',
       `The file has ${columns.length} columns; at most ${maxColumns} are read`,
+    )
+  if (rows.length > maxRows)
+    throw new InvalidInputError(
+      'file',
+      `The file has more than ${maxRows} rows, which is the most that are read: import it in parts`,
     )
   const seen = new Set<string>()
   const twice = columns.find((column) => seen.size === seen.add(column).size)

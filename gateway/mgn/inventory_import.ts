@@ -17,7 +17,7 @@ import { mutate } from '../../store/mutate.ts'
 import { awaitServer } from '../awaited_servers.ts'
 import { changeServer } from '../server_changes.ts'
 import { tagsIn } from './inventory_csv.ts'
-import { awaitedIn, copiesTags, firstRow, readInventory, serverIn } from './inventory_rows.ts'
+import { ServerIndex, copiesTags, firstRow, readInventory } from './inventory_rows.ts'
 import { confirmApplications, confirmMembers } from './memberships.ts'
 
 /** What an import did. */
@@ -31,7 +31,7 @@ type Came = 'created' | 'modified' | 'same'
 
 /** What is known, row by row more. */
 interface Known {
-  servers: SourceServer[]
+  servers: ServerIndex
   applications: Map<string, Application>
   waves: Map<string, Wave>
 }
@@ -55,7 +55,7 @@ export async function importInventory(
   }
   const { servers, applications, waves } = await readInventory(context.services)
   const known: Known = {
-    servers: [...servers],
+    servers: new ServerIndex(servers),
     applications: new Map(applications.map((one) => [one.name, one])),
     waves: new Map(waves.map((one) => [one.name, one])),
   }
@@ -87,19 +87,19 @@ async function importRow(
   count('waves', wave?.came ?? 'same')
   const application = await ensureApplication(context, row, wave?.wave, known)
   count('applications', application?.came ?? 'same')
-  const awaited = awaitedIn(row, known.servers)
+  const awaited = known.servers.awaited(row)
   if (awaited !== undefined) {
     const { server, isNew } = await awaitServer(context.services, awaited, {
       actor: context.caller.actor,
       platform: row['mgn:server:platform'],
       fqdn: row['mgn:server:fqdn-for-action-framework'],
     })
-    known.servers.push(server)
+    known.servers.add(server)
     const came = await ensureServer(context, server, row, application?.application)
     count('servers', isNew ? 'created' : came)
     return
   }
-  const server = serverIn(row, known.servers)
+  const server = known.servers.named(row)
   if (server !== undefined)
     count('servers', await ensureServer(context, server, row, application?.application))
 }

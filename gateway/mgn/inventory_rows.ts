@@ -2,6 +2,7 @@
  * The rows of an inventory against what there is: what each names, and everything that is wrong with them, before anything is changed.
  * @module
  */
+import { setImmediate } from 'node:timers/promises'
 import type { Application, Wave } from '../../domain/application.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { TransferError } from '../../domain/transfer.ts'
@@ -34,22 +35,47 @@ export async function readInventory({ store }: Pick<Services, 'store'>): Promise
 /** The header is row 1. */
 export const firstRow = 2
 
+/** Rows looked at in one turn of the event loop: some milliseconds, in which no heartbeat is answered. */
+const rowsAtOnce = 200
+
 /** The longest id that an agent may name, and so the longest to wait for. */
 const maxOwnIdLength = 256
 
-/** The server that a row names, by its id or the one that its users gave it. Undefined when there is none. */
-export function serverIn(row: Row, servers: readonly SourceServer[]): SourceServer | undefined {
-  const id = row['mgn:server:id']
-  if (id !== undefined) return servers.find(({ sourceServerId }) => sourceServerId === id)
-  const own = row['mgn:server:user-provided-id']
-  // Servers that nobody gave an id have none in common with a row that has none.
-  return own === undefined ? undefined : servers.find(({ userProvidedId }) => userProvidedId === own)
-}
+/** Servers by their own id and by the one that their users gave them: a file may have a row for each of ten thousand. */
+export class ServerIndex {
+  readonly #byId = new Map<string, SourceServer>()
+  readonly #byOwnId = new Map<string, SourceServer[]>()
 
-/** The id of a server that the row makes known, as there is none yet; undefined when it names one that there is, or none. */
-export function awaitedIn(row: Row, servers: readonly SourceServer[]): string | undefined {
-  if (row['mgn:server:id'] !== undefined || serverIn(row, servers) !== undefined) return undefined
-  return row['mgn:server:user-provided-id']
+  constructor(servers: readonly SourceServer[]) {
+    for (const server of servers) this.add(server)
+  }
+
+  /** Adds a server that was made since. */
+  add(server: SourceServer): void {
+    this.#byId.set(server.sourceServerId, server)
+    // Servers that nobody gave an id have none in common with a row that has none.
+    if (server.userProvidedId === undefined) return
+    const same = this.#byOwnId.get(server.userProvidedId)
+    if (same === undefined) this.#byOwnId.set(server.userProvidedId, [server])
+    else same.push(server)
+  }
+
+  /** All that have the id of their users. */
+  withOwnId(own: string | undefined): readonly SourceServer[] {
+    return own === undefined ? [] : (this.#byOwnId.get(own) ?? [])
+  }
+
+  /** The server that a row names, by its id or the one that its users gave it. Undefined when there is none. */
+  named(row: Row): SourceServer | undefined {
+    const id = row['mgn:server:id']
+    return id === undefined ? this.withOwnId(row['mgn:server:user-provided-id'])[0] : this.#byId.get(id)
+  }
+
+  /** The id of a server that the row makes known, as there is none yet; undefined when it names one that there is, or none. */
+  awaited(row: Row): string | undefined {
+    if (row['mgn:server:id'] !== undefined || this.named(row) !== undefined) return undefined
+    return row['mgn:server:user-provided-id']
+  }
 }
 
 /** Whether tags of the server go to its machines, as a row says. Undefined when it does not say. */
@@ -58,26 +84,30 @@ export function copiesTags(row: Row): boolean | undefined {
   return cell === undefined ? undefined : cell.toLowerCase() === 'true'
 }
 
-/** Everything that is wrong with the rows; empty when they can be taken. */
-export function errorsIn(
+/** Everything that is wrong with the rows; empty when they can be taken. The gateway goes on with other work meanwhile. */
+export async function errorsIn(
   rows: readonly Row[],
   inventory: Inventory,
   { account, services }: Pick<MgnContext, 'account' | 'services'>,
-): TransferError[] {
+): Promise<TransferError[]> {
   const at = services.clock().toISOString()
-  const sums = new Sums(inventory, account.quotas)
-  return rows.flatMap((row, index) => {
-    const sentences = [...sentencesOn(row, inventory.servers, account.accountId), ...sums.add(row)]
-    return sentences.map((rawError) => ({
-      at,
-      type: 'VALIDATION_ERROR' as const,
-      rawError: rawError.slice(0, maxErrorLength),
-      rowNumber: index + firstRow,
-    }))
-  })
+  const servers = new ServerIndex(inventory.servers)
+  const sums = new Sums(inventory, servers, account.quotas)
+  const errors: TransferError[] = []
+  for (const [index, row] of rows.entries()) {
+    if (index % rowsAtOnce === rowsAtOnce - 1) await setImmediate()
+    for (const rawError of [...sentencesOn(row, servers, account.accountId), ...sums.add(row)])
+      errors.push({
+        at,
+        type: 'VALIDATION_ERROR',
+        rawError: rawError.slice(0, maxErrorLength),
+        rowNumber: index + firstRow,
+      })
+  }
+  return errors
 }
 
-function sentencesOn(row: Row, servers: readonly SourceServer[], accountId: string): string[] {
+function sentencesOn(row: Row, servers: ServerIndex, accountId: string): string[] {
   const wrong: string[] = []
   const account = row['mgn:account-id']
   if (account !== undefined && account !== accountId)
@@ -98,7 +128,7 @@ function sentencesOn(row: Row, servers: readonly SourceServer[], accountId: stri
   return [...wrong, ...wrongWithServer(row, servers)]
 }
 
-function wrongWithServer(row: Row, servers: readonly SourceServer[]): string[] {
+function wrongWithServer(row: Row, servers: ServerIndex): string[] {
   const wrong: string[] = []
   const id = row['mgn:server:id']
   const own = row['mgn:server:user-provided-id']
@@ -108,14 +138,14 @@ function wrongWithServer(row: Row, servers: readonly SourceServer[]): string[] {
       wrong.push(`${columns[0]} is of a server and needs mgn:server:id or mgn:server:user-provided-id`)
     return wrong
   }
-  const server = serverIn(row, servers)
+  const server = servers.named(row)
   if (id !== undefined && server === undefined)
     wrong.push(`there is no server ${id}: leave mgn:server:id out to await a new one`)
   if (id !== undefined && server !== undefined && own !== undefined && own !== server.userProvidedId)
     wrong.push(
       `server ${id} has ${server.userProvidedId === undefined ? 'no id of yours' : `your id ${server.userProvidedId}`}, which stays so: it is not ${own}`,
     )
-  const same = servers.filter(({ userProvidedId }) => userProvidedId === own)
+  const same = servers.withOwnId(own)
   if (id === undefined && same.length > 1)
     wrong.push(
       `${same.map(({ sourceServerId }) => sourceServerId).join(' and ')} have the id ${own}: name one by mgn:server:id`,
@@ -140,15 +170,18 @@ function namesServer(row: Row): boolean {
 
 /** What the rows come to together with what there is: tags of each thing, and how many things of each kind. */
 class Sums {
-  readonly #inventory: Inventory
+  readonly #servers: ServerIndex
+  readonly #waves: ReadonlyMap<string, Wave>
+  readonly #applications: ReadonlyMap<string, Application>
   readonly #quotas: Quotas
   readonly #tagKeys = new Map<string, Set<string>>()
   readonly #counts: Record<'waves' | 'applications' | 'servers', number>
 
-  constructor(inventory: Inventory, quotas: Quotas) {
-    this.#inventory = inventory
+  constructor({ waves, applications, servers }: Inventory, index: ServerIndex, quotas: Quotas) {
+    this.#servers = index
+    this.#waves = new Map(waves.map((one) => [one.name, one]))
+    this.#applications = new Map(applications.map((one) => [one.name, one]))
     this.#quotas = quotas
-    const { waves, applications, servers } = inventory
     this.#counts = {
       waves: waves.length,
       applications: applications.length,
@@ -158,26 +191,12 @@ class Sums {
 
   /** Adds a row: sentences for what it passes. */
   add(row: Row): string[] {
-    const { waves, applications, servers } = this.#inventory
-    const wave = row['mgn:wave:name']
-    const application = row['mgn:app:name']
-    const server = serverIn(row, servers)
-    const serverName = server?.sourceServerId ?? awaitedIn(row, servers)
+    const { 'mgn:wave:name': wave, 'mgn:app:name': application } = row
+    const server = this.#servers.named(row)
+    const serverName = server?.sourceServerId ?? this.#servers.awaited(row)
     return [
-      ...this.#addThing(
-        row,
-        'wave',
-        'waves',
-        wave,
-        waves.find(({ name }) => name === wave),
-      ),
-      ...this.#addThing(
-        row,
-        'app',
-        'applications',
-        application,
-        applications.find(({ name }) => name === application),
-      ),
+      ...this.#addThing(row, 'wave', 'waves', wave, this.#waves.get(wave ?? '')),
+      ...this.#addThing(row, 'app', 'applications', application, this.#applications.get(application ?? '')),
       ...this.#addThing(row, 'server', 'servers', serverName, server),
     ]
   }

@@ -39,7 +39,7 @@ export async function runImport(context: MgnContext, own: Import): Promise<Impor
   const ended = () => services.clock().toISOString()
   const run = async (): Promise<Import> => {
     const rows = readCsv(await services.files.read(own))
-    const wrong = errorsIn(rows, await readInventory(services), context)
+    const wrong = await errorsIn(rows, await readInventory(services), context)
     if (wrong.length > 0)
       return { ...own, status: 'FAILED', endedAt: ended(), errors: wrong.slice(0, maxTransferErrors) }
     const { created, modified, errors } = await importInventory(context, rows, signOfLife(services, own))

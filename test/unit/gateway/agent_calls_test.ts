@@ -236,7 +236,7 @@ describe('heartbeats of a large fleet', () => {
     expect((await beat()).status).toBe(200)
     gateway.pass(400)
     const tracker = { kind: 'FULL_SCAN', reason: 'The module was unloaded' } as const
-    const report = heartbeat(1)
+    const report = heartbeat(1) as { disks: object[] }
     const news = { ...report, disks: report.disks.map((disk) => ({ ...disk, tracker })) }
     expect((await call('/agent/v1/heartbeat', news)).status).toBe(200)
     const told = await gateway.store.get('server', { id })
