@@ -41,12 +41,13 @@ export interface ConvergenceOutlook {
 
 /** The downtime of its cutover. */
 export interface DowntimeOutlook {
-  /** As things are now; absent once the cutover is over. */
+  /** Of the next cutover, as things are now; absent while one stands. */
   forecast?: DowntimeForecast
   /** Milliseconds until the replica has caught up, which comes before the downtime; absent while it is in step. */
   catchUpMs?: number
   /** As it was said when the last cutover was asked for. */
   kept?: KeptDowntimeForecast
+  /** What that cutover took, if it went well. */
   actualSeconds?: number
 }
 
@@ -181,7 +182,10 @@ function beforeStart(forecast: CopyForecast | undefined): ConvergenceOutlook {
 function downtimeOutlook(server: SourceServer, past: readonly LaunchHistory[], at: Date): DowntimeOutlook {
   const over = cutoverDowntime(server)
   const kept = server.launchTimes?.forecast
-  const isOver = server.lifecycle.state === 'CUTOVER'
+  // Of a cutover that was asked for since, what the one before took says nothing.
+  const isLast = over !== undefined && (kept === undefined || kept.jobId === over.launch.jobId)
+  const { state: lifecycle } = server.lifecycle
+  const isOver = lifecycle === 'CUTOVER' || (lifecycle === 'CUTTING_OVER' && isLast)
   const { state, etaDateTime } = server.replication
   const catchUpMs =
     state === 'BACKLOG' && etaDateTime !== undefined
@@ -191,6 +195,6 @@ function downtimeOutlook(server: SourceServer, past: readonly LaunchHistory[], a
     ...(isOver ? {} : { forecast: forecastDowntime(server, past) }),
     ...(catchUpMs === undefined || isOver ? {} : { catchUpMs }),
     ...(kept === undefined ? {} : { kept }),
-    ...(over === undefined ? {} : { actualSeconds: over.actualSeconds }),
+    ...(isLast ? { actualSeconds: over.actualSeconds } : {}),
   }
 }

@@ -5,6 +5,8 @@ import type { JobId, SourceServerId } from '../../../domain/ids.ts'
 import type { Task } from '../../../domain/task.ts'
 import { applyAction } from '../../../domain/actions.ts'
 import { cutoverDowntime, forecastDowntime, launchHistory, withLaunchTime } from '../../../domain/downtime.ts'
+import { downtimeInWords } from '../../../domain/forecast_words.ts'
+import { serverForecast } from '../../../domain/server_forecast.ts'
 import { newTask } from '../../../queues/task_steps.ts'
 import { addedAt, later, testJobId, testServer } from '../../fixtures/source_server.ts'
 
@@ -145,6 +147,32 @@ describe('the downtime of a cutover', () => {
     )
     expect(again.launchTimes?.forecast?.jobId).toBe(otherJobId)
     expect(cutoverDowntime(again)).not.toHaveProperty('forecast')
+    const { downtime } = serverForecast(again, undefined, past, new Date(later(501)))
+    expect(downtime.kept).toMatchObject({ jobId: otherJobId })
+    expect(downtime).not.toHaveProperty('actualSeconds')
+    expect(downtimeInWords(downtime).said).toMatch(/^60 s \(/)
+  })
+
+  it('is forecast again once the cutover was reverted, which is still told', () => {
+    const reverted = { ...withLaunchTime(reached, done()), lifecycle: server().lifecycle }
+    const { downtime } = serverForecast(reverted, undefined, past, new Date(later(500)))
+    expect(downtime).toMatchObject({ actualSeconds: 72, kept: { jobId: testJobId, expectedSeconds: 60 } })
+    expect(downtimeInWords(downtime).said).toMatch(/^60 s \(/)
+    expect(downtimeInWords(downtime).from).toContain('the cutover before took 72 s')
+  })
+
+  it('is what it was while the cutover stands', () => {
+    const { downtime } = serverForecast(
+      withLaunchTime(reached, done()),
+      undefined,
+      past,
+      new Date(later(180)),
+    )
+    expect(downtime).not.toHaveProperty('forecast')
+    expect(downtimeInWords(downtime)).toEqual({
+      said: 'was 72 s',
+      from: expect.stringMatching(/^60 s \(.*was said before$/) as string,
+    })
   })
 
   it('has no measure where the machine was left stopped, or the point is another one', () => {
