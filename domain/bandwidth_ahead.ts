@@ -61,7 +61,8 @@ export function meanOf(limit: LimitAhead, paceOf: (limitBytesPerSecond: number) 
 }
 
 /**
- * Seconds until `bytes` are copied at the pace that a limit leaves, while `changedBytesPerSecond` change; infinite when they never are.
+ * Seconds until `bytes` are copied at the pace that a limit leaves, while `changedBytesPerSecond` change; infinite when they never are. What changes before
+ * it is copied is no more to copy than it was.
  */
 export function secondsToCopy(
   bytes: number,
@@ -74,19 +75,32 @@ export function secondsToCopy(
     return gain > 0 ? bytes / gain : Infinity
   }
   const gains = limit.map((part) => (paceOf(part) - changedBytesPerSecond) * partSeconds)
+  const weekSeconds = gains.length * partSeconds
+  const first = copyForAWeek(bytes, bytes, gains)
+  if (first.endedAfter !== undefined) return first.endedAfter
   let sum = 0
   let highest = 0
   for (const gain of gains) {
     sum += gain
     highest = Math.max(highest, sum)
   }
-  // Whole weeks at once, up to the one in which the highest point is enough.
-  const weeks = bytes <= highest ? 0 : sum > 0 ? Math.ceil((bytes - highest) / sum) : Infinity
+  // After the first week each begins with less by the same: whole weeks at once, up to the one in which the highest point is enough.
+  const weeks = first.left <= highest ? 0 : sum > 0 ? Math.ceil((first.left - highest) / sum) : Infinity
   if (weeks === Infinity) return Infinity
-  let left = bytes - weeks * sum
+  const last = copyForAWeek(first.left - weeks * sum, bytes, gains)
+  return (1 + weeks) * weekSeconds + (last.endedAfter ?? weekSeconds)
+}
+
+/** A week that begins with `left` of `bytes` to copy: when it ended, or what is left then. */
+function copyForAWeek(
+  left: number,
+  bytes: number,
+  gains: readonly number[],
+): { endedAfter: number; left?: never } | { endedAfter?: never; left: number } {
+  let rest = left
   for (const [part, gain] of gains.entries()) {
-    if (gain > 0 && left <= gain) return (weeks * gains.length + part + left / gain) * partSeconds
-    left -= gain
+    if (gain > 0 && rest <= gain) return { endedAfter: (part + rest / gain) * partSeconds }
+    rest = Math.min(bytes, rest - gain)
   }
-  return (weeks + 1) * gains.length * partSeconds
+  return { left: rest }
 }

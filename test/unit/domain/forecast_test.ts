@@ -265,6 +265,33 @@ describe('secondsToCopy()', () => {
     expect(secondsToCopy(9000, 1, week, asLimited)).toBe(Infinity)
     expect(secondsToCopy(5, 3, 3, asLimited)).toBe(Infinity)
   })
+
+  it('copies no more than there is, however long it was shut before', () => {
+    const shutFirst = Array.from({ length: 672 }, (_, part) => (part < 336 ? 0 : 10))
+    const halfWeek = 336 * partSeconds
+    expect(secondsToCopy(8000, 6, shutFirst, asLimited)).toBeCloseTo(halfWeek + 2000)
+    expect(secondsToCopy(halfWeek * 4 + 1, 6, shutFirst, asLimited)).toBe(Infinity)
+  })
+
+  it('is what going through it step by step comes to', () => {
+    const seed = Number(process.env['FORECAST_SEED'] ?? Date.now() % 2 ** 31)
+    const { roll: chance } = dice(seed)
+    const parts = 20
+    for (let round = 0; round < 300; round++) {
+      const week = Array.from({ length: parts }, () => Math.floor(chance() * 5))
+      const changed = Math.floor(chance() * 3)
+      const bytes = 1 + Math.floor(chance() * 20_000)
+      let left = bytes
+      let expected = Infinity
+      for (let part = 0; part < 500 * parts && expected === Infinity; part++) {
+        const gain = ((week[part % parts] ?? 0) - changed) * partSeconds
+        if (gain > 0 && left <= gain) expected = (part + left / gain) * partSeconds
+        left = Math.min(bytes, left - gain)
+      }
+      const told = `seed ${seed}: ${bytes} bytes, ${changed} changing, ${week.join(' ')}`
+      expect(secondsToCopy(bytes, changed, week, asLimited), told).toBeCloseTo(expected, 3)
+    }
+  })
 })
 
 describe('limitAhead()', () => {
