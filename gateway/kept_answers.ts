@@ -14,6 +14,9 @@ import { Refusal } from './problem.ts'
 /** Whoever has not said for so long that he runs a request has died. */
 const leaseMs = 30_000
 
+/** The clock of whoever runs a request may be ahead by as much as this. */
+const maxSkewMs = 30_000
+
 /** How often he says so. */
 const renewalMs = 10_000
 
@@ -36,7 +39,7 @@ export type KeepingServices = Pick<Services, 'store' | 'secretBox' | 'clock' | '
 function isRunning({ runningUntil }: KeptAnswer, nowMs: number): boolean {
   const leftMs = runningUntil === undefined ? 0 : Date.parse(runningUntil) - nowMs
   // Longer than any lease: the clock was set back.
-  return leftMs > 0 && leftMs <= leaseMs
+  return leftMs > 0 && leftMs <= leaseMs + maxSkewMs
 }
 
 /** The right to run a request, until it is settled or given up. */

@@ -187,6 +187,32 @@ describe('Idempotency-Key', () => {
     }
   })
 
+  it('is held, too, where the clock of another gateway is behind', async () => {
+    const behind = (ms: number) => ({
+      ...gateway.services,
+      clock: () => new Date(gateway.now().getTime() - ms),
+    })
+    const claim = await claimOrAnswer(gateway.services, 'k', 'r')
+    if (!(claim instanceof Claim)) throw new Error('Nobody has used this key')
+    for (const ms of [1, 5000, 30_000])
+      await expect(claimOrAnswer(behind(ms), 'k', 'r')).rejects.toMatchObject({
+        status: 409,
+        kind: 'idempotency-key-in-use',
+      })
+    await claim.settle({ status: 201, headers: {}, body: 'made once' })
+    expect(await claimOrAnswer(behind(5000), 'k', 'r')).toMatchObject({ body: 'made once' })
+  })
+
+  it('is free when whoever held it has died and the clock was set back by more than that', async () => {
+    const dead = await claimOrAnswer(gateway.services, 'k', 'r')
+    if (!(dead instanceof Claim)) throw new Error('Nobody has used this key')
+    const clock = () => new Date(gateway.now().getTime() - 3_600_000)
+    const next = await claimOrAnswer({ ...gateway.services, clock }, 'k', 'r')
+    if (!(next instanceof Claim)) throw new Error('The key is held')
+    await next.giveUp()
+    await dead.giveUp()
+  })
+
   it('is forgotten after a day, and swept', async () => {
     await call('/tokens', { key: 'k' })
     gateway.pass(24 * 3_600_000 - 1)
