@@ -57,6 +57,9 @@ const secretsOf: Readonly<Record<string, readonly string[]>> = {
   REHOST_SECRET_ACCESS_KEY: ['gateway'],
   REHOST_SEALING_KEY: ['gateway', 'workers'],
   REHOST_API_TOKEN: [],
+  REHOST_STORE_SECRET_ACCESS_KEY: ['gateway', 'workers'],
+  AWS_SECRET_ACCESS_KEY: ['gateway', 'workers'],
+  AWS_SESSION_TOKEN: ['gateway', 'workers'],
 }
 
 /** `environment` for the process `name`. */

@@ -37,15 +37,22 @@ describe('childSpecs()', () => {
       'REHOST_SECRET_ACCESS_KEY',
       'REHOST_SEALING_KEY',
       'REHOST_API_TOKEN',
+      'REHOST_STORE_SECRET_ACCESS_KEY',
+      'AWS_SECRET_ACCESS_KEY',
+      'AWS_SESSION_TOKEN',
     ]
+    const ofStores = names.slice(-3)
     const environment = Object.fromEntries([...names, 'PATH'].map((name) => [name, 'told']))
     const specs = childSpecs({ ...config, isStoreExternal: false }, '/root', environment, '/s')
     const given = specs.map(({ name, environment: own }) => [name, Object.keys(own)])
     expect(given).toEqual([
       ['redis', ['PATH']],
       ['dynamodb', ['PATH']],
-      ['gateway', ['REHOST_ADMIN_PASSWORD', 'REHOST_SECRET_ACCESS_KEY', 'REHOST_SEALING_KEY', 'PATH']],
-      ['workers', ['REHOST_SEALING_KEY', 'PATH']],
+      [
+        'gateway',
+        ['REHOST_ADMIN_PASSWORD', 'REHOST_SECRET_ACCESS_KEY', 'REHOST_SEALING_KEY', ...ofStores, 'PATH'],
+      ],
+      ['workers', ['REHOST_SEALING_KEY', ...ofStores, 'PATH']],
     ])
   })
 })
