@@ -150,13 +150,17 @@ export class ApiClient {
     const headers: Record<string, string> = method === 'POST' ? { 'idempotency-key': randomUUID() } : {}
     const beganMs = Date.now()
     let isLost = false
+    let mayBeDone = false
     for (;;) {
       try {
         return await this.#sendOnce(method, path, headers, body)
       } catch (error) {
+        // Done the first time, whose answer was lost.
+        if (method === 'DELETE' && mayBeDone && error instanceof ApiError && error.status === 404) return ''
         const waitMs = error instanceof ApiError ? error.retryAfterMs : askAgainMs
         const isKnown = error instanceof ApiError || error instanceof UnreachableError
         if (!isKnown || waitMs === undefined) throw error
+        mayBeDone ||= error instanceof UnreachableError && error.isLost
         isLost ||= error instanceof ApiError || error.isLost
         // Where nothing listens there is nothing to wait for, unless something did just now.
         const patienceMs = isLost ? Math.max(repeatMs, this.#patienceMs) : this.#patienceMs

@@ -61,6 +61,16 @@ it('takes a new key for each POST, and none for others', async () => {
   expect(keys.slice(2)).toEqual([undefined, undefined])
 })
 
+const missing: Answer = (response) => response.writeHead(404).end('{"detail":"There is none"}')
+
+it('takes what is gone for deleted when the answer to a DELETE was lost, and for a mistake else', async () => {
+  const { asked, api } = await service(lost, missing, missing, later(429, 0), missing)
+  await api.delete('/webhooks/wh-1')
+  await expect(api.delete('/webhooks/wh-1')).rejects.toThrow('There is none')
+  await expect(api.delete('/webhooks/wh-1')).rejects.toThrow('There is none')
+  expect(asked.map(({ method }) => method)).toEqual(Array(5).fill('DELETE'))
+})
+
 it('does not wait for what takes too long, and not for what says no', async () => {
   const { asked, api } = await service(later(429, 3600), (response) =>
     response.writeHead(409).end('{"detail":"It is paused"}'),
