@@ -37,22 +37,33 @@ export async function awaitServer(
   userProvidedId: string,
   input: { actor: string; platform?: string | undefined; fqdn?: string | undefined },
 ): Promise<{ server: SourceServer; isNew: boolean }> {
-  const { store } = services
   const at = services.clock().toISOString()
   const sourceServerId = newId('sourceServer', services.random)
   const known = await claim(services, userProvidedId, sourceServerId)
   if (known !== undefined) return { server: known, isNew: false }
   const blank = newAwaitedServer({ sourceServerId, at, userProvidedId, ...input })
   const server = withTemplates(blank, await newestTemplates(services))
-  const revision = await store.create('server', { id: sourceServerId }, server)
-  const owner = await ownerOfId(store, userProvidedId, services.clock())
-  if (owner === undefined || owner === 'TAKEN' || owner.sourceServerId !== sourceServerId) {
-    // It took so long that the id was given to another.
-    await store.remove('server', { id: sourceServerId }, revision)
-    throw beingAdded(userProvidedId)
-  }
+  const revision = await createOwner(services, server, userProvidedId)
   await announce(services, { value: server, revision })
   return { server, isNew: true }
+}
+
+/**
+ * Writes the server that has claimed the id, and answers its revision.
+ * @throws ConflictError when it took so long that the id was given to another; there is no server then.
+ */
+export async function createOwner(
+  { store, clock }: Pick<Services, 'store' | 'clock'>,
+  server: SourceServer,
+  userProvidedId: string,
+): Promise<number> {
+  const key = { id: server.sourceServerId }
+  const revision = await store.create('server', key, server)
+  const owner = await ownerOfId(store, userProvidedId, clock())
+  if (owner !== undefined && owner !== 'TAKEN' && owner.sourceServerId === server.sourceServerId)
+    return revision
+  await store.remove('server', key, revision)
+  throw beingAdded(userProvidedId)
 }
 
 /** The server that has the id. @throws ConflictError when somebody makes it at this moment. */

@@ -16,7 +16,7 @@ import { newSourceServer, withEvent } from '../../domain/source_server.ts'
 import { withTemplates } from '../../domain/template.ts'
 import { mutate } from '../../store/mutate.ts'
 import { agentUri, replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
-import { claim, newestTemplates, ownerOf } from '../awaited_servers.ts'
+import { claim, createOwner, newestTemplates, ownerOf } from '../awaited_servers.ts'
 import { checkInstallationToken, spendInstallationToken } from '../people/installation_tokens.ts'
 import { Refusal } from '../problem.ts'
 import { limitKey, remoteAddress } from '../request.ts'
@@ -153,8 +153,8 @@ async function createServer(
   doubts: readonly string[],
 ): Promise<SourceServer> {
   // Whoever has it already was told of; an import that takes it at this moment refuses this enrolment.
-  if (body.userProvidedId !== undefined && doubts.length === 0)
-    await requireOwnId(services, body.userProvidedId, input.sourceServerId)
+  const claimed = doubts.length === 0 ? body.userProvidedId : undefined
+  if (claimed !== undefined) await requireOwnId(services, claimed, input.sourceServerId)
   const server = newSourceServer({
     ...input,
     agent: { ...input.agent, generation: 0, desired: 'REPLICATE' },
@@ -166,7 +166,10 @@ async function createServer(
     withDisksLeftOut(server, input.at),
   )
   const started = withStaging(withTemplates(told, await newestTemplates(services)), input.at)
-  const revision = await services.store.create('server', { id: started.sourceServerId }, started)
+  const revision =
+    claimed === undefined
+      ? await services.store.create('server', { id: started.sourceServerId }, started)
+      : await createOwner(services, started, claimed)
   await announce(services, { value: started, revision })
   return started
 }

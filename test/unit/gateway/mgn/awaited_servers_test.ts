@@ -322,6 +322,26 @@ describe('one id', () => {
     expect(orders).toBeGreaterThan(20)
   })
 
+  it('is one server, too, when an agent was so slow that an import was given it meanwhile', async () => {
+    const { gateway } = service
+    const { services, store } = gateway
+    const create = store.create.bind(store)
+    store.create = async (kind, key, value) => {
+      if (kind !== 'server') return create(kind, key, value)
+      store.create = create
+      gateway.pass(60_001)
+      await awaitServer(services, 'shop-1', await1)
+      return create(kind, key, value)
+    }
+    const body = await enrolment(gateway, { userProvidedId: 'shop-1' })
+    const refused = await callAgentPort(gateway, '/agent/v1/enrol', body)
+    expect(refused.status).toBe(409)
+    expect((await stored()).map(({ lifecycle }) => lifecycle.state)).toEqual(['PENDING_INSTALLATION'])
+    expect((await enrol('web-1', { userProvidedId: 'shop-1' })).sourceServerId).toBe(
+      (await only()).sourceServerId,
+    )
+  })
+
   it('of one that died before it made the server is free again after a minute', async () => {
     const { services, store } = service.gateway
     const create = store.create.bind(store)
