@@ -14,28 +14,36 @@ const placesPerPage = 500
 
 /** Removes places that are older than {@link keptMs}. The last place stays, as it says where the next one is. */
 export async function sweepEvents({ store, clock }: Pick<Bench, 'store' | 'clock'>): Promise<void> {
-  const before = new Date(clock().getTime() - keptMs).toISOString()
+  const now = clock()
+  const before = new Date(now.getTime() - keptMs).toISOString()
   const end = await feedEnd(store)
-  for (;;) {
-    const { items } = await store.list('eventFeed', { limit: placesPerPage })
-    for (const { value } of items) {
-      if (value.position >= end || !(await forgetPlace(store, value, before))) return
+  let cursor: string | undefined
+  do {
+    const page = await store.list('eventFeed', {
+      limit: placesPerPage,
+      ...(cursor === undefined ? {} : { cursor }),
+    })
+    for (const { value } of page.items) {
+      if (value.position >= end) return
+      const keptAt = await forgetPlace(store, value, before)
+      // Times rise with positions, but for those of a clock that was ahead: the first other one that stays ends the sweep.
+      if (keptAt !== undefined && keptAt <= now.toISOString()) return
     }
-    if (items.length === 0) return
-  }
+    cursor = page.cursor
+  } while (cursor !== undefined)
 }
 
-/** Whether the place was old enough to go. Times rise with positions but for seconds: the first that stays ends the sweep. */
+/** Removes the place if it is old enough to go; else answers the time of its event. */
 async function forgetPlace(
   store: Bench['store'],
   { position, sourceServerId, sequence }: FeedEntry,
   before: string,
-): Promise<boolean> {
+): Promise<string | undefined> {
   const key = { parent: sourceServerId, id: eventItemId(sequence) }
   const event = await store.get('serverEvent', key)
-  if (event !== undefined && event.value.at >= before) return false
+  if (event !== undefined && event.value.at >= before) return event.value.at
   const isOrphan = event !== undefined && (await store.get('server', { id: sourceServerId })) === undefined
   if (isOrphan) await store.remove('serverEvent', key)
   await store.remove('eventFeed', { id: placeId(position) })
-  return true
+  return undefined
 }

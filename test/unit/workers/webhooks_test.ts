@@ -346,6 +346,18 @@ describe('webhooks', () => {
 })
 
 describe('sweepEvents()', () => {
+  it('goes on behind an event of a clock that was years ahead', async () => {
+    const before = nowMs
+    nowMs += 3 * 365 * 86_400_000
+    await tell(other, 1)
+    nowMs = before
+    await tell(one, 2)
+    nowMs += 31 * 86_400_000
+    await tell(one, 1)
+    await sweepEvents(bench)
+    expect(await places()).toEqual([1, 4])
+  })
+
   const places = async (): Promise<number[]> =>
     (await listAll(real, 'eventFeed')).map(({ position }) => position)
   const listed = async (id: SourceServerId): Promise<number[]> =>
