@@ -95,10 +95,9 @@ export async function agentBeats(
   )
   if (mayBeQuiet && isDue && server === known) {
     const change = changeOf(false)
-    // What a later heartbeat told is not taken back by this one, which has no news.
-    const unlessLate = (current: SourceServer) =>
-      current.agent.lastSeenAt !== undefined && current.agent.lastSeenAt >= at ? current : change(current)
-    services.quietWrites.begin(sourceServerId, () => writeQuietly(services, caller, unlessLate))
+    // What somebody else has written meanwhile, as a later heartbeat, is not taken back by this one, which has no news.
+    const unlessWritten = (current: SourceServer) => (current === known ? change(current) : current)
+    services.quietWrites.begin(sourceServerId, () => writeQuietly(services, caller, unlessWritten))
   }
   const offered = offerFigures(services, server, body, at)
   if (!isLarge) await offered
