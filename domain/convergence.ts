@@ -4,6 +4,7 @@
  * @module
  */
 import type { DataReplicationError, DataReplicationState } from './replication.ts'
+import { speedInWords } from './units.ts'
 
 /** What is left of a first copy or a rescan. */
 export interface MeasuredRest {
@@ -44,10 +45,6 @@ const scanning: readonly DataReplicationState[] = ['INITIAL_SYNC', 'RESCAN']
 
 const whatToDo = 'Give the server more bandwidth (its limit, calendar or site), or wait until less is written'
 
-function megabytes(bytesPerSecond: number): string {
-  return `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`
-}
-
 /** Whether `error` was said by {@link convergenceError}: others have the same code, as a sector that cannot be read. */
 export function isConvergenceError(error: DataReplicationError | undefined): error is DataReplicationError {
   return error?.error === 'NOT_CONVERGING' && error.whatToDo === whatToDo
@@ -78,7 +75,7 @@ export function convergenceError(
     rest === undefined ? '' : `; ${(rest.bytes / 1e9).toFixed(1)} GB are left to copy, and do not become less`
   return {
     error: 'NOT_CONVERGING',
-    rawError: `Blocks change at ${megabytes(changed)}, and ${megabytes(durable)} of them become durable in the replica, over the last ${minutes} minutes${left}`,
+    rawError: `Blocks change at ${speedInWords(changed)}, and ${speedInWords(durable)} of them become durable in the replica, over the last ${minutes} minutes${left}`,
     whatToDo,
   }
 }

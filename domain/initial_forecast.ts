@@ -9,6 +9,7 @@ import type { SourceServer } from './source_server.ts'
 import { meanOf, secondsToCopy } from './bandwidth_ahead.ts'
 import { coveragePercent, learnPace, paceAt } from './copy_pace.ts'
 import { standardInstanceType } from './launch.ts'
+import { speedInWords } from './units.ts'
 
 /** What is known of a copy to come. */
 export interface CopyAhead {
@@ -142,10 +143,6 @@ function basisOf(ahead: CopyAhead, pace: CopyPace): ForecastBasis {
   return { ...basis, words: basisInWords(basis, pace, ahead) }
 }
 
-function megabytes(bytesPerSecond: number): string {
-  return `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`
-}
-
 function basisInWords(basis: Omit<ForecastBasis, 'words'>, pace: CopyPace, ahead: CopyAhead): string {
   const { records, likeRecords } = basis
   const many = `${records} ${records === 1 ? 'record' : 'records'}`
@@ -157,7 +154,7 @@ function basisInWords(basis: Omit<ForecastBasis, 'words'>, pace: CopyPace, ahead
         : `from ${many}, ${likeRecords} of them with a replication server of type ${ahead.instanceType}`,
     basis.heldBackBy === 'LIMIT'
       ? 'the limit of its bandwidth holds it back'
-      : `copies here go at about ${megabytes(basis.linkBytesPerSecond)}`,
+      : `copies here go at about ${speedInWords(basis.linkBytesPerSecond)}`,
   ]
   if (basis.heldBackBy === 'LIMIT' && !pace.isSendingKnown)
     said.push('no record tells how much of a disk has to be sent, so all of it is taken to be')
@@ -169,7 +166,7 @@ function neverInWords({ changedBytesPerSecond = 0, linkBytesPerSecond, heldBackB
   if (changedBytesPerSecond === 0)
     return 'Its limit and calendar let too little through to copy it within years: give it more bandwidth'
   return (
-    `Blocks change at ${megabytes(changedBytesPerSecond)}, and ${heldBackBy === 'LIMIT' ? 'its limit lets less than that through' : `the link carries about ${megabytes(linkBytesPerSecond)}`}: ` +
+    `Blocks change at ${speedInWords(changedBytesPerSecond)}, and ${heldBackBy === 'LIMIT' ? 'its limit lets less than that through' : `the link carries about ${speedInWords(linkBytesPerSecond)}`}: ` +
     'give it more bandwidth, or have less written while it is copied'
   )
 }

@@ -9,6 +9,7 @@ import type { SourceServer } from './source_server.ts'
 import { isConvergenceError } from './convergence.ts'
 import { cutoverDowntime, forecastDowntime } from './downtime.ts'
 import { roundedMinutes } from './initial_forecast.ts'
+import { speedInWords } from './units.ts'
 
 /** What is left of a copy, in minutes: as measured, and as wide as what was said when it began. */
 export interface MinutesLeft {
@@ -135,10 +136,6 @@ function minutesLeft({ replication, copyForecast }: SourceServer, at: Date): Min
   }
 }
 
-function megabytes(bytesPerSecond: number): string {
-  return `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`
-}
-
 function convergenceOutlook(server: SourceServer, copy: CopyOutlook): ConvergenceOutlook {
   if (copy.phase === 'NOT_STARTED') return beforeStart(copy.forecast)
   const changed = changedBytesPerSecond(server)
@@ -166,10 +163,10 @@ function beforeStart(forecast: CopyForecast | undefined): ConvergenceOutlook {
   if (changed === undefined)
     return {
       verdict: 'UNKNOWN',
-      because: `How much changes on it was not measured yet; it comes to an end while that is clearly less than ${megabytes(copied)}`,
+      because: `How much changes on it was not measured yet; it comes to an end while that is clearly less than ${speedInWords(copied)}`,
       ...figures,
     }
-  const speeds = `${megabytes(changed)} change, and about ${megabytes(copied)} can be copied`
+  const speeds = `${speedInWords(changed)} change, and about ${speedInWords(copied)} can be copied`
   return forecast.highMinutes === undefined
     ? {
         verdict: 'UNKNOWN',

@@ -40,6 +40,11 @@ export function extentBytes(extent: Extent, sizeBytes: number): { offsetBytes: n
   return { offsetBytes, lengthBytes: Math.min(extent.blockCount * blockSizeBytes, sizeBytes - offsetBytes) }
 }
 
+/** A speed for people, as `14.2 MB/s`. */
+export function speedInWords(bytesPerSecond: number): string {
+  return `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`
+}
+
 /** ISO 8601 duration of `milliseconds` as MGN writes it: `PT23M56.654S`, `P0D` for none. */
 export function isoDuration(milliseconds: number): string {
   if (milliseconds <= 0) return 'P0D'
