@@ -34,7 +34,7 @@ export function copyInWords({ phase, forecast, kept, left, actualMinutes }: Copy
 } {
   const before =
     kept === undefined
-      ? 'nothing was said when it began'
+      ? 'when it began, there was no record yet to forecast from'
       : `${intervalInWords(kept)} was said when it began, from ${recordsInWords(kept.records)}`
   if (phase === 'DONE') return { said: `took ${spanInWords(actualMinutes ?? 0)}`, from: before }
   if (phase === 'COPYING')

@@ -80,9 +80,9 @@ export function forecastCopy(
     }
   const basis = basisOf(ahead, pace)
   const { low, middle, high } = pace.luck
-  const [lowMinutes, expectedMinutes, highMinutes] = [low, middle, high].map((rank) =>
-    minutesAt(ahead, pace, rank),
-  )
+  const lowMinutes = minutesAt(ahead, pace, low, Math.floor)
+  const expectedMinutes = minutesAt(ahead, pace, middle)
+  const highMinutes = minutesAt(ahead, pace, high, Math.ceil)
   if (expectedMinutes === undefined || lowMinutes === undefined)
     return { state: 'NEVER', because: neverInWords(basis), basis }
   return {
@@ -110,17 +110,22 @@ export function keptForecast(forecast: CopyForecast, madeAt: string): KeptCopyFo
 }
 
 /** Minutes at a rank of luck; undefined when it never ends. */
-function minutesAt(ahead: CopyAhead, pace: CopyPace, rank: number): number | undefined {
+function minutesAt(
+  ahead: CopyAhead,
+  pace: CopyPace,
+  rank: number,
+  round?: (value: number) => number,
+): number | undefined {
   const seconds = secondsToCopy(ahead.bytes, ahead.changedBytesPerSecond ?? 0, ahead.limit, (limit) =>
     paceAt(pace, rank, limit),
   )
   const minutes = seconds / 60
-  return minutes > mostMinutes ? undefined : roundedMinutes(minutes)
+  return minutes > mostMinutes ? undefined : roundedMinutes(minutes, round)
 }
 
-/** Tenths of minutes below ten: more would be false precision. */
-export function roundedMinutes(minutes: number): number {
-  return minutes < 10 ? Math.ceil(minutes * 10) / 10 : Math.ceil(minutes)
+/** Whole minutes from ten on, and hundredths below: more would be false precision. Ends of an interval are rounded away from its middle. */
+export function roundedMinutes(minutes: number, round: (value: number) => number = Math.round): number {
+  return minutes < 10 ? round(minutes * 100) / 100 : round(minutes)
 }
 
 function basisOf(ahead: CopyAhead, pace: CopyPace): ForecastBasis {

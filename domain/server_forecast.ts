@@ -131,8 +131,8 @@ function minutesLeft({ replication, copyForecast }: SourceServer, at: Date): Min
   const high = said === undefined || highMinutes === undefined ? usualFactors.high : highMinutes / said
   return {
     expectedMinutes: roundedMinutes(minutes),
-    lowMinutes: roundedMinutes(minutes * Math.min(1, low)),
-    highMinutes: roundedMinutes(minutes * Math.max(1, high)),
+    lowMinutes: roundedMinutes(minutes * Math.min(1, low), Math.floor),
+    highMinutes: roundedMinutes(minutes * Math.max(1, high), Math.ceil),
   }
 }
 

@@ -34,7 +34,7 @@ it(
     const { sourceServerId } = await enrolServer(cli.gateway)
     const lines = (await cli.rehost('forecast', sourceServerId)).stdout.split('\n')
     expect(lines[0]).toMatch(
-      /^Initial replication {6}5\.4 min \(4 min to 7\.3 min\): from 12 records; copies here go at about 10\.0 MB\/s$/,
+      /^Initial replication {6}5\.4 min \(4 min to 7\.2 min\): from 12 records; copies here go at about 10\.0 MB\/s$/,
     )
     expect(lines[1]).toMatch(/^Comes to an end {10}not known: How much changes on it was not measured yet/)
     expect(lines[2]).toMatch(/^Downtime of the cutover {2}not known: No machine has been launched/)

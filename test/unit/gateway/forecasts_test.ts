@@ -122,13 +122,13 @@ describe('GET /api/v1/servers/:id/forecast', () => {
     const id = await enrolled()
     const before = (await forecastOf(id)).initialReplication.forecast
     // 3.2 GB at 10 MB/s.
-    expect(before).toMatchObject({ state: 'EXPECTED', expectedMinutes: 5.4, basis: { records: 12 } })
+    expect(before).toMatchObject({ state: 'EXPECTED', expectedMinutes: 5.37, basis: { records: 12 } })
     await beat(0)
     const begun = await serverOf(gateway, id)
     expect(begun.lifecycle.firstByteAt).toBe(gateway.now().toISOString())
     const kept = {
       madeAt: gateway.now().toISOString(),
-      expectedMinutes: 5.4,
+      expectedMinutes: 5.37,
       records: 12,
       coveragePercent: 80,
     }
@@ -155,7 +155,7 @@ describe('GET /api/v1/servers/:id/forecast', () => {
     const made = unwrittenRecord(ready)
     expect(made).toMatchObject({
       initialReplicationDurationMinutes: 9,
-      forecastMinutes: 5.4,
+      forecastMinutes: 5.37,
       forecastLowMinutes: begun.copyForecast?.lowMinutes,
       forecastHighMinutes: begun.copyForecast?.highMinutes,
       forecastCoveragePercent: 80,
