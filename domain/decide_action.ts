@@ -187,7 +187,11 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
       return all(
         when(server.launchedInstance !== undefined, 'No machine is launched'),
         when(
-          state !== 'TESTING' && state !== 'CUTTING_OVER' && state !== 'CUTOVER',
+          state !== 'CUTOVER',
+          'The launched machine stands alone since this migration is complete: shut it down, and remove it in the cloud itself',
+        ),
+        when(
+          state !== 'TESTING' && state !== 'CUTTING_OVER',
           `The launched machine is in use: this server is ${stateInWords[state]}; revert first`,
         ),
         idle,
