@@ -85,6 +85,8 @@ export interface ActionOutcome {
   actionName: string
   status: 'SUCCESS' | 'FAILED'
   failureReason?: string
+  /** It had to succeed when it ran; what counts for the next step is which actions there are then. */
+  mustSucceedForCutover?: true
 }
 
 /** What a server has of actions. */
@@ -152,9 +154,17 @@ export function failed(reason: string, at: string): Partial<ActionRun> {
 
 /** What the server remembers of runs that are over. */
 export function outcomesOf(runs: readonly ActionRun[]): ActionOutcome[] {
-  return runs.flatMap(({ key, actionName, status, failureReason }) =>
+  return runs.flatMap(({ key, actionName, status, failureReason, mustSucceedForCutover }) =>
     status === 'SUCCESS' || status === 'FAILED'
-      ? [{ key, actionName, status, ...(failureReason === undefined ? {} : { failureReason }) }]
+      ? [
+          {
+            key,
+            actionName,
+            status,
+            ...(failureReason === undefined ? {} : { failureReason }),
+            ...(mustSucceedForCutover ? { mustSucceedForCutover } : {}),
+          },
+        ]
       : [],
   )
 }

@@ -154,7 +154,9 @@ function afterLaunch(
   if (task.status === 'SUCCEEDED' && instance !== undefined) {
     const outcomes = (outputOf(task, 'run-actions') as unknown as ActionOutcome[] | undefined) ?? []
     const timed = { ...withLaunchTime(server, task), launchedInstance: instance }
-    return withEvent(withOutcomes(timed, instance.purpose, outcomes), at, {
+    const remembered = withOutcomes(timed, instance.purpose, outcomes)
+    // Before the launch itself, which is good all the same: its event stays the last word on the launch.
+    return withEvent(withFailedActions(remembered, instance, outcomes, at), at, {
       type: 'LAUNCH',
       message: `${purpose} machine ${instance.machineId} launched`,
       detail: {
@@ -172,6 +174,32 @@ function afterLaunch(
   })
   const event = eventOfFailure(task, stateBefore)
   return advanceLifecycle(failed.lifecycle.state, event).ok ? withLifecycle(failed, event, at) : failed
+}
+
+/** `server` with an event for each action of a good launch that failed: nothing else tells of it before the next step is refused. */
+function withFailedActions(
+  server: SourceServer,
+  { purpose, jobId }: LaunchedInstance,
+  outcomes: readonly ActionOutcome[],
+  at: string,
+): SourceServer {
+  return outcomes
+    .filter(({ status }) => status === 'FAILED')
+    .reduce((told, { actionName, failureReason, mustSucceedForCutover = false }) => {
+      const why = failureReason ?? 'no reason was saved'
+      return withEvent(told, at, {
+        type: 'LAUNCH',
+        level: mustSucceedForCutover ? 'ERROR' : 'WARNING',
+        message: `Post-launch action “${actionName}” failed on the ${purpose.toLowerCase()} machine: ${why}`,
+        detail: {
+          state: 'ACTION_FAILED',
+          'job-id': jobId,
+          action: actionName,
+          purpose,
+          'must-succeed': mustSucceedForCutover,
+        },
+      })
+    }, server)
 }
 
 /** A failed launch leads back to the state it was launched from; one that repeated a test leaves no test machine, so the test is open again. */

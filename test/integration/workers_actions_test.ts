@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CloudCommand } from '../../cloud/provider.ts'
 import type { PostLaunchAction } from '../../domain/post_launch_action.ts'
+import type { ServerEvent } from '../../domain/server_event.ts'
+import { findAllEvents } from '../../gateway/queries.ts'
 import { mutate } from '../../store/mutate.ts'
 import { launched, WorkerWorld } from '../fixtures/worker_world.ts'
 
@@ -60,6 +62,13 @@ async function launchOf(): Promise<{
   }
 }
 
+/** The events of launches, oldest first, wherever they are by now. */
+async function launchEvents(): Promise<Pick<ServerEvent, 'level' | 'message' | 'detail'>[]> {
+  return (await findAllEvents(world.store, await world.server()))
+    .filter(({ type }) => type === 'LAUNCH')
+    .map(({ level, message, detail }) => ({ level, message, detail }))
+}
+
 describe('post-launch actions', () => {
   it('run in order on the launched machine; one that fails stops neither the others nor the launch', async () => {
     await ready(
@@ -114,6 +123,40 @@ describe('post-launch actions', () => {
     await world.work()
     expect((await launchOf()).runs).toEqual(['first SUCCESS', 'second SUCCESS', 'third SUCCESS'])
     expect((await world.act('FINALIZE')).activeTask?.kind).toBe('FINALIZE')
+  })
+
+  it('that fail are told as events of the server, before that of the launch', async () => {
+    await ready(
+      action('must', 1001, { mustSucceedForCutover: true }),
+      action('may', 1002),
+      action('ok', 1003),
+    )
+    world.memoryCloud.commandGuest = ({ text }) =>
+      text === scriptOf('ok')
+        ? { state: 'SUCCEEDED', output: '' }
+        : { state: 'FAILED', stateReason: 'It ended with exit code 3', output: 'password is x\n' }
+    await world.act('START_TEST')
+    await world.work()
+    const { jobId, machineId } = (await world.server()).launchedInstance ?? {}
+    const why = 'It ended with exit code 3; what it printed is in actions.log of the job'
+    const detail = { state: 'ACTION_FAILED', 'job-id': jobId, purpose: 'TEST' }
+    expect(await launchEvents()).toEqual([
+      {
+        level: 'ERROR',
+        message: `Post-launch action “must” failed on the test machine: ${why}`,
+        detail: { ...detail, action: 'must', 'must-succeed': true },
+      },
+      {
+        level: 'WARNING',
+        message: `Post-launch action “may” failed on the test machine: ${why}`,
+        detail: { ...detail, action: 'may', 'must-succeed': false },
+      },
+      {
+        level: 'INFO',
+        message: `Test machine ${machineId} launched`,
+        detail: { state: 'TEST_LAUNCH_SUCCEEDED', 'job-id': jobId, machineId },
+      },
+    ])
   })
 
   it('leave guest and machine as they are where there is nothing to run', async () => {
@@ -252,6 +295,7 @@ describe('post-launch actions', () => {
           ran: world.memoryCloud.ran.map(({ text }) => text),
           runs,
           log,
+          told: (await launchEvents()).map(({ level, detail }) => `${level} ${detail['state']}`),
         }
         expect(found).toEqual({
           call,
@@ -265,6 +309,7 @@ describe('post-launch actions', () => {
             'ACTION_START Post-launch action “second” begins',
             'ACTION_FAIL Post-launch action “second” failed',
           ],
+          told: ['WARNING ACTION_FAILED', 'INFO TEST_LAUNCH_SUCCEEDED'],
         })
         await world.close()
       }
