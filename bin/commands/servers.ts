@@ -3,6 +3,8 @@
  * @module
  */
 import type { Command } from 'commander'
+import type { JobId } from '../../domain/ids.ts'
+import type { ActionOutcome } from '../../domain/post_launch_action.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { ServerView } from '../demo/service_view.ts'
 import { ApiClient, ApiError, findAccess } from '../api_client.ts'
@@ -61,6 +63,25 @@ interface Outcome {
   server?: ServerView
   /** Why the action failed, if it did. */
   failure?: string | undefined
+  /** Post-launch actions that failed in the launch that was waited for. */
+  failedActions?: ActionOutcome[]
+}
+
+/** The actions that failed in the launch of `jobId`; none when `server` remembers another launch. */
+function failedActionsOf({ launchedInstance, postLaunch }: ServerView, jobId: JobId): ActionOutcome[] {
+  if (launchedInstance?.jobId !== jobId) return []
+  const outcomes = postLaunch?.lastRuns?.[launchedInstance.purpose] ?? []
+  return outcomes.filter(({ status }) => status === 'FAILED')
+}
+
+/** Prints the post-launch actions that failed; the launch is good, but one that must succeed holds up what comes next. */
+function tellFailedActions(serverId: string, failed: readonly ActionOutcome[]): void {
+  for (const { actionName, failureReason, mustSucceedForCutover } of failed) {
+    const must = mustSucceedForCutover === true ? ', which must succeed,' : ''
+    const why = failureReason ?? 'no reason was saved'
+    console.error(`${serverId}: post-launch action “${actionName}”${must} failed: ${why}`)
+    if (mustSucceedForCutover === true) process.exitCode = 1
+  }
 }
 
 /** Waits for what an action on `asked` began. */
@@ -89,7 +110,12 @@ async function outcome(api: ApiClient, asked: ServerView): Promise<Outcome> {
   }
   const job = await waitForJob(api, activeTask.jobId, limits)
   const own = job.participatingServers.find((participant) => participant.sourceServerId === sourceServerId)
-  return { server: await getServer(api, sourceServerId), failure: own?.failure }
+  // The job ends before the server, which is what has the outcomes.
+  const server = await pollUntil(`the server ${sourceServerId} is free of ${job.jobId}`, limits, async () => {
+    const found = await getServer(api, sourceServerId)
+    return found.activeTask?.taskId === activeTask.taskId ? undefined : found
+  })
+  return { server, failure: own?.failure, failedActions: failedActionsOf(server, job.jobId) }
 }
 
 /** What replication does, and what the agent is to do at its next report. */
@@ -132,17 +158,22 @@ export function addServerCommands(program: Command): void {
       .description(description)
       .argument('<server>', 'source server id, s-…')
       .option('--json', 'print JSON')
-      .option('--wait', 'return when it is done; exit code 1 when it failed')
+      .option(
+        '--wait',
+        'return when it is done; exit code 1 when it, or a post-launch action that must succeed, failed',
+      )
       .action(async (serverId: string, options: { json?: boolean; wait?: boolean }) => {
         const api = new ApiClient(await findAccess(process.env), options.wait === true ? waitPatienceMs : 0)
         const asked = await api.post<ServerView>(`/servers/${encodeURIComponent(serverId)}/actions/${action}`)
-        const { server, failure } = options.wait === true ? await outcome(api, asked) : { server: asked }
+        const ended: Outcome = options.wait === true ? await outcome(api, asked) : { server: asked }
+        const { server, failure, failedActions = [] } = ended
         if (options.json === true) {
           const gone = { sourceServerId: asked.sourceServerId, deleted: true }
           console.log(JSON.stringify(server ?? gone, null, 2))
         } else {
           console.log(server === undefined ? `${asked.sourceServerId}: deleted` : sentence(server))
         }
+        tellFailedActions(serverId, failedActions)
         if (failure === undefined) return
         console.error(`${serverId}: ${command} failed: ${failure}`)
         process.exitCode = 1

@@ -19,9 +19,9 @@ const server = (state: string, activeTask?: Record<string, string>) => ({
   activeTask,
 })
 
-/** A service that gives `answers` to one GET of the server after another, the last one for ever; a string is a 404. */
+/** A service that gives `answers` to one GET after another, the last one for ever; a string is a 404. An action begins `task`. */
 async function withService(
-  kind: string,
+  task: string | Record<string, string>,
   answers: (Record<string, unknown> | string)[],
   work: (environment: NodeJS.ProcessEnv) => Promise<void>,
 ): Promise<void> {
@@ -29,7 +29,7 @@ async function withService(
   const http = createServer((request, response) => {
     const answer =
       request.method === 'POST'
-        ? server('DISCONNECTED', { taskId: 't-1', kind })
+        ? server('DISCONNECTED', { taskId: 't-1', ...(typeof task === 'string' ? { kind: task } : task) })
         : ((left.length > 1 ? left.shift() : left[0]) ?? {})
     const isThere = typeof answer !== 'string'
     response.writeHead(isThere ? 200 : 404, { 'content-type': 'application/json' })
@@ -141,6 +141,48 @@ describe('rehost finalize --wait', () => {
       const { code, stdout, stderr } = await run(environment, 'finalize', id, '--wait')
       expect({ code, stdout }).toEqual({ code: 1, stdout: `${id}: CUTTING_OVER, replication CONTINUOUS\n` })
       expect(stderr).toContain('finalize failed: the cutover machine could not be made to stand alone')
+    })
+  })
+})
+
+describe('rehost cutover --wait', () => {
+  const outcomes = {
+    may: { key: 'action/1', actionName: 'May', status: 'FAILED', failureReason: 'exit code 3' },
+    good: { key: 'action/2', actionName: 'Good', status: 'SUCCESS', mustSucceedForCutover: true },
+    must: { key: 'action/3', actionName: 'Must', status: 'FAILED', mustSucceedForCutover: true },
+  }
+  const may = `${id}: post-launch action “May” failed: exit code 3\n`
+  const must = `${id}: post-launch action “Must”, which must succeed, failed: no reason was saved\n`
+
+  it.each([
+    ['tells the actions that failed', 'job-1', [outcomes.may, outcomes.good], undefined, may],
+    [
+      'fails when one that must succeed did',
+      'job-1',
+      [outcomes.must, outcomes.good, outcomes.may],
+      1,
+      must + may,
+    ],
+    ['says nothing of actions that went well', 'job-1', [outcomes.good], undefined, ''],
+    ['says nothing of another launch', 'job-0', [outcomes.must], undefined, ''],
+  ])('%s', async (_what, jobId, runs, code, stderr) => {
+    const job = {
+      jobId: 'job-1',
+      status: 'COMPLETED',
+      participatingServers: [{ sourceServerId: id, launchStatus: 'LAUNCHED' }],
+    }
+    const after = {
+      ...server('CUTTING_OVER'),
+      launchedInstance: { jobId, purpose: 'CUTOVER' },
+      postLaunch: { actions: [], lastRuns: { TEST: [outcomes.must], CUTOVER: runs } },
+    }
+    const launch = { kind: 'LAUNCH', jobId: 'job-1' }
+    // The job is over a little before the server knows it.
+    const before = server('CUTTING_OVER', { taskId: 't-1', ...launch })
+    await withService(launch, [job, before, after], async (environment) => {
+      const found = await run(environment, 'cutover', id, '--wait', '--json')
+      expect({ code: found.code, stderr: found.stderr }).toEqual({ code, stderr })
+      expect(JSON.parse(found.stdout)).toEqual(after)
     })
   })
 })
