@@ -3,6 +3,7 @@
  * @module
  */
 import type { Job, JobLogItem, ParticipatingServer } from '../../domain/job.ts'
+import type { ActionOutcome } from '../../domain/post_launch_action.ts'
 import type { Task, TaskStep } from '../../domain/task.ts'
 import type { Html } from '../html.ts'
 import type { Frame } from '../layout.ts'
@@ -123,6 +124,13 @@ function actionOutput(job: Job, log: readonly JobLogItem[], { sourceServerId }: 
   </p>`
 }
 
+/** How many post-launch actions failed: the step that runs them is done all the same. */
+function failedActions({ name, output }: TaskStep): Html {
+  if (name !== 'run-actions' || !Array.isArray(output)) return nothing
+  const failed = (output as unknown as ActionOutcome[]).filter(({ status }) => status === 'FAILED').length
+  return failed === 0 ? nothing : html` <span class="chip">${count(failed, 'action')} failed</span>`
+}
+
 function stepItem(step: TaskStep, now: Date): Html {
   const pictures = {
     PENDING: icon('circle'),
@@ -156,7 +164,7 @@ function stepItem(step: TaskStep, now: Date): Html {
   return html`<li class="step ${step.status.toLowerCase()}">
     ${pictures[step.status]}
     <div>
-      <p>${stepWord(step.name)}${state}${tries}</p>
+      <p>${stepWord(step.name)}${state}${tries}${failedActions(step)}</p>
       ${step.error === undefined ? nothing : html`<p class="step-error">${step.error}</p>`}
     </div>
     ${took}

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { TestGateway } from './support.ts'
+import { mutate } from '../../../store/mutate.ts'
 import { enrolServer, getPage, postForm, putServer, serverOf, upToDate } from './callers.ts'
 import { testGateway } from './support.ts'
 
@@ -59,6 +60,20 @@ describe('the page of a job', () => {
     await write('ACTION_FAIL')
     const address = /href="([^"]+actions\.log)"/.exec(await page())?.[1] ?? ''
     expect(await (await getPage(gateway, address, cookie)).text()).toBe('=== set up\ndone\n')
+  })
+
+  it('says how many post-launch actions failed, though their step is done', async () => {
+    const [{ value: planned } = { value: undefined }] = (await gateway.store.list('task')).items
+    const output = ['FAILED', 'SUCCESS', 'FAILED'].map((status) => ({ key: 'k', actionName: 'a', status }))
+    await mutate(gateway.store, 'task', { id: planned?.taskId ?? '' }, (task) => ({
+      ...task,
+      steps: task.steps.map((step) => ({
+        ...step,
+        status: 'DONE' as const,
+        ...(step.name === 'run-actions' ? { output } : {}),
+      })),
+    }))
+    expect(await page()).toContain('2 actions failed')
   })
 
   it('goes without a conversion report that cannot be read', async () => {
