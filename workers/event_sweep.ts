@@ -6,13 +6,11 @@
 import type { Bench } from './bench.ts'
 import type { FeedEntry } from '../domain/server_event.ts'
 import { eventItemId, feedEnd, placeId } from '../store/event_feed.ts'
-
-/** For so long a reader of the stream may stay away without missing anything. */
-const keptMs = 30 * 86_400_000
+import { keptMs } from './webhooks/sweep.ts'
 
 const placesPerPage = 500
 
-/** Removes places that are older than {@link keptMs}. The last place stays, as it says where the next one is. */
+/** Removes places that are older than {@link keptMs}: a reader of the stream may stay away for so long, as a webhook may. The last place stays, as it says where the next one is. */
 export async function sweepEvents({ store, clock }: Pick<Bench, 'store' | 'clock'>): Promise<void> {
   const now = clock()
   const before = new Date(now.getTime() - keptMs).toISOString()

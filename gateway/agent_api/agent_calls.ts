@@ -100,6 +100,7 @@ export async function agentBeats(
     services.quietWrites.begin(sourceServerId, () => writeQuietly(services, caller, unlessWritten))
   }
   const offered = offerFigures(services, server, body, at)
+  // It tells of its own failure. In a large fleet nobody waits for Redis either.
   if (!isLarge) await offered
   const { replicationServerId } = server.replication
   const replicationServer =

@@ -11,7 +11,7 @@ import { listAll } from '../../store/listing.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 
 /** For so long what was delivered can be looked up. An event that is relayed again after a crash is known as delivered for as long. */
-const keptMs = 30 * 86_400_000
+export const keptMs = 30 * 86_400_000
 
 const itemsPerPage = 500
 
