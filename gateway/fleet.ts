@@ -9,6 +9,7 @@ import type { ReplicationServerId, SourceServerId } from '../domain/ids.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Store } from '../store/store.ts'
 import type { ChangeFeed } from './change_feed.ts'
+import { SharedParts } from './shared_parts.ts'
 
 /** A fleet below this size is read in milliseconds. */
 const smallFleet = 200
@@ -47,6 +48,7 @@ export class Fleet {
   readonly #store: Store
   readonly #clock: () => Date
   readonly #servers = new Map<SourceServerId, SourceServer>()
+  readonly #parts = new SharedParts()
   readonly #changed = new Set<SourceServerId>()
   /** Writes made here whose notices are still to come, with the moment until which they are expected. */
   readonly #own = new Map<SourceServerId, number>()
@@ -109,7 +111,7 @@ export class Fleet {
     const held = this.#servers.get(server.sourceServerId)
     if (held !== undefined && held.eventSequence > server.eventSequence)
       this.#changed.add(server.sourceServerId)
-    else this.#servers.set(server.sourceServerId, server)
+    else this.#servers.set(server.sourceServerId, this.#parts.share(server))
   }
 
   /** Callers at the same moment share one reading. */
@@ -147,7 +149,7 @@ export class Fleet {
       some.forEach((id, index) => {
         const server = found[index]?.value
         if (server === undefined) this.#servers.delete(id)
-        else this.#servers.set(id, server)
+        else this.#servers.set(id, this.#parts.share(server))
       })
     }
   }
@@ -160,7 +162,7 @@ export class Fleet {
         limit: listingPage,
         ...(cursor === undefined ? {} : { cursor }),
       })
-      found.push(...page.items.map(({ value }) => value))
+      found.push(...page.items.map(({ value }) => this.#parts.share(value)))
       cursor = page.cursor
     } while (cursor !== undefined)
     found.sort((one, other) => byTime(one.createdAt, other.createdAt))

@@ -27,6 +27,7 @@ import { loadAssets } from './assets.ts'
 import { EmbeddedCa } from './certificates/embedded_ca.ts'
 import { readGatewayConfig, urlHost } from './config.ts'
 import { withDeadline } from './deadline.ts'
+import { yieldCollectorThreads } from './collector_threads.ts'
 import { BandwidthPlan } from './bandwidth_plan.ts'
 import { FolderFiles } from './file_store.ts'
 import { S3Files } from './s3_files.ts'
@@ -69,6 +70,12 @@ try {
 
 async function run(): Promise<void> {
   const config = readGatewayConfig(process.env, root)
+  await yieldCollectorThreads().catch((error: unknown) =>
+    log.warn(
+      { error: errorMessage(error) },
+      'Cannot lower the priority of the threads that collect garbage: answers wait longer for them where processors are few',
+    ),
+  )
   const clock = () => new Date()
   const random = platformRandomBytes
   const trouble = (message: string) => log.warn(message)

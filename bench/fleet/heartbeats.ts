@@ -8,9 +8,11 @@
  */
 import { readFile } from 'node:fs/promises'
 import { Agent, request } from 'node:https'
+import { setPriority } from 'node:os'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { AgentHeartbeat } from '../../wire/control_api.ts'
 import type { EnrolledAgent, FleetFile, HeartbeatResult, HeartbeatTimes } from './fleet_file.ts'
+import { errorMessage } from '../../domain/errors.ts'
 import { gatewayServerName } from '../../wire/control_api.ts'
 import { callTimeoutMs, countingBegins } from './fleet_file.ts'
 
@@ -71,6 +73,14 @@ function callerOf({ certificatePem, keyPem }: EnrolledAgent): () => Promise<numb
       outgoing.on('error', reject)
       outgoing.end(body)
     })
+}
+
+/** Store and Redis share its processor: what is late because of them should not count as the gateway's. Only root may have it. */
+const precedence = -15
+try {
+  setPriority(precedence)
+} catch (error) {
+  process.stderr.write(`The load has no precedence over store and Redis: ${errorMessage(error)}\n`)
 }
 
 const callers = fleet.agents.map(callerOf)
