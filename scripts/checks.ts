@@ -2,15 +2,16 @@
  * Everything that judges the source without running it, and the test suites: `npm run ok` and `npm test`.
  *
  * `node scripts/checks.ts ok` runs types, lint, format and the tests that need no service; `all` runs the rest too; `guests` runs only
- * those that build, convert, boot and migrate whole guests. The last line is `N passed, N failed`. A migration leaves a quarter of the
- * processors idle: what can wait is done then, by this program once more, as `aside` or `aside-guests`.
+ * those that build, convert, boot and migrate whole guests. The last line is `N passed, N failed`, and what failed stands before it with
+ * its first words: whoever reads a run that ended long ago often has its end only. A migration leaves a quarter of the processors idle:
+ * what can wait is done then, by this program once more, as `aside` or `aside-guests`.
  * @module
  */
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { constants, setPriority, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join, relative } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 const bin = join(root, 'node_modules/.bin')
@@ -31,7 +32,13 @@ const entryPoints = [
 interface Tally {
   passed: number
   failed: number
+  /** What failed, in lines that begin with `failureMark`; at most as many as are of use. */
+  failures: string[]
 }
+
+const failureMark = '✗ '
+const shownFailures = 20
+const shownLines = 12
 
 /** Runs a command with its output shown; resolves to its exit code. */
 function run(command: string, args: string[]): Promise<number> {
@@ -46,7 +53,33 @@ function run(command: string, args: string[]): Promise<number> {
 /** A check counts as one. */
 async function check(command: string, args: string[]): Promise<Tally> {
   const code = await run(command, args)
-  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 }
+  if (code === 0) return { passed: 1, failed: 0, failures: [] }
+  return { passed: 0, failed: 1, failures: [`${failureMark}${basename(command)} ended with ${String(code)}`] }
+}
+
+/** The part of vitest's JSON report that is read; everything is missing when it could not run. */
+interface Report {
+  numPassedTests?: number
+  numFailedTests?: number
+  testResults?: {
+    name: string
+    status: string
+    message: string
+    assertionResults: { fullName: string; status: string; failureMessages: string[] }[]
+  }[]
+}
+
+/** Each failed test of a report, and each file that failed as a whole, with the first lines of its messages. */
+function failuresOf(report: Report): string[] {
+  const failures = (report.testResults ?? []).flatMap(({ name, status, message, assertionResults }) => {
+    const tests = assertionResults
+      .filter((test) => test.status === 'failed')
+      .map((test) => ({ title: test.fullName, words: test.failureMessages.join('\n') }))
+    const file = relative(root, name)
+    const all = tests.length === 0 && status === 'failed' ? [{ title: '(the file)', words: message }] : tests
+    return all.map(({ title, words }) => [`${file}: ${title}`, ...words.split('\n').slice(0, shownLines)])
+  })
+  return failures.slice(0, shownFailures).map((lines) => lines.map((line) => failureMark + line).join('\n'))
 }
 
 /** A test run counts as many as it has tests; one that could not run, or ran none, counts as a failure. */
@@ -64,14 +97,14 @@ async function suite(args: string[]): Promise<Tally> {
   ])
   const text = await readFile(file, 'utf8').catch(() => '{}')
   await rm(folder, { recursive: true, force: true })
-  const results = JSON.parse(text) as {
-    numPassedTests?: number
-    numFailedTests?: number
-    numFailedTestSuites?: number
-  }
-  const passed = results.numPassedTests ?? 0
-  const failed = Math.max(results.numFailedTests ?? 0, code === 0 && passed > 0 ? 0 : 1)
-  return { passed, failed }
+  const report = JSON.parse(text) as Report
+  const passed = report.numPassedTests ?? 0
+  const failed = Math.max(report.numFailedTests ?? 0, code === 0 && passed > 0 ? 0 : 1)
+  const failures = failuresOf(report)
+  // Such as an error that no test waited for.
+  if (failed > 0 && failures.length === 0)
+    failures.push(`${failureMark}vitest run ${args.join(' ')} ended with ${String(code)}, and no test failed`)
+  return { passed, failed, failures }
 }
 
 /** Several checks, one after the other. */
@@ -119,10 +152,10 @@ async function runAside(mode: 'aside' | 'aside-guests'): Promise<Tally> {
   })
   if (child.pid !== undefined) giveWay(child.pid)
   const chunks: Buffer[] = []
-  let words = ''
+  const ownWords: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
-    words = (words + chunk.toString('latin1')).slice(-200)
+    ownWords.push(chunk)
   })
   child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk))
   const code = await new Promise<number | null>((resolve, reject) => {
@@ -130,9 +163,13 @@ async function runAside(mode: 'aside' | 'aside-guests'): Promise<Tally> {
     child.once('close', resolve)
   })
   console.log(`\n$ ${mode}, beside the above\n${Buffer.concat(chunks).toString()}`)
-  const [, passed = '0', failed = '0'] = /\n(\d+) passed, (\d+) failed\n$/.exec(words) ?? []
+  const output = Buffer.concat(ownWords).toString()
+  const [, passed = '0', failed = '0'] = /\n(\d+) passed, (\d+) failed\n$/.exec(output) ?? []
   // One that ends without its tally has not done what it was to do.
-  return { passed: Number(passed), failed: Math.max(Number(failed), code === 0 && passed !== '0' ? 0 : 1) }
+  const isDone = code === 0 && passed !== '0'
+  const failures = output.split('\n').filter((line) => line.startsWith(failureMark))
+  if (!isDone && failures.length === 0) failures.push(`${failureMark}${mode} ended with ${String(code)}`)
+  return { passed: Number(passed), failed: Math.max(Number(failed), isDone ? 0 : 1), failures }
 }
 
 /** Priorities count among the processes of a session only where the kernel shares out by sessions (sched(7), autogroups): both are lowered. */
@@ -170,5 +207,7 @@ if (mode.startsWith('aside')) process.once('SIGTERM', () => process.kill(0, 'SIG
 const tallies = await work()
 const passed = tallies.reduce((sum, tally) => sum + tally.passed, 0)
 const failed = tallies.reduce((sum, tally) => sum + tally.failed, 0)
+const failures = tallies.flatMap((tally) => tally.failures)
+if (failures.length > 0) console.log(`\n${failures.join('\n')}`)
 console.log(`\n${passed} passed, ${failed} failed`)
 process.exit(failed === 0 ? 0 : 1)
