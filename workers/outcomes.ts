@@ -225,7 +225,8 @@ function afterCleanup(server: SourceServer, task: Task, at: string): SourceServe
   if (task.status === 'FAILED') {
     // Nothing else gives up here. The server was left cutting over, with its replica and its agent.
     const message = `The cutover is not finalized: ${task.failure ?? 'no reason was saved'}`
-    return withEvent(server, at, { type: 'JOB', level: 'ERROR', message })
+    const detail = { state: 'FINALIZE_FAILED', ...(task.jobId === undefined ? {} : { 'job-id': task.jobId }) }
+    return withEvent(server, at, { type: 'JOB', level: 'ERROR', message, detail })
   }
   const sentence: Partial<Record<Task['kind'], string>> = {
     TERMINATE: 'The launched machine is gone',

@@ -93,10 +93,23 @@ const afterFailure: Partial<Record<ServerAction, string>> = {
   FINALIZE: 'Nothing was removed, and replication goes on. Mend the cause, then finalize or launch again.',
 }
 
-/** The failure of the last try of `action`, when nothing came of it. A cutover that is not finalized is told as a JOB. */
+/** How launches and finalizing end, as their events say it. Others of their kind, as of an action or a machine that has vanished, end nothing. */
+const launchEnds = new Set([
+  'TEST_LAUNCH_SUCCEEDED',
+  'TEST_LAUNCH_FAILED',
+  'CUTOVER_LAUNCH_SUCCEEDED',
+  'CUTOVER_LAUNCH_FAILED',
+])
+const finalizeFailed = 'FINALIZE_FAILED'
+
+/** The failure of the last try of `action`, when nothing came of it. */
 function lastFailure(action: ServerAction, events: readonly ServerEvent[]): Html {
   const rest = afterFailure[action]
-  const last = events.find(({ type }) => type === 'LAUNCH' || (type === 'JOB' && action === 'FINALIZE'))
+  const last = events.find(({ type, detail: { state } }) => {
+    if (typeof state !== 'string') return false
+    if (type === 'JOB') return state === finalizeFailed && action === 'FINALIZE'
+    return type === 'LAUNCH' && launchEnds.has(state)
+  })
   if (rest === undefined || last?.level !== 'ERROR') return nothing
   const job = last.detail['job-id']
   const [heading = '', ...why] = last.message.split(': ')

@@ -91,7 +91,7 @@ export function afterLaunch(
     return withEvent(reached, at, {
       type: 'LAUNCH',
       message: `${purpose === 'TEST' ? 'Test' : 'Cutover'} machine ${machineId} launched`,
-      detail: { 'job-id': jobId },
+      detail: { state: `${purpose}_LAUNCH_SUCCEEDED`, 'job-id': jobId },
     })
   })
 }
@@ -175,7 +175,7 @@ function withFailedLaunch(gateway: TestGateway, id: string): Promise<SourceServe
       level: 'ERROR',
       message:
         'Test launch failed: The machine did not reach its login prompt within 600 s; its last words: Kernel panic - not syncing: VFS: Unable to mount root fs',
-      detail: { 'job-id': newId('job') },
+      detail: { state: 'TEST_LAUNCH_FAILED', 'job-id': newId('job') },
     }),
   )
 }
