@@ -72,12 +72,17 @@ export function newAwaitedServer(input: {
   })
 }
 
+/** The names by which a host can be awaited. */
+export function hostNames({ identificationHints: { fqdn, hostname } }: SourceProperties): string[] {
+  return [fqdn, hostname].map(plainHost).filter((name) => !/^(localhost\b.*)?$/.test(name))
+}
+
 /** The servers among `servers` that are awaited under a name of this host. */
 export function awaitedByName(
   servers: readonly SourceServer[],
-  { identificationHints: { fqdn, hostname } }: SourceProperties,
+  properties: SourceProperties,
 ): SourceServer[] {
-  const names = new Set([fqdn, hostname].map(plainHost).filter((name) => !/^(localhost\b.*)?$/.test(name)))
+  const names = new Set(hostNames(properties))
   return servers.filter(
     (server) =>
       isAwaited(server) &&
@@ -86,7 +91,8 @@ export function awaitedByName(
   )
 }
 
-function plainHost(name: string): string {
+/** A host's name as it is compared. */
+export function plainHost(name: string): string {
   return name.toLowerCase().replace(/\.$/, '')
 }
 

@@ -11,6 +11,7 @@ import { newAwaitedServer } from '../domain/awaited_server.ts'
 import { ConflictError } from '../domain/errors.ts'
 import { newId } from '../domain/ids.ts'
 import { newest, withTemplates } from '../domain/template.ts'
+import { noteAwaitedName } from '../store/awaited_names.ts'
 import { listAll } from '../store/listing.ts'
 import type { IdOwner } from '../store/own_ids.ts'
 import { claimOwnId, ownerOfId } from '../store/own_ids.ts'
@@ -43,6 +44,7 @@ export async function awaitServer(
   if (known !== undefined) return { server: known, isNew: false }
   const blank = newAwaitedServer({ sourceServerId, at, userProvidedId, ...input })
   const server = withTemplates(blank, await newestTemplates(services))
+  if (input.fqdn !== undefined) await noteAwaitedName(services.store, input.fqdn, sourceServerId)
   const revision = await createOwner(services, server, userProvidedId)
   await announce(services, { value: server, revision })
   return { server, isNew: true }

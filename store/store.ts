@@ -42,6 +42,8 @@ export interface Entities {
   wave: Wave
   /** Whose an id is that users gave a server. Id: the SHA-256 of it. */
   ownId: { userProvidedId: string; sourceServerId: SourceServerId; claimedAt: string }
+  /** Parent: the SHA-256 of the name of a host whose agent is awaited; id: source server id. */
+  awaitedName: { name: string; sourceServerId: SourceServerId }
   replicationTemplate: ReplicationTemplate
   launchTemplate: LaunchTemplate
   /** Imports and exports. */

@@ -10,18 +10,20 @@ import { withStaging } from '../../domain/actions.ts'
 import { enrolAgain, findSameMachine, isSameMachine } from '../../domain/agent_contact.ts'
 import { ConflictError } from '../../domain/errors.ts'
 import { isId, newId } from '../../domain/ids.ts'
-import { awaitedByName, isAwaited, withAgentArrived } from '../../domain/awaited_server.ts'
+import { withAgentArrived } from '../../domain/awaited_server.ts'
 import { chooseDisks } from '../../domain/inventory.ts'
 import { newSourceServer, withEvent } from '../../domain/source_server.ts'
 import { withTemplates } from '../../domain/template.ts'
 import { mutate } from '../../store/mutate.ts'
 import { agentUri, replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
-import { claim, createOwner, newestTemplates, ownerOf } from '../awaited_servers.ts'
+import { claim, createOwner, newestTemplates } from '../awaited_servers.ts'
 import { checkInstallationToken, spendInstallationToken } from '../people/installation_tokens.ts'
 import { Refusal } from '../problem.ts'
 import { limitKey, remoteAddress } from '../request.ts'
 import { announce, changeServer } from '../server_changes.ts'
 import { setWorkGoing } from '../work.ts'
+import type { Place } from './enrolment_place.ts'
+import { placeOf } from './enrolment_place.ts'
 
 /** Lets nobody go on who has shown too many wrong tokens. @throws Refusal 429 saying for how long. */
 export async function requireTries(services: Services, c: Context): Promise<void> {
@@ -53,10 +55,9 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
   await checkInstallationToken(store, body.token, 'AGENT', clock())
   const sourceProperties = body.sourceProperties as SourceServer['sourceProperties']
   const disks = chooseDisks(sourceProperties.disks)
-  const servers = await services.fleet.list()
-  const known = findSameMachine(servers, sourceProperties)
+  const known = findSameMachine(await services.fleet.list(), sourceProperties)
   const place: Place =
-    known === undefined ? await placeOf(services, body, servers) : { awaited: undefined, doubts: [] }
+    known === undefined ? await placeOf(services, body) : { awaited: undefined, doubts: [] }
   const { awaited } = place
   const sourceServerId =
     known?.sourceServerId ?? awaited?.sourceServerId ?? newId('sourceServer', services.random)
@@ -97,33 +98,6 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
       : await changeServer(services, sourceServerId, awaited === undefined ? again : arrive)
   await setWorkGoing(services, server, 'agent')
   return { subjectId: sourceServerId, certificatePem: certificate.certificatePem, caPem: issuer.caPem }
-}
-
-/** Where an agent's machine belongs that no server is yet: the awaited one, or a new one, and what to say of that. */
-interface Place {
-  awaited: SourceServer | undefined
-  doubts: string[]
-}
-
-async function placeOf(
-  services: Services,
-  body: AgentEnrol,
-  servers: readonly SourceServer[],
-): Promise<Place> {
-  const { userProvidedId } = body
-  if (userProvidedId !== undefined) {
-    // Of the store: an import may have made it a moment ago.
-    const owner = await ownerOf(services, userProvidedId)
-    if (owner === undefined) return { awaited: undefined, doubts: [] }
-    if (isAwaited(owner)) return { awaited: owner, doubts: [] }
-    const doubt = `The id ${userProvidedId} is that of server ${owner.sourceServerId} already, which is another machine; this one is a server of its own`
-    return { awaited: undefined, doubts: [doubt] }
-  }
-  const named = awaitedByName(servers, body.sourceProperties as SourceServer['sourceProperties'])
-  if (named.length <= 1) return { awaited: named[0], doubts: [] }
-  const ids = named.map(({ sourceServerId }) => sourceServerId).join(', ')
-  const doubt = `Agents of ${ids} are awaited under the name of this host, and it is not known which one this is: it is a server of its own. Give the agent --user-provided-id to say it`
-  return { awaited: undefined, doubts: [doubt] }
 }
 
 /** `server` with an event for each disk that the agent left out. */

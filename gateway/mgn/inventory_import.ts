@@ -8,11 +8,13 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { TransferCounts, TransferError } from '../../domain/transfer.ts'
 import type { Row } from './inventory_csv.ts'
 import type { MgnContext } from './operation.ts'
+import { isAwaited } from '../../domain/awaited_server.ts'
 import { ConflictError, NotFoundError, errorMessage } from '../../domain/errors.ts'
 import { newId } from '../../domain/ids.ts'
 import { maxTags } from '../../domain/tags.ts'
 import { maxErrorLength } from '../../domain/transfer.ts'
 import { withEvent } from '../../domain/source_server.ts'
+import { noteAwaitedName } from '../../store/awaited_names.ts'
 import { mutate } from '../../store/mutate.ts'
 import { awaitServer } from '../awaited_servers.ts'
 import { changeServer } from '../server_changes.ts'
@@ -186,11 +188,15 @@ async function ensureApplication(
 
 async function ensureServer(
   { services, caller }: MgnContext,
-  { sourceServerId }: SourceServer,
+  known: SourceServer,
   row: Row,
   application: Application | undefined,
 ): Promise<Came> {
+  const { sourceServerId } = known
   const at = services.clock().toISOString()
+  const fqdn = row['mgn:server:fqdn-for-action-framework']
+  // Only who is awaited is looked for by a name.
+  if (fqdn !== undefined && isAwaited(known)) await noteAwaitedName(services.store, fqdn, sourceServerId)
   let came: Came = 'same'
   let hasJoined = false
   await changeServer(services, sourceServerId, (current) => {

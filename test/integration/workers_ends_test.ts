@@ -5,6 +5,7 @@ import { enrolAgain } from '../../domain/agent_contact.ts'
 import { newAwaitedServer } from '../../domain/awaited_server.ts'
 import { readFeed } from '../../store/event_feed.ts'
 import { mutate } from '../../store/mutate.ts'
+import { noteAwaitedName } from '../../store/awaited_names.ts'
 import { claimOwnId } from '../../store/own_ids.ts'
 import { launched, nothing, staged, WorkerWorld } from '../fixtures/worker_world.ts'
 
@@ -122,9 +123,11 @@ describe('ends', () => {
       const { store } = world
       const found = await store.get('server', { id: world.serverId })
       const at = world.bench.clock().toISOString()
-      const wanted = { sourceServerId: world.serverId, at, userProvidedId: 'shop-1', actor: 'admin' }
+      const fqdn = 'web-1.example.test'
+      const wanted = { sourceServerId: world.serverId, at, userProvidedId: 'shop-1', actor: 'admin', fqdn }
       await store.replace('server', { id: world.serverId }, found?.revision ?? 0, newAwaitedServer(wanted))
       await claimOwnId(store, 'shop-1', world.serverId, new Date(at))
+      await noteAwaitedName(store, fqdn, world.serverId)
       const began = world.bench.clock().getTime()
       for (const action of actions) {
         await world.act(action)
@@ -132,6 +135,7 @@ describe('ends', () => {
       }
       expect(await store.get('server', { id: world.serverId })).toBeUndefined()
       expect((await store.list('ownId')).items).toEqual([])
+      expect((await store.list('awaitedName')).items).toEqual([])
       expect(world.bench.clock().getTime() - began).toBeLessThan(30_000)
       expect(await world.resources()).toEqual(nothing)
     },

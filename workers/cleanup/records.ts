@@ -7,6 +7,7 @@ import type { SourceServerId } from '../../domain/ids.ts'
 import type { Bench } from '../bench.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { readServer } from '../bench.ts'
+import { forgetAwaitedName } from '../../store/awaited_names.ts'
 import { listAll } from '../../store/listing.ts'
 import { releaseOwnId } from '../../store/own_ids.ts'
 import { RevisionConflictError } from '../../store/store.ts'
@@ -18,6 +19,8 @@ async function run({ bench, server, task }: StepContext): Promise<StepResult> {
   await recordBeforeRemoval(bench, await readServer(bench, sourceServerId))
   if (server.userProvidedId !== undefined)
     await releaseOwnId(bench.store, server.userProvidedId, sourceServerId)
+  if (server.fqdnForActionFramework !== undefined)
+    await forgetAwaitedName(bench.store, server.fqdnForActionFramework, sourceServerId)
   for (const other of await listAll(bench.store, 'task')) {
     const isOwn = other.sourceServerId === sourceServerId && other.taskId !== task.taskId
     // A job's page shows its task.

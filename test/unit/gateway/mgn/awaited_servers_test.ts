@@ -264,6 +264,27 @@ describe('an agent', () => {
     expect(await stored()).toHaveLength(3)
   })
 
+  it('is known by a name that was imported a moment ago, however old the list of a large fleet is', async () => {
+    const { fleet } = service.gateway.services
+    fleet.list = () => Promise.resolve([])
+    await imported(`${header}\nshop-1,web-1.example.test\nshop-2,\n`)
+    expect((await enrol('web-1')).userProvidedId).toBe('shop-1')
+    // The name may come with a later import.
+    await imported(`${header}\nshop-2,web-22.example.test\n`)
+    expect((await enrol('web-22')).userProvidedId).toBe('shop-2')
+    expect(await stored()).toHaveLength(2)
+  })
+
+  it('does not take the one of two with its name that the list of a large fleet has already', async () => {
+    await imported(`${header}\nshop-1,web-1.example.test\n`)
+    const held = await stored()
+    service.gateway.services.fleet.list = () => Promise.resolve(held)
+    await imported(`${header}\nshop-2,web-1.example.test\n`)
+    const ids = (await stored()).map(({ sourceServerId }) => sourceServerId)
+    expect(ids).not.toContain((await enrol('web-1')).sourceServerId)
+    expect(await stored()).toHaveLength(3)
+  })
+
   it('with the id of another machine, or of an archived server, is a server of its own, and says why', async () => {
     await imported('mgn:server:user-provided-id\nshop-1\nshop-2\n')
     const first = await enrol('web-1', { userProvidedId: 'shop-1' })
