@@ -23,7 +23,7 @@ import { limitKey, remoteAddress } from '../request.ts'
 import { announce, changeServer } from '../server_changes.ts'
 import { setWorkGoing } from '../work.ts'
 import type { Place } from './enrolment_place.ts'
-import { placeOf } from './enrolment_place.ts'
+import { doubtsOfKnown, placeOf } from './enrolment_place.ts'
 
 /** Lets nobody go on who has shown too many wrong tokens. @throws Refusal 429 saying for how long. */
 export async function requireTries(services: Services, c: Context): Promise<void> {
@@ -68,7 +68,9 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
     certificateSerial: certificate.serial,
     certificateNotAfter: certificate.notAfter,
   }
-  const again = (server: SourceServer) => enrolAgain(server, { at, sourceProperties, disks, agent })
+  let doubts = place.doubts
+  const again = (server: SourceServer) =>
+    withDoubts(enrolAgain(server, { at, sourceProperties, disks, agent }), at, doubts)
   const arrive = (server: SourceServer) =>
     withDisksLeftOut(withAgentArrived(server, { at, sourceProperties, disks, agent, tags: body.tags }), at)
   if (known !== undefined) {
@@ -77,6 +79,7 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
     if (current === undefined || !isSameMachine(sourceProperties, current.value.sourceProperties)) {
       throw new ConflictError(`Server ${sourceServerId} was changed while this machine enrolled; try again`)
     }
+    doubts = await doubtsOfKnown(services, body, current.value)
     again(current.value)
   }
   if (awaited !== undefined) {
@@ -89,12 +92,7 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
   await spendInstallationToken(store, body.token, 'AGENT', sourceServerId, clock())
   const server =
     known === undefined && awaited === undefined
-      ? await createServer(
-          services,
-          body,
-          { sourceServerId, at, sourceProperties, disks, agent },
-          place.doubts,
-        )
+      ? await createServer(services, body, { sourceServerId, at, sourceProperties, disks, agent }, doubts)
       : await changeServer(services, sourceServerId, awaited === undefined ? again : arrive)
   await setWorkGoing(services, server, 'agent')
   return { subjectId: sourceServerId, certificatePem: certificate.certificatePem, caPem: issuer.caPem }
@@ -110,6 +108,13 @@ function withDisksLeftOut(server: SourceServer, at: string): SourceServer {
         actor: 'agent',
         message: `Disk ${disk.deviceName} is left out: ${disk.excludedBecause ?? ''}`,
       }),
+    server,
+  )
+}
+
+function withDoubts(server: SourceServer, at: string, doubts: readonly string[]): SourceServer {
+  return doubts.reduce(
+    (next, message) => withEvent(next, at, { type: 'AGENT', level: 'WARNING', message }),
     server,
   )
 }
@@ -135,10 +140,7 @@ async function createServer(
     ...(body.userProvidedId === undefined ? {} : { userProvidedId: body.userProvidedId }),
     ...(body.tags === undefined ? {} : { tags: body.tags }),
   })
-  const told = doubts.reduce(
-    (next, message) => withEvent(next, input.at, { type: 'AGENT', level: 'WARNING', message }),
-    withDisksLeftOut(server, input.at),
-  )
+  const told = withDoubts(withDisksLeftOut(server, input.at), input.at, doubts)
   const started = withStaging(withTemplates(told, await newestTemplates(services)), input.at)
   const revision =
     claimed === undefined

@@ -1,12 +1,13 @@
 /**
- * Which server an agent's machine is that no server is yet: one that is awaited, or a new one. Asked of the store, not of what is held: an import may
- * have named the machine a moment ago.
+ * Which server an agent's machine is: one that it is already, one that is awaited, or a new one. The latter two are asked of the store, not of what is held: an
+ * import may have named the machine a moment ago.
  * @module
  */
 import type { SourceProperties, SourceServer } from '../../domain/source_server.ts'
 import type { AgentEnrol } from '../../wire/control_api.ts'
 import type { Services } from '../services.ts'
 import { awaitedByName, hostNames, isAwaited } from '../../domain/awaited_server.ts'
+import { ConflictError } from '../../domain/errors.ts'
 import { serversNoted } from '../../store/awaited_names.ts'
 import { ownerOf } from '../awaited_servers.ts'
 
@@ -33,4 +34,26 @@ export async function placeOf(services: Services, body: AgentEnrol): Promise<Pla
   const ids = named.map(({ sourceServerId }) => sourceServerId).join(', ')
   const doubt = `Agents of ${ids} are awaited under the name of this host, and it is not known which one this is: it is a server of its own. Give the agent --user-provided-id to say it`
   return { awaited: undefined, doubts: [doubt] }
+}
+
+/**
+ * What to say of a machine that is server `known` already and comes with an id that this does not have. It stays that server.
+ * @throws ConflictError when another server is awaited under the id: either could be meant, and the wrong record would have its disks launched as another machine.
+ */
+export async function doubtsOfKnown(
+  services: Services,
+  { userProvidedId: id }: AgentEnrol,
+  known: SourceServer,
+): Promise<string[]> {
+  if (id === undefined || id === known.userProvidedId) return []
+  const owner = await ownerOf(services, id)
+  const own = known.sourceServerId
+  const stays = `The machine stays server ${own}, which has ${known.userProvidedId === undefined ? 'no id of yours' : `the id ${known.userProvidedId}`}`
+  if (owner === undefined) return [`The id ${id} that the agent was given is not taken over. ${stays}`]
+  const other = owner.sourceServerId
+  if (!isAwaited(owner)) return [`The id ${id} that the agent was given is that of server ${other}. ${stays}`]
+  throw new ConflictError(
+    `This machine is server ${own} already, and server ${other} is awaited under the id ${id}: it is not known which one you mean. ` +
+      `To go on as ${own}, enrol without --user-provided-id; to begin anew as ${other}, disconnect and archive ${own} first`,
+  )
 }

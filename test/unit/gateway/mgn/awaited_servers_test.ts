@@ -19,6 +19,7 @@ import { standardQuotas } from '../../../../gateway/mgn/account.ts'
 import { awaitServer } from '../../../../gateway/awaited_servers.ts'
 import { enrolledSchema } from '../../../../wire/control_api.ts'
 import { callAgentPort, enrolment, getPage, inventory, problemOf, serverOf } from '../callers.ts'
+import { refusalsIn } from '../support.ts'
 import { everyOrder } from './interleaving.ts'
 import type { MgnService } from './mgn_service.ts'
 import { mgnService, readyServer, refusalOf } from './mgn_service.ts'
@@ -306,6 +307,49 @@ describe('an agent', () => {
     service.gateway.pass(120_000)
     expect((await enrol('web-1')).sourceServerId).toBe(server.sourceServerId)
     expect(await stored()).toHaveLength(2)
+  })
+
+  it('of the machine that a server is already is refused with the id of an awaited one, and told what to do', async () => {
+    const known = await enrol('web-1')
+    await imported('mgn:server:user-provided-id\nshop-1\n')
+    const awaited = (await stored()).find(({ userProvidedId }) => userProvidedId === 'shop-1')
+    service.gateway.pass(120_000)
+    const body = await enrolment(service.gateway, {
+      sourceProperties: inventory('web-1'),
+      userProvidedId: 'shop-1',
+    })
+    const refused = await callAgentPort(service.gateway, '/agent/v1/enrol', body)
+    const { detail } = await problemOf(refused)
+    expect([refused.status, detail]).toEqual([
+      409,
+      `This machine is server ${known.sourceServerId} already, and server ${awaited?.sourceServerId} is awaited under the id shop-1: it is not known which one you mean. ` +
+        `To go on as ${known.sourceServerId}, enrol without --user-provided-id; to begin anew as ${awaited?.sourceServerId}, disconnect and archive ${known.sourceServerId} first`,
+    ])
+    expect(refusalsIn(service.gateway.logged).map(({ message }) => message)).toContainEqual(
+      expect.stringContaining(detail),
+    )
+    for (const { sourceServerId, agent } of [known, awaited as SourceServer])
+      expect((await serverOf(service.gateway, sourceServerId)).agent).toEqual(agent)
+    expect((await enrol('web-1')).sourceServerId).toBe(known.sourceServerId)
+  })
+
+  it('of the machine that a server is already says which ids are not taken over, and keeps its own', async () => {
+    const known = await enrol('web-1', { userProvidedId: 'cmdb-1' })
+    const other = await enrol('web-22', { userProvidedId: 'cmdb-2' })
+    const warnings = async (userProvidedId: string) => {
+      service.gateway.pass(120_000)
+      const { sourceServerId, outbox } = await enrol('web-1', { userProvidedId })
+      expect(sourceServerId).toBe(known.sourceServerId)
+      return outbox.filter(({ level }) => level === 'WARNING').map(({ message }) => message)
+    }
+    const stays = `The machine stays server ${known.sourceServerId}, which has the id cmdb-1`
+    const told = [
+      `The id cmdb-2 that the agent was given is that of server ${other.sourceServerId}. ${stays}`,
+      `The id cmdb-9 that the agent was given is not taken over. ${stays}`,
+    ]
+    expect(await warnings('cmdb-1')).toEqual([])
+    expect(await warnings('cmdb-2')).toEqual(told.slice(0, 1))
+    expect(await warnings('cmdb-9')).toEqual(told)
   })
 
   it('that cannot enrol leaves the awaited server as it was, and its token', async () => {
