@@ -64,7 +64,8 @@ const enrolBase = { token: z.string().min(10).max(200), csrPem: pem, version: z.
 export const agentEnrolSchema = z.object({
   ...enrolBase,
   sourceProperties: sourcePropertiesSchema,
-  userProvidedId: z.string().max(256).optional(),
+  /** Without space around it, as an import takes it. */
+  userProvidedId: z.string().trim().min(1).max(256).optional(),
   tags: z.record(z.string().max(128), z.string().max(256)).optional(),
 })
 export type AgentEnrol = z.infer<typeof agentEnrolSchema>

@@ -309,6 +309,19 @@ describe('an agent', () => {
     expect(await stored()).toHaveLength(2)
   })
 
+  it('is known by its id without the space around it, and refused with nothing else', async () => {
+    await imported('mgn:server:user-provided-id\nshop-1\n')
+    const awaited = await only()
+    const body = await enrolment(service.gateway, { userProvidedId: ' ' })
+    const refused = await callAgentPort(service.gateway, '/agent/v1/enrol', body)
+    expect([refused.status, (await problemOf(refused)).detail]).toEqual([
+      400,
+      expect.stringContaining('userProvidedId'),
+    ])
+    const server = await enrol('web-1', { userProvidedId: ' shop-1\n' })
+    expect([server.sourceServerId, server.userProvidedId]).toEqual([awaited.sourceServerId, 'shop-1'])
+  })
+
   it('of the machine that a server is already is refused with the id of an awaited one, and told what to do', async () => {
     const known = await enrol('web-1')
     await imported('mgn:server:user-provided-id\nshop-1\n')
