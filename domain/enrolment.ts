@@ -18,6 +18,18 @@ export interface InstallationToken {
   replicationServerId?: ReplicationServerId
   /** Names of the servers that used it. */
   usedBy: string[]
+  /** Uses whose enrolments are not known to have ended. They are counted in what is left, and in `usedBy`. */
+  pendingUses?: PendingUse[]
+}
+
+/** A use of a token that is given back when nothing comes of the enrolment. */
+export interface PendingUse {
+  /** The certificate that is given; names the use. */
+  certificateSerial: string
+  subject: string
+  at: string
+  /** The subject's certificate until then, if there was a subject: with another one it has enrolled. */
+  certificateBefore?: string
 }
 
 /** A replication server raised by a cloud provider. */

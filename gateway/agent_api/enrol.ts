@@ -17,7 +17,8 @@ import { withTemplates } from '../../domain/template.ts'
 import { mutate } from '../../store/mutate.ts'
 import { agentUri, replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
 import { claim, createOwner, newestTemplates } from '../awaited_servers.ts'
-import { checkInstallationToken, spendInstallationToken } from '../people/installation_tokens.ts'
+import { checkInstallationToken } from '../people/installation_tokens.ts'
+import { usingToken } from '../people/token_uses.ts'
 import { Refusal } from '../problem.ts'
 import { limitKey, remoteAddress } from '../request.ts'
 import { announce, changeServer } from '../server_changes.ts'
@@ -47,12 +48,12 @@ export async function withTokenLimit<T>(services: Services, c: Context, use: () 
 }
 
 /**
- * Enrols an agent. The token is looked at first and spent last, so that a refusal for another reason does not use it up.
+ * Enrols an agent. A refusal does not use up the token.
  * @throws Refusal for the token; InvalidInputError for the inventory or the request; ConflictError when the machine is live already.
  */
 export async function enrolAgent(services: Services, body: AgentEnrol): Promise<Enrolled> {
   const { store, issuer, clock } = services
-  await checkInstallationToken(store, body.token, 'AGENT', clock())
+  const { value: token } = await checkInstallationToken(store, body.token, 'AGENT', clock())
   const sourceProperties = body.sourceProperties as SourceServer['sourceProperties']
   const disks = chooseDisks(sourceProperties.disks)
   const known = findSameMachine(await services.fleet.list(), sourceProperties)
@@ -73,14 +74,16 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
     withDoubts(enrolAgain(server, { at, sourceProperties, disks, agent }), at, doubts)
   const arrive = (server: SourceServer) =>
     withDisksLeftOut(withAgentArrived(server, { at, sourceProperties, disks, agent, tags: body.tags }), at)
+  let certificateBefore: string | undefined
   if (known !== undefined) {
-    // Asked of the stored server before the token is spent; asked again in the write itself.
+    // Asked of the stored server before a use of the token is taken; asked again in the write itself.
     const current = await store.get('server', { id: sourceServerId })
     if (current === undefined || !isSameMachine(sourceProperties, current.value.sourceProperties)) {
       throw new ConflictError(`Server ${sourceServerId} was changed while this machine enrolled; try again`)
     }
     doubts = await doubtsOfKnown(services, body, current.value)
     again(current.value)
+    certificateBefore = current.value.agent.certificateSerial
   }
   if (awaited !== undefined) {
     // As above: an awaited server found by its host's name may be another agent's by now.
@@ -88,12 +91,19 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
     if (current === undefined)
       throw new ConflictError(`Server ${sourceServerId} was deleted while this machine enrolled; try again`)
     arrive(current.value)
+    certificateBefore = current.value.agent.certificateSerial
   }
-  await spendInstallationToken(store, body.token, 'AGENT', sourceServerId, clock())
-  const server =
+  const use = {
+    certificateSerial: certificate.serial,
+    subject: sourceServerId,
+    at,
+    ...(certificateBefore === undefined ? {} : { certificateBefore }),
+  }
+  const server = await usingToken(store, token.tokenId, use, () =>
     known === undefined && awaited === undefined
-      ? await createServer(services, body, { sourceServerId, at, sourceProperties, disks, agent }, doubts)
-      : await changeServer(services, sourceServerId, awaited === undefined ? again : arrive)
+      ? createServer(services, body, { sourceServerId, at, sourceProperties, disks, agent }, doubts)
+      : changeServer(services, sourceServerId, awaited === undefined ? again : arrive),
+  )
   await setWorkGoing(services, server, 'agent')
   return { subjectId: sourceServerId, certificatePem: certificate.certificatePem, caPem: issuer.caPem }
 }
@@ -182,16 +192,27 @@ export async function enrolReplicator(services: Services, body: ReplicatorEnrol)
     uri: replicatorUri(id),
     dnsNames: [replicatorServerName],
   })
-  await spendInstallationToken(store, body.token, 'REPLICATOR', id, clock())
-  await mutate(store, 'replicationServer', { id }, (replicationServer) => {
-    const { previousCertificateSerial: _old, ...rest } = replicationServer
-    return {
-      ...rest,
-      certificateSerial: certificate.serial,
-      certificateNotAfter: certificate.notAfter,
-      version: body.version,
-      lastSeenAt: clock().toISOString(),
-    }
-  })
+  const known = await store.get('replicationServer', { id })
+  const at = clock().toISOString()
+  const use = {
+    certificateSerial: certificate.serial,
+    subject: id,
+    at,
+    ...(known?.value.certificateSerial === undefined
+      ? {}
+      : { certificateBefore: known.value.certificateSerial }),
+  }
+  const enrol = () =>
+    mutate(store, 'replicationServer', { id }, (replicationServer) => {
+      const { previousCertificateSerial: _old, ...rest } = replicationServer
+      return {
+        ...rest,
+        certificateSerial: certificate.serial,
+        certificateNotAfter: certificate.notAfter,
+        version: body.version,
+        lastSeenAt: at,
+      }
+    })
+  await usingToken(store, token.tokenId, use, enrol)
   return { subjectId: id, certificatePem: certificate.certificatePem, caPem: issuer.caPem }
 }

@@ -31,11 +31,12 @@ export const newTokenSchema = z.strictObject({
     .default(defaultTokenLifetimeMs / 1000),
 })
 
-/** A token without what could be used to guess it. */
+/** A token without what could be used to guess it, and what only gateways need. */
 function openPart({
   secretSha256: _secret,
+  pendingUses: _pending,
   ...open
-}: InstallationToken): Omit<InstallationToken, 'secretSha256'> {
+}: InstallationToken): Omit<InstallationToken, 'secretSha256' | 'pendingUses'> {
   return open
 }
 

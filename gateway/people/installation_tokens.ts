@@ -1,6 +1,5 @@
 /**
- * Installation tokens: made by an operator, spent by agents and replication servers. Spending is one conditional write, so of two who
- * race for the last use one wins.
+ * Installation tokens: made by an operator, used by agents and replication servers; see `token_uses.ts`.
  * @module
  */
 import type { InstallationToken } from '../../domain/enrolment.ts'
@@ -16,9 +15,14 @@ import { Refusal } from '../problem.ts'
 import { isSecret } from '../secrets.ts'
 import type { VersionCheck } from '../versions.ts'
 import { anyVersion, revisionVersion } from '../versions.ts'
+import { makeAnother, maxTokenUses, refuseIfSpent, settleOldUses } from './token_uses.ts'
 
 /** Bounds on what may be asked for. */
-export const tokenLimits = { maxUses: 1000, minLifetimeMs: 60_000, maxLifetimeMs: 7 * 86_400_000 } as const
+export const tokenLimits = {
+  maxUses: maxTokenUses,
+  minLifetimeMs: 60_000,
+  maxLifetimeMs: 7 * 86_400_000,
+} as const
 
 /** A token that has expired stays this long, for whoever wonders which servers came with it. */
 const keptExpiredMs = 30 * 86_400_000
@@ -37,21 +41,8 @@ export async function createInstallationToken(
   return made
 }
 
-const makeAnother = 'make another one with Add server in the dashboard or rehost token'
-
-/** Names that a refusal lists; a token may have been used a thousand times. */
-const maxNames = 3
-
-function refuseIfSpent(token: InstallationToken): void {
-  if (token.usesLeft > 0) return
-  const more = token.usedBy.length - maxNames
-  const names = token.usedBy.slice(0, maxNames).join(', ') + (more > 0 ? ` and ${more} more` : '')
-  const why = token.usedBy.length === 0 ? 'is revoked' : `was used already by ${names}`
-  throw new Refusal(403, 'forbidden', `The installation token ${token.tokenId} ${why}; ${makeAnother}`)
-}
-
 /**
- * The token, if it may be used now for `purpose`. Nothing is spent.
+ * The token, if it may be used now for `purpose`. Nothing is spent; uses of long ago that came to nothing are given back.
  * @throws Refusal 401 for a wrong one; 403 for one that is expired, used up or meant for something else.
  */
 export async function checkInstallationToken(
@@ -80,28 +71,9 @@ export async function checkInstallationToken(
       `The installation token ${token.tokenId} expired at ${token.expiresAt}; ${makeAnother}`,
     )
   }
-  refuseIfSpent(token)
-  return found
-}
-
-/**
- * Spends one use of a checked token for `subject`.
- * @throws Refusal as {@link checkInstallationToken} does when others were faster.
- */
-export async function spendInstallationToken(
-  store: Store,
-  text: string,
-  purpose: InstallationToken['purpose'],
-  subject: string,
-  now: Date,
-): Promise<void> {
-  const { value } = await checkInstallationToken(store, text, purpose, now)
-  const spend = (token: InstallationToken): InstallationToken => {
-    refuseIfSpent(token)
-    return { ...token, usesLeft: token.usesLeft - 1, usedBy: [...token.usedBy, subject] }
-  }
-  // As many attempts as there can be racers: each lost race means that somebody else won one.
-  await mutate(store, 'token', { id: value.tokenId }, spend, tokenLimits.maxUses)
+  const settled = token.usesLeft > 0 ? found : await settleOldUses(store, found, now)
+  refuseIfSpent(settled.value)
+  return settled
 }
 
 /** A token made by people, with its revision. @throws NotFoundError, also for what is no id. */
@@ -120,7 +92,9 @@ export async function revokeInstallationToken(
   const { tokenId } = (await findInstallationToken(store, id)).value
   await mutate(store, 'token', { id: tokenId }, (token, revision) => {
     check(revisionVersion(revision))
-    return token.usesLeft === 0 ? token : { ...token, usesLeft: 0 }
+    const { pendingUses, ...rest } = token
+    // What is given back later finds nothing to give back.
+    return token.usesLeft === 0 && pendingUses === undefined ? token : { ...rest, usesLeft: 0 }
   })
 }
 

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TestGateway } from './support.ts'
+import { ConflictError } from '../../../domain/errors.ts'
 import { newInstallationToken } from '../../../domain/installation_token.ts'
+import { revokeInstallationToken } from '../../../gateway/people/installation_tokens.ts'
 import { agentUri, enrolledSchema } from '../../../wire/control_api.ts'
 import { callAgentPort, enrolServer, enrolment, inventory, peerOf, problemOf, serverOf } from './callers.ts'
 import { refusalsIn, testGateway } from './support.ts'
@@ -150,6 +152,62 @@ describe('POST /agent/v1/enrol', () => {
       expect(statuses.filter((status) => status === 403)).toHaveLength(100 - uses)
     }
     expect((await gateway.store.list('server')).items).toHaveLength(8)
+  })
+
+  describe('a use of a token', () => {
+    const stored = async (token: string) =>
+      (await gateway.store.get('token', { id: token.split('.')[0] ?? '' }))?.value
+
+    /** What writing a server does next. */
+    const failNextWrite = (fail: (write: () => Promise<number>) => Promise<number>) => {
+      const create = gateway.store.create.bind(gateway.store)
+      gateway.store.create = (kind, key, value) => {
+        if (kind !== 'server') return create(kind, key, value)
+        gateway.store.create = create
+        return fail(() => create(kind, key, value))
+      }
+    }
+
+    it('is left when the server is refused at the last moment', async () => {
+      const token = await gateway.installationToken()
+      failNextWrite(() => Promise.reject(new ConflictError('It was given away')))
+      const body = await enrolment(gateway, { token })
+      expect((await call('/agent/v1/enrol', body)).status).toBe(409)
+      const { usesLeft, usedBy, pendingUses } = { pendingUses: undefined, ...(await stored(token))! }
+      expect({ usesLeft, usedBy, pendingUses }).toEqual({ usesLeft: 1, usedBy: [], pendingUses: undefined })
+      expect((await call('/agent/v1/enrol', body)).status).toBe(200)
+      expect((await stored(token))?.pendingUses).toBeUndefined()
+    })
+
+    it.each([
+      ['is given back when a gateway died before it wrote the server', false, 200, 1],
+      ['is spent when a gateway died after it wrote the server', true, 403, 1],
+    ])('%s', async (_name, isWritten, status, servers) => {
+      const token = await gateway.installationToken(1, 3_600_000)
+      failNextWrite(async (write) => {
+        if (isWritten) await write()
+        throw new Error('Died')
+      })
+      const body = await enrolment(gateway, { token })
+      expect((await call('/agent/v1/enrol', body)).status).toBe(500)
+      const other = await enrolment(gateway, { token, sourceProperties: inventory('other-host') })
+      expect((await call('/agent/v1/enrol', other)).status).toBe(403)
+      gateway.pass(300_000)
+      expect((await call('/agent/v1/enrol', other)).status).toBe(status)
+      expect((await gateway.store.list('server')).items).toHaveLength(servers)
+      expect(await stored(token)).toMatchObject({ usesLeft: 0, usedBy: [expect.stringMatching(/^s-/)] })
+      expect((await stored(token))?.pendingUses).toBeUndefined()
+    })
+
+    it('does not come back to a token that was revoked meanwhile', async () => {
+      const token = await gateway.installationToken()
+      failNextWrite(async () => {
+        await revokeInstallationToken(gateway.store, token.split('.')[0] ?? '')
+        throw new ConflictError('It was given away')
+      })
+      expect((await call('/agent/v1/enrol', await enrolment(gateway, { token }))).status).toBe(409)
+      expect((await stored(token))?.usesLeft).toBe(0)
+    })
   })
 
   it('stops guessing from one address', async () => {
