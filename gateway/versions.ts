@@ -3,7 +3,7 @@
  * what it has let through is what is replaced.
  * @module
  */
-import type { Entities, Key, Kind, Store } from '../store/store.ts'
+import type { Entities, Key, Kind, Store, Versioned } from '../store/store.ts'
 import { ConflictError, NotFoundError } from '../domain/errors.ts'
 import { RevisionConflictError } from '../store/store.ts'
 import { sha256 } from './secrets.ts'
@@ -38,7 +38,7 @@ export function revisionVersion(revision: number): string {
 const maxTries = 20
 
 /**
- * Removes an item whose version `check` lets through, and no later one.
+ * Removes an item whose version `check` lets through, and no later one. `versionOf` tells the version of what others than people change too.
  * @throws NotFoundError when there is none; whatever `check` throws; RevisionConflictError after too many lost races.
  */
 export async function removeChecked<K extends Kind>(
@@ -46,11 +46,12 @@ export async function removeChecked<K extends Kind>(
   kind: K,
   key: Key,
   check: VersionCheck,
+  versionOf: (found: Versioned<Entities[K]>) => string = ({ revision }) => revisionVersion(revision),
 ): Promise<Entities[K]> {
   for (let attempt = 1; ; attempt++) {
     const found = await store.get(kind, key)
     if (found === undefined) throw new NotFoundError(kind, key.id)
-    check(revisionVersion(found.revision))
+    check(versionOf(found))
     try {
       await store.remove(kind, key, found.revision)
       return found.value

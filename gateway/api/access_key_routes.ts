@@ -9,6 +9,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import {
   accessKeySchema,
+  accessKeyVersion,
   createAccessKey,
   deleteAccessKey,
   findAccessKey,
@@ -16,7 +17,6 @@ import {
 } from '../people/access_keys.ts'
 import { findAccessKeys } from '../queries.ts'
 import { readJson } from '../request.ts'
-import { revisionVersion } from '../versions.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 import { ifMatch, sendTagged } from './entity_tag.ts'
 
@@ -45,15 +45,15 @@ export function accessKeyRoutes(services: Services): Hono<ApiEnv> {
   })
 
   app.get('/:id', async (c) => {
-    const { value, revision } = await findAccessKey(services.store, c.req.param('id'))
-    return sendTagged(c, revisionVersion(revision), openPart(value))
+    const { value } = await findAccessKey(services.store, c.req.param('id'))
+    return sendTagged(c, accessKeyVersion(value), openPart(value))
   })
 
   app.put('/:id/status', async (c) => {
     const { status } = await readJson(c, keyStatusSchema)
     const id = c.req.param('id')
-    const { value, revision } = await setAccessKeyStatus(services.store, id, status, ifMatch(c))
-    return sendTagged(c, revisionVersion(revision), openPart(value))
+    const { value } = await setAccessKeyStatus(services.store, id, status, ifMatch(c))
+    return sendTagged(c, accessKeyVersion(value), openPart(value))
   })
 
   app.delete('/:id', async (c) => {

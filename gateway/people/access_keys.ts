@@ -12,7 +12,7 @@ import { NotFoundError, errorMessage } from '../../domain/errors.ts'
 import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 import { newSecret } from '../secrets.ts'
-import { anyVersion, removeChecked, revisionVersion } from '../versions.ts'
+import { anyVersion, contentVersion, removeChecked } from '../versions.ts'
 import { apiTokenSchema } from './api_tokens.ts'
 
 /** How every secret begins that Rehost makes, so that scanners for leaked secrets find it. */
@@ -78,6 +78,11 @@ export async function findAccessKey(store: Store, accessKeyId: string): Promise<
   return found
 }
 
+/** Names the key as people have changed it: that it was used changes nothing that they have seen. */
+export function accessKeyVersion({ lastUsedAt: _used, ...key }: AccessKey): string {
+  return contentVersion(key)
+}
+
 /** Whether the key may be used from now on. @throws NotFoundError; whatever `check` throws. */
 export async function setAccessKeyStatus(
   store: Store,
@@ -86,8 +91,8 @@ export async function setAccessKeyStatus(
   check: VersionCheck = anyVersion,
 ): Promise<Versioned<AccessKey>> {
   await findAccessKey(store, accessKeyId)
-  return mutate(store, 'accessKey', { id: accessKeyId }, (key, revision) => {
-    check(revisionVersion(revision))
+  return mutate(store, 'accessKey', { id: accessKeyId }, (key) => {
+    check(accessKeyVersion(key))
     return key.status === status ? key : { ...key, status }
   })
 }
@@ -99,7 +104,8 @@ export async function deleteAccessKey(
   check: VersionCheck = anyVersion,
 ): Promise<void> {
   await findAccessKey(store, accessKeyId)
-  await removeChecked(store, 'accessKey', { id: accessKeyId }, check)
+  const key = { id: accessKeyId }
+  await removeChecked(store, 'accessKey', key, check, ({ value }) => accessKeyVersion(value))
 }
 
 /**

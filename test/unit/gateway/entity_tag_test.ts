@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { describedCalls } from '../../../gateway/api/openapi.ts'
 import type { WebhookEndpoint } from '../../../domain/webhook.ts'
+import { findAccessKey, noteAccessKeyUse } from '../../../gateway/people/access_keys.ts'
 import type { TestGateway } from './support.ts'
 import { enrolServer, getPage, postForm, problemOf } from './callers.ts'
 import { testGateway } from './support.ts'
@@ -133,6 +134,20 @@ describe('ETag and If-Match', () => {
     })
     expect((await api('PUT', path, changes[0], { 'if-match': seen })).status).toBe(412)
     expect(await (await api('GET', path)).json()).toMatchObject({ description: 'theirs' })
+  })
+
+  it('of an access key stays the same while the key is used', async () => {
+    const { path } = await resource('/access-keys/:id/status')
+    const seen = await tagOf(path)
+    const { value } = await findAccessKey(gateway.store, path.split('/').at(-1) ?? '')
+    await noteAccessKeyUse(gateway.services, value)
+    expect(await (await api('GET', path)).json()).toMatchObject({ lastUsedAt: gateway.now().toISOString() })
+    const change = { status: 'INACTIVE' }
+    const changed = await api('PUT', `${path}/status`, change, { 'if-match': seen })
+    expect(changed.status).toBe(200)
+    expect((await api('DELETE', path, undefined, { 'if-match': seen })).status).toBe(412)
+    const tag = changed.headers.get('etag') ?? ''
+    expect((await api('DELETE', path, undefined, { 'if-match': tag })).status).toBe(204)
   })
 
   it('keeps what has changed from being deleted', async () => {
