@@ -152,7 +152,7 @@ export async function claimOrAnswer(
 
 /** The answer that is kept; undefined when whoever ran the request has died before there was any. */
 function readAnswer(
-  { secretBox }: KeepingServices,
+  services: KeepingServices,
   kept: KeptAnswer,
   requestSha256: string,
   nowMs: number,
@@ -180,7 +180,30 @@ function readAnswer(
       'answer-not-kept',
       `This request is done, with status ${status}; its answer was too large to be kept, so look at what it was about`,
     )
-  return { status, headers, body: secretBox.unseal(sealedBody, keptAnswerId) }
+  return { status, headers, body: unsealAnswer(services, keptAnswerId, sealedBody, status) }
+}
+
+function unsealAnswer(
+  { secretBox, log }: KeepingServices,
+  keptAnswerId: string,
+  sealedBody: string,
+  status: number,
+): string {
+  try {
+    return secretBox.unseal(sealedBody, keptAnswerId)
+  } catch (error) {
+    log.warn(
+      { keptAnswerId, error: errorMessage(error) },
+      'Cannot read the answer kept for an Idempotency-Key: the sealing key was changed since',
+    )
+    throw new Refusal(
+      409,
+      'answer-not-kept',
+      `This request is done, with status ${status}; its answer was sealed with a key that is no longer in use, so look at what it was about, ` +
+        'and take another Idempotency-Key to do it once more',
+      { cause: error },
+    )
+  }
 }
 
 /** Removes what was kept long enough. */

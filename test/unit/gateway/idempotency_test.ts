@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createApi } from '../../../gateway/api/api_app.ts'
 import { Claim, claimOrAnswer, sweepKeptAnswers } from '../../../gateway/kept_answers.ts'
 import type { Services } from '../../../gateway/services.ts'
+import { SecretBox } from '../../../store/secret_box.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
 import type { TestGateway } from './support.ts'
 import { enrolServer, problemOf, putServer, serverOf, upToDate } from './callers.ts'
@@ -168,6 +169,25 @@ describe('Idempotency-Key', () => {
       status: 409,
       kind: 'answer-not-kept',
     })
+  })
+
+  it('says what to do when the sealing key was changed since, and does nothing twice', async () => {
+    const first = await call('/tokens', { key: 'k', body: { uses: 3 } })
+    expect(first.status).toBe(201)
+    const services = { secretBox: new SecretBox(new Uint8Array(32).fill(9), gateway.services.random) }
+    const again = await call('/tokens', { key: 'k', body: { uses: 3 }, services })
+    expect([again.status, await problemOf(again)]).toEqual([
+      409,
+      expect.objectContaining({
+        type: 'urn:rehost:problem:answer-not-kept',
+        detail:
+          'This request is done, with status 201; its answer was sealed with a key that is no longer in use, so look at what it was about, ' +
+          'and take another Idempotency-Key to do it once more',
+      }),
+    ])
+    expect(gateway.logged.filter((line) => line.startsWith('Cannot read the answer kept'))).toHaveLength(1)
+    expect(await installationTokens()).toHaveLength(1)
+    expect((await call('/tokens', { key: 'l', body: { uses: 3 }, services })).status).toBe(201)
   })
 
   it('is held for as long as the request runs', async () => {
