@@ -43,7 +43,9 @@ export interface Entities {
   /** Whose an id is that users gave a server. Id: the SHA-256 of it. */
   ownId: { userProvidedId: string; sourceServerId: SourceServerId; claimedAt: string }
   /** Parent: the SHA-256 of the name of a host whose agent is awaited; id: source server id. */
-  awaitedName: { name: string; sourceServerId: SourceServerId }
+  awaitedName: { sourceServerId: SourceServerId }
+  /** Parent: application id; id: source server id. */
+  applicationMember: { sourceServerId: SourceServerId }
   replicationTemplate: ReplicationTemplate
   launchTemplate: LaunchTemplate
   /** Imports and exports. */

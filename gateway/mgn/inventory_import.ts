@@ -20,7 +20,7 @@ import { awaitServer } from '../awaited_servers.ts'
 import { changeServer } from '../server_changes.ts'
 import { tagsIn } from './inventory_csv.ts'
 import { ServerIndex, copiesTags, firstRow, readInventory } from './inventory_rows.ts'
-import { confirmApplications, confirmMembers } from './memberships.ts'
+import { confirmApplications, confirmMembers, noteMember } from './memberships.ts'
 
 /** What an import did. */
 export interface Imported {
@@ -197,6 +197,8 @@ async function ensureServer(
   const fqdn = row['mgn:server:fqdn-for-action-framework']
   // Only who is awaited is looked for by a name.
   if (fqdn !== undefined && isAwaited(known)) await noteAwaitedName(services.store, fqdn, sourceServerId)
+  if (application !== undefined && known.applicationId !== application.applicationId)
+    await noteMember(services.store, application.applicationId, sourceServerId)
   let came: Came = 'same'
   let hasJoined = false
   await changeServer(services, sourceServerId, (current) => {

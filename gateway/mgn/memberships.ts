@@ -3,7 +3,7 @@
  *
  * A member names its group, and the group doesn't list its members; no write touches both. So that no group is deleted under a member that
  * somebody gives it at the same moment, whoever gives it one writes the member first and the group after that, and whoever deletes a group reads it first,
- * then all members, and removes it only as it was read. Either the deletion sees the member or finds the group changed, or the other finds
+ * then all members, and removes it only as it was read. A server is noted under its application before it is written, so that not all servers are read for that. Either the deletion sees the member or finds the group changed, or the other finds
  * the group gone and takes the member out again. What is left of one who died in between is taken out by {@link mendMemberships}.
  * @module
  */
@@ -13,7 +13,9 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { Services } from '../services.ts'
 import { ConflictError, NotFoundError } from '../../domain/errors.ts'
 import { withEvent } from '../../domain/source_server.ts'
+import type { Store } from '../../store/store.ts'
 import { listAll } from '../../store/listing.ts'
+import { forgetNotes, noteServer, notedServers } from '../../store/noted_servers.ts'
 import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 import { findServer } from '../queries.ts'
@@ -59,15 +61,26 @@ export async function joinApplication(
     looked.push({ sourceServerId: server.sourceServerId, goneId })
   }
   try {
-    for (const { sourceServerId, goneId } of looked)
+    for (const { sourceServerId, goneId } of looked) {
+      await noteMember(services.store, application.applicationId, sourceServerId)
       await changeServer(services, sourceServerId, (server) => {
         const next = joining(server, application, goneId)
         return next === server ? server : withEvent(next, at, { type: 'CONFIGURATION', actor, message })
       })
+    }
   } finally {
     // Also of those that were written before another one was refused after all.
     await confirmMembers(services, application.applicationId, ids)
   }
+}
+
+/** Has a deletion of the application find the server; written before the server is part of it. */
+export function noteMember(
+  store: Store,
+  applicationId: ApplicationId,
+  sourceServerId: SourceServerId,
+): Promise<void> {
+  return noteServer(store, 'applicationMember', applicationId, sourceServerId)
 }
 
 /** Says in the application that it was given servers. @throws NotFoundError when it was deleted meanwhile; they are taken out again then. */
@@ -157,10 +170,16 @@ export async function deleteApplication(services: Services, id: string): Promise
     if (waveId !== undefined && (await goneGroup(services, 'wave', waveId)) === undefined)
       throw new ConflictError(`Application ${id} is part of wave ${waveId}; disassociate it first`)
     // Of the store: what is held here may not have heard yet of what others wrote.
-    const servers = (await listAll(services.store, 'server')).filter((one) => one.applicationId === id)
-    if (servers.length > 0)
-      throw new ConflictError(`Application ${id} has ${servers.length} servers; disassociate them first`)
+    for await (const servers of notedServers(services.store, 'applicationMember', [id])) {
+      const member = servers.find(({ applicationId }) => applicationId === id)
+      if (member !== undefined)
+        throw new ConflictError(
+          `Application ${id} has servers, ${member.sourceServerId} for one; disassociate them first`,
+        )
+    }
   })
+  // Not before: whoever has noted a server and not written it yet relies on the note.
+  await forgetNotes(services.store, 'applicationMember', id)
 }
 
 /** Deletes a wave that has no applications. @throws ConflictError, NotFoundError. */

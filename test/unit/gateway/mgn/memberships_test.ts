@@ -6,7 +6,7 @@ import {
   ListApplicationsCommand,
   ListWavesCommand,
 } from '@aws-sdk/client-mgn'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Application, Wave } from '../../../../domain/application.ts'
 import type { ApplicationId, WaveId } from '../../../../domain/ids.ts'
 import {
@@ -14,7 +14,9 @@ import {
   deleteWave,
   joinApplication,
   joinWave,
+  leaveApplication,
   mendMemberships,
+  noteMember,
 } from '../../../../gateway/mgn/memberships.ts'
 import { ConflictError, NotFoundError } from '../../../../domain/errors.ts'
 import { newId } from '../../../../domain/ids.ts'
@@ -111,10 +113,31 @@ describe('a group that one gateway deletes while another gives it a member', () 
     const { applicationId } = await newApplication()
     await services.fleet.list()
     const found = await store.get('server', { id: sourceServerId })
-    // Another gateway's write, whose notice has not come.
+    // Another gateway's writes, whose notice has not come.
+    await noteMember(store, applicationId, sourceServerId)
     if (found !== undefined)
       await store.replace('server', { id: sourceServerId }, found.revision, { ...found.value, applicationId })
-    await expect(deleteApplication(services, applicationId)).rejects.toThrow(/has 1 servers/)
+    await expect(deleteApplication(services, applicationId)).rejects.toThrow(
+      `Application ${applicationId} has servers, ${sourceServerId} for one; disassociate them first`,
+    )
+  })
+
+  it('is deleted without reading servers that were never part of it, and leaves nothing behind', async () => {
+    const { services, store } = service.gateway
+    const { sourceServerId } = await readyServer(service)
+    await readyServer(service, 'other')
+    const [application, another] = [await newApplication(), await newApplication()]
+    await joinApplication(services, [sourceServerId], application, 'test')
+    await leaveApplication(services, [sourceServerId], application.applicationId, 'test')
+    await joinApplication(services, [sourceServerId], another, 'test')
+    const [list, get] = [vi.spyOn(store, 'list'), vi.spyOn(store, 'get')]
+    await deleteApplication(services, application.applicationId)
+    expect(list.mock.calls.map(([kind]) => kind)).not.toContain('server')
+    const read = get.mock.calls.filter(([kind]) => kind === 'server').map(([, { id }]) => id)
+    expect(read).toEqual([sourceServerId])
+    const { items } = await store.list('applicationMember')
+    expect(items.map(({ value }) => value)).toEqual([{ sourceServerId }])
+    expect((await serverOf(service.gateway, sourceServerId)).applicationId).toBe(another.applicationId)
   })
 })
 
