@@ -23,8 +23,9 @@ export interface WantedEvents {
 
 const eventsAtOnce = 500
 
-/** A service that is away is asked again this often. */
-const askAgainMs = 1000
+/** A service that is away is asked again after this, and after twice as long each time. */
+const firstPauseMs = 1000
+const longestPauseMs = 30_000
 
 /** The events that there are, oldest first. */
 export async function* pastEvents(
@@ -43,31 +44,47 @@ export async function* pastEvents(
 /**
  * Events as they come, from `after` or from now on, until `signal` ends it. A connection that breaks is made again, and what came meanwhile is read.
  * @param onBreak hears why there is no connection just now.
- * @throws ApiError when the service refuses.
+ * @param pauseMs how long the first pause after a break is; shorter in tests.
+ * @throws ApiError when the service refuses: with a status of 4xx that does not say when to come again. What a proxy answers for a service that is away is a break.
  */
 export async function* comingEvents(
   api: ApiClient,
   { pattern, after }: WantedEvents,
-  { signal, onBreak }: { signal: AbortSignal; onBreak: (reason: string) => void },
+  {
+    signal,
+    onBreak,
+    pauseMs = firstPauseMs,
+  }: { signal: AbortSignal; onBreak: (reason: string) => void; pauseMs?: number },
 ): AsyncGenerator<ReadEvent> {
   const query = pattern === undefined ? '' : `?${new URLSearchParams({ pattern }).toString()}`
+  let pause = pauseMs
   for (let last = after; !signal.aborted;) {
+    let askedToWaitMs = 0
     try {
       const headers: Record<string, string> = last === undefined ? {} : { 'last-event-id': last }
       const response = await api.open(`/events/stream${query}`, headers, signal)
       for await (const message of messagesOf(response)) {
+        pause = pauseMs
         if (message.id !== '') last = message.id
         if (message.data !== '') yield { place: message.id, event: JSON.parse(message.data) as EventEnvelope }
       }
     } catch (error) {
       if (signal.aborted) return
-      const isRefused = error instanceof ApiError && error.retryAfterMs === undefined
-      if (isRefused || error instanceof SyntaxError) throw error
-      onBreak(error instanceof UnreachableError ? error.message : 'The connection is lost')
+      if (isRefusal(error) || error instanceof SyntaxError) throw error
+      const isAnswered = error instanceof ApiError
+      if (isAnswered) askedToWaitMs = Math.min(error.retryAfterMs ?? 0, longestPauseMs)
+      onBreak(isAnswered || error instanceof UnreachableError ? error.message : 'The connection is lost')
     }
-    // Between two connections the reader is not told that the signal came.
-    await sleep(askAgainMs, undefined, { signal }).catch(() => undefined)
+    // Between two connections the reader is not told that the signal came. Many readers of one service do not come back at the same moment.
+    const waitMs = Math.max(askedToWaitMs, pause * (0.75 + Math.random() / 2))
+    await sleep(waitMs, undefined, { signal }).catch(() => undefined)
+    pause = Math.min(pause * 2, longestPauseMs)
   }
+}
+
+/** Whether asking again would be refused again. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ApiError && error.status < 500 && error.retryAfterMs === undefined
 }
 
 /** The messages of a stream of server-sent events. */

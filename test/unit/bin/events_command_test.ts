@@ -81,7 +81,11 @@ describe('comingEvents()', () => {
     const answers: ((response: ServerResponse) => void)[] = [
       (response) => response.write(': events follow\nid: 7.9\n\n', () => response.destroy()),
       (response) => response.end(`id: 8.0\n${envelope('a')}id: 8.1\n${envelope('b').slice(0, 9)}`),
-      (response) => response.writeHead(503, { 'Retry-After': '1' }).end('{"detail":"Not now"}'),
+      (response) => response.writeHead(503, { 'Retry-After': '0' }).end('{"detail":"Not now"}'),
+      (response) => response.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad Gateway</h1>'),
+      (response) => response.writeHead(503).end(),
+      (response) => response.writeHead(504).end('upstream timed out'),
+      (response) => response.writeHead(429, { 'Retry-After': '0' }).end('{"detail":"Too many"}'),
       (response) => response.end(`id: 8.1\n${envelope('b')}`),
       (response) => response.writeHead(403).end('{"detail":"The token is gone"}'),
     ]
@@ -93,7 +97,11 @@ describe('comingEvents()', () => {
     const { port } = service.address() as AddressInfo
     const api = new ApiClient({ baseUrl: `http://127.0.0.1:${port}`, token: 't' })
     const breaks: string[] = []
-    const options = { signal: new AbortController().signal, onBreak: (reason: string) => breaks.push(reason) }
+    const options = {
+      signal: new AbortController().signal,
+      onBreak: (reason: string) => breaks.push(reason),
+      pauseMs: 5,
+    }
     const read: string[] = []
     const all = async () => {
       for await (const { event } of comingEvents(api, {}, options)) read.push(event.id)
@@ -105,7 +113,13 @@ describe('comingEvents()', () => {
       await new Promise((resolve) => service.close(resolve))
     }
     expect(read).toEqual(['a', 'b'])
-    expect(asked).toEqual([undefined, '7.9', '8.0', '8.0', '8.1'])
-    expect(breaks.length).toBeGreaterThanOrEqual(2)
+    expect(asked).toEqual([undefined, '7.9', ...Array.from({ length: 6 }, () => '8.0'), '8.1'])
+    expect(breaks).toEqual(
+      expect.arrayContaining([
+        'Not now',
+        ...[502, 503, 504].map((status) => `GET /events/stream answered ${status}`),
+        'Too many',
+      ]),
+    )
   })
 })
