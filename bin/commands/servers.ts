@@ -3,13 +3,16 @@
  * @module
  */
 import type { Command } from 'commander'
-import type { JobId } from '../../domain/ids.ts'
+import type { JobId, SourceServerId } from '../../domain/ids.ts'
+import type { Job } from '../../domain/job.ts'
 import type { ActionOutcome } from '../../domain/post_launch_action.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
+import type { Task } from '../../domain/task.ts'
 import type { ServerView } from '../demo/service_view.ts'
 import { ApiClient, ApiError, findAccess } from '../api_client.ts'
 import { columnLines } from './columns.ts'
 import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
+import { WaitLines } from './wait_lines.ts'
 
 /** The actions, each a command with the server's id. */
 const actions = [
@@ -87,6 +90,7 @@ function tellFailedActions(serverId: string, failed: readonly ActionOutcome[]): 
 /** Waits for what an action on `asked` began. */
 async function outcome(api: ApiClient, asked: ServerView): Promise<Outcome> {
   const { activeTask, sourceServerId } = asked
+  const lines = new WaitLines()
   if (activeTask === undefined) return { server: await getServer(api, sourceServerId) }
   const limits = { timeoutMs: waitTimeoutMs, signal: AbortSignal.timeout(waitTimeoutMs) }
   if (activeTask.jobId === undefined) {
@@ -98,7 +102,9 @@ async function outcome(api: ApiClient, asked: ServerView): Promise<Outcome> {
         throw error
       })
       if (server === undefined) return {}
-      return server.activeTask?.taskId === activeTask.taskId ? undefined : { server }
+      if (server.activeTask?.taskId !== activeTask.taskId) return { server }
+      lines.tell(sentence(server))
+      return undefined
     })
     // Other work without a job is repeated until it succeeds.
     return activeTask.kind === 'FINALIZE' && ended.server?.lifecycle.state !== 'CUTOVER'
@@ -108,14 +114,30 @@ async function outcome(api: ApiClient, asked: ServerView): Promise<Outcome> {
         }
       : ended
   }
-  const job = await waitForJob(api, activeTask.jobId, limits)
+  const job = await waitForJob(api, activeTask.jobId, limits, async (open) => {
+    lines.tell(jobSentence(open, sourceServerId, await findTasks(api, open.jobId)))
+  })
   const own = job.participatingServers.find((participant) => participant.sourceServerId === sourceServerId)
   // The job ends before the server, which is what has the outcomes.
   const server = await pollUntil(`the server ${sourceServerId} is free of ${job.jobId}`, limits, async () => {
     const found = await getServer(api, sourceServerId)
-    return found.activeTask?.taskId === activeTask.taskId ? undefined : found
+    if (found.activeTask?.taskId !== activeTask.taskId) return found
+    lines.tell(sentence(found))
+    return undefined
   })
   return { server, failure: own?.failure, failedActions: failedActionsOf(server, job.jobId) }
+}
+
+function findTasks(api: ApiClient, jobId: JobId): Promise<Task[]> {
+  return api.get<{ items: Task[] }>(`/jobs/${jobId}/tasks`).then(({ items }) => items)
+}
+
+/** How far the part of one server in a job is. */
+function jobSentence({ jobId, status }: Job, id: SourceServerId, tasks: readonly Task[]): string {
+  const steps = tasks.find(({ sourceServerId }) => sourceServerId === id)?.steps ?? []
+  const step = steps.find((one) => one.status === 'RUNNING' || one.status === 'PENDING')
+  const place = step === undefined ? '' : `, step ${steps.indexOf(step) + 1} of ${steps.length}: ${step.name}`
+  return `${id}: job ${jobId} is ${status}${place}`
 }
 
 /** What replication does, and what the agent is to do at its next report. */

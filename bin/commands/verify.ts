@@ -9,6 +9,7 @@ import { blockSizeBytes } from '../../domain/units.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
 import { getServer, pollUntil } from '../demo/service_view.ts'
 import type { ServerView } from '../demo/service_view.ts'
+import { WaitLines } from './wait_lines.ts'
 
 /** A service that is being restarted while somebody waits is asked again for this long. */
 const waitPatienceMs = 60_000
@@ -51,6 +52,15 @@ function is(verdict: VerificationVerdict): string {
   return verdict === 'IDENTICAL' ? `is ${verdictWords[verdict]}` : verdictWords[verdict]
 }
 
+/** How far a verification is that is under way. */
+export function progressLine({ sourceServerId, disks }: SourceServer, { disks: own }: Verification): string {
+  const checked = disks.map(({ diskIndex, deviceName, sizeBytes }) => {
+    const bytes = own.find((disk) => disk.diskIndex === diskIndex)?.checkedBytes ?? 0
+    return `${deviceName} ${Math.floor((bytes / sizeBytes) * 100)}%`
+  })
+  return `${sourceServerId}: the copies are being verified: ${checked.join(', ')}`
+}
+
 /**
  * Waits for the end of the verification that `asked` began.
  * @throws Error when another one has taken its place, or replication is over.
@@ -59,14 +69,17 @@ async function ended(api: ApiClient, asked: ServerView): Promise<ServerView> {
   const { sourceServerId } = asked
   const epoch = asked.replication.verification?.verifyEpoch
   const limits = { timeoutMs: waitTimeoutMs, signal: AbortSignal.timeout(waitTimeoutMs) }
+  const lines = new WaitLines()
   return pollUntil(`the copies of ${sourceServerId} are verified`, limits, async () => {
     const server = await getServer(api, sourceServerId)
     const { verification, state } = server.replication
-    if (verification?.verifyEpoch !== epoch)
+    if (verification === undefined || verification.verifyEpoch !== epoch)
       throw new Error(`Cannot tell the result: another verification of ${sourceServerId} was asked for`)
-    if (verification?.endedAt !== undefined) return server
+    if (verification.endedAt !== undefined) return server
     if (state === 'DISCONNECTED')
       throw new Error(`The copies of ${sourceServerId} were not verified: its replication is over`)
+    const compared = verification.disks.filter(({ sourceRoot }) => sourceRoot !== undefined).length
+    lines.tell(`${state} ${compared}`, progressLine(server, verification))
     return undefined
   })
 }

@@ -59,14 +59,17 @@ export function momentOf(server: ServerView): ReplicationMoment {
   }
 }
 
-/** Waits for a job to end and answers with it. */
+/** Waits for a job to end and answers with it. `onOpen` hears of it each time that it has not ended. */
 export function waitForJob(
   api: ApiClient,
   jobId: JobId,
   options: { timeoutMs: number; signal: AbortSignal },
+  onOpen?: (job: Job) => Promise<void>,
 ): Promise<Job> {
   return pollUntil(`job ${jobId} ends`, options, async () => {
     const job = await api.get<Job>(`/jobs/${jobId}`)
-    return job.status === 'COMPLETED' ? job : undefined
+    if (job.status === 'COMPLETED') return job
+    await onOpen?.(job)
+    return undefined
   })
 }

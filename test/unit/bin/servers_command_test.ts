@@ -19,6 +19,17 @@ const server = (state: string, activeTask?: Record<string, string>) => ({
   activeTask,
 })
 
+/** The steps of a job's work. */
+const tasks = [
+  {
+    sourceServerId: id,
+    steps: [
+      { name: 'snapshot', status: 'DONE' },
+      { name: 'convert', status: 'RUNNING' },
+    ],
+  },
+]
+
 /** A service that gives `answers` to one GET after another, the last one for ever; a string is a 404. An action begins `task`. */
 async function withService(
   task: string | Record<string, string>,
@@ -27,6 +38,7 @@ async function withService(
 ): Promise<void> {
   const left = [...answers]
   const http = createServer((request, response) => {
+    if (request.url?.endsWith('/tasks') === true) return void response.end(JSON.stringify({ items: tasks }))
     const answer =
       request.method === 'POST'
         ? server('DISCONNECTED', { taskId: 't-1', ...(typeof task === 'string' ? { kind: task } : task) })
@@ -102,7 +114,11 @@ describe('rehost delete --wait', () => {
   it('has succeeded when the server is not found any more', async () => {
     await withService('DELETE', [working('DELETE'), absent], async (environment) => {
       const { code, stdout, stderr } = await run(environment, 'delete', id, '--wait')
-      expect({ code, stdout, stderr }).toEqual({ code: undefined, stdout: `${id}: deleted\n`, stderr: '' })
+      expect({ code, stdout, stderr }).toEqual({
+        code: undefined,
+        stdout: `${id}: deleted\n`,
+        stderr: `${id}: DISCONNECTED, replication CONTINUOUS, DELETE is under way\n`,
+      })
     })
   })
 
@@ -118,7 +134,10 @@ describe('rehost disconnect --wait', () => {
   it('fails when the server is deleted meanwhile', async () => {
     await withService('DISCONNECT', [working('DISCONNECT'), absent], async (environment) => {
       const { code, stderr } = await run(environment, 'disconnect', id, '--wait')
-      expect({ code, stderr }).toEqual({ code: 1, stderr: `${absent}\n` })
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: `${id}: DISCONNECTED, replication CONTINUOUS, DISCONNECT is under way\n${absent}\n`,
+      })
     })
   })
 
@@ -179,9 +198,18 @@ describe('rehost cutover --wait', () => {
     const launch = { kind: 'LAUNCH', jobId: 'job-1' }
     // The job is over a little before the server knows it.
     const before = server('CUTTING_OVER', { taskId: 't-1', ...launch })
-    await withService(launch, [job, before, after], async (environment) => {
+    const begun = { ...job, status: 'STARTED' }
+    await withService(launch, [begun, begun, job, before, after], async (environment) => {
       const found = await run(environment, 'cutover', id, '--wait', '--json')
-      expect({ code: found.code, stderr: found.stderr }).toEqual({ code, stderr })
+      // What is waited for, a line each time that it changes; then what is to be told of the end.
+      const waited = [
+        `${id}: job job-1 is STARTED, step 2 of 2: convert`,
+        `${id}: CUTTING_OVER, replication CONTINUOUS, LAUNCH is under way`,
+      ]
+      expect({ code: found.code, stderr: found.stderr }).toEqual({
+        code,
+        stderr: `${waited.join('\n')}\n${stderr}`,
+      })
       expect(JSON.parse(found.stdout)).toEqual(after)
     })
   })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { verificationLines } from '../../../bin/commands/verify.ts'
+import { progressLine, verificationLines } from '../../../bin/commands/verify.ts'
+import { WaitLines } from '../../../bin/commands/wait_lines.ts'
 import { later, testServer } from '../../fixtures/source_server.ts'
 
 const root = 'ab'.repeat(32)
@@ -34,4 +35,32 @@ test('verificationLines() says for each disk what was compared, where it differe
     `  root of the copy    ${root}`,
     `${server.sourceServerId}: the copy differed, and is repaired`,
   ])
+})
+
+test('progressLine() says how far each disk is', () => {
+  const server = testServer('READY_FOR_TEST', 'CONTINUOUS')
+  const [disk] = server.disks
+  const base = { differingBlocks: 0, damagedBlocks: 0, repairedBlocks: 0, unreadableBlocks: 0 }
+  const half = { ...base, differences: [], durationMs: 1, diskIndex: 0, checkedBytes: disk!.sizeBytes / 2 }
+  const verification = { verifyEpoch: 1, askedAt: later(1), askedBy: 'admin' }
+  const said = `${server.sourceServerId}: the copies are being verified: /dev/sda`
+  expect(progressLine(server, { ...verification, disks: [] })).toBe(`${said} 0%`)
+  expect(progressLine(server, { ...verification, disks: [half] })).toBe(`${said} 50%`)
+})
+
+test('WaitLines tells each change at once, and what stays the same every 30 s', () => {
+  const printed: string[] = []
+  let nowMs = 0
+  const lines = new WaitLines(
+    (line) => printed.push(line),
+    () => nowMs,
+  )
+  const figures = (atMs: number, state: string) => {
+    nowMs = atMs
+    lines.tell(state, `${state} at ${atMs}`)
+  }
+  for (let atMs = 0; atMs <= 70_000; atMs += 500) figures(atMs, 'one')
+  figures(70_500, 'two')
+  figures(71_000, 'two')
+  expect(printed).toEqual(['one at 0', 'one at 30000', 'one at 60000', 'two at 70500'])
 })
