@@ -44,16 +44,19 @@ const actions = [
   { command: 'delete', action: 'delete', description: 'delete the records of a disconnected server' },
 ] as const
 
-/** Columns of the listing. */
-function row(server: SourceServer): string[] {
-  const { hostname } = server.sourceProperties.identificationHints
-  return [
-    server.sourceServerId,
-    hostname,
-    server.lifecycle.state,
-    server.replication.state,
-    server.lifecycle.lastSeenByServiceAt ?? '',
-  ]
+/** The listing, with a column for the ids that users gave their servers when there are any. */
+export function listingLines(servers: readonly SourceServer[]): string[] {
+  const hasOwnIds = servers.some(({ userProvidedId }) => userProvidedId !== undefined)
+  const rows = servers.map(({ sourceServerId, userProvidedId, sourceProperties, lifecycle, replication }) => [
+    sourceServerId,
+    ...(hasOwnIds ? [userProvidedId ?? ''] : []),
+    sourceProperties.identificationHints.hostname,
+    lifecycle.state,
+    replication.state,
+    lifecycle.lastSeenByServiceAt ?? '',
+  ])
+  const ownId = hasOwnIds ? ['YOUR ID'] : []
+  return columnLines([['SERVER', ...ownId, 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN'], ...rows])
 }
 
 /** A service that is being restarted while somebody waits is asked again for this long. */
@@ -171,8 +174,7 @@ export function addServerCommands(program: Command): void {
         options.archived === true ? '/servers?archived=true' : '/servers',
       )
       if (options.json === true) return console.log(JSON.stringify(items, null, 2))
-      const rows = [['SERVER', 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN'], ...items.map(row)]
-      console.log(columnLines(rows).join('\n'))
+      console.log(listingLines(items).join('\n'))
     })
   for (const { command, action, description } of actions) {
     program

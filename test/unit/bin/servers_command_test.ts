@@ -6,6 +6,8 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import { enrolServer, putServer } from '../gateway/callers.ts'
+import { listingLines } from '../../../bin/commands/servers.ts'
+import { testServer } from '../../fixtures/source_server.ts'
 import { cliGateway } from './cli_gateway.ts'
 
 const rehost = join(import.meta.dirname, '../../../bin/rehost')
@@ -82,6 +84,24 @@ describe('rehost servers', () => {
     } finally {
       await cli.close()
     }
+  })
+
+  it('has a column for the ids that users gave, when there are any', () => {
+    const plain = testServer('TESTING', 'CONTINUOUS')
+    const { lastSeenByServiceAt: _seen, ...lifecycle } = plain.lifecycle
+    const { sourceServerId: own, sourceProperties } = plain
+    const { hostname } = sourceProperties.identificationHints
+    const cells = (server: SourceServer[]) => listingLines(server).map((line) => line.split(/ {2,}/))
+    const unseen = { ...plain, lifecycle }
+    expect(cells([unseen])).toEqual([
+      ['SERVER', 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN'],
+      [own, hostname, 'TESTING', 'CONTINUOUS'],
+    ])
+    expect(cells([unseen, { ...unseen, userProvidedId: 'cmdb-7' }])).toEqual([
+      ['SERVER', 'YOUR ID', 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN'],
+      [own, hostname, 'TESTING', 'CONTINUOUS'],
+      [own, 'cmdb-7', hostname, 'TESTING', 'CONTINUOUS'],
+    ])
   })
 
   it('reads every page of the list', async () => {
