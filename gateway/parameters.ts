@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { Parameter } from '../domain/parameter.ts'
 import { ConflictError, InvalidInputError, NotFoundError } from '../domain/errors.ts'
 import { maxParameterBytes, maxParameters, parameterNamePattern, sealNameOf } from '../domain/parameter.ts'
+import { actionsInWords, actionsTaking } from '../domain/parameter_use.ts'
 import { listAll } from '../store/listing.ts'
 import { mutate } from '../store/mutate.ts'
 import type { Versioned } from '../store/store.ts'
@@ -92,13 +93,30 @@ export async function putParameter(
   }
 }
 
-/** Forgets a value. @throws NotFoundError; whatever `check` throws. */
+/** How a value is forgotten. */
+export const parameterRemovalSchema = z.strictObject({
+  /** Also one that actions take; they fail at the next launch. */
+  force: z.enum(['true', 'false']).optional(),
+})
+
+/**
+ * Forgets a value. What actions take is known to the moment in small fleets, and a little later in large ones.
+ * @throws NotFoundError; ConflictError naming the actions that take it, unless `isForced`; whatever `check` throws.
+ */
 export async function deleteParameter(
-  { store }: Pick<Services, 'store'>,
+  { store, fleet }: Pick<Services, 'store' | 'fleet'>,
   name: string,
-  check: VersionCheck = anyVersion,
+  { check = anyVersion, isForced = false }: { check?: VersionCheck; isForced?: boolean } = {},
 ): Promise<void> {
   await requireParameter(store, name)
+  if (!isForced) {
+    const taking = actionsTaking(name, await fleet.list(), await listAll(store, 'launchTemplate'))
+    if (taking.length > 0)
+      throw new ConflictError(
+        `The parameter ${name} is taken by post-launch actions, which would fail without it: ${actionsInWords(taking)}. ` +
+          'Change or remove them first, or delete it all the same by force',
+      )
+  }
   await removeChecked(store, 'parameter', { id: name }, check)
 }
 

@@ -59,8 +59,9 @@ export function addParameterCommands(program: Command): void {
     .command('delete')
     .description('forget a value for good')
     .argument('<name>', 'what actions call it')
-    .action(async (name: string) => {
-      await (await client()).delete(pathOf(name))
+    .option('--force', 'also while post-launch actions take it, which fail without it')
+    .action(async (name: string, { force }: { force?: boolean }) => {
+      await (await client()).delete(force === true ? `${pathOf(name)}?force=true` : pathOf(name))
       console.log(`${name} is deleted`)
     })
 }

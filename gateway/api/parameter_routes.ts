@@ -9,6 +9,7 @@ import {
   deleteParameter,
   findParameters,
   openPart,
+  parameterRemovalSchema,
   parameterSchema,
   putParameter,
   readParameter,
@@ -42,7 +43,8 @@ export function parameterRoutes(services: Services): Hono<ApiEnv> {
   })
 
   app.delete('/:name', async (c) => {
-    await deleteParameter(services, c.req.param('name'), ifMatch(c))
+    const { force } = parameterRemovalSchema.parse(c.req.query())
+    await deleteParameter(services, c.req.param('name'), { check: ifMatch(c), isForced: force === 'true' })
     return c.body(null, 204)
   })
   return app

@@ -126,7 +126,19 @@ export function settingsPages(context: PageContext): Hono<PageEnv> {
 
   app.post('/settings/parameters/:name/delete', async (c) => {
     requireRole(c, 'operator')
-    await deleteParameter(services, c.req.param('name'))
+    const name = c.req.param('name')
+    const { force } = await readForm(c)
+    try {
+      await deleteParameter(services, name, { isForced: force === 'true' })
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error
+      const model = {
+        ...(await settingsModel(context, viewerOf(c))),
+        parameterProblem: error.message,
+        takenParameter: name,
+      }
+      return sendPage(c, settingsPage(frameFor(context, viewerOf(c)), model), 409)
+    }
     return c.redirect('/settings?done=parameter-deleted', 303)
   })
   return app

@@ -17,17 +17,19 @@ export interface ParametersModel {
   parameters: KeptParameter[]
   /** Why the form was refused. */
   problem?: string | undefined
+  /** The parameter that was not deleted because actions take it. */
+  taken?: string | undefined
   now: Date
 }
 
 /** The card, for operators. */
-export function parametersCard({ parameters, problem, now }: ParametersModel): Html {
+export function parametersCard({ parameters, problem, taken, now }: ParametersModel): Html {
   return card(
     'Parameters',
     html`<p class="muted">
         What post-launch actions name: scripts and values, kept sealed. A value is shown to no page.
       </p>
-      ${table(parameters, now)}${problem === undefined ? nothing : problemStrip(problem)}
+      ${table(parameters, now)}${problem === undefined ? nothing : problemStrip(problem)}${taken === undefined ? nothing : forceForm(taken)}
       <form class="form-row" method="post" action="/settings/parameters">
         <label class="field"
           ><span>Name</span><input name="name" maxlength="512" required spellcheck="false" /></label
@@ -37,6 +39,19 @@ export function parametersCard({ parameters, problem, now }: ParametersModel): H
       </form>`,
     { picture: 'terminal' },
   )
+}
+
+/** Asks again, with what comes of it above. */
+function forceForm(name: string): Html {
+  return html`<form
+    class="form-row"
+    method="post"
+    action="/settings/parameters/${encodeURIComponent(name)}/delete"
+  >
+    <input type="hidden" name="force" value="true" /><button class="button danger" type="submit">
+      Delete ${name} all the same
+    </button>
+  </form>`
 }
 
 function table(parameters: readonly KeptParameter[], now: Date): Html {

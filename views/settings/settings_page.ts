@@ -37,6 +37,8 @@ export interface SettingsModel {
   parameters: KeptParameter[]
   /** Why the form for a parameter was refused. */
   parameterProblem?: string | undefined
+  /** The parameter whose deletion was refused because actions take it. */
+  takenParameter?: string | undefined
   webhooks: WebhookEndpoint[]
   bandwidth: BandwidthSettings
   about: { version: string; agentUrl: string; pin: string; agentPort: number; replicationPort: number }
@@ -51,7 +53,7 @@ export function settingsPage(frame: Frame, model: SettingsModel): Html {
   const body = html`${pageHead('Settings')}
     <div class="columns">
       <div class="column-main">
-        ${installationTokensCard(model)}${mayOperate(model.viewer) ? parametersCard({ parameters: model.parameters, problem: model.parameterProblem, now: model.now }) : nothing}${model.viewer.role === 'admin' ? programsCards(model) : nothing}
+        ${installationTokensCard(model)}${mayOperate(model.viewer) ? parametersCard({ parameters: model.parameters, problem: model.parameterProblem, taken: model.takenParameter, now: model.now }) : nothing}${model.viewer.role === 'admin' ? programsCards(model) : nothing}
       </div>
       <div class="column-side">
         ${bandwidthCard(model)}${model.viewer.role === 'admin' ? webhooksCard(model) : nothing}${aboutCard(model)}

@@ -3,7 +3,7 @@
  * @module
  */
 import type { DescribedCall } from './described_call.ts'
-import { parameterSchema } from '../../parameters.ts'
+import { parameterRemovalSchema, parameterSchema } from '../../parameters.ts'
 
 const parameter = '/parameters/:name'
 
@@ -33,8 +33,9 @@ export const parameterCalls: readonly DescribedCall[] = [
   {
     method: 'delete',
     path: parameter,
-    summary: 'Forget a value',
+    summary: 'Forget a value; refused while post-launch actions take it, unless forced',
     role: 'operator',
+    query: parameterRemovalSchema,
     isTagged: true,
     status: 204,
   },

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { maxParameterBytes, sealNameOf } from '../../../domain/parameter.ts'
 import type { Role } from '../../../gateway/people/accounts.ts'
+import type { PostLaunchAction } from '../../../domain/post_launch_action.ts'
+import { enrolServer, postForm, putServer } from './callers.ts'
 import type { TestGateway } from './support.ts'
 import { testGateway } from './support.ts'
 
@@ -104,5 +106,65 @@ describe('the settings page', () => {
     expect((await post('/settings/parameters', { name: 'a', value: 'x' }, 'viewer')).status).toBe(403)
     expect((await post('/settings/parameters/set-up/delete', {})).status).toBe(303)
     expect((await gateway.store.list('parameter')).items).toEqual([])
+  })
+})
+
+describe('a parameter that post-launch actions take', () => {
+  const action = (actionName: string, parameterName: string): PostLaunchAction => ({
+    actionID: actionName,
+    actionName,
+    documentIdentifier: 'AWS-RunShellScript',
+    documentVersion: '$DEFAULT',
+    order: 1001,
+    active: true,
+    timeoutSeconds: 60,
+    mustSucceedForCutover: false,
+    parameters: { commands: [{ parameterType: 'STRING', parameterName }] },
+  })
+
+  it('is deleted by force alone, and says which actions take it', async () => {
+    const { sourceServerId: id } = await enrolServer(gateway)
+    for (const name of ['set-up', 'other']) await call('PUT', `/${name}`, { value: 'true' })
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      postLaunch: { actions: [action('check', 'set-up')] },
+      launchConfiguration: {
+        ...server.launchConfiguration,
+        postLaunchActions: {
+          ssmDocuments: [{ ...action('first', 'set-up'), ssmDocumentName: 'AWS-RunShellScript' }],
+        },
+      },
+    }))
+    const detail =
+      `The parameter set-up is taken by post-launch actions, which would fail without it: “first” of server ${id}, “check” of server ${id}. ` +
+      'Change or remove them first, or delete it all the same by force'
+    const refused = await call('DELETE', '/set-up')
+    expect([refused.status, refused.json['detail']]).toEqual([409, detail])
+    expect((await call('DELETE', '/set-up?force=perhaps')).status).toBe(400)
+    expect((await call('DELETE', '/other')).status).toBe(204)
+
+    const cookie = await gateway.signIn()
+    const page = await postForm(gateway, '/settings/parameters/set-up/delete', {}, cookie)
+    expect(page.status).toBe(409)
+    const text = await page.text()
+    expect(text).toContain(`“check” of server ${id}`)
+    expect(text).toContain('Delete set-up all the same')
+    const forced = await postForm(gateway, '/settings/parameters/set-up/delete', { force: 'true' }, cookie)
+    expect(forced.status).toBe(303)
+    expect((await call('GET', '')).json).toEqual({ items: [] })
+
+    await call('PUT', '/set-up', { value: 'true' })
+    expect((await call('DELETE', '/set-up?force=true')).status).toBe(204)
+  })
+
+  it('may be deleted when only an archived server has them', async () => {
+    const { sourceServerId: id } = await enrolServer(gateway)
+    await call('PUT', '/set-up', { value: 'true' })
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      isArchived: true,
+      postLaunch: { actions: [action('check', 'set-up')] },
+    }))
+    expect((await call('DELETE', '/set-up')).status).toBe(204)
   })
 })
