@@ -3,12 +3,17 @@
  * @module
  */
 
-/** The result of `work`, unless it takes longer than `milliseconds`. @throws Error naming `what` when it does; whatever `work` throws. */
+/** What was waited for has not come in time. */
+export class LateError extends Error {
+  override name = 'LateError'
+}
+
+/** The result of `work`, unless it takes longer than `milliseconds`. @throws LateError naming `what` when it does; whatever `work` throws. */
 export async function withDeadline<T>(work: Promise<T>, milliseconds: number, what: string): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new Error(`${what} has not answered within ${milliseconds} ms`)),
+      () => reject(new LateError(`${what} has not answered within ${milliseconds} ms`)),
       milliseconds,
     )
   })

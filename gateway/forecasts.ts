@@ -30,6 +30,9 @@ const askAgainMs = 10_000
 /** Agents wait for the answer to their heartbeat: what takes longer is done without. */
 const heartbeatDeadlineMs = 2000
 
+/** Records that have not come after this time are worth a line; no page waits for so long. */
+const recordsLateMs = 1500
+
 /** What they are made with. */
 export type ForecastServices = Pick<Services, 'store' | 'records' | 'fleet' | 'clock' | 'log'>
 
@@ -113,6 +116,14 @@ export class Forecasts implements ForecastMaker {
     const held = this.#learned
     if (held !== undefined && Math.abs(nowMs - held.atMs) < recordsAgeMs) return held.value
     const before = held?.value.catch(() => undefined)
+    // Once for each reading, which begins at most once in {@link askAgainMs}, however many pages wait for it.
+    const late = setTimeout(() => {
+      log.warn(
+        { lateMs: recordsLateMs },
+        'The records that forecasts are learned from do not come: pages are shown without',
+      )
+    }, recordsLateMs)
+    late.unref()
     const value = records.list().then(async (found): Promise<Learned> => {
       const known = await before
       // A record is written once, so as many as before are the same ones.
@@ -125,6 +136,7 @@ export class Forecasts implements ForecastMaker {
       }
     })
     this.#learned = { atMs: nowMs, value }
+    void value.catch(() => undefined).finally(() => clearTimeout(late))
     value.catch((error: unknown) => {
       log.warn({ error: errorMessage(error) }, 'Cannot read the records that forecasts are learned from')
       this.#learned = { atMs: nowMs - recordsAgeMs + askAgainMs, value }

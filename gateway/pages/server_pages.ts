@@ -19,7 +19,7 @@ import { serverPage, serverParts } from '../../views/servers/server_page.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
 import { changeLaunchConfiguration, launchConfigurationOfForm } from '../launch_settings.ts'
 import { chooseDisk, diskChoiceSchema } from '../disk_choices.ts'
-import { withDeadline } from '../deadline.ts'
+import { LateError, withDeadline } from '../deadline.ts'
 import { asRefusal } from '../problem.ts'
 import { changeProtection, protectionOf, protectionOfForm } from '../protection_settings.ts'
 import { findEvents, findFigures, findServer } from '../queries.ts'
@@ -190,7 +190,9 @@ async function serverModel(
     machine && services.artefacts.readEnd(machine.jobId, sourceServerId, 'screenshot.png', 1),
     isSending ? services.bandwidth.allowanceOf(server) : undefined,
     // The page is good without it, and says that it is missing.
-    withDeadline(services.forecasts.of(server), forecastDeadlineMs, 'the forecast').catch(() => undefined),
+    withDeadline(services.forecasts.of(server), forecastDeadlineMs, 'the forecast').catch((error: unknown) =>
+      error instanceof LateError ? 'LATE' : undefined,
+    ),
   ])
   return {
     server,

@@ -19,13 +19,18 @@ export interface ForecastModel extends ServerForecast {
   accuracy: { initialReplications: ForecastErrors; cutovers: ForecastErrors }
 }
 
-/** The card; a part that live updates replace. `forecast` is undefined while nothing can be read that it is made from. */
-export function forecastCard(forecast: ForecastModel | undefined): Html {
-  if (forecast === undefined)
-    return card('Forecast', html`<p class="muted">The records that it is made from cannot be read now.</p>`, {
-      id: 'forecast',
-      picture: 'clock',
-    })
+/** What is missing instead of a forecast: nothing can be read that it is made from, or not in time for the page. */
+export type MissingForecast = 'LATE' | undefined
+
+/** The card; a part that live updates replace. */
+export function forecastCard(forecast: ForecastModel | MissingForecast): Html {
+  if (forecast === undefined || forecast === 'LATE') {
+    const why =
+      forecast === 'LATE'
+        ? 'It could not be made in time: the records that it is made from have not come yet. The page tries again.'
+        : 'The records that it is made from cannot be read now.'
+    return card('Forecast', html`<p class="muted">${why}</p>`, { id: 'forecast', picture: 'clock' })
+  }
   const { initialReplication, convergence, downtime, accuracy } = forecast
   const isCopied = initialReplication.phase === 'DONE'
   return card(

@@ -8,7 +8,7 @@ import type { Task } from '../../domain/task.ts'
 import type { Html } from '../html.ts'
 import type { Frame, Message, Viewer } from '../layout.ts'
 import type { Word } from '../words.ts'
-import type { ForecastModel } from './forecast_card.ts'
+import type { ForecastModel, MissingForecast } from './forecast_card.ts'
 import type { ReplicationModel } from './replication_card.ts'
 import type { SlugOf } from './stepper.ts'
 import { when } from '../format.ts'
@@ -35,7 +35,7 @@ export interface ServerModel extends ReplicationModel {
   hasScreenshot: boolean
   /** What may be sent now; undefined while nothing is. */
   allowance: Allowance | undefined
-  forecast: ForecastModel | undefined
+  forecast: ForecastModel | MissingForecast
   viewer: Viewer
   slugOf: SlugOf
   message?: Message | undefined

@@ -16,6 +16,7 @@ import {
   upToDate,
 } from './callers.ts'
 import type { TestGateway } from './support.ts'
+import { until } from '../../fixtures/waiting.ts'
 import { testGateway } from './support.ts'
 
 let gateway: TestGateway
@@ -270,8 +271,12 @@ describe('GET /api/v1/servers/:id/forecast', () => {
   it('does not keep a page waiting for a table that hangs', async () => {
     const id = await enrolled()
     gateway.records.list = () => new Promise(() => undefined)
-    const page = await getPage(gateway, `/servers/${id}`, await gateway.signIn())
-    expect(await page.text()).toContain('The records that it is made from cannot be read now')
+    const cookie = await gateway.signIn()
+    const pages = await Promise.all([1, 2].map(() => getPage(gateway, `/servers/${id}`, cookie)))
+    for (const page of pages) expect(await page.text()).toContain('It could not be made in time')
+    await until('it is logged', () => Promise.resolve(gateway.logged.join().includes('do not come')))
+    const lines = gateway.logged.filter((line) => line.startsWith('The records that forecasts are learned'))
+    expect(lines).toHaveLength(1)
   })
 
   it('is not made again for a server that has a record', async () => {
