@@ -71,7 +71,9 @@ export class DiskWatch {
       this.#seen = seen
       this.#trouble = undefined
       if (JSON.stringify(disks) === JSON.stringify(this.#disks)) return
-      log.info(`The disks of this machine have changed: ${listInWords(disks)}`)
+      // What becomes of disks that are left out is told to the gateway, but is no news of what is copied.
+      if (listInWords(disks) !== listInWords(this.#disks))
+        log.info(`The disks of this machine have changed: ${listInWords(disks)}`)
       this.#disks = disks
       onChange()
     } catch (error) {

@@ -50,6 +50,28 @@ describe('DiskWatch', () => {
     expect(watch.untold).toEqual([disk('/dev/sda')])
   })
 
+  it('writes of disks that are copied, not of those that are left out', async () => {
+    const left = (sizeBytes: number) => ({
+      ...disk('/dev/sr0', sizeBytes),
+      excludedBecause: 'It is removable',
+    })
+    const own = disk('/dev/sda')
+    const { watch, lines, changes } = makeWatch([
+      [own, left(512)],
+      [own, left(1024)],
+      [disk('/dev/sda', 1024)],
+    ])
+    await watch.look()
+    await watch.look()
+    expect({ untold: watch.untold, changes: changes(), lines }).toEqual({
+      untold: [own, left(1024)],
+      changes: 2,
+      lines: [],
+    })
+    await watch.look()
+    expect(lines).toEqual([expect.stringContaining('have changed: /dev/sda (1024 bytes)')])
+  })
+
   it('looks only where a glance shows another picture, a minute is over, or the look before failed', async () => {
     const sizes = [1024, 2048, 3072, 4096].map((bytes) => [disk('/dev/sda', bytes)])
     const { watch, clock, seen } = makeWatch([new Error('no /sys'), ...sizes])
