@@ -61,7 +61,9 @@ export function checkHello(
     if (volume === undefined || volume.volumeId !== disk.volumeId) {
       throw new WireError(
         'UNKNOWN_VOLUME',
-        `Cannot write disk ${disk.diskIndex} to volume ${disk.volumeId}`,
+        volume === undefined
+          ? `Disk ${disk.diskIndex} waits for its staging volume ${disk.volumeId}: the replication server has not been given it yet`
+          : `Cannot write disk ${disk.diskIndex} to volume ${disk.volumeId}: its staging volume is another one`,
         {
           expected: volume?.volumeId ?? 'no such disk',
           actual: disk.volumeId,
