@@ -2,10 +2,16 @@
  * `rehost webhooks test`, `deliveries`, `attempts`, `redeliver` and `replay`: what was sent, and sending it again.
  * @module
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { WebhookAttempt, WebhookDelivery } from '../../domain/webhook.ts'
+import type { ApiClient } from '../api_client.ts'
 import { client, pathOf } from './webhooks.ts'
+
+/** A receiver that is well answers within this time. */
+const settleWaitMs = 5000
+const lookAgainMs = 250
 
 interface RangeOptions {
   from?: string
@@ -31,6 +37,15 @@ function print<T>(items: readonly T[], line: (item: T) => string, none: string, 
   console.log(items.length === 0 ? none : items.map(line).join('\n'))
 }
 
+/** The delivery once it is settled, or as it is after a few seconds. */
+async function settled(api: ApiClient, path: string): Promise<WebhookDelivery> {
+  for (const endMs = Date.now() + settleWaitMs; ;) {
+    const delivery = await api.get<WebhookDelivery>(path)
+    if (delivery.state !== 'PENDING' || Date.now() >= endMs) return delivery
+    await sleep(lookAgainMs)
+  }
+}
+
 /** Adds the commands to those of `rehost webhooks`. */
 export function addDeliveryCommands(webhooks: Command): void {
   const json = ['--json', 'print JSON'] as const
@@ -38,12 +53,24 @@ export function addDeliveryCommands(webhooks: Command): void {
 
   webhooks
     .command('test')
-    .description('send an event that is only a test, once')
+    .description(
+      'send an event that is only a test, once, and wait a few seconds for what comes of it; exit code 1 when it is not taken',
+    )
     .argument(...id)
     .option(...json)
     .action(async (webhook: string, options: { json?: boolean }) => {
-      const delivery = await (await client()).post<WebhookDelivery>(`${pathOf(webhook)}/test`)
+      const api = await client()
+      const sent = await api.post<WebhookDelivery>(`${pathOf(webhook)}/test`)
+      const delivery = await settled(
+        api,
+        `${pathOf(webhook)}/deliveries/${encodeURIComponent(sent.deliveryId)}`,
+      )
       print([delivery], deliveryLine, '', options.json)
+      if (delivery.state === 'PENDING')
+        console.error(`It is still under way; see rehost webhooks attempts ${webhook}`)
+      if (delivery.state !== 'DEAD') return
+      console.error(`It was not taken; see rehost webhooks attempts ${webhook}`)
+      process.exitCode = 1
     })
 
   webhooks

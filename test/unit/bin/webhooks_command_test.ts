@@ -4,6 +4,7 @@ import { listAll } from '../../../store/listing.ts'
 import { LaneRunner } from '../../../workers/webhooks/lane_runner.ts'
 import { newId } from '../../../domain/ids.ts'
 import { relayById } from '../../../workers/relay.ts'
+import { until } from '../../fixtures/waiting.ts'
 import { happen, putQuietServer, runnerParts, webhookBench } from '../../fixtures/webhook_world.ts'
 import type { CliGateway } from './cli_gateway.ts'
 import { cliGateway } from './cli_gateway.ts'
@@ -80,9 +81,21 @@ it('rehost webhooks shows what was sent, and sends it again', { timeout: 120_000
   expect((await webhooks('redeliver', id, own)).stdout).toContain(`${own}  PENDING`)
   expect((await deliveries(id))[0]).toMatchObject({ state: 'PENDING', attempts: 0 })
 
-  const tested = JSON.parse((await webhooks('test', id, '--json')).stdout) as WebhookDelivery[]
-  expect(tested).toMatchObject([{ laneId: 'test', detailType: 'Rehost Webhook Test' }])
+  const isTest = ({ laneId }: WebhookDelivery) => laneId === 'test'
+  const waiting = webhooks('test', id, '--json')
+  await until('the test is to be sent', async () => (await deliveries(id)).some(isTest))
+  await runner.run(id, 'test', new AbortController().signal)
+  const tested = await waiting
+  expect([tested.code, tested.stderr]).toEqual([undefined, ''])
+  expect(JSON.parse(tested.stdout)).toMatchObject([
+    { laneId: 'test', detailType: 'Rehost Webhook Test', state: 'DELIVERED', attempts: 1 },
+  ])
   expect(await deliveries(id)).toHaveLength(2)
+  const open = await webhooks('test', id)
+  expect([open.code, open.stderr]).toEqual([
+    undefined,
+    `It is still under way; see rehost webhooks attempts ${id}\n`,
+  ])
 
   const replayed = await webhooks(
     'replay',
