@@ -68,7 +68,7 @@ function summaryOf({
 }: MigrationCertificate): string {
   const gibibytes = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) / 2 ** 30
   const lines = [
-    `${server.hostname} (${server.sourceServerId}), ${disks.length} disks of ${gibibytes.toFixed(1)} GiB`,
+    `${server.hostname} (${server.sourceServerId}), ${disks.length} ${disks.length === 1 ? 'disk' : 'disks'} of ${gibibytes.toFixed(1)} GiB`,
     `cut over to machine ${machine.machineId}, launched ${machine.launchedAt}`,
     `finalized ${times.lastCutover?.finalized?.apiCallAt ?? 'at an unknown time'}`,
   ]

@@ -86,7 +86,7 @@ it(
     // Without the service.
     cli.loseService()
     const verified = await certificate('verify', file, '--key', keyId)
-    expect(verified.stdout).toContain(`web-1 (${id})`)
+    expect(verified.stdout).toContain(`web-1 (${id}), 1 disk of `)
     expect(verified.stdout).toContain(`  disk 0: ${root}`)
     expect(verified.stdout).toContain('down for 72 s, forecast 60 s (40 s to 90 s)')
     expect(verified.stdout).toContain('  2026-03-01T12:30:00.000Z  anna: Asked to finalize')
