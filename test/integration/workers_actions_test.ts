@@ -107,7 +107,7 @@ describe('post-launch actions', () => {
     const kept = world.kept('actions.log') ?? ''
     expect(kept).toContain(`printed by ${scriptOf('first')}`)
     expect(kept).toContain('password is x\n')
-    expect(kept).toMatch(/=== second, .* failed: It ended with exit code 3/)
+    expect(kept).toMatch(/=== second, .* failed: It ended with exit code 3\n/)
     const { items } = await world.store.list('jobLog', {
       parent: (await world.server()).launchedInstance?.jobId ?? '',
       limit: 1000,

@@ -99,6 +99,9 @@ async function send(context: StepContext, { run: own, index }: DueRun): Promise<
   })
 }
 
+/** For whoever reads of a failure anywhere but there. */
+const whereOutputIs = '; what it printed is in actions.log of the job'
+
 /** Looks at the command once; undefined when nothing is new. */
 async function look(
   context: StepContext,
@@ -114,7 +117,7 @@ async function look(
     return finish(context, launch, index, { status: 'SUCCESS', endedAt: now(bench) })
   const because =
     command.state === 'FAILED'
-      ? `${command.stateReason ?? 'It failed'}; what it printed is in actions.log of the job`
+      ? `${command.stateReason ?? 'It failed'}${whereOutputIs}`
       : ((await whyGone(context)) ?? lateness(own, { isAnswered, at: bench.clock() }))
   return because === undefined ? undefined : finish(context, launch, index, failed(because, now(bench)))
 }
@@ -175,7 +178,8 @@ async function outputOf(context: StepContext, { runs }: LaunchRuns): Promise<str
   const parts: string[] = []
   for (const { actionName, status, failureReason, executionId, startedAt, endedAt } of runs) {
     if (endedAt === undefined) continue
-    const how = status === 'SUCCESS' ? 'succeeded' : `failed: ${failureReason ?? ''}`
+    const how =
+      status === 'SUCCESS' ? 'succeeded' : `failed: ${failureReason?.replace(whereOutputIs, '') ?? ''}`
     const head = `=== ${actionName}, ${startedAt ?? endedAt} to ${endedAt}, ${how}\n`
     const output = executionId === undefined ? '' : await printedBy(context, executionId as CommandId)
     parts.push(head + (output === '' || output.endsWith('\n') ? output : `${output}\n`))
