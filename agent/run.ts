@@ -18,6 +18,7 @@ import { uninstall } from './install/uninstall.ts'
 import { takeDisks, takeInventory } from './inventory.ts'
 import { glanceAtDisks } from './inventory/disk_glance.ts'
 import { DiskWatch } from './inventory/disk_watch.ts'
+import { readUsedBytes } from './inventory/used_bytes.ts'
 import { readBootId } from './inventory/machine.ts'
 import { makeEngine } from './make_engine.ts'
 import { Renewal } from './renewal.ts'
@@ -108,6 +109,7 @@ async function runLocked(context: RunContext, signal: AbortSignal): Promise<numb
     glance: () => glanceAtDisks(context.host.files, config.devices),
     clock,
     look: () => takeDisks(context.host.files, watchOptions),
+    usage: (found) => readUsedBytes(context.host.files, context.run, found),
     log,
     onChange: () => heartbeat.poke(),
   })

@@ -36,4 +36,24 @@ export interface SourceDisk {
   attachmentId?: string
   isBootDisk: boolean
   excludedBecause?: string
+  /** Absent where nothing is known of it. */
+  usage?: DiskUsage
+}
+
+/** How full a disk is, by the file systems on it that are mounted; of the rest of the disk nothing is known. */
+export interface DiskUsage {
+  /** Held by files and by the file systems themselves. What was freed and not overwritten with zeros is not in it, and is copied all the same. */
+  usedBytes: number
+  /** Of these file systems. */
+  fileSystemBytes: number
+}
+
+/** How full `disks` are, taken together; undefined where nothing is known of any. */
+export function usageOfAll(disks: readonly (SourceDisk | undefined)[]): DiskUsage | undefined {
+  const known = disks.flatMap((disk) => disk?.usage ?? [])
+  if (known.length === 0) return undefined
+  return {
+    usedBytes: known.reduce((sum, { usedBytes }) => sum + usedBytes, 0),
+    fileSystemBytes: known.reduce((sum, { fileSystemBytes }) => sum + fileSystemBytes, 0),
+  }
 }

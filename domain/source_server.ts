@@ -35,7 +35,7 @@ import type { UnreadBlocks } from './unread_blocks.ts'
 
 export type { LaunchConfiguration, LaunchedInstance, ReplicationConfiguration } from './launch.ts'
 export type { NewEvent, ServerEvent, ServerEventType } from './server_event.ts'
-export type { SourceDisk, SourceProperties } from './source_properties.ts'
+export type { DiskUsage, SourceDisk, SourceProperties } from './source_properties.ts'
 
 /** A disk being replicated and where its copy lives. `diskIndex` names it on the wire and never changes. */
 export interface ReplicatedDisk {

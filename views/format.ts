@@ -2,6 +2,7 @@
  * Numbers and times as people read them. Times are given in UTC and, on the page, also in words.
  * @module
  */
+import type { DiskUsage } from '../domain/source_server.ts'
 import type { Html } from './html.ts'
 import { html } from './html.ts'
 
@@ -17,6 +18,13 @@ export function bytes(count: number): string {
   }
   const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2
   return `${Number(value.toFixed(digits))} ${byteUnits[unit] ?? ''}`
+}
+
+/** `11.8 GB used` of a disk of `sizeBytes`; `11.8 GB of 20 GB used` where the rest of it is in no mounted file system. */
+export function usage({ usedBytes, fileSystemBytes }: DiskUsage, sizeBytes: number): string {
+  // File systems show less than their device has, by what they keep for themselves.
+  const isAlmostAll = fileSystemBytes >= 0.9 * sizeBytes
+  return `${bytes(usedBytes)}${isAlmostAll ? '' : ` of ${bytes(fileSystemBytes)}`} used`
 }
 
 /** `16 GiB`: memory is made in powers of two. */

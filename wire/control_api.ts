@@ -21,6 +21,10 @@ const shortText = z.string().max(400)
 const bytes = z.number().min(0).max(Number.MAX_SAFE_INTEGER)
 const pem = z.string().max(20_000)
 
+const diskUsageSchema = z
+  .object({ usedBytes: bytes, fileSystemBytes: bytes })
+  .refine(({ usedBytes, fileSystemBytes }) => usedBytes <= fileSystemBytes)
+
 const sourceDiskSchema = z.object({
   deviceName: z.string().max(256),
   sizeBytes: bytes,
@@ -28,6 +32,8 @@ const sourceDiskSchema = z.object({
   attachmentId: z.string().max(128).optional(),
   isBootDisk: z.boolean(),
   excludedBecause: shortText.optional(),
+  // Only forecasts and people want it: what is wrong with it must stop no agent.
+  usage: diskUsageSchema.optional().catch(undefined),
 })
 
 /** The inventory. */

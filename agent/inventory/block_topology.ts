@@ -55,11 +55,13 @@ export async function isMultipath(files: SystemFiles, name: string): Promise<boo
   return (await files.readText(`/sys/block/${name}/dm/uuid`))?.startsWith('mpath-') ?? false
 }
 
+/** Nothing real is stacked deeper than this; a loop in a captured tree must still end. */
+export const maxStacked = 16
+
 /** Kernel names (`sda`, `nvme0n1`) of the disks that hold block device `name`. */
 export async function disksUnder(files: SystemFiles, name: string, depth = 0): Promise<Set<string>> {
   const disks = new Set<string>()
-  // Nothing real is stacked this deep; a loop in a captured tree must still end.
-  if (depth > 16) return disks
+  if (depth > maxStacked) return disks
   const folder = await files.realPath(`/sys/class/block/${name}`)
   if (folder === undefined) return disks
   if ((await files.readText(`${folder}/partition`)) !== undefined) {
@@ -74,7 +76,7 @@ export async function disksUnder(files: SystemFiles, name: string, depth = 0): P
 }
 
 /** Kernel names of the block devices a mount's file system was made on; several for btrfs. None for what has no device. */
-async function devicesOf(files: SystemFiles, mount: Mount): Promise<string[]> {
+export async function devicesOf(files: SystemFiles, mount: Mount): Promise<string[]> {
   if (!mount.deviceNumber.startsWith('0:')) {
     const folder = await files.realPath(`/sys/dev/block/${mount.deviceNumber}`)
     return folder === undefined ? [] : [lastPart(folder)]

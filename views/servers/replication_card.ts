@@ -8,8 +8,9 @@ import type { Figures } from '../figures.ts'
 import type { Html } from '../html.ts'
 import type { RefusedCallModel } from '../trouble.ts'
 import { needsExtension } from '../../domain/disk_changes.ts'
+import { sourcesOf } from '../../domain/inventory.ts'
 import { backlogBytes, diskProgress, isCopying, lagMs, liveState, serverProgress } from '../figures.ts'
-import { bytes, duration, estimate, percent, rate } from '../format.ts'
+import { bytes, duration, estimate, percent, rate, usage } from '../format.ts'
 import { html, nothing } from '../html.ts'
 import { icon } from '../icons.ts'
 import { badge, card, figure, notice, progressBar } from '../parts.ts'
@@ -74,11 +75,14 @@ function problems({ server, refused, replicationServer, areFiguresMissing, now }
   return html`${replicationError(server, now)}${refused.map((call) => refusedCall(call, now))}${lostReplicationServer(replicationServer, now)}${silentAgent(server, now)}${areFiguresMissing ? missingFigures() : nothing}${slowedReading(server)}`
 }
 
+const usageTitle =
+  'By the file systems that are mounted, as the agent saw them within the last day. Space that was freed is copied too, unless it is zeros'
+
 function diskTable(server: SourceServer, figures: Figures | undefined): Html {
   const state = liveState(server, figures)
   // Of a copy that is given up there are no figures.
   const isOver = state === 'DISCONNECTED'
-  const rows = server.disks.map((disk) => {
+  const rows = sourcesOf(server.disks, server.sourceProperties.disks).map(({ disk, source }) => {
     const progress = diskProgress(disk, state, figures)
     const tracker =
       disk.tracker === undefined
@@ -94,7 +98,9 @@ function diskTable(server: SourceServer, figures: Figures | undefined): Html {
         ${icon('disk')}
         ${disk.deviceName}${disk.isBootDisk ? html` <span class="chip">boot</span>` : nothing}${extensionMark(disk)}
       </th>
-      <td data-label="Size" class="number">${bytes(disk.sizeBytes)}</td>
+      <td data-label="Size" class="number">
+        ${bytes(disk.sizeBytes)}${source?.usage === undefined ? nothing : html`, <span title="${usageTitle}">${usage(source.usage, disk.sizeBytes)}</span>`}
+      </td>
       ${isOver ? nothing : copied}
       <td data-label="Changes seen by">${tracker}</td>
     </tr>`

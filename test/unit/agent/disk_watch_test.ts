@@ -4,7 +4,7 @@ import type { PathFacts } from '../../../agent/inventory/system_files.ts'
 import { treeFiles } from './captured_trees.ts'
 import { DiskWatch } from '../../../agent/inventory/disk_watch.ts'
 import { LineLog } from '../../../agent/log.ts'
-import type { SourceDisk } from '../../../domain/source_server.ts'
+import type { DiskUsage, SourceDisk } from '../../../domain/source_server.ts'
 import { FakeClock } from './fake_clock.ts'
 
 const disk = (deviceName: string, sizeBytes = 512): SourceDisk => ({
@@ -14,7 +14,9 @@ const disk = (deviceName: string, sizeBytes = 512): SourceDisk => ({
   isBootDisk: false,
 })
 
-function makeWatch(looks: (SourceDisk[] | Error)[]) {
+type Usage = (disks: readonly SourceDisk[]) => Promise<Map<string, DiskUsage>>
+
+function makeWatch(looks: (SourceDisk[] | Error)[], usages: Usage[] = []) {
   const lines: string[] = []
   const clock = new FakeClock()
   const seen = { changes: 0, glances: 0, isSteady: false }
@@ -25,6 +27,7 @@ function makeWatch(looks: (SourceDisk[] | Error)[]) {
     },
     // Another one each time, unless a test wants it to stay.
     glance: () => Promise.resolve(seen.isSteady ? 'as before' : `glance ${(seen.glances += 1)}`),
+    usage: (disks) => usages.shift()?.(disks) ?? Promise.resolve(new Map()),
     clock,
     log: new LineLog({ write: (line) => lines.push(line) }, () => 0),
     onChange: () => (seen.changes += 1),
@@ -108,6 +111,54 @@ describe('DiskWatch', () => {
     await watch.look()
     expect(watch.isOffered('/dev/sda')).toBe(true)
     expect(lines.filter((line) => line.includes('no /sys'))).toHaveLength(1)
+  })
+})
+
+describe('DiskWatch.askUsage()', () => {
+  const usage = { usedBytes: 100, fileSystemBytes: 400 }
+  const full: Usage = (disks) => Promise.resolve(new Map(disks.map(({ deviceName }) => [deviceName, usage])))
+  const sda = { ...disk('/dev/sda'), usage }
+
+  it('tells how full the disks are, once a day and when there are others', async () => {
+    const fuller: Usage = () => Promise.resolve(new Map([['/dev/sda', { ...usage, usedBytes: 101 }]]))
+    const both = [disk('/dev/sda'), disk('/dev/sdb')]
+    const { watch, clock, changes } = makeWatch([both, both], [full, fuller, full])
+    await watch.askUsage()
+    expect(watch.untold).toEqual([sda])
+    expect(changes()).toBe(1)
+    watch.told([sda])
+    clock.now += 24 * 3_600_000 - 1
+    await watch.askUsage()
+    expect(watch.untold).toBeUndefined()
+    clock.now += 1
+    await watch.askUsage()
+    expect(watch.untold).toEqual([{ ...disk('/dev/sda'), usage: { ...usage, usedBytes: 101 } }])
+    await watch.look()
+    await watch.askUsage()
+    expect(watch.untold).toEqual([sda, { ...disk('/dev/sdb'), usage }])
+  })
+
+  it('asks once while there is no answer, looks on meanwhile, and stands one that fails', async () => {
+    let answered = (_: Map<string, DiskUsage>): void => undefined
+    const asked: string[] = []
+    const hanging: Usage = () => {
+      asked.push('asked')
+      return new Promise((resolve) => (answered = resolve))
+    }
+    const failing: Usage = () => Promise.reject(new Error('no process'))
+    const { watch, clock, lines } = makeWatch([[disk('/dev/sda', 1024)]], [hanging, failing])
+    const first = watch.askUsage()
+    clock.now += 25 * 3_600_000
+    await watch.askUsage()
+    await watch.look()
+    expect(watch.untold).toEqual([disk('/dev/sda', 1024)])
+    expect(asked).toEqual(['asked'])
+    answered(new Map([['/dev/sda', usage]]))
+    await first
+    expect(watch.untold).toEqual([{ ...disk('/dev/sda', 1024), usage }])
+    await watch.askUsage()
+    expect(lines.filter((line) => line.includes('no process'))).toHaveLength(1)
+    expect(watch.untold).toEqual([{ ...disk('/dev/sda', 1024), usage }])
   })
 })
 

@@ -8,11 +8,19 @@ import {
   percent,
   rate,
   relative,
+  usage,
   when,
 } from '../../../views/format.ts'
 
 const now = new Date('2026-03-01T12:00:00.000Z')
 const before = (seconds: number) => new Date(now.getTime() - seconds * 1000).toISOString()
+
+describe('usage()', () => {
+  it('says of how much it is known where that is not about the whole disk', () => {
+    expect(usage({ usedBytes: 11.8e9, fileSystemBytes: 31e9 }, 32e9)).toBe('11.8 GB used')
+    expect(usage({ usedBytes: 11.8e9, fileSystemBytes: 20e9 }, 32e9)).toBe('11.8 GB of 20 GB used')
+  })
+})
 
 describe('bytes()', () => {
   it.each([
