@@ -61,20 +61,19 @@ export function meanOf(limit: LimitAhead, paceOf: (limitBytesPerSecond: number) 
 }
 
 /**
- * Seconds until `bytes` are copied at the pace that a limit leaves, while `changedBytesPerSecond` change; infinite when they never are. What changes before
- * it is copied is no more to copy than it was.
+ * Seconds until `bytes` are copied at what a limit leaves when what changes is taken off it, which may be below zero; infinite when they never are. What
+ * changes before it is copied is no more to copy than it was.
  */
 export function secondsToCopy(
   bytes: number,
-  changedBytesPerSecond: number,
   limit: LimitAhead,
-  paceOf: (limitBytesPerSecond: number) => number,
+  gainOf: (limitBytesPerSecond: number) => number,
 ): number {
   if (typeof limit === 'number') {
-    const gain = paceOf(limit) - changedBytesPerSecond
+    const gain = gainOf(limit)
     return gain > 0 ? bytes / gain : Infinity
   }
-  const gains = limit.map((part) => (paceOf(part) - changedBytesPerSecond) * partSeconds)
+  const gains = limit.map((part) => gainOf(part) * partSeconds)
   const weekSeconds = gains.length * partSeconds
   const first = copyForAWeek(bytes, bytes, gains)
   if (first.endedAfter !== undefined) return first.endedAfter

@@ -9,13 +9,14 @@
  * to be quicker. See docs/decisions/0019-forecasts.md.
  * @module
  */
+import type { CopiedDisks, LoadRule, LoadSample } from './copy_load.ts'
 import type { ReplicationRecord } from './replication_record.ts'
 import type { LogSpread, Observation } from './log_spread.ts'
+import { allAlike, isFullnessKnown, learnRule, loadOf } from './copy_load.ts'
 import { conformalQuantile, logSpread, median } from './log_spread.ts'
 
 /** A first copy that is over, as far as its record tells. */
-export interface PastCopy {
-  bytes: number
+export interface PastCopy extends CopiedDisks {
   seconds: number
   /** Payload as it crossed the wire. */
   wireBytes?: number
@@ -27,13 +28,16 @@ export interface PastCopy {
 
 /** What was learned, and how well it has held for the very copies it was learned from. */
 export interface CopyPace {
-  /** Bytes of disks a second that the link carries. */
+  /** Bytes of disks a second that the link carries, counted by the rule for links. */
   link: LogSpread
-  /** Bytes of disks that are copied for each byte that a limit lets through. */
+  /** Bytes of disks that are copied for each byte that a limit lets through, counted by the rule for the wire. */
   perLimitByte: LogSpread
+  rules: { link: LoadRule; wire: LoadRule }
   /** Records that it was learned from, and how many of them are of the same kind of replication server. */
   records: number
   likeRecords: number
+  /** Of these, with disks of which it is known how full they were. */
+  knownRecords: number
   /** Whether any record tells how much of a disk has to be sent. */
   isSendingKnown: boolean
   /** Ranks of luck of which {@link coveragePercent} of a hundred copies lie between the two outer ones: above 0 is slower. */
@@ -75,10 +79,13 @@ export function pastCopies(records: readonly ReplicationRecord[]): PastCopy[] {
       const { replicationStartedAt: from, readyForTestAt, replicatedStorageBytes: bytes } = record
       const seconds = from === undefined ? 0 : (Date.parse(readyForTestAt) - Date.parse(from)) / 1000
       if (!(seconds > 0) || !(bytes > 0)) return []
-      const { wireBytes, changedBytes } = record
+      const { wireBytes, changedBytes, usedBytes, fileSystemBytes } = record
       return {
         bytes,
         seconds,
+        ...(usedBytes === undefined || fileSystemBytes === undefined
+          ? {}
+          : { usage: { usedBytes, fileSystemBytes } }),
         ...(wireBytes === undefined ? {} : { wireBytes }),
         ...(changedBytes === undefined ? {} : { changedBytes }),
         limitBytesPerSecond: bytesOfMegabits(record.bandwidthThrottlingMbps),
@@ -93,56 +100,88 @@ export function bytesOfMegabits(megabits: number): number {
   return (megabits * 1_000_000) / 8
 }
 
+/** What is to be known of the server to come, to learn for it. */
+export interface PaceQuestion {
+  instanceType: string
+  areChangesKnown: boolean
+  isFullnessKnown: boolean
+}
+
 /**
- * What `copies` tell for a server of `instanceType`; undefined of none. With `areChangesKnown` for one whose rate of change is known: then what changed
- * during past copies counts as copied, too. Otherwise it is taken to change as others did.
+ * What `past` copies tell for a server of `instanceType`; undefined of none. With `areChangesKnown` for one whose rate of change is known: then what changed
+ * during past copies counts as copied, too. Otherwise it is taken to change as others did. In the same way `isFullnessKnown` is for one of whose disks it is
+ * known how full they are.
  */
 export function learnPace(
-  copies: readonly PastCopy[],
-  instanceType: string,
-  areChangesKnown: boolean,
+  past: readonly PastCopy[],
+  { instanceType, areChangesKnown, isFullnessKnown: isKnown }: PaceQuestion,
 ): CopyPace | undefined {
-  const found = fit(copies, instanceType, areChangesKnown)
+  // Of a server whose disks may be full or empty, past copies say most when theirs may be as well.
+  const copies = isKnown ? past : past.map(({ usage: _none, ...copy }) => copy)
+  // Not learned anew for each copy that is tried below: it is one figure of many copies, and takes the most time.
+  const rules = rulesOf(copies)
+  const found = fit(copies, rules, instanceType, areChangesKnown)
   if (found === undefined) return undefined
   const first = Math.max(0, copies.length - maxTried)
   const ranks = copies.slice(first).flatMap((copy, index) => {
     const others = copies.filter((_, place) => place !== first + index)
-    const pace = fit(others, copy.instanceType, areChangesKnown)
+    const pace = fit(others, rules, copy.instanceType, areChangesKnown)
     return pace === undefined ? [] : [rankOf(copy, pace, areChangesKnown)]
   })
   return {
     ...found,
     records: copies.length,
     likeRecords: copies.filter((copy) => copy.instanceType === instanceType).length,
-    isSendingKnown: copies.some((copy) => perLimitByteOf(copy, areChangesKnown) !== undefined),
+    knownRecords: copies.filter(isFullnessKnown).length,
+    isSendingKnown: copies.some((copy) => perLimitByteOf(copy, allAlike, areChangesKnown) !== undefined),
     luck: luckOf(ranks),
   }
 }
 
-type Fit = Pick<CopyPace, 'link' | 'perLimitByte'>
+type Fit = Pick<CopyPace, 'link' | 'perLimitByte' | 'rules'>
 
 /** Where nothing is known of it, all is sent as it is. */
 const allIsSent: Observation = { value: limitUse, weight: 1 }
 
-function fit(copies: readonly PastCopy[], instanceType: string, areChangesKnown: boolean): Fit | undefined {
+function fit(
+  copies: readonly PastCopy[],
+  rules: Fit['rules'],
+  instanceType: string,
+  areChangesKnown: boolean,
+): Fit | undefined {
   const hasLike = copies.some((copy) => copy.instanceType === instanceType)
   const links: Observation[] = []
   const perLimitBytes: Observation[] = []
   for (const copy of copies) {
     const length = copy.seconds / (copy.seconds + shortSeconds)
     const likeness = !hasLike || copy.instanceType === instanceType ? 1 : unlikeWeight
-    const value = copiedBytes(copy, areChangesKnown) / copy.seconds
+    const value = copiedBytes(copy, rules.link, areChangesKnown) / copy.seconds
     links.push({ value, weight: length * likeness, isAtLeast: isHeldBack(copy) })
-    const perLimitByte = perLimitByteOf(copy, areChangesKnown)
+    const perLimitByte = perLimitByteOf(copy, rules.wire, areChangesKnown)
     if (perLimitByte !== undefined) perLimitBytes.push({ value: perLimitByte, weight: length })
   }
   const link = logSpread(links)
   const perLimitByte = logSpread(perLimitBytes.length === 0 ? [allIsSent] : perLimitBytes)
-  return link === undefined || perLimitByte === undefined ? undefined : { link, perLimitByte }
+  return link === undefined || perLimitByte === undefined ? undefined : { link, perLimitByte, rules }
 }
 
-function copiedBytes({ bytes, changedBytes = 0 }: PastCopy, areChangesKnown: boolean): number {
-  return areChangesKnown ? bytes + changedBytes : bytes
+/** How bytes count, for the link and on the wire: where a source is slow to read, empty disks take their time on the first and not on the second. */
+function rulesOf(copies: readonly PastCopy[]): Fit['rules'] {
+  const sample = (copy: PastCopy, taken: number): LoadSample => ({
+    bytes: copy.bytes,
+    ...(copy.usage === undefined ? {} : { usage: copy.usage }),
+    changedBytes: copy.changedBytes ?? 0,
+    taken,
+    kind: copy.instanceType,
+  })
+  const free = copies.filter((copy) => !isHeldBack(copy))
+  const wire = learnRule(copies.map((copy) => ({ ...sample(copy, copy.wireBytes ?? 0), kind: 'wire' })))
+  const link = learnRule(free.map((copy) => sample(copy, copy.seconds)))
+  return { link: link ?? wire ?? allAlike, wire: wire ?? link ?? allAlike }
+}
+
+function copiedBytes(copy: PastCopy, rule: LoadRule, areChangesKnown: boolean): number {
+  return loadOf(copy, rule) + (areChangesKnown ? (copy.changedBytes ?? 0) : 0)
 }
 
 function isHeldBack(copy: PastCopy): boolean {
@@ -151,8 +190,8 @@ function isHeldBack(copy: PastCopy): boolean {
 }
 
 /** Measured where the limit held the copy back; else what would have been, by the bytes on the wire. */
-function perLimitByteOf(copy: PastCopy, areChangesKnown: boolean): number | undefined {
-  const copied = copiedBytes(copy, areChangesKnown)
+function perLimitByteOf(copy: PastCopy, rule: LoadRule, areChangesKnown: boolean): number | undefined {
+  const copied = copiedBytes(copy, rule, areChangesKnown)
   if (isHeldBack(copy)) return copied / copy.seconds / copy.limitBytesPerSecond
   // Nothing but empty blocks says nothing of those that are not.
   return copy.wireBytes === undefined || copy.wireBytes <= 0
@@ -161,12 +200,12 @@ function perLimitByteOf(copy: PastCopy, areChangesKnown: boolean): number | unde
 }
 
 /** How far on the slow side `copy` was of what `pace`, learned without it, says: the rank of luck at which it takes the time that it took. */
-function rankOf(copy: PastCopy, { link, perLimitByte }: Fit, areChangesKnown: boolean): number {
-  const taken = Math.log(copiedBytes(copy, areChangesKnown) / copy.seconds)
-  const byLink = (link.middle - taken) / link.width
+function rankOf(copy: PastCopy, { link, perLimitByte, rules }: Fit, areChangesKnown: boolean): number {
+  const taken = (rule: LoadRule): number => Math.log(copiedBytes(copy, rule, areChangesKnown) / copy.seconds)
+  const byLink = (link.middle - taken(rules.link)) / link.width
   const limit = copy.limitBytesPerSecond
   if (limit === 0) return byLink
-  return Math.min(byLink, (perLimitByte.middle + Math.log(limit) - taken) / perLimitByte.width)
+  return Math.min(byLink, (perLimitByte.middle + Math.log(limit) - taken(rules.wire)) / perLimitByte.width)
 }
 
 /** With enough copies tried, what has held for them; the normal distribution's else. */
@@ -182,13 +221,32 @@ function luckOf(ranks: readonly number[]): CopyPace['luck'] {
   }
 }
 
-/** Bytes a second at a rank of luck, under a limit (infinite for none). */
-export function paceAt(
-  { link, perLimitByte }: Pick<CopyPace, 'link' | 'perLimitByte'>,
+/** What a pace means for disks: how fast they are copied, and what changes meanwhile. */
+export interface PaceOfDisks {
+  /** Bytes of these disks a second under a limit (infinite for none), less what changes. */
+  gainAt(limitBytesPerSecond: number): number
+  /** The same of what is neither free nor empty, as blocks that change are. */
+  carriedAt(limitBytesPerSecond: number): number
+}
+
+/** `pace` at a rank of luck for `disks`, of which `changedBytesPerSecond` change. */
+export function paceOfDisks(
+  { link, perLimitByte, rules }: Fit,
   rank: number,
-  limitBytesPerSecond: number,
-): number {
+  disks: CopiedDisks,
+  changedBytesPerSecond: number,
+): PaceOfDisks {
   const byLink = Math.exp(link.middle - rank * link.width)
-  const byLimit = limitBytesPerSecond * Math.exp(perLimitByte.middle - rank * perLimitByte.width)
-  return Math.min(byLink, byLimit)
+  const byLimitByte = Math.exp(perLimitByte.middle - rank * perLimitByte.width)
+  // What changes is no emptier on a disk that is hardly used.
+  const onLink = disks.bytes / Math.max(1, loadOf(disks, rules.link))
+  const onWire = disks.bytes / Math.max(1, loadOf(disks, rules.wire))
+  return {
+    gainAt: (limit) =>
+      Math.min(
+        (byLink - changedBytesPerSecond) * onLink,
+        (limit * byLimitByte - changedBytesPerSecond) * onWire,
+      ),
+    carriedAt: (limit) => Math.min(byLink, limit * byLimitByte),
+  }
 }

@@ -2,18 +2,20 @@
  * How long the first copy of a server will take, and whether it will ever be whole. Pure; what it is learned from is in `copy_pace.ts`.
  * @module
  */
+import type { CopiedDisks } from './copy_load.ts'
 import type { CopyPace, PastCopy } from './copy_pace.ts'
 import type { LimitAhead } from './bandwidth_ahead.ts'
 import type { KeptCopyForecast, MinutesAhead } from './forecast.ts'
 import type { SourceServer } from './source_server.ts'
 import { meanOf, secondsToCopy } from './bandwidth_ahead.ts'
-import { coveragePercent, learnPace, paceAt } from './copy_pace.ts'
+import { isFullnessKnown, leastSamples } from './copy_load.ts'
+import { coveragePercent, learnPace, paceOfDisks } from './copy_pace.ts'
+import { usageOfCopied } from './inventory.ts'
 import { standardInstanceType } from './launch.ts'
 import { speedInWords } from './units.ts'
 
 /** What is known of a copy to come. */
-export interface CopyAhead {
-  bytes: number
+export interface CopyAhead extends CopiedDisks {
   instanceType: string
   limit: LimitAhead
   /** Absent where nobody has measured it: then it is taken to change as others did. */
@@ -32,9 +34,14 @@ export interface ForecastBasis {
   linkBytesPerSecond: number
   /** The same within the limit, on average over a week. */
   copiedBytesPerSecond: number
+  /** The same of blocks that are neither free nor empty, as those that change: less, where much of the disks is free. */
+  carriedBytesPerSecond: number
   /** On the wire, on average over a week; absent without a limit. */
   limitBytesPerSecond?: number
   changedBytesPerSecond?: number
+  /** How full its disks are, where that is heeded: of the file systems that are known. */
+  usedBytes?: number
+  fileSystemBytes?: number
   /** All of it in a sentence. */
   words: string
 }
@@ -57,8 +64,10 @@ export function copyAheadOf(
   limit: LimitAhead,
   changedBytesPerSecond: number | undefined,
 ): CopyAhead {
+  const usage = usageOfCopied(server)
   return {
     bytes: server.disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    ...(usage === undefined ? {} : { usage }),
     instanceType:
       server.replicationConfiguration.stagingChoices?.replicationServerInstanceType ?? standardInstanceType,
     limit,
@@ -66,13 +75,19 @@ export function copyAheadOf(
   }
 }
 
-/** What past copies tell of `ahead`. */
+/** What past copies tell of `known`. */
 export function forecastCopy(
-  ahead: CopyAhead,
+  known: CopyAhead,
   copies: readonly PastCopy[],
   learn: typeof learnPace = learnPace,
 ): CopyForecast {
-  const pace = learn(copies, ahead.instanceType, ahead.changedBytesPerSecond !== undefined)
+  const { usage: _little, ...plain } = known
+  const ahead = isFullnessKnown(known) ? known : plain
+  const pace = learn(copies, {
+    instanceType: ahead.instanceType,
+    areChangesKnown: ahead.changedBytesPerSecond !== undefined,
+    isFullnessKnown: isFullnessKnown(ahead),
+  })
   if (pace === undefined)
     return {
       state: 'UNKNOWN',
@@ -116,9 +131,8 @@ function minutesAt(
   rank: number,
   round?: (value: number) => number,
 ): number | undefined {
-  const seconds = secondsToCopy(ahead.bytes, ahead.changedBytesPerSecond ?? 0, ahead.limit, (limit) =>
-    paceAt(pace, rank, limit),
-  )
+  const { gainAt } = paceOfDisks(pace, rank, ahead, ahead.changedBytesPerSecond ?? 0)
+  const seconds = secondsToCopy(ahead.bytes, ahead.limit, gainAt)
   const minutes = seconds / 60
   return minutes > mostMinutes ? undefined : roundedMinutes(minutes, round)
 }
@@ -129,9 +143,9 @@ export function roundedMinutes(minutes: number, round: (value: number) => number
 }
 
 function basisOf(ahead: CopyAhead, pace: CopyPace): ForecastBasis {
-  const rank = pace.luck.middle
-  const linkBytesPerSecond = Math.round(paceAt(pace, rank, Infinity))
-  const copied = meanOf(ahead.limit, (limit) => paceAt(pace, rank, limit))
+  const { gainAt, carriedAt } = paceOfDisks(pace, pace.luck.middle, ahead, 0)
+  const linkBytesPerSecond = Math.round(gainAt(Infinity))
+  const copied = meanOf(ahead.limit, gainAt)
   const limit = meanOf(ahead.limit, (part) => part)
   const heldBackBy = copied < 0.99 * linkBytesPerSecond ? 'LIMIT' : 'LINK'
   const basis = {
@@ -140,12 +154,18 @@ function basisOf(ahead: CopyAhead, pace: CopyPace): ForecastBasis {
     heldBackBy,
     linkBytesPerSecond,
     copiedBytesPerSecond: Math.round(copied),
+    carriedBytesPerSecond: Math.round(meanOf(ahead.limit, carriedAt)),
     ...(Number.isFinite(limit) ? { limitBytesPerSecond: Math.round(limit) } : {}),
     ...(ahead.changedBytesPerSecond === undefined
       ? {}
       : { changedBytesPerSecond: Math.round(ahead.changedBytesPerSecond) }),
+    ...(isFullnessHeeded(pace) ? ahead.usage : {}),
   } as const
   return { ...basis, words: basisInWords(basis, pace, ahead) }
+}
+
+function isFullnessHeeded({ knownRecords }: CopyPace): boolean {
+  return knownRecords >= leastSamples
 }
 
 function basisInWords(basis: Omit<ForecastBasis, 'words'>, pace: CopyPace, ahead: CopyAhead): string {
@@ -161,17 +181,30 @@ function basisInWords(basis: Omit<ForecastBasis, 'words'>, pace: CopyPace, ahead
       ? 'the limit of its bandwidth holds it back'
       : `copies here go at about ${speedInWords(basis.linkBytesPerSecond)}`,
   ]
+  if (ahead.usage !== undefined) {
+    const { usedBytes, fileSystemBytes } = ahead.usage
+    const full = `${Math.round((100 * usedBytes) / fileSystemBytes)} % of its file systems are used`
+    said.push(
+      isFullnessHeeded(pace)
+        ? full
+        : `${full}, which counts once ${leastSamples} records know it of their servers`,
+    )
+  }
   if (basis.heldBackBy === 'LIMIT' && !pace.isSendingKnown)
     said.push('no record tells how much of a disk has to be sent, so all of it is taken to be')
   if (records < fewRecords) said.push('so few records make a wide interval that is little more than a guess')
   return said.join('; ')
 }
 
-function neverInWords({ changedBytesPerSecond = 0, linkBytesPerSecond, heldBackBy }: ForecastBasis): string {
+function neverInWords({
+  changedBytesPerSecond = 0,
+  carriedBytesPerSecond,
+  heldBackBy,
+}: ForecastBasis): string {
   if (changedBytesPerSecond === 0)
     return 'Its limit and calendar let too little through to copy it within years: give it more bandwidth'
   return (
-    `Blocks change at ${speedInWords(changedBytesPerSecond)}, and ${heldBackBy === 'LIMIT' ? 'its limit lets less than that through' : `the link carries about ${speedInWords(linkBytesPerSecond)}`}: ` +
+    `Blocks change at ${speedInWords(changedBytesPerSecond)}, and ${heldBackBy === 'LIMIT' ? 'its limit lets less than that through' : `the link carries about ${speedInWords(carriedBytesPerSecond)}`}: ` +
     'give it more bandwidth, or have less written while it is copied'
   )
 }

@@ -37,6 +37,7 @@ export function makeRecord(
     ...speeds(replicatedStorageBytes, firstByteAt, readyAt, figures),
     ...(figures === undefined ? {} : { wireBytes: figures.wire.totalBytes }),
     ...(figures?.changed === undefined ? {} : { changedBytes: figures.changed.totalBytes }),
+    ...(figures?.usage ?? {}),
     ...saidBefore(server),
     disks: server.disks.map(({ diskIndex, deviceName, sizeBytes, isBootDisk }) => {
       const seen = figures?.disks.find((disk) => disk.diskIndex === diskIndex)

@@ -2,9 +2,10 @@
  * The disks of an inventory against the disks that are replicated: which are taken, and what no longer fits.
  * @module
  */
-import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
+import type { DiskUsage, ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
 import type { DataReplicationError } from './replication.ts'
 import { InvalidInputError } from './errors.ts'
+import { usageOfAll } from './source_properties.ts'
 
 /** MGN's cap on the replicated disks of one server; also the width of a disk index on the wire. */
 export const maxReplicatedDisks = 60
@@ -63,6 +64,14 @@ export function sourcesOf(
     const source = candidates.find((candidate) => isUnique || candidate.deviceName === disk.deviceName)
     return { disk, source }
   })
+}
+
+/** How full the replicated disks of `server` are; undefined where nothing is known. */
+export function usageOfCopied({
+  disks,
+  sourceProperties,
+}: Pick<SourceServer, 'disks' | 'sourceProperties'>): DiskUsage | undefined {
+  return usageOfAll(sourcesOf(disks, sourceProperties.disks).map(({ source }) => source))
 }
 
 /** The replicated disks with the device names that the inventory gives them now. */

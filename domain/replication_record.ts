@@ -3,6 +3,7 @@
  * ready for test for the first time, so that nothing that changes later (the throttle, the disks) changes it.
  * @module
  */
+import type { DiskUsage } from './source_properties.ts'
 
 /** One disk of it. Times are those of the reports that told of them: seconds late at most. */
 export interface RecordedDisk {
@@ -38,6 +39,9 @@ export interface ReplicationRecord {
   peakWireBytesPerSecond?: number
   /** Bytes of blocks that changed at the source meanwhile. */
   changedBytes?: number
+  /** How full the disks were when it began, as far as file systems told: bytes used, of so many. */
+  usedBytes?: number
+  fileSystemBytes?: number
   /** What was said when the first byte arrived. */
   forecastMinutes?: number
   forecastLowMinutes?: number
@@ -66,6 +70,8 @@ export interface SyncFigures {
   mark: { at: string; replicatedBytes: number; wireBytes: number }
   peakBytesPerSecond: number
   peakWireBytesPerSecond: number
+  /** How full the disks were at the beginning, or when that was first known. */
+  usage?: DiskUsage
   disks: { diskIndex: number; startedAt?: string; copiedAt?: string }[]
 }
 

@@ -36,7 +36,7 @@ export interface ConvergenceOutlook {
   because: string
   /** Bytes of blocks that change in a second, where it was measured. */
   changedBytesPerSecond?: number
-  /** Bytes of disks that can be copied in a second, where it is known. */
+  /** Bytes of changed blocks that can be copied in a second, where it is known. */
   copiedBytesPerSecond?: number
 }
 
@@ -154,7 +154,7 @@ function beforeStart(forecast: CopyForecast | undefined): ConvergenceOutlook {
   if (forecast === undefined || forecast.state === 'UNKNOWN')
     return { verdict: 'UNKNOWN', because: forecast?.because ?? 'Nothing is known of it' }
   const { basis } = forecast
-  const { changedBytesPerSecond: changed, copiedBytesPerSecond: copied } = basis
+  const { changedBytesPerSecond: changed, carriedBytesPerSecond: copied } = basis
   const figures = {
     copiedBytesPerSecond: copied,
     ...(changed === undefined ? {} : { changedBytesPerSecond: changed }),

@@ -6,6 +6,7 @@
  */
 import type { SourceServer } from './source_server.ts'
 import type { RunCounter, SyncFigures } from './replication_record.ts'
+import { usageOfCopied } from './inventory.ts'
 import { makeRecord } from './initial_replication.ts'
 
 /** What a heartbeat says of it. */
@@ -50,11 +51,13 @@ function figuresAfter(
   const changed =
     changedBytes === undefined ? known?.changed : counted(known?.changed, generation, changedBytes)
   const replicatedBytes = server.disks.reduce((sum, disk) => sum + disk.replicatedBytes, 0)
+  const usage = known?.usage ?? usageOfCopied(server)
   const here = { at, replicatedBytes, wireBytes: wire.totalBytes }
   return {
     wire,
     ...(changed === undefined ? {} : { changed }),
     ...stretch(known, here),
+    ...(usage === undefined ? {} : { usage }),
     disks: server.disks.map((disk) => {
       const seen = known?.disks.find(({ diskIndex }) => diskIndex === disk.diskIndex)
       const startedAt = seen?.startedAt ?? (disk.replicatedBytes > 0 ? at : undefined)

@@ -5,7 +5,7 @@
 import type { ForecastErrors, HeldForecast } from '../domain/forecast_errors.ts'
 import type { CopyForecaster } from '../domain/initial_replication.ts'
 import type { CopyForecast } from '../domain/initial_forecast.ts'
-import type { CopyPace, PastCopy } from '../domain/copy_pace.ts'
+import type { CopyPace, PaceQuestion, PastCopy } from '../domain/copy_pace.ts'
 import type { LaunchHistory } from '../domain/downtime.ts'
 import type { ReplicationRecord } from '../domain/replication_record.ts'
 import type { SourceServer } from '../domain/source_server.ts'
@@ -41,7 +41,7 @@ interface Learned {
   count: number
   copies: readonly PastCopy[]
   errors: ForecastErrors
-  /** By type of replication server, and whether changes are known. */
+  /** By question. */
   paces: Map<string, CopyPace | undefined>
 }
 
@@ -104,9 +104,7 @@ export class Forecasts implements ForecastMaker {
     return (server) => {
       const limit = limitAhead(server, settings, others, now)
       const ahead = copyAheadOf(server, limit, writtenBytesPerSecond(server))
-      return forecastCopy(ahead, learned.copies, (_copies, instanceType, areChangesKnown) =>
-        paceOf(learned, instanceType, areChangesKnown),
-      )
+      return forecastCopy(ahead, learned.copies, (_copies, question) => paceOf(learned, question))
     }
   }
 
@@ -146,13 +144,9 @@ export class Forecasts implements ForecastMaker {
 }
 
 /** Learning goes through all records for each of them: it is done once for each kind of question. */
-function paceOf(
-  { copies, paces }: Learned,
-  instanceType: string,
-  areChangesKnown: boolean,
-): CopyPace | undefined {
-  const key = `${areChangesKnown} ${instanceType}`
-  if (!paces.has(key)) paces.set(key, learnPace(copies, instanceType, areChangesKnown))
+function paceOf({ copies, paces }: Learned, question: PaceQuestion): CopyPace | undefined {
+  const key = JSON.stringify(question)
+  if (!paces.has(key)) paces.set(key, learnPace(copies, question))
   return paces.get(key)
 }
 

@@ -23,6 +23,7 @@ export const recordFields = [
   'wireBytes',
   'peakWireBytesPerSecond',
   'changedBytes',
+  'usedBytes',
   'forecastMinutes',
 ] as const
 type RecordField = (typeof recordFields)[number]

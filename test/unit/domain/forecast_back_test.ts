@@ -35,13 +35,16 @@ function backTest(
     const over = copies
       .map((copy) => copy.record)
       .filter(({ readyForTestAt }) => readyForTestAt <= (record.replicationStartedAt ?? ''))
-    const limit = record.bandwidthThrottlingMbps
+    const { bandwidthThrottlingMbps: limit, usedBytes, fileSystemBytes } = record
     const forecast = forecastCopy(
       {
         bytes: record.replicatedStorageBytes,
         instanceType: record.replicationServerInstanceType,
         limit: limit === 0 ? Infinity : bytesOfMegabits(limit),
         ...(areChangesKnown ? { changedBytesPerSecond } : {}),
+        ...(usedBytes === undefined || fileSystemBytes === undefined
+          ? {}
+          : { usage: { usedBytes, fileSystemBytes } }),
       },
       pastCopies(over),
     )
@@ -111,6 +114,22 @@ const truths: Record<string, FleetTruth> = {
   },
 }
 
+const fullAndEmpty: FleetTruth = {
+  linkOf: { 't3.small': 40e6 },
+  linkWidth: 0.25,
+  limitsMbps: [0, 0, 50, 200],
+  sentShare: 0.6,
+  sentWidth: 0.15,
+  changedBytesPerSecond: 1e6,
+  fullness: { leastShare: 0.05, mostShare: 0.95, freedShare: 0.15 },
+}
+
+/** The same copies, of which nobody has noted how full the disks were. */
+function withoutUsage({ record, ...copy }: TrueCopy): TrueCopy {
+  const { usedBytes: _used, fileSystemBytes: _of, ...rest } = record
+  return { ...copy, record: rest }
+}
+
 describe(`forecasts of fleets with a known truth, seed ${seed}`, () => {
   it.each(Object.entries(truths))('hold for %s', { timeout: 60_000 }, (_, truth) => {
     const copies = trueCopies(dice(seed), truth, 200)
@@ -136,6 +155,24 @@ describe(`forecasts of fleets with a known truth, seed ${seed}`, () => {
     expect(seeing.withinPercent).toBeGreaterThanOrEqual(70)
     expect(seeing.withinPercent).toBeLessThanOrEqual(90)
     expect(seeing.medianErrorPercent).toBeLessThanOrEqual(blind.medianErrorPercent ?? 0)
+  })
+
+  it('are nearer where it is known how full disks are', { timeout: 60_000 }, () => {
+    const copies = trueCopies(dice(seed), fullAndEmpty, 200)
+    const blind = backTest(copies.map(withoutUsage), { from: 20, areChangesKnown: false }).model
+    const seeing = backTest(copies, { from: 20, areChangesKnown: false }).model
+    for (const { withinPercent } of [blind, seeing]) {
+      expect(withinPercent).toBeGreaterThanOrEqual(70)
+      expect(withinPercent).toBeLessThanOrEqual(90)
+    }
+    expect(seeing.medianErrorPercent).toBeLessThan(0.75 * (blind.medianErrorPercent ?? 0))
+    expect(Math.abs(seeing.biasPercent ?? Infinity)).toBeLessThan(15)
+    // A server of which it is not known is forecast as if it were known of none.
+    const unseen = copies.map((copy, index) => (index % 2 === 0 ? copy : withoutUsage(copy)))
+    const mixed = backTest(unseen, { from: 20, areChangesKnown: false }).model
+    expect(mixed.withinPercent).toBeGreaterThanOrEqual(70)
+    expect(mixed.withinPercent).toBeLessThanOrEqual(90)
+    expect(mixed.medianErrorPercent).toBeLessThan(blind.medianErrorPercent ?? 0)
   })
 
   it('have intervals that hold from the first records on', { timeout: 60_000 }, () => {

@@ -219,7 +219,9 @@ describe('learnPace()', () => {
   it('leaves out records without times or bytes', () => {
     const { replicationStartedAt: _none, ...unstarted } = record(1e9, 60)
     expect(pastCopies([unstarted, record(0, 60), record(1e9, 0), record(1e9, -5)])).toEqual([])
-    expect(learnPace([], 'local', false)).toBeUndefined()
+    expect(
+      learnPace([], { instanceType: 'local', areChangesKnown: false, isFullnessKnown: false }),
+    ).toBeUndefined()
   })
 
   it('hardly heeds copies of seconds, of which most is beginning and end', () => {
@@ -248,29 +250,33 @@ describe('logSpread()', () => {
 
 describe('secondsToCopy()', () => {
   const asLimited = (limit: number): number => limit
+  const lessChanged =
+    (changedBytesPerSecond: number) =>
+    (limit: number): number =>
+      limit - changedBytesPerSecond
 
   it('waits for the hours in which something may be sent', () => {
     // Nothing for a quarter of an hour, then 10 bytes a second for one, over and over.
     const week = Array.from({ length: 672 }, (_, part) => (part % 2 === 0 ? 0 : 10))
-    expect(secondsToCopy(1, 0, week, asLimited)).toBeCloseTo(partSeconds + 0.1)
-    expect(secondsToCopy(9000, 0, week, asLimited)).toBeCloseTo(2 * partSeconds)
-    expect(secondsToCopy(9001, 0, week, asLimited)).toBeCloseTo(3 * partSeconds + 0.1)
+    expect(secondsToCopy(1, week, asLimited)).toBeCloseTo(partSeconds + 0.1)
+    expect(secondsToCopy(9000, week, asLimited)).toBeCloseTo(2 * partSeconds)
+    expect(secondsToCopy(9001, week, asLimited)).toBeCloseTo(3 * partSeconds + 0.1)
     // 336 such parts are 3,024,000 bytes a week.
-    expect(secondsToCopy(3_024_000 * 5 + 1, 0, week, asLimited)).toBeCloseTo(5 * 604_800 + partSeconds + 0.1)
+    expect(secondsToCopy(3_024_000 * 5 + 1, week, asLimited)).toBeCloseTo(5 * 604_800 + partSeconds + 0.1)
   })
 
   it('never ends where a week lets less through than changes', () => {
     const week = Array.from({ length: 672 }, (_, part) => (part === 0 ? 10 : 0))
-    expect(secondsToCopy(8000, 1, week, asLimited)).toBeCloseTo(8000 / 9)
-    expect(secondsToCopy(9000, 1, week, asLimited)).toBe(Infinity)
-    expect(secondsToCopy(5, 3, 3, asLimited)).toBe(Infinity)
+    expect(secondsToCopy(8000, week, lessChanged(1))).toBeCloseTo(8000 / 9)
+    expect(secondsToCopy(9000, week, lessChanged(1))).toBe(Infinity)
+    expect(secondsToCopy(5, 3, lessChanged(3))).toBe(Infinity)
   })
 
   it('copies no more than there is, however long it was shut before', () => {
     const shutFirst = Array.from({ length: 672 }, (_, part) => (part < 336 ? 0 : 10))
     const halfWeek = 336 * partSeconds
-    expect(secondsToCopy(8000, 6, shutFirst, asLimited)).toBeCloseTo(halfWeek + 2000)
-    expect(secondsToCopy(halfWeek * 4 + 1, 6, shutFirst, asLimited)).toBe(Infinity)
+    expect(secondsToCopy(8000, shutFirst, lessChanged(6))).toBeCloseTo(halfWeek + 2000)
+    expect(secondsToCopy(halfWeek * 4 + 1, shutFirst, lessChanged(6))).toBe(Infinity)
   })
 
   it('is what going through it step by step comes to', () => {
@@ -289,7 +295,7 @@ describe('secondsToCopy()', () => {
         left = Math.min(bytes, left - gain)
       }
       const told = `seed ${seed}: ${bytes} bytes, ${changed} changing, ${week.join(' ')}`
-      expect(secondsToCopy(bytes, changed, week, asLimited), told).toBeCloseTo(expected, 3)
+      expect(secondsToCopy(bytes, week, lessChanged(changed)), told).toBeCloseTo(expected, 3)
     }
   })
 })

@@ -191,6 +191,48 @@ describe('GET /api/v1/servers/:id/forecast', () => {
     })
   })
 
+  it('heeds how full the disks are once enough records know it, and keeps it in the record', async () => {
+    // Copies that took a time by what was used, from a tenth of their disks to all of them.
+    for (let index = 0; index < 20; index++) {
+      const bytes = 10e9
+      const usedBytes = Math.round(bytes * (0.1 + (0.9 * index) / 19))
+      const start = Date.parse('2026-02-01T00:00:00Z') + index * 3_600_000
+      const times = {
+        replicationStartedAt: new Date(start).toISOString(),
+        readyForTestAt: new Date(start + (usedBytes / 10e6) * 1000).toISOString(),
+      }
+      const known = { usedBytes, fileSystemBytes: bytes, replicatedStorageBytes: bytes, wireBytes: usedBytes }
+      await gateway.records.add(record(index, { ...times, ...known }))
+    }
+    const id = await enrolled()
+    const disk = { deviceName: '/dev/sda', sizeBytes, stableId: 'disk-1', isBootDisk: true }
+    const [own = disk] = (await serverOf(gateway, id)).sourceProperties.disks
+    const unknown = (await forecastOf(id)).initialReplication.forecast
+    const usage = { usedBytes: sizeBytes / 4, fileSystemBytes: sizeBytes }
+    await callAgentPort(
+      gateway,
+      '/agent/v1/heartbeat',
+      heartbeat(1, { state: 'INITIATING', firstByteAt: undefined, sourceDisks: [{ ...own, usage }] }),
+    )
+    expect((await serverOf(gateway, id)).sourceProperties.disks).toEqual([{ ...own, usage }])
+    const { forecast } = (await forecastOf(id)).initialReplication
+    // A quarter of 3.2 GB at 10 MB/s, and something for what is free.
+    expect(forecast).toMatchObject({ state: 'EXPECTED', basis: usage })
+    if (forecast?.state !== 'EXPECTED' || unknown?.state !== 'EXPECTED') throw new Error('Not expected')
+    expect(forecast.expectedMinutes).toBeGreaterThan(1.3)
+    expect(forecast.expectedMinutes).toBeLessThan(2.2)
+    expect(unknown.expectedMinutes).toBeGreaterThan(2.2)
+    expect(forecast.basis.words).toContain('; 25 % of its file systems are used')
+    const page = await (await getPage(gateway, `/servers/${id}`, await gateway.signIn('viewer'))).text()
+    expect(page).toContain('>805 MB used</span>')
+
+    await beat(0)
+    gateway.pass(60_000)
+    const told = { ...own, usage: { ...usage, usedBytes: sizeBytes } }
+    await beat(sizeBytes, { sourceDisks: [told] })
+    expect(unwrittenRecord(await serverOf(gateway, id))).toMatchObject(usage)
+  })
+
   it('says before the start whether it ends, from what was written since the machine was started', async () => {
     await recordMany()
     const id = await enrolled()
