@@ -12,6 +12,7 @@
 import type { CopiedDisks, LoadRule, LoadSample } from './copy_load.ts'
 import type { ReplicationRecord } from './replication_record.ts'
 import type { LogSpread, Observation } from './log_spread.ts'
+import { heldBackShare } from './held_back.ts'
 import { allAlike, isFullnessKnown, learnRule, loadOf } from './copy_load.ts'
 import { conformalQuantile, logSpread, median } from './log_spread.ts'
 
@@ -23,6 +24,8 @@ export interface PastCopy extends CopiedDisks {
   changedBytes?: number
   /** 0 for none. */
   limitBytesPerSecond: number
+  /** The time in which what was allowed held it back, and what was copied in it; absent where nobody has measured it. */
+  heldBack?: { seconds: number; bytes: number }
   instanceType: string
 }
 
@@ -63,8 +66,8 @@ const unlikeWeight = 0.2
 /** A copy of seconds tells of beginning and end, and little of the pace: one of this length counts for half. */
 const shortSeconds = 60
 
-/** From this share of its limit on a copy was held back by it. */
-const heldBackShare = 0.75
+/** A copy that nothing held back for this long tells of the link, however long something did. */
+const leastOpenSeconds = 300
 
 /** What is left of a limit after pauses between bytes. */
 const limitUse = 0.95
@@ -79,7 +82,7 @@ export function pastCopies(records: readonly ReplicationRecord[]): PastCopy[] {
       const { replicationStartedAt: from, readyForTestAt, replicatedStorageBytes: bytes } = record
       const seconds = from === undefined ? 0 : (Date.parse(readyForTestAt) - Date.parse(from)) / 1000
       if (!(seconds > 0) || !(bytes > 0)) return []
-      const { wireBytes, changedBytes, usedBytes, fileSystemBytes } = record
+      const { wireBytes, changedBytes, usedBytes, fileSystemBytes, heldBackSeconds, heldBackBytes } = record
       return {
         bytes,
         seconds,
@@ -88,6 +91,9 @@ export function pastCopies(records: readonly ReplicationRecord[]): PastCopy[] {
           : { usage: { usedBytes, fileSystemBytes } }),
         ...(wireBytes === undefined ? {} : { wireBytes }),
         ...(changedBytes === undefined ? {} : { changedBytes }),
+        ...(heldBackSeconds === undefined || heldBackBytes === undefined
+          ? {}
+          : { heldBack: { seconds: heldBackSeconds, bytes: heldBackBytes } }),
         limitBytesPerSecond: bytesOfMegabits(record.bandwidthThrottlingMbps),
         instanceType: record.replicationServerInstanceType,
       }
@@ -126,7 +132,7 @@ export function learnPace(
   const ranks = copies.slice(first).flatMap((copy, index) => {
     const others = copies.filter((_, place) => place !== first + index)
     const pace = fit(others, rules, copy.instanceType, areChangesKnown)
-    return pace === undefined ? [] : [rankOf(copy, pace, areChangesKnown)]
+    return (pace && rankOf(copy, pace, areChangesKnown)) ?? []
   })
   return {
     ...found,
@@ -153,16 +159,40 @@ function fit(
   const links: Observation[] = []
   const perLimitBytes: Observation[] = []
   for (const copy of copies) {
-    const length = copy.seconds / (copy.seconds + shortSeconds)
+    const length = lengthOf(copy.seconds)
     const likeness = !hasLike || copy.instanceType === instanceType ? 1 : unlikeWeight
-    const value = copiedBytes(copy, rules.link, areChangesKnown) / copy.seconds
-    links.push({ value, weight: length * likeness, isAtLeast: isHeldBack(copy) })
+    const copied = copiedBytes(copy, rules.link, areChangesKnown)
+    const open = openPart(copy)
+    // Of one that was always held back it is known that the link carries no less.
+    links.push(
+      open === undefined
+        ? { value: copied / copy.seconds, weight: length * likeness, isAtLeast: true }
+        : { value: (copied * open.share) / open.seconds, weight: lengthOf(open.seconds) * likeness },
+    )
     const perLimitByte = perLimitByteOf(copy, rules.wire, areChangesKnown)
     if (perLimitByte !== undefined) perLimitBytes.push({ value: perLimitByte, weight: length })
   }
   const link = logSpread(links)
   const perLimitByte = logSpread(perLimitBytes.length === 0 ? [allIsSent] : perLimitBytes)
   return link === undefined || perLimitByte === undefined ? undefined : { link, perLimitByte, rules }
+}
+
+function lengthOf(seconds: number): number {
+  return seconds / (seconds + shortSeconds)
+}
+
+/** Of a copy, the time in which nothing but the link held it back, and what share of it was done then; undefined where that is too little to tell. */
+function openPart({
+  bytes,
+  seconds,
+  heldBack,
+  ...copy
+}: PastCopy): { seconds: number; share: number } | undefined {
+  if (heldBack === undefined)
+    return isAtLimit({ ...copy, bytes, seconds }) ? undefined : { seconds, share: 1 }
+  const open = { seconds: seconds - heldBack.seconds, share: 1 - heldBack.bytes / bytes }
+  const isLong = open.seconds >= Math.min(seconds / 2, leastOpenSeconds)
+  return isLong && open.seconds > 0 && open.share > 0 ? open : undefined
 }
 
 /** How bytes count, for the link and on the wire: where a source is slow to read, empty disks take their time on the first and not on the second. */
@@ -174,9 +204,13 @@ function rulesOf(copies: readonly PastCopy[]): Fit['rules'] {
     taken,
     kind: copy.instanceType,
   })
-  const free = copies.filter((copy) => !isHeldBack(copy))
   const wire = learnRule(copies.map((copy) => ({ ...sample(copy, copy.wireBytes ?? 0), kind: 'wire' })))
-  const link = learnRule(free.map((copy) => sample(copy, copy.seconds)))
+  const link = learnRule(
+    copies.flatMap((copy) => {
+      const open = openPart(copy)
+      return open === undefined ? [] : [sample(copy, open.seconds / open.share)]
+    }),
+  )
   return { link: link ?? wire ?? allAlike, wire: wire ?? link ?? allAlike }
 }
 
@@ -184,7 +218,8 @@ function copiedBytes(copy: PastCopy, rule: LoadRule, areChangesKnown: boolean): 
   return loadOf(copy, rule) + (areChangesKnown ? (copy.changedBytes ?? 0) : 0)
 }
 
-function isHeldBack(copy: PastCopy): boolean {
+/** Whether its own limit held it back all the time. */
+function isAtLimit(copy: PastCopy): boolean {
   const { bytes, seconds, limitBytesPerSecond: limit, wireBytes = bytes } = copy
   return limit > 0 && wireBytes / seconds >= heldBackShare * limit
 }
@@ -192,19 +227,30 @@ function isHeldBack(copy: PastCopy): boolean {
 /** Measured where the limit held the copy back; else what would have been, by the bytes on the wire. */
 function perLimitByteOf(copy: PastCopy, rule: LoadRule, areChangesKnown: boolean): number | undefined {
   const copied = copiedBytes(copy, rule, areChangesKnown)
-  if (isHeldBack(copy)) return copied / copy.seconds / copy.limitBytesPerSecond
+  if (isAtLimit(copy)) return copied / copy.seconds / copy.limitBytesPerSecond
   // Nothing but empty blocks says nothing of those that are not.
   return copy.wireBytes === undefined || copy.wireBytes <= 0
     ? undefined
     : (limitUse * copied) / copy.wireBytes
 }
 
-/** How far on the slow side `copy` was of what `pace`, learned without it, says: the rank of luck at which it takes the time that it took. */
-function rankOf(copy: PastCopy, { link, perLimitByte, rules }: Fit, areChangesKnown: boolean): number {
-  const taken = (rule: LoadRule): number => Math.log(copiedBytes(copy, rule, areChangesKnown) / copy.seconds)
+/**
+ * How far on the slow side `copy` was of what `pace`, learned without it, says: the rank of luck at which it takes the time that it took. None for one that
+ * calendars and sites held back: what it would have taken without them is not known.
+ */
+function rankOf(
+  copy: PastCopy,
+  { link, perLimitByte, rules }: Fit,
+  areChangesKnown: boolean,
+): number | undefined {
+  const { heldBack, limitBytesPerSecond: limit } = copy
+  const open = heldBack === undefined ? undefined : openPart(copy)
+  if (heldBack !== undefined && open === undefined && !isAtLimit(copy)) return undefined
+  const { seconds, share } = open ?? { seconds: copy.seconds, share: 1 }
+  const taken = (rule: LoadRule): number =>
+    Math.log((copiedBytes(copy, rule, areChangesKnown) * share) / seconds)
   const byLink = (link.middle - taken(rules.link)) / link.width
-  const limit = copy.limitBytesPerSecond
-  if (limit === 0) return byLink
+  if (open !== undefined || limit === 0) return byLink
   return Math.min(byLink, (perLimitByte.middle + Math.log(limit) - taken(rules.wire)) / perLimitByte.width)
 }
 

@@ -5,6 +5,7 @@
 import type { KeptCopyForecast } from './forecast.ts'
 import type { ReplicationRecord, SyncFigures } from './replication_record.ts'
 import type { SourceServer } from './source_server.ts'
+import { heldBackInAll } from './held_back.ts'
 import { standardInstanceType } from './launch.ts'
 
 /** The record of a server that became ready for test at `readyAt`. `figures` are absent where nobody collected them. */
@@ -37,6 +38,7 @@ export function makeRecord(
     ...speeds(replicatedStorageBytes, firstByteAt, readyAt, figures),
     ...(figures === undefined ? {} : { wireBytes: figures.wire.totalBytes }),
     ...(figures?.changed === undefined ? {} : { changedBytes: figures.changed.totalBytes }),
+    ...heldBackOf(figures, readyAt, replicatedStorageBytes),
     ...(figures?.usage ?? {}),
     ...saidBefore(server),
     disks: server.disks.map(({ diskIndex, deviceName, sizeBytes, isBootDisk }) => {
@@ -50,6 +52,17 @@ export function makeRecord(
       }
     }),
   }
+}
+
+function heldBackOf(
+  figures: SyncFigures | undefined,
+  at: string,
+  replicatedBytes: number,
+): Pick<ReplicationRecord, 'heldBackSeconds' | 'heldBackBytes'> {
+  if (figures?.heldBack === undefined) return {}
+  const end = { at, replicatedBytes, wireBytes: figures.wire.totalBytes }
+  const { seconds, bytes } = heldBackInAll(figures.heldBack, end)
+  return { heldBackSeconds: Math.round(seconds), heldBackBytes: bytes }
 }
 
 /** The record that is still to be written of `server`; undefined before it is ready, and when it is written. */

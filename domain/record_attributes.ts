@@ -41,6 +41,8 @@ function columnsOf(timeZone: string): Column[] {
     ['WireBytes', (record) => record.wireBytes],
     ['PeakWireBytesPerSecond', (record) => record.peakWireBytesPerSecond],
     ['ChangedBytes', (record) => record.changedBytes],
+    ['HeldBackSeconds', (record) => record.heldBackSeconds],
+    ['HeldBackBytes', (record) => record.heldBackBytes],
     ['UsedBytes', (record) => record.usedBytes],
     ['FileSystemBytes', (record) => record.fileSystemBytes],
     ['ForecastMinutes', (record) => record.forecastMinutes],

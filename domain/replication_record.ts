@@ -39,6 +39,9 @@ export interface ReplicationRecord {
   peakWireBytesPerSecond?: number
   /** Bytes of blocks that changed at the source meanwhile. */
   changedBytes?: number
+  /** Of the time it took, that in which what was allowed held it back, to the second; what was copied of the disks in it. */
+  heldBackSeconds?: number
+  heldBackBytes?: number
   /** How full the disks were when it began, as far as file systems told: bytes used, of so many. */
   usedBytes?: number
   fileSystemBytes?: number
@@ -61,6 +64,15 @@ export interface RunCounter {
   totalBytes: number
 }
 
+/** What is known of the time in which what was allowed held a copy back. */
+export interface HeldBackSum {
+  /** Of the stretches that are over. */
+  seconds: number
+  bytes: number
+  /** Where the stretch under way began, and what is allowed in it: bytes a second, null for no limit. */
+  since: { at: string; replicatedBytes: number; wireBytes: number; allowed: number | null }
+}
+
 /** What is collected while the first copy goes on. */
 export interface SyncFigures {
   wire: RunCounter
@@ -72,6 +84,8 @@ export interface SyncFigures {
   peakWireBytesPerSecond: number
   /** How full the disks were at the beginning, or when that was first known. */
   usage?: DiskUsage
+  /** Absent where nobody said what is allowed. */
+  heldBack?: HeldBackSum
   disks: { diskIndex: number; startedAt?: string; copiedAt?: string }[]
 }
 

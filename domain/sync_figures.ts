@@ -4,8 +4,10 @@
  * agent counted after its last written report and before it died is not in them.
  * @module
  */
+import type { Allowance } from './bandwidth.ts'
 import type { SourceServer } from './source_server.ts'
 import type { RunCounter, SyncFigures } from './replication_record.ts'
+import { heldBackUntil } from './held_back.ts'
 import { usageOfCopied } from './inventory.ts'
 import { makeRecord } from './initial_replication.ts'
 
@@ -16,6 +18,8 @@ export interface CountedReport {
   sentBytes?: number | undefined
   /** Bytes of blocks that changed since the agent started. */
   changedBytes?: number | undefined
+  /** What the server may send from now on, as the gateway answers to it. */
+  allowance?: Allowance | undefined
 }
 
 /** Speeds are those of stretches of at least this length: shorter ones say how acknowledgements come, not what the link carries. */
@@ -53,8 +57,11 @@ function figuresAfter(
   const replicatedBytes = server.disks.reduce((sum, disk) => sum + disk.replicatedBytes, 0)
   const usage = known?.usage ?? usageOfCopied(server)
   const here = { at, replicatedBytes, wireBytes: wire.totalBytes }
+  const isPaused = server.agent.desired === 'PAUSE'
+  const heldBack = heldBackUntil(known?.heldBack, here, report.allowance, isPaused)
   return {
     wire,
+    ...(heldBack === undefined ? {} : { heldBack }),
     ...(changed === undefined ? {} : { changed }),
     ...stretch(known, here),
     ...(usage === undefined ? {} : { usage }),

@@ -2,6 +2,7 @@
  * The calls of an enrolled agent: start, heartbeat, renewal, farewell.
  * @module
  */
+import type { Allowance } from '../../domain/bandwidth.ts'
 import type { SourceDisk, SourceServer } from '../../domain/source_server.ts'
 import type { Versioned } from '../../store/store.ts'
 import type {
@@ -69,8 +70,12 @@ export async function agentBeats(
 ): Promise<AgentDesired> {
   const now = services.clock()
   const at = now.toISOString()
-  const report = { ...body, sourceDisks: body.sourceDisks as SourceDisk[] | undefined }
   const { value: known } = caller.known
+  const report = {
+    ...body,
+    sourceDisks: body.sourceDisks as SourceDisk[] | undefined,
+    allowance: known.lifecycle.state === 'NOT_READY' ? await allowanceNow(services, known) : undefined,
+  }
   const { sourceServerId } = known
   const isBegunNow = body.firstByteAt !== undefined && known.lifecycle.firstByteAt === undefined
   const forecastOf = isBegunNow ? await services.forecasts.forecaster(known) : undefined
@@ -111,6 +116,11 @@ export async function agentBeats(
     isRenewalDue: isRenewalDue(server.agent.certificateNotAfter, services.issuer.validityMs, now),
     allowance: await services.bandwidth.allowanceOf(server),
   })
+}
+
+/** For the record of a first copy. A heartbeat is written down all the same where it cannot be had: the answer to it says why. */
+async function allowanceNow(services: Services, known: SourceServer): Promise<Allowance | undefined> {
+  return services.bandwidth.allowanceOf(known).catch(() => undefined)
 }
 
 /** What refuses it refuses the next heartbeat too, as what was held is dropped: that one is told. */

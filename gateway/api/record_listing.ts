@@ -23,6 +23,7 @@ export const recordFields = [
   'wireBytes',
   'peakWireBytesPerSecond',
   'changedBytes',
+  'heldBackSeconds',
   'usedBytes',
   'forecastMinutes',
 ] as const

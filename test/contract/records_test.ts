@@ -30,6 +30,8 @@ function sampleRecord(name: string, overrides: Partial<ReplicationRecord> = {}):
     forecastMinutes: 12.5,
     forecastLowMinutes: 8,
     forecastHighMinutes: 20,
+    heldBackSeconds: 300,
+    heldBackBytes: 9_000_000_000,
     usedBytes: 1_000_000_001,
     fileSystemBytes: 2_000_000_000,
     forecastCoveragePercent: 80,

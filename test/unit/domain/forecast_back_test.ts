@@ -3,7 +3,7 @@ import { bytesOfMegabits, pastCopies } from '../../../domain/copy_pace.ts'
 import type { ForecastErrors, HeldForecast } from '../../../domain/forecast_errors.ts'
 import { forecastErrors } from '../../../domain/forecast_errors.ts'
 import type { HeartbeatReport } from '../../../domain/heartbeat.ts'
-import { limitAhead } from '../../../domain/bandwidth_ahead.ts'
+import { limitAhead, partSeconds } from '../../../domain/bandwidth_ahead.ts'
 import { applyHeartbeat } from '../../../domain/heartbeat.ts'
 import { copyAheadOf, forecastCopy, keptForecast } from '../../../domain/initial_forecast.ts'
 import { unwrittenRecord } from '../../../domain/initial_replication.ts'
@@ -12,7 +12,7 @@ import type { SourceServer } from '../../../domain/source_server.ts'
 import { noThresholds } from '../../../domain/thresholds.ts'
 import { itemOfRecord, recordOfItem } from '../../../store/dynamodb/record_item.ts'
 import type { FleetTruth, TrueCopy } from '../../fixtures/record_fleet.ts'
-import { dice, trueCopies } from '../../fixtures/record_fleet.ts'
+import { dice, isOpenAt, trueCopies } from '../../fixtures/record_fleet.ts'
 import { testServer } from '../../fixtures/source_server.ts'
 
 /** The same for each run, unless one is being looked for. */
@@ -25,7 +25,11 @@ function minutesOf({ replicationStartedAt = '', readyForTestAt }: ReplicationRec
 /** Forecasts each copy from those that were over when it began. Beside it, what the mean of their times says, and their mean pace. */
 function backTest(
   copies: readonly TrueCopy[],
-  { from, areChangesKnown }: { from: number; areChangesKnown: boolean },
+  {
+    from,
+    areChangesKnown,
+    isShutHalfTheDay = false,
+  }: { from: number; areChangesKnown: boolean; isShutHalfTheDay?: boolean },
 ): { model: ForecastErrors; meanTime: ForecastErrors; meanPace: ForecastErrors } {
   const model: HeldForecast[] = []
   const meanTime: HeldForecast[] = []
@@ -40,7 +44,11 @@ function backTest(
       {
         bytes: record.replicatedStorageBytes,
         instanceType: record.replicationServerInstanceType,
-        limit: limit === 0 ? Infinity : bytesOfMegabits(limit),
+        limit: isShutHalfTheDay
+          ? halfDays(record.replicationStartedAt ?? '')
+          : limit === 0
+            ? Infinity
+            : bytesOfMegabits(limit),
         ...(areChangesKnown ? { changedBytesPerSecond } : {}),
         ...(usedBytes === undefined || fileSystemBytes === undefined
           ? {}
@@ -114,6 +122,23 @@ const truths: Record<string, FleetTruth> = {
   },
 }
 
+/** A week from `from` on in which something is let through by day alone. */
+function halfDays(from: string): number[] {
+  return Array.from({ length: (7 * 86_400) / partSeconds }, (_, part) =>
+    isOpenAt(Date.parse(from) + part * partSeconds * 1000) ? Infinity : 0,
+  )
+}
+
+const shutHalfTheDay: FleetTruth = {
+  linkOf: { 't3.small': 8e6 },
+  linkWidth: 0.25,
+  limitsMbps: [0],
+  sentShare: 0.5,
+  sentWidth: 0.2,
+  changedBytesPerSecond: 0,
+  isShutHalfTheDay: true,
+}
+
 const fullAndEmpty: FleetTruth = {
   linkOf: { 't3.small': 40e6 },
   linkWidth: 0.25,
@@ -122,6 +147,12 @@ const fullAndEmpty: FleetTruth = {
   sentWidth: 0.15,
   changedBytesPerSecond: 1e6,
   fullness: { leastShare: 0.05, mostShare: 0.95, freedShare: 0.15 },
+}
+
+/** The same copies, of which nobody has noted what held them back. */
+function withoutHeldBack({ record, ...copy }: TrueCopy): TrueCopy {
+  const { heldBackSeconds: _time, heldBackBytes: _bytes, ...rest } = record
+  return { ...copy, record: rest }
 }
 
 /** The same copies, of which nobody has noted how full the disks were. */
@@ -173,6 +204,32 @@ describe(`forecasts of fleets with a known truth, seed ${seed}`, () => {
     expect(mixed.withinPercent).toBeGreaterThanOrEqual(70)
     expect(mixed.withinPercent).toBeLessThanOrEqual(90)
     expect(mixed.medianErrorPercent).toBeLessThan(blind.medianErrorPercent ?? 0)
+  })
+
+  it('take no link for slow that calendars shut half the day', { timeout: 60_000 }, () => {
+    const copies = trueCopies(dice(seed), shutHalfTheDay, 200)
+    const unmeasured = copies.map(withoutHeldBack)
+    const options = { from: 20, areChangesKnown: false, isShutHalfTheDay: true }
+    const seeing = backTest(copies, options).model
+    expect(seeing.withinPercent).toBeGreaterThanOrEqual(70)
+    expect(seeing.withinPercent).toBeLessThanOrEqual(92)
+    expect(seeing.medianErrorPercent).toBeLessThan(40)
+    expect(Math.abs(seeing.biasPercent ?? Infinity)).toBeLessThan(15)
+    // Of those alone that were copied by night, too: 8 MB a second on the wire are 16 of disks.
+    const linkOf = (from: readonly TrueCopy[]): number => {
+      const long = from.flatMap(({ record }, index) =>
+        (copies[index]?.record.heldBackSeconds ?? 0) > 0 ? [record] : [],
+      )
+      expect(long.length).toBeGreaterThan(30)
+      const forecast = forecastCopy(
+        { bytes: 1e12, instanceType: 't3.small', limit: Infinity },
+        pastCopies(long),
+      )
+      return forecast.state === 'EXPECTED' ? forecast.basis.linkBytesPerSecond : NaN
+    }
+    expect(linkOf(copies)).toBeGreaterThan(13e6)
+    expect(linkOf(copies)).toBeLessThan(18e6)
+    expect(linkOf(unmeasured)).toBeLessThan(10e6)
   })
 
   it('have intervals that hold from the first records on', { timeout: 60_000 }, () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Allowance } from '../../../domain/bandwidth.ts'
 import type { HeartbeatReport } from '../../../domain/heartbeat.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import { enrolAgain } from '../../../domain/agent_contact.ts'
@@ -151,6 +152,59 @@ describe('the record of an initial replication', () => {
     // A later report does not take itself for the one that made the server ready.
     const beaten = applyHeartbeat(ready, copied(sizeBytes, { sentBytes: 5 }), later(500))
     expect(beaten.initialReplication).toBeUndefined()
+  })
+})
+
+describe('the time in which what was allowed held a copy back', () => {
+  const open = { isOff: false, bitsPerSecond: Infinity }
+  const closed = { isOff: true, bitsPerSecond: Infinity }
+  const limited = (bytesPerSecond: number) => ({ isOff: false, bitsPerSecond: bytesPerSecond * 8 })
+  const at = (replicatedBytes: number, allowance?: Allowance): HeartbeatReport =>
+    copied(replicatedBytes, { sentBytes: replicatedBytes / 2, allowance })
+
+  it('is all of it that is closed, and of a limit what it was used up in', () => {
+    const ready = after([
+      [0, at(0, open)],
+      [20, at(200_000_000, closed)],
+      [40, at(200_000_000, closed)],
+      // The link gives 5 MB a second on the wire: of 4 it is held back, of 8 it is not.
+      [60, at(200_000_000, limited(4e6))],
+      [80, at(360_000_000, limited(8e6))],
+      [100, at(560_000_000, limited(9e6))],
+      [120, at(760_000_000, open)],
+      [160, at(sizeBytes, open)],
+    ])
+    expect(unwrittenRecord(ready)).toMatchObject({ heldBackSeconds: 60, heldBackBytes: 160_000_000 })
+  })
+
+  it('goes to the end of the copy, and counts a pause', () => {
+    const begun = after([
+      [0, at(0, open)],
+      [20, at(200_000_000, open)],
+    ])
+    const paused: SourceServer = { ...begun, agent: { ...begun.agent, desired: 'PAUSE' } }
+    const during = after([[40, at(200_000_000, open)]], paused)
+    const resumed: SourceServer = { ...during, agent: { ...during.agent, desired: 'REPLICATE' } }
+    const ready = after(
+      [
+        [100, at(200_000_000, limited(4e6))],
+        [140, at(sizeBytes, limited(4e6))],
+      ],
+      resumed,
+    )
+    expect(unwrittenRecord(ready)).toMatchObject({
+      heldBackSeconds: 100,
+      heldBackBytes: sizeBytes - 200_000_000,
+    })
+  })
+
+  it('is none where nothing held it back, and not known where nobody says what is allowed', () => {
+    const free = after([
+      [0, at(0, open)],
+      [60, at(sizeBytes, open)],
+    ])
+    expect(unwrittenRecord(free)).toMatchObject({ heldBackSeconds: 0, heldBackBytes: 0 })
+    expect(unwrittenRecord(after(wholeCopy))).not.toHaveProperty('heldBackSeconds')
   })
 })
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LaunchTime, LaunchTimes } from '../../../domain/forecast.ts'
 import type { ForecastView } from '../../../gateway/forecast_maker.ts'
+import { learnPace, pastCopies } from '../../../domain/copy_pace.ts'
 import { unwrittenRecord } from '../../../domain/initial_replication.ts'
 import type { ReplicationRecord } from '../../../domain/replication_record.ts'
 import { performAction } from '../../../gateway/actions.ts'
@@ -231,6 +232,35 @@ describe('GET /api/v1/servers/:id/forecast', () => {
     const told = { ...own, usage: { ...usage, usedBytes: sizeBytes } }
     await beat(sizeBytes, { sourceDisks: [told] })
     expect(unwrittenRecord(await serverOf(gateway, id))).toMatchObject(usage)
+  })
+
+  it('learns from what nothing held back, as the allowances of its heartbeats were', async () => {
+    const id = await enrolled()
+    const limitTo = (bandwidthThrottlingMbps: number) =>
+      putServer(gateway, id, (server) => ({
+        ...server,
+        replicationConfiguration: { ...server.replicationConfiguration, bandwidthThrottlingMbps },
+      }))
+    await beat(0, { sentBytes: 0 })
+    gateway.pass(200_000)
+    // 5 MB/s, then a limit that leaves a fifth of it.
+    await limitTo(8)
+    await beat(1_000_000_000, { sentBytes: 1_000_000_000 })
+    gateway.pass(1_000_000)
+    await limitTo(0)
+    await beat(2_000_000_000, { sentBytes: 2_000_000_000 })
+    gateway.pass(244_000)
+    await beat(sizeBytes, { sentBytes: sizeBytes })
+    const made = unwrittenRecord(await serverOf(gateway, id))
+    expect(made).toMatchObject({ heldBackSeconds: 1000, heldBackBytes: 1_000_000_000 })
+    if (made === undefined) throw new Error('No record')
+    const [copy] = pastCopies([made])
+    const pace = learnPace(copy === undefined ? [] : [copy], {
+      instanceType: 'local',
+      areChangesKnown: false,
+      isFullnessKnown: false,
+    })
+    expect(Math.exp(pace?.link.middle ?? 0) / 5e6).toBeCloseTo(1, 1)
   })
 
   it('says before the start whether it ends, from what was written since the machine was started', async () => {
