@@ -15,12 +15,24 @@ export interface MinutesAhead {
   coveragePercent: number
 }
 
-/** What was said of a first copy when its first byte arrived. */
-export interface KeptCopyForecast extends MinutesAhead {
+interface Kept {
   madeAt: string
   /** Records that it was made from. */
   records: number
 }
+
+/** A time that was said of a first copy when its first byte arrived. */
+export interface KeptCopyTime extends MinutesAhead, Kept {
+  never?: never
+}
+
+/** That it never ends, said at that moment, and why. */
+export interface KeptNever extends Kept {
+  never: { because: string }
+}
+
+/** What was said of a first copy when its first byte arrived. */
+export type KeptCopyForecast = KeptCopyTime | KeptNever
 
 /** How long a launch took that went well. */
 export interface LaunchTime {

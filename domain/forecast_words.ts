@@ -35,7 +35,9 @@ export function copyInWords({ phase, forecast, kept, left, actualMinutes }: Copy
   const before =
     kept === undefined
       ? 'when it began, there was no record yet to forecast from'
-      : `${intervalInWords(kept)} was said when it began, from ${recordsInWords(kept.records)}`
+      : kept.never !== undefined
+        ? `that it never ends was said when it began, from ${recordsInWords(kept.records)}`
+        : `${intervalInWords(kept)} was said when it began, from ${recordsInWords(kept.records)}`
   if (phase === 'DONE') return { said: `took ${spanInWords(actualMinutes ?? 0)}`, from: before }
   if (phase === 'COPYING')
     return {
@@ -85,12 +87,25 @@ export function downtimeInWords({ forecast, catchUpMs, kept, actualSeconds }: Do
 }
 
 /** How past forecasts held: `14 past forecasts: half were off by less than 18 %, 4 % too long on the whole, 79 % held`. */
-export function errorsInWords({
-  count,
-  medianErrorPercent,
-  biasPercent,
-  withinPercent,
-}: ForecastErrors): string {
+export function errorsInWords(errors: ForecastErrors): string {
+  const never = neverInWords(errors)
+  return never === undefined ? timesInWords(errors) : `${timesInWords(errors)}; ${never}`
+}
+
+/** `2 were said never to end: 1 ended all the same, 1 was given up`. */
+function neverInWords({ never }: ForecastErrors): string | undefined {
+  if (never === undefined) return undefined
+  const { came, givenUp, open } = never
+  const said = came + givenUp + open
+  const parts = [
+    came === 0 ? [] : `${came} ended all the same`,
+    givenUp === 0 ? [] : `${givenUp} ${givenUp === 1 ? 'was' : 'were'} given up before`,
+    open === 0 ? [] : `${open} ${open === 1 ? 'is' : 'are'} still copied`,
+  ].flat()
+  return `${said} ${said === 1 ? 'was' : 'were'} said never to end, of which ${parts.join(', ')}`
+}
+
+function timesInWords({ count, medianErrorPercent, biasPercent, withinPercent }: ForecastErrors): string {
   if (count === 0 || medianErrorPercent === undefined || biasPercent === undefined)
     return 'no forecast has been held against its end yet'
   const bias =

@@ -110,9 +110,11 @@ export function forecastCopy(
   }
 }
 
-/** What is to be kept of `forecast`; undefined of one that says no time. */
+/** What is to be kept of `forecast`; undefined of one that says nothing. */
 export function keptForecast(forecast: CopyForecast, madeAt: string): KeptCopyForecast | undefined {
-  if (forecast.state !== 'EXPECTED') return undefined
+  if (forecast.state === 'UNKNOWN') return undefined
+  if (forecast.state === 'NEVER')
+    return { madeAt, never: { because: forecast.because }, records: forecast.basis.records }
   const { expectedMinutes, lowMinutes, highMinutes, coveragePercent, basis } = forecast
   return {
     madeAt,

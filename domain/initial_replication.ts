@@ -39,7 +39,7 @@ export function makeRecord(
     ...(figures === undefined ? {} : { wireBytes: figures.wire.totalBytes }),
     ...(figures?.changed === undefined ? {} : { changedBytes: figures.changed.totalBytes }),
     ...heldBackOf(figures, readyAt, replicatedStorageBytes),
-    ...(figures?.usage ?? {}),
+    ...figures?.usage,
     ...saidBefore(server),
     disks: server.disks.map(({ diskIndex, deviceName, sizeBytes, isBootDisk }) => {
       const seen = figures?.disks.find((disk) => disk.diskIndex === diskIndex)
@@ -108,9 +108,14 @@ function saidBefore({
   copyForecast,
 }: SourceServer): Pick<
   ReplicationRecord,
-  'forecastMinutes' | 'forecastLowMinutes' | 'forecastHighMinutes' | 'forecastCoveragePercent'
+  | 'forecastMinutes'
+  | 'forecastLowMinutes'
+  | 'forecastHighMinutes'
+  | 'forecastCoveragePercent'
+  | 'isForecastNever'
 > {
   if (copyForecast === undefined) return {}
+  if (copyForecast.never !== undefined) return { isForecastNever: true }
   const { expectedMinutes, lowMinutes, highMinutes, coveragePercent } = copyForecast
   return {
     forecastMinutes: expectedMinutes,

@@ -10,7 +10,7 @@ import { zonedTime } from './zoned_time.ts'
 export type DiskAttributes = Record<string, string | number | boolean>
 
 /** A value; of ReplicatedTotalStorageGB the digits of its number, which a floating-point number may not hold. */
-export type AttributeOfRecord = string | number | DiskAttributes[]
+export type AttributeOfRecord = string | number | boolean | DiskAttributes[]
 
 /** Name of the attribute with the storage in GB. */
 export const storageAttribute = 'ReplicatedTotalStorageGB'
@@ -49,6 +49,7 @@ function columnsOf(timeZone: string): Column[] {
     ['ForecastLowMinutes', (record) => record.forecastLowMinutes],
     ['ForecastHighMinutes', (record) => record.forecastHighMinutes],
     ['ForecastCoveragePercent', (record) => record.forecastCoveragePercent],
+    ['ForecastNever', (record) => record.isForecastNever],
     [
       'Disks',
       ({ disks }) =>

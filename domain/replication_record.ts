@@ -50,6 +50,8 @@ export interface ReplicationRecord {
   forecastLowMinutes?: number
   /** Absent where it said that the copy may never end. */
   forecastHighMinutes?: number
+  /** It said that the copy never ends; then it said no time. */
+  isForecastNever?: true
   /** Of a hundred such intervals so many are meant to hold. */
   forecastCoveragePercent?: number
   disks?: RecordedDisk[]

@@ -125,8 +125,11 @@ function minutesLeft({ replication, copyForecast }: SourceServer, at: Date): Min
   const { etaDateTime } = replication
   if (etaDateTime === undefined) return undefined
   const minutes = Math.max(0, Date.parse(etaDateTime) - at.getTime()) / 60_000
-  const said = copyForecast?.expectedMinutes
-  const { lowMinutes, highMinutes } = copyForecast ?? {}
+  const {
+    expectedMinutes: said,
+    lowMinutes,
+    highMinutes,
+  } = copyForecast?.never === undefined ? (copyForecast ?? {}) : {}
   const low = said === undefined || lowMinutes === undefined ? usualFactors.low : lowMinutes / said
   const high = said === undefined || highMinutes === undefined ? usualFactors.high : highMinutes / said
   return {

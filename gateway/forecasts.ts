@@ -15,7 +15,7 @@ import { limitAhead } from '../domain/bandwidth_ahead.ts'
 import { learnPace, pastCopies } from '../domain/copy_pace.ts'
 import { cutoverDowntime, launchHistory } from '../domain/downtime.ts'
 import { errorMessage } from '../domain/errors.ts'
-import { forecastErrors } from '../domain/forecast_errors.ts'
+import { forecastErrors, neverSaid } from '../domain/forecast_errors.ts'
 import { copyAheadOf, forecastCopy, keptForecast } from '../domain/initial_forecast.ts'
 import { hasBegun, serverForecast, writtenBytesPerSecond } from '../domain/server_forecast.ts'
 import { readBandwidthSettings } from './bandwidth_settings.ts'
@@ -41,6 +41,8 @@ interface Learned {
   count: number
   copies: readonly PastCopy[]
   errors: ForecastErrors
+  /** Of those that were said never to end. */
+  endless: readonly ReplicationRecord[]
   /** By question. */
   paces: Map<string, CopyPace | undefined>
 }
@@ -61,14 +63,13 @@ export class Forecasts implements ForecastMaker {
     const ahead = hasBegun(server) ? undefined : (await this.#ahead(server, learned))(server)
     return {
       ...serverForecast(server, ahead, launchHistory(servers), clock()),
-      accuracy: { initialReplications: learned.errors, cutovers: cutoverErrors(servers) },
+      accuracy: accuracyOf(learned, servers),
     }
   }
 
   async accuracy(): Promise<ForecastAccuracy> {
     const servers = await this.#services.fleet.list()
-    const { errors } = await this.#learn()
-    return { initialReplications: errors, cutovers: cutoverErrors(servers) }
+    return accuracyOf(await this.#learn(), servers)
   }
 
   async pastLaunches(): Promise<LaunchHistory[]> {
@@ -130,6 +131,7 @@ export class Forecasts implements ForecastMaker {
         count: found.records.length,
         copies: pastCopies(found.records),
         errors: copyErrors(found.records),
+        endless: found.records.filter(({ isForecastNever }) => isForecastNever === true),
         paces: new Map(),
       }
     })
@@ -148,6 +150,14 @@ function paceOf({ copies, paces }: Learned, question: PaceQuestion): CopyPace | 
   const key = JSON.stringify(question)
   if (!paces.has(key)) paces.set(key, learnPace(copies, question))
   return paces.get(key)
+}
+
+function accuracyOf({ errors, endless }: Learned, servers: readonly SourceServer[]): ForecastAccuracy {
+  const never = neverSaid(endless, servers)
+  return {
+    initialReplications: { ...errors, ...(never === undefined ? {} : { never }) },
+    cutovers: cutoverErrors(servers),
+  }
 }
 
 function copyErrors(records: readonly ReplicationRecord[]): ForecastErrors {

@@ -53,6 +53,7 @@ const itemSchema = z.object({
   ForecastLowMinutes: count.optional(),
   ForecastHighMinutes: count.optional(),
   ForecastCoveragePercent: count.optional(),
+  ForecastNever: z.literal(true).optional(),
   Disks: z.array(z.preprocess(withoutSuffixes, diskSchema)).optional(),
 })
 
@@ -95,6 +96,7 @@ export function recordOfItem(item: Record<string, AttributeValue>): ReplicationR
     forecastLowMinutes: data.ForecastLowMinutes,
     forecastHighMinutes: data.ForecastHighMinutes,
     forecastCoveragePercent: data.ForecastCoveragePercent,
+    isForecastNever: data.ForecastNever,
     disks: data.Disks?.map((disk) =>
       withoutMissing<RecordedDisk>({
         deviceName: disk.DeviceName,

@@ -30,6 +30,7 @@ function sampleRecord(name: string, overrides: Partial<ReplicationRecord> = {}):
     forecastMinutes: 12.5,
     forecastLowMinutes: 8,
     forecastHighMinutes: 20,
+    isForecastNever: true,
     heldBackSeconds: 300,
     heldBackBytes: 9_000_000_000,
     usedBytes: 1_000_000_001,

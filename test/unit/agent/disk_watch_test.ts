@@ -139,7 +139,7 @@ describe('DiskWatch.askUsage()', () => {
   })
 
   it('asks once while there is no answer, looks on meanwhile, and stands one that fails', async () => {
-    let answered = (_: Map<string, DiskUsage>): void => undefined
+    let answered: (found: Map<string, DiskUsage>) => void = () => undefined
     const asked: string[] = []
     const hanging: Usage = () => {
       asked.push('asked')

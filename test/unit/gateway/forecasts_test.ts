@@ -154,12 +154,14 @@ describe('GET /api/v1/servers/:id/forecast', () => {
     await beat(sizeBytes)
     const ready = await serverOf(gateway, id)
     expect(ready.copyForecast).toEqual(begun.copyForecast)
+    const said = begun.copyForecast
+    if (said === undefined || said.never !== undefined) throw new Error('No time was said')
     const made = unwrittenRecord(ready)
     expect(made).toMatchObject({
       initialReplicationDurationMinutes: 9,
       forecastMinutes: 5.37,
-      forecastLowMinutes: begun.copyForecast?.lowMinutes,
-      forecastHighMinutes: begun.copyForecast?.highMinutes,
+      forecastLowMinutes: said.lowMinutes,
+      forecastHighMinutes: said.highMinutes,
       forecastCoveragePercent: 80,
     })
     if (made === undefined) throw new Error('No record')
@@ -295,6 +297,52 @@ describe('GET /api/v1/servers/:id/forecast', () => {
     expect((await forecastOf(id)).convergence).toMatchObject({
       verdict: 'UNKNOWN',
       because: expect.stringContaining('was not measured yet'),
+    })
+  })
+
+  it('keeps that a copy never ends, and counts it by what came of it', async () => {
+    await recordMany()
+    const id = await enrolled()
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      sourceProperties: { ...server.sourceProperties, writes: { seconds: 36_000, bytes: 20e6 * 36_000 } },
+    }))
+    await beat(0)
+    const begun = await serverOf(gateway, id)
+    expect(begun.copyForecast).toEqual({
+      madeAt: gateway.now().toISOString(),
+      records: 12,
+      never: {
+        because: expect.stringContaining('Blocks change at 20.0 MB/s, and the link carries about 10.0 MB/s'),
+      },
+    })
+    expect((await forecastOf(id)).accuracy.initialReplications).toEqual({
+      count: 0,
+      never: { came: 0, givenUp: 0, open: 1 },
+    })
+    const page = await (await getPage(gateway, `/servers/${id}`, await gateway.signIn('viewer'))).text()
+    expect(page).toContain('that it never ends was said when it began, from 12 records')
+    expect(page).toContain('1 was said never to end, of which 1 is still copied')
+    gateway.pass(400_000)
+    await beat(sizeBytes)
+    const ready = await serverOf(gateway, id)
+    const made = unwrittenRecord(ready)
+    expect(made).toMatchObject({ isForecastNever: true })
+    expect(made).not.toHaveProperty('forecastMinutes')
+    if (made === undefined) throw new Error('No record')
+    await gateway.records.add(made)
+    gateway.pass(61_000)
+    expect(await get('/forecasts/accuracy')).toEqual({
+      initialReplications: { count: 0, never: { came: 1, givenUp: 0, open: 0 } },
+      cutovers: { count: 0 },
+    })
+    const { readyForTestAt: _ready, ...unready } = ready.lifecycle
+    await putServer(gateway, id, (server) => ({
+      ...server,
+      lifecycle: { ...unready, state: 'DISCONNECTED' },
+    }))
+    expect(await get('/forecasts/accuracy')).toMatchObject({
+      initialReplications: { never: { came: 1, givenUp: 1, open: 0 } },
     })
   })
 

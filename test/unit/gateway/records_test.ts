@@ -166,11 +166,11 @@ describe('the records as CSV', () => {
         'SourceServerID,Hostname,ReplicationStartTimeJST,ReadyForTestTimeJST,InitialReplicationDurationMinutes,' +
           'ReplicatedTotalStorageGB,BandwidthThrottlingMbps,ReplicationServerInstanceType,AverageBytesPerSecond,' +
           'PeakBytesPerSecond,WireBytes,PeakWireBytesPerSecond,ChangedBytes,HeldBackSeconds,HeldBackBytes,UsedBytes,FileSystemBytes,ForecastMinutes,ForecastLowMinutes,' +
-          'ForecastHighMinutes,ForecastCoveragePercent,Disks,TimeZone',
-        's-b,b.example.test,2025-02-02T21:00:00.250000+09:00,2025-02-02T21:30:00+09:00,29,1.5,0,local,,,7,,,,,,,12.5,8,20,80,' +
+          'ForecastHighMinutes,ForecastCoveragePercent,ForecastNever,Disks,TimeZone',
+        's-b,b.example.test,2025-02-02T21:00:00.250000+09:00,2025-02-02T21:30:00+09:00,29,1.5,0,local,,,7,,,,,,,12.5,8,20,80,,' +
           '"[{""DeviceName"":""/dev/sda"",""SizeBytes"":5,""IsBootDisk"":true}]",Asia/Tokyo',
         's-a,a.example.test,2025-02-01T21:00:00.250000+09:00,2025-02-01T21:30:00+09:00,29,' +
-          '1.000000000931322574615478516,0,local,,,,,,,,,,,,,,,Asia/Tokyo',
+          '1.000000000931322574615478516,0,local,,,,,,,,,,,,,,,,Asia/Tokyo',
         '',
       ].join('\n'),
     )
