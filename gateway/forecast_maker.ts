@@ -3,21 +3,9 @@
  * @module
  */
 import type { LaunchHistory } from '../domain/downtime.ts'
-import type { ForecastErrors } from '../domain/forecast_errors.ts'
 import type { CopyForecaster } from '../domain/initial_replication.ts'
-import type { ServerForecast } from '../domain/server_forecast.ts'
 import type { SourceServer } from '../domain/source_server.ts'
-
-/** How past forecasts held. */
-export interface ForecastAccuracy {
-  initialReplications: ForecastErrors
-  cutovers: ForecastErrors
-}
-
-/** A forecast with how past ones held. */
-export interface ForecastView extends ServerForecast {
-  accuracy: ForecastAccuracy
-}
+import type { ForecastAccuracy, ForecastView } from './api/answers/forecast_answers.ts'
 
 /** Makes forecasts. */
 export interface ForecastMaker {

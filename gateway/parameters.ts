@@ -11,6 +11,7 @@ import { listAll } from '../store/listing.ts'
 import { mutate } from '../store/mutate.ts'
 import type { Versioned } from '../store/store.ts'
 import { RevisionConflictError } from '../store/store.ts'
+import type { ParameterView, ParameterWithValue } from './api/answers/access_answers.ts'
 import type { Services } from './services.ts'
 import type { VersionCheck } from './versions.ts'
 import { anyVersion, removeChecked, revisionVersion } from './versions.ts'
@@ -27,7 +28,7 @@ const noVersion = 'none'
 type ParameterServices = Pick<Services, 'store' | 'secretBox' | 'clock'>
 
 /** A parameter without its value, sealed as it is. */
-export function openPart({ sealedValue: _value, ...open }: Parameter): Omit<Parameter, 'sealedValue'> {
+export function openPart({ sealedValue: _value, ...open }: Parameter): ParameterView {
   return open
 }
 
@@ -40,7 +41,7 @@ export async function findParameters({ store }: Pick<Services, 'store'>): Promis
 export async function readParameter(
   { store, secretBox }: Pick<Services, 'store' | 'secretBox'>,
   name: string,
-): Promise<Versioned<Omit<Parameter, 'sealedValue'> & { value: string }>> {
+): Promise<Versioned<ParameterWithValue>> {
   const { value: kept, revision } = await requireParameter(store, name)
   const value = secretBox.unseal(kept.sealedValue, sealNameOf(name))
   return { value: { ...openPart(kept), value }, revision }

@@ -4,10 +4,10 @@
  */
 import type { SourceServerId } from '../domain/ids.ts'
 import type { SourceServer } from '../domain/source_server.ts'
+import type { ProtectionSettings } from './api/answers/configuration_answers.ts'
 import type { Services } from './services.ts'
 import type { VersionCheck } from './versions.ts'
 import { z } from 'zod'
-import type { ConsistencyPolicy } from '../domain/consistency_policy.ts'
 import { consistencyPolicyLimits, consistencyPolicyOf } from '../domain/consistency_policy.ts'
 import { withExtension } from '../domain/disk_changes.ts'
 import { InvalidInputError } from '../domain/errors.ts'
@@ -28,11 +28,6 @@ export const protectionSchema = z.strictObject({
   newDisks: z.enum(['OFFER', 'TAKE']).optional(),
 })
 export type ProtectionChange = z.infer<typeof protectionSchema>
-
-/** The settings as they hold for a server. */
-export interface ProtectionSettings extends ConsistencyPolicy {
-  newDisks: 'OFFER' | 'TAKE'
-}
 
 /** The settings of `server`. */
 export function protectionOf(server: SourceServer): ProtectionSettings {

@@ -6,6 +6,7 @@ import type { AccessKey, ApiToken, InstallationToken } from '../domain/enrolment
 import type { JobId, SourceServerId } from '../domain/ids.ts'
 import type { Job, JobLogItem } from '../domain/job.ts'
 import type { LaunchRuns } from '../domain/post_launch_action.ts'
+import type { RelayedEvent } from '../domain/server_event.ts'
 import type { ServerEvent, SourceServer } from '../domain/source_server.ts'
 import type { Store } from '../store/store.ts'
 import type { ServerTelemetry } from '../wire/telemetry.ts'
@@ -57,7 +58,7 @@ export async function findLaunchRuns(store: Store, job: Job): Promise<LaunchRuns
 }
 
 /** The newest events of a server, newest first: the relayed ones and those still waiting in its item. */
-export async function findEvents(store: Store, server: SourceServer, limit: number): Promise<ServerEvent[]> {
+export async function findEvents(store: Store, server: SourceServer, limit: number): Promise<RelayedEvent[]> {
   const page = await store.list('serverEvent', { parent: server.sourceServerId, limit, descending: true })
   const bySequence = new Map(
     [...page.items.map(({ value }) => value), ...server.outbox].map((event) => [event.sequence, event]),

@@ -5,6 +5,7 @@
 import type { z } from 'zod'
 import type { WebhookId } from '../domain/ids.ts'
 import type { WebhookEndpoint } from '../domain/webhook.ts'
+import type { WebhookView } from './api/answers/webhook_answers.ts'
 import type { Services } from './services.ts'
 import type { newWebhookSchema, rotationSchema, webhookChangeSchema } from './webhook_schemas.ts'
 import { ConflictError, errorMessage, NotFoundError } from '../domain/errors.ts'
@@ -26,11 +27,6 @@ export type WebhookServices = Pick<
 
 /** Each event is held against each of them. */
 const maxEndpoints = 50
-
-/** An endpoint without its secrets. */
-export interface WebhookView extends Omit<WebhookEndpoint, 'secrets'> {
-  secrets: { createdAt: string; signsUntil?: string }[]
-}
 
 /** `endpoint` as it may be shown. */
 export function viewOfWebhook({ secrets, ...endpoint }: WebhookEndpoint): WebhookView {

@@ -4,6 +4,7 @@
  */
 import type { AccessKey } from '../../domain/enrolment.ts'
 import type { Services } from '../services.ts'
+import type { AccessKeys, AccessKeyView, NewAccessKey } from './answers/access_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -24,7 +25,7 @@ import { ifMatch, sendTagged } from './entity_tag.ts'
 export const keyStatusSchema = z.strictObject({ status: z.enum(['ACTIVE', 'INACTIVE']) })
 
 /** A key without its secret, sealed as it is. */
-function openPart({ sealedSecret: _secret, ...open }: AccessKey): Omit<AccessKey, 'sealedSecret'> {
+function openPart({ sealedSecret: _secret, ...open }: AccessKey): AccessKeyView {
   return open
 }
 
@@ -36,12 +37,14 @@ export function accessKeyRoutes(services: Services): Hono<ApiEnv> {
     return next()
   })
 
-  app.get('/', async (c) => c.json({ items: (await findAccessKeys(services.store)).map(openPart) }))
+  app.get('/', async (c) =>
+    c.json({ items: (await findAccessKeys(services.store)).map(openPart) } satisfies AccessKeys),
+  )
 
   app.post('/', async (c) => {
     const wanted = await readJson(c, accessKeySchema)
     const { record, secretAccessKey } = await createAccessKey(services, wanted, actorOf(c))
-    return c.json({ ...openPart(record), secretAccessKey }, 201)
+    return c.json({ ...openPart(record), secretAccessKey } satisfies NewAccessKey, 201)
   })
 
   app.get('/:id', async (c) => {

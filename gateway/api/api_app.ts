@@ -15,7 +15,6 @@ import { actorOf, requireToken } from './bearer.ts'
 import { bandwidthRoutes } from './bandwidth_routes.ts'
 import { forecastRoutes } from './forecast_routes.ts'
 import { jobRoutes } from './job_routes.ts'
-import { openApiDocument } from './openapi.ts'
 import { limitRate } from './rate_headers.ts'
 import { parameterRoutes } from './parameter_routes.ts'
 import { recordRoutes } from './record_routes.ts'
@@ -24,6 +23,11 @@ import { idempotent } from './idempotency.ts'
 import { eventRoutes } from './event_routes.ts'
 import { tokenRoutes } from './token_routes.ts'
 import { webhookRoutes } from './webhook_routes.ts'
+
+async function describe(version: string): Promise<string> {
+  const { openApiDocument } = await import('./openapi.ts')
+  return JSON.stringify(openApiDocument(version))
+}
 
 /** Makes the API. */
 export function createApi(services: Services): Hono<ApiEnv> {
@@ -37,8 +41,13 @@ export function createApi(services: Services): Hono<ApiEnv> {
     await next()
     services.apiCounts.note('v1', c.res.status)
   })
+  // Made when it is first asked for: nothing else needs the schemas of answers, and making them would be a tenth of starting.
+  let described: Promise<string> | undefined
   // What there is is no secret.
-  app.get('/openapi.json', (c) => c.json(openApiDocument(services.installation.version)))
+  app.get('/openapi.json', async (c) => {
+    described ??= describe(services.installation.version)
+    return c.body(await described, 200, { 'Content-Type': 'application/json' })
+  })
   app.use(requireToken(services))
   app.use(limitRate(services))
   // Before the audit log: what is only answered again is not done again.

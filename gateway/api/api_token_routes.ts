@@ -3,11 +3,12 @@
  * @module
  */
 import type { Services } from '../services.ts'
+import type { ApiTokens, NewApiToken } from './answers/access_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { NotFoundError } from '../../domain/errors.ts'
-import { apiTokenSchema, createApiToken, findApiToken } from '../people/api_tokens.ts'
+import { apiTokenSchema, createApiToken } from '../people/api_tokens.ts'
 import { findApiTokens } from '../queries.ts'
 import { readJson } from '../request.ts'
 import { requireApiRole } from './bearer.ts'
@@ -25,11 +26,12 @@ export function apiTokenRoutes(services: Services): Hono<ApiEnv> {
   })
 
   // A hash of 256 random bits is a name, and no way back to them.
-  app.get('/', async (c) => c.json({ items: await findApiTokens(store) }))
+  app.get('/', async (c) => c.json({ items: await findApiTokens(store) } satisfies ApiTokens))
 
   app.post('/', async (c) => {
-    const token = await createApiToken(store, await readJson(c, newApiTokenSchema), services)
-    return c.json({ ...(await findApiToken(store, token)), token }, 201)
+    const wanted = await readJson(c, newApiTokenSchema)
+    const { secret: token, record } = await createApiToken(store, wanted, services)
+    return c.json({ ...record, token } satisfies NewApiToken, 201)
   })
 
   app.delete('/:id', async (c) => {

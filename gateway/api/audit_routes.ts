@@ -3,6 +3,7 @@
  * @module
  */
 import type { Services } from '../services.ts'
+import type { AuditPage } from './answers/installation_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -35,7 +36,8 @@ export function auditRoutes(services: Services): Hono<ApiEnv> {
     const { after, limit } = auditQuery.parse(c.req.query())
     const items = await page(after, limit)
     const last = items.at(-1)
-    return c.json({ items, ...(last === undefined || items.length < limit ? {} : { after: last.sequence }) })
+    const next = last === undefined || items.length < limit ? {} : { after: last.sequence }
+    return c.json({ items, ...next } satisfies AuditPage)
   })
 
   app.get('/export', (c) => {

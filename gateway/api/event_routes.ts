@@ -4,6 +4,7 @@
  */
 import type { EventPattern } from '../../domain/event_pattern.ts'
 import type { Services } from '../services.ts'
+import type { EventPage } from './answers/event_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -43,7 +44,8 @@ export function eventRoutes(services: Services): Hono<ApiEnv> {
     const { found, next, isEnd } = await readEnvelopes(services, after, readPattern(pattern), limit)
     const items = found.map(({ place, envelope }) => ({ place: writePlace(place), event: envelope }))
     // Also at the end: whoever asks with it later gets what has come since.
-    return c.json({ items, lastEventId: writePlace(next), ...(isEnd ? {} : { nextToken: writePlace(next) }) })
+    const more = isEnd ? {} : { nextToken: writePlace(next) }
+    return c.json({ items, lastEventId: writePlace(next), ...more } satisfies EventPage)
   })
 
   app.get('/stream', async (c) => {

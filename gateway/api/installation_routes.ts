@@ -3,6 +3,7 @@
  * @module
  */
 import type { Services } from '../services.ts'
+import type { RefusedCalls } from './answers/installation_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { requireApiRole } from './bearer.ts'
@@ -15,7 +16,7 @@ export function installationRoutes({ installation, refusals }: Services): Hono<A
 
   app.get('/refused-calls', (c) => {
     requireApiRole(c, 'operator')
-    return c.json({ items: refusals.list() })
+    return c.json({ items: refusals.list() } satisfies RefusedCalls)
   })
   return app
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import type { Services } from '../services.ts'
+import type { JobLog, Jobs, JobTasks } from './answers/job_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { sendArtefact } from '../artefact_response.ts'
@@ -13,13 +14,13 @@ import { findJob, findJobLog, findJobs } from '../queries.ts'
 export function jobRoutes(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
-  app.get('/', async (c) => c.json({ items: await findJobs(services.store) }))
+  app.get('/', async (c) => c.json({ items: await findJobs(services.store) } satisfies Jobs))
 
   app.get('/:id', async (c) => c.json(await findJob(services.store, c.req.param('id'))))
 
   app.get('/:id/log', async (c) => {
     const { jobId } = await findJob(services.store, c.req.param('id'))
-    return c.json({ items: await findJobLog(services.store, jobId) })
+    return c.json({ items: await findJobLog(services.store, jobId) } satisfies JobLog)
   })
 
   app.get('/:id/tasks', async (c) => {
@@ -27,7 +28,7 @@ export function jobRoutes(services: Services): Hono<ApiEnv> {
     const tasks = await Promise.all(
       job.participatingServers.map(({ sourceServerId }) => findJobTask(services, job, sourceServerId)),
     )
-    return c.json({ items: tasks.filter((task) => task !== undefined) })
+    return c.json({ items: tasks.filter((task) => task !== undefined) } satisfies JobTasks)
   })
 
   app.get('/:id/servers/:server/:artefact', async (c) => {

@@ -1,5 +1,5 @@
 /**
- * The description of `/api/v1` as OpenAPI 3.1, made from the very schemas that its routes read with.
+ * The description of `/api/v1` as OpenAPI 3.1, made from the very schemas that its routes read with, and those that their answers are held against.
  * @module
  */
 import type { DescribedCall } from './calls/described_call.ts'
@@ -11,6 +11,7 @@ import { parameterCalls } from './calls/parameter_calls.ts'
 import { serverCalls } from './calls/server_calls.ts'
 import { settingsCalls } from './calls/settings_calls.ts'
 import { webhookCalls } from './calls/webhook_calls.ts'
+import { answerSchemas } from './openapi_answers.ts'
 import { answerHeaders, components, headerParameters, otherAnswers } from './openapi_conventions.ts'
 
 /** Every call there is. */
@@ -48,12 +49,23 @@ function queryParameters(query: z.ZodObject | undefined): Json[] {
   return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: false, schema }))
 }
 
-function operationOf(call: DescribedCall): Json {
-  const { method, path, summary, role, query, body, answers, status = 200 } = call
+/** What is in a good answer: JSON first, then what else it may be. */
+function contentOf({ media = {} }: DescribedCall, schema: Json | undefined): Json {
+  const others = Object.entries(media).map(([type, description]) => [
+    type,
+    { schema: { type: 'string', description } },
+  ])
+  return {
+    ...(schema === undefined ? {} : { 'application/json': { schema } }),
+    ...(Object.fromEntries(others) as Json),
+  }
+}
+
+function operationOf(call: DescribedCall, answer: Json | undefined): Json {
+  const { method, path, summary, role, query, body, status = 200 } = call
   const name = path
     .replace(/^\//, '')
     .replaceAll(/[/:-]+(\w)/g, (_match, letter: string) => letter.toUpperCase())
-  const content = { [answers ?? 'application/json']: { schema: {} } }
   const headers = answerHeaders(call)
   return {
     operationId: `${method}${name.charAt(0).toUpperCase()}${name.slice(1)}`,
@@ -70,7 +82,9 @@ function operationOf(call: DescribedCall): Json {
         }),
     responses: {
       [String(status)]:
-        status === 204 ? { description: 'Done', headers } : { description: summary, headers, content },
+        status === 204
+          ? { description: 'Done', headers }
+          : { description: summary, headers, content: contentOf(call, answer) },
       ...otherAnswers(call),
     },
   }
@@ -79,9 +93,10 @@ function operationOf(call: DescribedCall): Json {
 /** The whole document. */
 export function openApiDocument(version: string): Json {
   const paths: Record<string, Json> = {}
-  for (const call of describedCalls) {
+  const { answers, schemas } = answerSchemas(describedCalls)
+  for (const [index, call] of describedCalls.entries()) {
     const path = call.path.replaceAll(/:(\w+)/g, '{$1}')
-    paths[path] = { ...paths[path], [call.method]: operationOf(call) }
+    paths[path] = { ...paths[path], [call.method]: operationOf(call, answers[index]) }
   }
   return {
     openapi: '3.1.0',
@@ -89,6 +104,6 @@ export function openApiDocument(version: string): Json {
     servers: [{ url: '/api/v1' }],
     security: [{ token: [] }],
     paths,
-    components,
+    components: { ...components, schemas },
   }
 }

@@ -29,10 +29,11 @@ const refusalRef = (name: string): Json => ({ $ref: `#/components/responses/${na
 const limits = { 'RateLimit-Policy': headerRef('RateLimitPolicy'), RateLimit: headerRef('RateLimit') }
 
 /** The headers of a good answer. */
-export function answerHeaders({ method, isTagged, status }: DescribedCall): Json {
+export function answerHeaders({ method, isTagged, isAnswerUntagged, status }: DescribedCall): Json {
+  const hasTag = isTagged === true && isAnswerUntagged !== true && status !== 204
   return {
     ...limits,
-    ...(isTagged === true && status !== 204 ? { ETag: headerRef('ETag') } : {}),
+    ...(hasTag ? { ETag: headerRef('ETag') } : {}),
     ...(method === 'post' ? { 'Idempotency-Replayed': headerRef('IdempotencyReplayed') } : {}),
   }
 }
@@ -66,7 +67,7 @@ function refusal(description: string, headers: Json = {}): Json {
 
 const described = (description: string): Json => ({ description, schema: text })
 
-/** What calls refer to. */
+/** What calls refer to, apart from schemas. */
 export const components: Json = {
   securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'An API token: rehost_…' } },
   headers: {
@@ -92,12 +93,5 @@ export const components: Json = {
     ),
     TooManyCalls: refusal('The token makes too many calls', { 'Retry-After': headerRef('RetryAfter') }),
     Refused: refusal('What is wrong, and what to do'),
-  },
-  schemas: {
-    Problem: {
-      type: 'object',
-      required: ['type', 'title', 'status', 'detail'],
-      properties: { type: text, title: text, status: { type: 'integer' }, detail: text },
-    },
   },
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import type { Services } from '../services.ts'
+import type { Parameters } from './answers/access_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import {
@@ -27,7 +28,9 @@ export function parameterRoutes(services: Services): Hono<ApiEnv> {
     return next()
   })
 
-  app.get('/', async (c) => c.json({ items: (await findParameters(services)).map(openPart) }))
+  app.get('/', async (c) =>
+    c.json({ items: (await findParameters(services)).map(openPart) } satisfies Parameters),
+  )
 
   app.get('/:name', async (c) => {
     requireApiRole(c, 'admin')

@@ -5,6 +5,7 @@
 import type { Context } from 'hono'
 import type { ReplicationRecord } from '../../domain/replication_record.ts'
 import type { Services } from '../services.ts'
+import type { RecordPage, RecordView } from './answers/record_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -12,11 +13,6 @@ import { gigabytes } from '../../domain/record_attributes.ts'
 import { recordCsv } from '../record_csv.ts'
 import { chosenRecords, orderOf, pageOfRecords, recordQuery } from './record_listing.ts'
 import { pageQuery } from './server_paging.ts'
-
-/** A record as the API shows it. */
-export interface RecordView extends ReplicationRecord {
-  replicatedTotalStorageGB: number
-}
 
 const format = z.enum(['json', 'csv']).optional()
 const jsonQuery = recordQuery.extend(pageQuery.shape)
@@ -59,7 +55,7 @@ export function recordRoutes(services: Services): Hono<ApiEnv> {
       ...next,
       // What somebody else has put into the table: left out, and said.
       ...(unreadableIds.length === 0 ? {} : { unreadableIds }),
-    })
+    } satisfies RecordPage)
   })
   return app
 }

@@ -5,6 +5,7 @@
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { ServerTelemetry } from '../../wire/telemetry.ts'
 import type { Services } from '../services.ts'
+import type { DecidedActions, ServerEvents, ServerPage, ServerView } from './answers/server_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -22,12 +23,6 @@ import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 import { ifMatch, sendHashed } from './entity_tag.ts'
 import { pageOf, pageQuery } from './server_paging.ts'
-
-/** A server as the API shows it: the record, the live figures, and where the launched machine answers. */
-export interface ServerView extends SourceServer {
-  telemetry?: ServerTelemetry
-  endpoints?: { guestPort: number; host: string; port: number }[]
-}
 
 function viewOf(server: SourceServer, telemetry: ServerTelemetry | undefined): ServerView {
   const endpoints = server.launchedInstance?.endpoints
@@ -64,7 +59,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
     return c.json({
       items: items.map((server) => viewOf(server, figures.byServer.get(server.sourceServerId))),
       ...next,
-    })
+    } satisfies ServerPage)
   })
 
   app.get('/:id', async (c) => sendHashed(c, await view(await findServer(services.store, c.req.param('id')))))
@@ -72,7 +67,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
   app.get('/:id/events', async (c) => {
     const { limit } = serverEventsQuery.parse(c.req.query())
     const server = await findServer(services.store, c.req.param('id'))
-    return c.json({ items: await findEvents(services.store, server, limit) })
+    return c.json({ items: await findEvents(services.store, server, limit) } satisfies ServerEvents)
   })
 
   app.get('/:id/actions', async (c) => {
@@ -82,7 +77,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
         action: actionSlugs[action],
         ...decideAction(server, action),
       })),
-    })
+    } satisfies DecidedActions)
   })
 
   app.get('/:id/forecast', async (c) =>

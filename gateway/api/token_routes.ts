@@ -4,6 +4,11 @@
  */
 import type { InstallationToken } from '../../domain/enrolment.ts'
 import type { Services } from '../services.ts'
+import type {
+  InstallationTokens,
+  InstallationTokenView,
+  NewInstallationToken,
+} from './answers/access_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -36,7 +41,7 @@ function openPart({
   secretSha256: _secret,
   pendingUses: _pending,
   ...open
-}: InstallationToken): Omit<InstallationToken, 'secretSha256' | 'pendingUses'> {
+}: InstallationToken): InstallationTokenView {
   return open
 }
 
@@ -44,7 +49,11 @@ function openPart({
 export function tokenRoutes(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
-  app.get('/', async (c) => c.json({ items: (await findInstallationTokens(services.store)).map(openPart) }))
+  app.get('/', async (c) =>
+    c.json({
+      items: (await findInstallationTokens(services.store)).map(openPart),
+    } satisfies InstallationTokens),
+  )
 
   app.post('/', async (c) => {
     requireApiRole(c, 'operator')
@@ -61,7 +70,11 @@ export function tokenRoutes(services: Services): Hono<ApiEnv> {
       services.random,
     )
     return c.json(
-      { ...openPart(record), token, installCommand: installCommand(services.installation, token) },
+      {
+        ...openPart(record),
+        token,
+        installCommand: installCommand(services.installation, token),
+      } satisfies NewInstallationToken,
       201,
     )
   })

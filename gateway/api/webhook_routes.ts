@@ -3,6 +3,13 @@
  * @module
  */
 import type { Services } from '../services.ts'
+import type {
+  AttemptPage,
+  DeliveryPage,
+  Replayed,
+  Webhooks,
+  WebhookWithSecret,
+} from './answers/webhook_answers.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -54,12 +61,14 @@ export function webhookRoutes(services: Services): Hono<ApiEnv> {
     return next()
   })
 
-  app.get('/', async (c) => c.json({ items: (await findWebhooks(services)).map(viewOfWebhook) }))
+  app.get('/', async (c) =>
+    c.json({ items: (await findWebhooks(services)).map(viewOfWebhook) } satisfies Webhooks),
+  )
 
   app.post('/', async (c) => {
     const wanted = await readJson(c, newWebhookSchema)
     const { endpoint, secret } = await createWebhook(services, wanted, actorOf(c))
-    return c.json({ ...viewOfWebhook(endpoint), secret }, 201)
+    return c.json({ ...viewOfWebhook(endpoint), secret } satisfies WebhookWithSecret, 201)
   })
 
   app.get('/:id', async (c) => {
@@ -83,7 +92,7 @@ export function webhookRoutes(services: Services): Hono<ApiEnv> {
   app.post('/:id/rotate-secret', async (c) => {
     const { webhookId } = await findWebhook(services, c.req.param('id'))
     const { endpoint, secret } = await rotateSecret(services, webhookId, await readJson(c, rotationSchema))
-    return c.json({ ...viewOfWebhook(endpoint), secret })
+    return c.json({ ...viewOfWebhook(endpoint), secret } satisfies WebhookWithSecret)
   })
 
   app.post('/:id/test', async (c) => {
@@ -94,7 +103,7 @@ export function webhookRoutes(services: Services): Hono<ApiEnv> {
   app.post('/:id/replay', async (c) => {
     const endpoint = await findWebhook(services, c.req.param('id'))
     const count = await replay(services, endpoint, await readJson(c, replaySchema))
-    return c.json({ deliveries: count }, 202)
+    return c.json({ deliveries: count } satisfies Replayed, 202)
   })
 
   app.get('/:id/attempts', async (c) => {
@@ -106,7 +115,10 @@ export function webhookRoutes(services: Services): Hono<ApiEnv> {
       limit,
       ...(nextToken === undefined ? {} : { cursor: nextToken }),
     })
-    return c.json({ items: found.items.map(({ value }) => value), ...nextOf(found.cursor) })
+    return c.json({
+      items: found.items.map(({ value }) => value),
+      ...nextOf(found.cursor),
+    } satisfies AttemptPage)
   })
 
   app.get('/:id/deliveries', async (c) => {
@@ -128,7 +140,7 @@ export function webhookRoutes(services: Services): Hono<ApiEnv> {
       cursor = own.length === found.items.length ? found.cursor : undefined
       if (cursor === undefined || items.length >= limit) break
     }
-    return c.json({ items, ...nextOf(cursor) })
+    return c.json({ items, ...nextOf(cursor) } satisfies DeliveryPage)
   })
 
   app.get('/:id/deliveries/:delivery', async (c) => {

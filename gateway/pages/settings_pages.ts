@@ -60,7 +60,7 @@ export function settingsPages(context: PageContext): Hono<PageEnv> {
       return sendPage(c, settingsPage(frameFor(context, viewerOf(c)), model), 422)
     }
     const { name } = wanted.data
-    const secret = await createApiToken(services.store, wanted.data, services)
+    const { secret } = await createApiToken(services.store, wanted.data, services)
     const model = {
       ...(await settingsModel(context, viewerOf(c))),
       newApiToken: { name, secret },

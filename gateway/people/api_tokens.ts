@@ -19,20 +19,17 @@ export const apiTokenSchema = z.object({
   role: z.enum(['viewer', 'operator', 'admin']),
 })
 
-/** Makes a token and returns it; it cannot be shown again. */
+/** Makes a token. Its secret cannot be shown again. */
 export async function createApiToken(
   store: Store,
   token: { name: string; role: Role },
   { clock, random }: { clock: () => Date; random: RandomBytes },
-): Promise<string> {
+): Promise<{ secret: string; record: ApiToken }> {
   const secret = newSecret(apiTokenPrefix, random)
   const tokenSha256 = sha256(secret)
-  await store.create(
-    'apiToken',
-    { id: tokenSha256 },
-    { tokenSha256, name: token.name, role: token.role, createdAt: clock().toISOString() },
-  )
-  return secret
+  const record = { tokenSha256, name: token.name, role: token.role, createdAt: clock().toISOString() }
+  await store.create('apiToken', { id: tokenSha256 }, record)
+  return { secret, record }
 }
 
 /** The token's record, if it exists. */
@@ -54,7 +51,11 @@ export async function ensureCliToken(
     throw error
   })
   if ((await findApiToken(store, known.trim())) !== undefined) return
-  const secret = await createApiToken(store, { name: 'command line on this machine', role: 'admin' }, outside)
+  const { secret } = await createApiToken(
+    store,
+    { name: 'command line on this machine', role: 'admin' },
+    outside,
+  )
   const handle = await open(file, 'w', 0o600)
   try {
     await handle.chmod(0o600)

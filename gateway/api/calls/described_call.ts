@@ -14,10 +14,14 @@ export interface DescribedCall {
   role: Role
   query?: z.ZodObject
   body?: z.ZodType
-  /** What a good answer is, where it is no JSON. */
-  answers?: string
+  /** What a good answer is; absent where it has no body, or none that is JSON. */
+  answer?: z.ZodType
+  /** Media types of a good answer that is text or a picture, or can be, and what is in it. */
+  media?: Readonly<Record<string, string>>
   /** Its answer has an `ETag`, and it heeds `If-None-Match` or, where it changes something, `If-Match`. */
   isTagged?: true
+  /** It answers with more than what it changes, and so without the tag of that. */
+  isAnswerUntagged?: true
   /** Status of a good answer: 200 unless told. */
   status?: 200 | 201 | 202 | 204
 }

@@ -3,9 +3,10 @@
  * @module
  */
 import type { DescribedCall } from './described_call.ts'
+import { parameter, parameters, parameterWithValue } from '../answers/access_answers.ts'
 import { parameterRemovalSchema, parameterSchema } from '../../parameters.ts'
 
-const parameter = '/parameters/:name'
+const path = '/parameters/:name'
 
 /** The calls. */
 export const parameterCalls: readonly DescribedCall[] = [
@@ -14,25 +15,28 @@ export const parameterCalls: readonly DescribedCall[] = [
     path: '/parameters',
     summary: 'Names of the values that post-launch actions take; never the values',
     role: 'operator',
+    answer: parameters,
   },
   {
     method: 'get',
-    path: parameter,
+    path,
     summary: 'One of them with its value',
     role: 'admin',
+    answer: parameterWithValue,
     isTagged: true,
   },
   {
     method: 'put',
-    path: parameter,
+    path,
     summary: 'Keep a value, in the place of the one before',
     role: 'operator',
+    answer: parameter,
     isTagged: true,
     body: parameterSchema,
   },
   {
     method: 'delete',
-    path: parameter,
+    path,
     summary: 'Forget a value; refused while post-launch actions take it, unless forced',
     role: 'operator',
     query: parameterRemovalSchema,

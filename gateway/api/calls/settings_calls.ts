@@ -3,6 +3,8 @@
  * @module
  */
 import type { DescribedCall } from './described_call.ts'
+import { bandwidthSettings } from '../answers/configuration_answers.ts'
+import { installation, refusedCalls } from '../answers/installation_answers.ts'
 import { bandwidthSettingsSchema } from '../../bandwidth_settings.ts'
 
 /** Each of them. */
@@ -12,6 +14,7 @@ export const settingsCalls: readonly DescribedCall[] = [
     path: '/bandwidth',
     summary: 'The calendar of servers without their own, and the sites',
     role: 'viewer',
+    answer: bandwidthSettings,
     isTagged: true,
   },
   {
@@ -19,6 +22,7 @@ export const settingsCalls: readonly DescribedCall[] = [
     path: '/bandwidth',
     summary: 'Replace calendar and sites',
     role: 'operator',
+    answer: bandwidthSettings,
     isTagged: true,
     body: bandwidthSettingsSchema,
   },
@@ -27,11 +31,13 @@ export const settingsCalls: readonly DescribedCall[] = [
     path: '/installation',
     summary: 'Version, addresses, and the pin of the key that agents trust',
     role: 'viewer',
+    answer: installation,
   },
   {
     method: 'get',
     path: '/installation/refused-calls',
     summary: 'Agents refused within the last minutes, and why',
     role: 'operator',
+    answer: refusedCalls,
   },
 ]

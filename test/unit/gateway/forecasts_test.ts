@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LaunchTime, LaunchTimes } from '../../../domain/forecast.ts'
-import type { ForecastView } from '../../../gateway/forecast_maker.ts'
+import type { ForecastView } from '../../../gateway/api/answers/forecast_answers.ts'
 import { learnPace, pastCopies } from '../../../domain/copy_pace.ts'
 import { unwrittenRecord } from '../../../domain/initial_replication.ts'
 import type { ReplicationRecord } from '../../../domain/replication_record.ts'

@@ -45,6 +45,7 @@ import { MemoryRecords } from '../../../store/memory/records.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
 import { gatewayServerName } from '../../../wire/control_api.ts'
 import { renderInstallScript } from '../../../wire/install_script.ts'
+import { checked } from './answer_check.ts'
 import { LocalChanges, LocalTelemetry, RecordedWakeUps } from './doubles.ts'
 
 /** The project's folder. */
@@ -173,7 +174,7 @@ export async function testGateway(
     wakeUps,
     telemetry,
     issuer,
-    app: createOperatorApp(services, await loadAssets(projectRoot), streams),
+    app: checked(createOperatorApp(services, await loadAssets(projectRoot), streams)),
     agentApp: createAgentApp(services, () => peer),
     streams,
     hub,
@@ -193,7 +194,8 @@ export async function testGateway(
         await store.create('user', { id: role }, user)
       return `rehost_session=${await startSession(store, user, services)}`
     },
-    apiToken: (role = 'admin') => createApiToken(store, { name: `test ${role}`, role }, services),
+    apiToken: async (role = 'admin') =>
+      (await createApiToken(store, { name: `test ${role}`, role }, services)).secret,
     installationToken: async (uses = 1, lifetimeMs = 3_600_000) => {
       const at = clock().toISOString()
       const wanted = { purpose: 'AGENT', createdBy: 'test', at, uses, lifetimeMs } as const
