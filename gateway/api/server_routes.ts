@@ -24,7 +24,11 @@ import { actorOf, requireApiRole } from './bearer.ts'
 import { ifMatch, sendHashed } from './entity_tag.ts'
 import { pageOf, pageQuery } from './server_paging.ts'
 
-function viewOf(server: SourceServer, telemetry: ServerTelemetry | undefined): ServerView {
+/** Events are answered by themselves, whether they are listed yet or still wait in the item of the server. */
+function viewOf(
+  { outbox: _outbox, eventSequence: _sequence, ...server }: SourceServer,
+  telemetry: ServerTelemetry | undefined,
+): ServerView {
   const endpoints = server.launchedInstance?.endpoints
   return {
     ...server,

@@ -3,7 +3,7 @@
  * @module
  */
 import type { EventEnvelope } from '../../../domain/event_envelope.ts'
-import type { RelayedEvent, ServerEvent } from '../../../domain/server_event.ts'
+import type { RelayedEvent } from '../../../domain/server_event.ts'
 import { z } from 'zod'
 import { rehostDetailTypes } from '../../../domain/event_envelope.ts'
 import { answerOf, count, moment } from './answer_schema.ts'
@@ -12,8 +12,8 @@ const detail = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()
 
 const eventTypes = Object.keys(rehostDetailTypes) as (keyof typeof rehostDetailTypes)[]
 
-/** An event of a server. */
-export const serverEvent = answerOf<ServerEvent>()(
+/** An event of a server, with its place among those of all servers once it has one. */
+export const relayedEvent = answerOf<RelayedEvent>()(
   z
     .object({
       sequence: count,
@@ -23,16 +23,12 @@ export const serverEvent = answerOf<ServerEvent>()(
       message: z.string(),
       level: z.enum(['INFO', 'WARNING', 'ERROR']),
       detail,
+      position: count.exactOptional(),
     })
-    .meta({ id: 'ServerEvent', description: 'Something that happened to a server' }),
-)
-
-/** An event of a server, with its place among those of all servers once it has one. */
-export const relayedEvent = answerOf<RelayedEvent>()(
-  serverEvent.extend({ position: count.exactOptional() }).meta({
-    id: 'RelayedEvent',
-    description: 'An event of a server, with its place among those of all servers',
-  }),
+    .meta({
+      id: 'RelayedEvent',
+      description: 'Something that happened to a server, with its place among the events of all servers',
+    }),
 )
 
 /** Whose words an envelope uses. */

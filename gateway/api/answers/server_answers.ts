@@ -11,7 +11,7 @@ import { actionSlugs } from '../../actions.ts'
 import { postLaunch } from './action_parts.ts'
 import { answerOf, count, idOf, listOf, moment, pageOf } from './answer_schema.ts'
 import { launchConfiguration, replicationConfiguration } from './configuration_answers.ts'
-import { relayedEvent, serverEvent } from './event_answers.ts'
+import { relayedEvent } from './event_answers.ts'
 import { keptCopyForecast, launchTimes } from './forecast_parts.ts'
 import { initialReplication } from './record_answers.ts'
 import { consistencyRequest, replication, telemetry } from './replication_parts.ts'
@@ -43,7 +43,8 @@ const launchedInstance = answerOf<LaunchedInstance>()(
     .meta({ id: 'LaunchedInstance', description: 'The machine last launched for a server' }),
 )
 
-const storedServer = answerOf<SourceServer>()(
+/** What a server's item has of its events before they are listed is what relaying needs, and no answer. */
+const storedServer = answerOf<Omit<SourceServer, 'eventSequence' | 'outbox'>>()(
   z.object({
     sourceServerId: idOf<SourceServerId>('a source server'),
     userProvidedId: z.string().exactOptional(),
@@ -67,8 +68,6 @@ const storedServer = answerOf<SourceServer>()(
     initialReplication: initialReplication.exactOptional(),
     copyForecast: keptCopyForecast.exactOptional(),
     launchTimes: launchTimes.exactOptional(),
-    eventSequence: count,
-    outbox: z.array(serverEvent),
   }),
 )
 
