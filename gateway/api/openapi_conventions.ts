@@ -39,9 +39,9 @@ export function answerHeaders({ method, isTagged, isAnswerUntagged, status }: De
 }
 
 /** What a call may be answered with besides. */
-export function otherAnswers({ method, path, query, body, isTagged }: DescribedCall): Json {
+export function otherAnswers({ method, path, query, body, isTagged, isRefusedInUse }: DescribedCall): Json {
   const isRead = body !== undefined || query !== undefined || method === 'post'
-  const mayConflict = method === 'post' || method === 'put'
+  const isSent = method === 'post' || method === 'put'
   const notModified = { description: 'Known by If-None-Match', headers: { ETag: headerRef('ETag') } }
   return {
     ...(isTagged === true && method === 'get' ? { '304': notModified } : {}),
@@ -49,9 +49,9 @@ export function otherAnswers({ method, path, query, body, isTagged }: DescribedC
     '401': refusalRef('Unauthenticated'),
     '403': refusalRef('Forbidden'),
     ...(path.includes(':') ? { '404': refusalRef('NotFound') } : {}),
-    ...(mayConflict ? { '409': refusalRef('Conflict') } : {}),
+    ...(isSent || isRefusedInUse === true ? { '409': refusalRef('Conflict') } : {}),
     ...(isTagged === true && method !== 'get' ? { '412': refusalRef('PreconditionFailed') } : {}),
-    ...(mayConflict ? { '422': refusalRef('Unprocessable') } : {}),
+    ...(isSent ? { '422': refusalRef('Unprocessable') } : {}),
     '429': refusalRef('TooManyCalls'),
     default: refusalRef('Refused'),
   }

@@ -41,6 +41,7 @@ export const parameterCalls: readonly DescribedCall[] = [
     role: 'operator',
     query: parameterRemovalSchema,
     isTagged: true,
+    isRefusedInUse: true,
     status: 204,
   },
 ]

@@ -83,9 +83,12 @@ it('describes the headers and refusals that all calls have in common', async () 
   const changing = ['400', '401', '403', '404', '409', '412', '422', '429', 'default']
   expect(refusals('/webhooks/{id}', 'put')).toEqual(changing)
   expect(refusals('/webhooks/{id}', 'delete')).toEqual(['401', '403', '404', '412', '429', 'default'])
+  const forced = ['400', '401', '403', '404', '409', '412', '429', 'default']
+  expect(refusals('/parameters/{name}', 'delete')).toEqual(forced)
   expect(refusals('/tokens', 'post')).toEqual(['400', '401', '403', '409', '422', '429', 'default'])
   const names = (path: string, method: string) => paths[path]?.[method]?.parameters.map(({ name }) => name)
   expect(names('/tokens', 'post')).toEqual(['Idempotency-Key'])
+  expect(names('/parameters/{name}', 'delete')).toEqual(['name', 'force', 'If-Match'])
   expect(names('/webhooks/{id}', 'get')).toEqual(['id', 'If-None-Match'])
   const made = Object.keys(paths['/tokens']?.['post']?.responses['201']?.headers ?? {})
   expect(made).toEqual(['RateLimit-Policy', 'RateLimit', 'Idempotency-Replayed'])
