@@ -61,11 +61,16 @@ export async function readUsedBytes(
 /** One mount point for each block device with a mounted file system, by the device's kernel name: bind mounts and subvolumes show the same one. */
 async function askedMounts(files: SystemFiles): Promise<Map<string, string>> {
   const mounts = await readMounts(files)
+  const places = placesOf(mounts)
   const asked = new Map<string, string>()
+  const seen = new Set<string>()
   for (const [index, mount] of mounts.entries()) {
     if (asked.size >= maxFileSystems) break
     if (isAnonymous(mount) && mount.fileSystem !== 'btrfs') continue
-    if (!isReached(mount, index, mounts)) continue
+    // Each subvolume of btrfs has a number of its own.
+    const name = isAnonymous(mount) ? mount.source : mount.deviceNumber
+    if (seen.has(name) || !isReached(mount, index, places)) continue
+    seen.add(name)
     const [device, ...others] = await devicesOf(files, mount)
     // Over several devices btrfs keeps one copy of its data or more, which only btrfs tells.
     if (device !== undefined && others.length === 0 && !asked.has(device)) asked.set(device, mount.mountPoint)
@@ -78,19 +83,36 @@ function isAnonymous({ deviceNumber }: Mount): boolean {
   return deviceNumber.startsWith('0:')
 }
 
-/** Whether the mount point leads to this very mount, and over nothing on its way that may have to be waited for. */
-function isReached(mount: Mount, index: number, mounts: readonly Mount[]): boolean {
-  return mounts.every((other, place) => {
-    const isSame = other.mountPoint === mount.mountPoint
-    if (!isSame && !isAbove(other.mountPoint, mount.mountPoint)) return true
-    // A later mount at it or above it hides it.
-    if (place > index) return false
-    return isSame || !isAnonymous(other) || plainFileSystems.has(other.fileSystem)
-  })
+/** What is mounted at one folder. */
+interface Place {
+  /** Place of the last mount there in the list of all. */
+  last: number
+  /** Something there may have to be waited for. */
+  isDoubtful: boolean
 }
 
-function isAbove(folder: string, path: string): boolean {
-  return folder === '/' || path.startsWith(`${folder}/`)
+/** What is mounted where, by folder. A machine with containers has thousands of mounts: each is looked for by name, not held against all others. */
+function placesOf(mounts: readonly Mount[]): ReadonlyMap<string, Place> {
+  const places = new Map<string, Place>()
+  for (const [index, mount] of mounts.entries()) {
+    const isDoubtful = isAnonymous(mount) && !plainFileSystems.has(mount.fileSystem)
+    const known = places.get(mount.mountPoint)
+    places.set(mount.mountPoint, { last: index, isDoubtful: isDoubtful || known?.isDoubtful === true })
+  }
+  return places
+}
+
+/** Whether the mount point leads to this very mount, and over nothing on its way that may have to be waited for. */
+function isReached({ mountPoint }: Mount, index: number, places: ReadonlyMap<string, Place>): boolean {
+  for (let folder = mountPoint; ;) {
+    const place = places.get(folder)
+    // A later mount at it or above it hides it.
+    if (place !== undefined && place.last > index) return false
+    if (place?.isDoubtful === true && folder !== mountPoint) return false
+    const end = folder.lastIndexOf('/')
+    if (folder === '/' || end < 0) return true
+    folder = end === 0 ? '/' : folder.slice(0, end)
+  }
 }
 
 async function usageOf(run: CommandRunner, mountPoint: string): Promise<DiskUsage | undefined> {

@@ -47,6 +47,46 @@ describe('readUsedBytes()', () => {
     expect(asked).toEqual(['stat /', 'stat /my data'])
   })
 
+  it('looks a device up once, however many bind mounts show it', async () => {
+    const pods = Array.from(
+      { length: 1000 },
+      (_, n) => `${100 + n} 28 254:1 /v/${n} /pods/${n} rw - ext4 /dev/vda1 rw`,
+    )
+    const tree = {
+      ...debian,
+      '/proc/self/mountinfo': ['28 1 254:1 / / rw - ext4 /dev/vda1 rw', ...pods].join('\n'),
+    }
+    const files = treeFiles(tree)
+    const disks = await chooseDisks(files, await readDisks(files, undefined), {})
+    const looked: string[] = []
+    const realPath = (path: string) => {
+      if (path.startsWith('/sys/dev/block/')) looked.push(path)
+      return files.realPath(path)
+    }
+    const found = await readUsedBytes({ ...files, realPath }, () => Promise.resolve('4096 1000 300\n'), disks)
+    expect(found.get('/dev/vda')).toEqual({ usedBytes: 700 * block, fileSystemBytes: 1000 * block })
+    expect(looked).toEqual(['/sys/dev/block/254:1'])
+  })
+
+  it('goes through eighty thousand mounts without holding each against all others, which takes minutes', async () => {
+    const pods = Array.from(
+      { length: 80_000 },
+      (_, n) => `${100 + n} 29 254:1 /v/${n} /pods/${n} rw - ext4 /dev/vda1 rw`,
+    )
+    const tree = {
+      ...debian,
+      '/proc/self/mountinfo': [
+        ...pods,
+        '28 1 254:1 / /srv rw - ext4 /dev/vda1 rw',
+        // It hides them.
+        '29 28 0:60 / /pods rw - tmpfs tmpfs rw',
+      ].join('\n'),
+    }
+    const { found, asked } = await read(tree, { '/srv': [1000, 300] })
+    expect(found).toEqual({ '/dev/vda': { usedBytes: 700 * block, fileSystemBytes: 1000 * block } })
+    expect(asked).toEqual(['stat /srv'])
+  })
+
   it('lays a volume over two disks on both by their sizes, and keeps to what a disk has', async () => {
     const { found, asked } = await read(rhel, {
       '/': [12_000, 6000],
