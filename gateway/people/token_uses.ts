@@ -26,8 +26,18 @@ export const makeAnother = 'make another one with Add server in the dashboard or
 const maxNames = 3
 
 /** @throws Refusal 403 saying who used it. */
-export function refuseIfSpent({ tokenId, usesLeft, usedBy }: InstallationToken): void {
+export function refuseIfSpent({ tokenId, usesLeft, usedBy, pendingUses = [] }: InstallationToken): void {
   if (usesLeft > 0) return
+  const [open] = pendingUses
+  if (open !== undefined) {
+    const until = new Date(Date.parse(open.at) + enrollingMs).toISOString()
+    throw new Refusal(
+      403,
+      'forbidden',
+      `The last use of the installation token ${tokenId} is taken by an enrolment that has not ended, as ${open.subject}; should nothing come of it, ` +
+        `the token is good again from ${until} on: try again then, or ${makeAnother}`,
+    )
+  }
   const more = usedBy.length - maxNames
   const names = usedBy.slice(0, maxNames).join(', ') + (more > 0 ? ` and ${more} more` : '')
   const why = usedBy.length === 0 ? 'is revoked' : `was used already by ${names}`
@@ -45,8 +55,10 @@ export async function usingToken<T>(
   enrol: () => Promise<T>,
 ): Promise<T> {
   const take = (token: InstallationToken): InstallationToken => {
-    refuseIfSpent(token)
     const { usesLeft, usedBy, pendingUses = [] } = token
+    // A write whose answer was lost, and after which another one wrote, looks like a lost race: the use is taken already.
+    if (pendingUses.some(({ certificateSerial }) => certificateSerial === use.certificateSerial)) return token
+    refuseIfSpent(token)
     return {
       ...token,
       usesLeft: usesLeft - 1,

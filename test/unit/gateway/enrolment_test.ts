@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TestGateway } from './support.ts'
 import { ConflictError } from '../../../domain/errors.ts'
 import { newInstallationToken } from '../../../domain/installation_token.ts'
+import { RevisionConflictError } from '../../../store/store.ts'
 import { revokeInstallationToken } from '../../../gateway/people/installation_tokens.ts'
 import { agentUri, enrolledSchema } from '../../../wire/control_api.ts'
 import { callAgentPort, enrolServer, enrolment, inventory, peerOf, problemOf, serverOf } from './callers.ts'
@@ -191,12 +192,35 @@ describe('POST /agent/v1/enrol', () => {
       const body = await enrolment(gateway, { token })
       expect((await call('/agent/v1/enrol', body)).status).toBe(500)
       const other = await enrolment(gateway, { token, sourceProperties: inventory('other-host') })
-      expect((await call('/agent/v1/enrol', other)).status).toBe(403)
+      const refused = await call('/agent/v1/enrol', other)
+      expect([refused.status, (await problemOf(refused)).detail]).toEqual([
+        403,
+        expect.stringMatching(/not ended, as s-.* good again from 2026-03-01T12:05:00.000Z on/),
+      ])
       gateway.pass(300_000)
       expect((await call('/agent/v1/enrol', other)).status).toBe(status)
       expect((await gateway.store.list('server')).items).toHaveLength(servers)
       expect(await stored(token)).toMatchObject({ usesLeft: 0, usedBy: [expect.stringMatching(/^s-/)] })
       expect((await stored(token))?.pendingUses).toBeUndefined()
+    })
+
+    it('is taken once, though the answer of the store was lost and another has written since', async () => {
+      const token = await gateway.installationToken(2, 3_600_000)
+      const replace = gateway.store.replace.bind(gateway.store)
+      gateway.store.replace = async (kind, key, revision, value) => {
+        if (kind !== 'token') return replace(kind, key, revision, value)
+        gateway.store.replace = replace
+        const written = await replace(kind, key, revision, value)
+        await replace(kind, key, written, value)
+        throw new RevisionConflictError('It has another')
+      }
+      expect((await call('/agent/v1/enrol', await enrolment(gateway, { token }))).status).toBe(200)
+      const { usesLeft, usedBy, pendingUses } = { pendingUses: undefined, ...(await stored(token))! }
+      expect({ usesLeft, used: usedBy.length, pendingUses }).toEqual({
+        usesLeft: 1,
+        used: 1,
+        pendingUses: undefined,
+      })
     })
 
     it('does not come back to a token that was revoked meanwhile', async () => {
