@@ -67,7 +67,7 @@ export class BandwidthPlan implements Allowances {
 
   #currentSettings(now: Date): Promise<BandwidthSettings> {
     const held = this.#settings
-    if (held !== undefined && now.getTime() - held.atMs < settingsAgeMs) return held.value
+    if (held !== undefined && isYounger(held, settingsAgeMs, now)) return held.value
     const value = readBandwidthSettings(this.#services.store).catch((error: unknown) => {
       // Replication must not stop for a limit that cannot be read: the last one known holds.
       this.#services.log.warn({ error: errorMessage(error) }, 'Cannot read the bandwidth settings')
@@ -85,7 +85,7 @@ export class BandwidthPlan implements Allowances {
     asking: SourceServer,
   ): Promise<Division> {
     const held = this.#divisions.get(site.name)
-    if (held !== undefined && now.getTime() - held.atMs < divisionAgeMs) {
+    if (held !== undefined && isYounger(held, divisionAgeMs, now)) {
       const division = await held.division
       if (division.shares.has(asking.sourceServerId)) return division
     }
@@ -130,6 +130,11 @@ export class BandwidthPlan implements Allowances {
     })
     return { shares: divideBudget(site.limitMbps * 1_000_000, wishes), uses }
   }
+}
+
+/** Not too old, nor from the future of a clock that was set back. */
+function isYounger({ atMs }: { atMs: number }, thanMs: number, now: Date): boolean {
+  return Math.abs(now.getTime() - atMs) < thanMs
 }
 
 /** Speed on the wire between what was read before and `live`. */

@@ -173,6 +173,16 @@ describe('bandwidth', () => {
     expect((await api('PUT', '/bandwidth', { sites: [] }, 'viewer')).status).toBe(403)
   })
 
+  it('is what the settings say now, though the clock was set back since they were read', async () => {
+    const server = await replicating()
+    await api('PUT', '/bandwidth', { calendar: office, sites: [] })
+    expect((await told(server)).throttleBitsPerSecond).toBe(20e6)
+    const slower = { ...office, entries: [{ ...office.entries[0], limit: 5 }] }
+    await api('PUT', '/bandwidth', { calendar: slower, sites: [] })
+    gateway.pass(-60_000)
+    expect((await told(server)).throttleBitsPerSecond).toBe(5e6)
+  })
+
   it('keeps the last settings known while they cannot be read', async () => {
     const server = await replicating()
     await api('PUT', '/bandwidth', { calendar: office, sites: [] })
