@@ -152,8 +152,9 @@ function mayWaitAt(server: SourceServer, at: string): boolean {
   return ageMs < quietWriteLatestMs || (ageMs >= agentIsLiveMs && Number.isFinite(ageMs))
 }
 
+/** After a clock was set back, "last seen" is in the future: as wrong as one that is as old, for an agent that dies then would count as live until that time. */
 function unseenMs({ agent }: SourceServer, at: string): number {
-  return agent.lastSeenAt === undefined ? Infinity : Date.parse(at) - Date.parse(agent.lastSeenAt)
+  return agent.lastSeenAt === undefined ? Infinity : Math.abs(Date.parse(at) - Date.parse(agent.lastSeenAt))
 }
 
 /**

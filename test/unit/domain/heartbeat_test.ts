@@ -128,6 +128,15 @@ describe('applyHeartbeat()', () => {
     expect(written.outbox).toEqual(first.outbox)
   })
 
+  it('writes down when the agent was seen after a clock was set back: it must not count as live until then', () => {
+    const beat = report({ state: 'CONTINUOUS' })
+    const seen = applyHeartbeat(testServer('READY_FOR_TEST', 'CONTINUOUS'), beat, later(3600))
+    const back = applyHeartbeat(seen, beat, later(60))
+    expect(back.agent.lastSeenAt).toBe(later(60))
+    // Clocks of two gateways that differ a little make no more writes.
+    expect(applyHeartbeat(back, beat, later(58))).toBe(back)
+  })
+
   it('writes servers that began together at times of their own, a quarter of them in each quarter of the spread', () => {
     const quarters = [0, 0, 0, 0]
     for (let number = 0; number < 1000; number++) {
