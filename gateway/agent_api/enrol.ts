@@ -10,7 +10,7 @@ import { withStaging } from '../../domain/actions.ts'
 import { enrolAgain, findSameMachine, isSameMachine } from '../../domain/agent_contact.ts'
 import { ConflictError } from '../../domain/errors.ts'
 import { isId, newId } from '../../domain/ids.ts'
-import { withAgentArrived } from '../../domain/awaited_server.ts'
+import { awaitedByName, withAgentArrived } from '../../domain/awaited_server.ts'
 import { chooseDisks } from '../../domain/inventory.ts'
 import { newSourceServer, withEvent } from '../../domain/source_server.ts'
 import { withTemplates } from '../../domain/template.ts'
@@ -72,8 +72,15 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
   let doubts = place.doubts
   const again = (server: SourceServer) =>
     withDoubts(enrolAgain(server, { at, sourceProperties, disks, agent }), at, doubts)
-  const arrive = (server: SourceServer) =>
-    withDisksLeftOut(withAgentArrived(server, { at, sourceProperties, disks, agent, tags: body.tags }), at)
+  const arrive = (server: SourceServer) => {
+    // An import may have given it the name of another host since it was looked for.
+    if (body.userProvidedId === undefined && awaitedByName([server], sourceProperties).length === 0)
+      throw new ConflictError(`Server ${sourceServerId} was changed while this machine enrolled; try again`)
+    return withDisksLeftOut(
+      withAgentArrived(server, { at, sourceProperties, disks, agent, tags: body.tags }),
+      at,
+    )
+  }
   let certificateBefore: string | undefined
   if (known !== undefined) {
     // Asked of the stored server before a use of the token is taken; asked again in the write itself.

@@ -18,6 +18,7 @@ import type { SourceServer } from '../../../../domain/source_server.ts'
 import { standardQuotas } from '../../../../gateway/mgn/account.ts'
 import { awaitServer } from '../../../../gateway/awaited_servers.ts'
 import { enrolledSchema } from '../../../../wire/control_api.ts'
+import { mutate } from '../../../../store/mutate.ts'
 import { callAgentPort, enrolment, getPage, inventory, problemOf, serverOf } from '../callers.ts'
 import { refusalsIn } from '../support.ts'
 import { everyOrder } from './interleaving.ts'
@@ -284,6 +285,34 @@ describe('an agent', () => {
     const ids = (await stored()).map(({ sourceServerId }) => sourceServerId)
     expect(ids).not.toContain((await enrol('web-1')).sourceServerId)
     expect(await stored()).toHaveLength(3)
+  })
+
+  it('is not taken for a server that was given the name of another host while it enrolled', async () => {
+    await imported(`${header}\nshop-1,web-1.example.test\n`)
+    const { store } = service.gateway
+    const { sourceServerId: id } = await only()
+    const token = await service.gateway.installationToken()
+    const replace = store.replace.bind(store)
+    store.replace = async (kind, key, revision, value) => {
+      // The use of the token is taken right before the server is written.
+      if (kind === 'token') {
+        store.replace = replace
+        await mutate(store, 'server', { id }, (server) => ({
+          ...server,
+          fqdnForActionFramework: 'web-9.example.test',
+        }))
+      }
+      return replace(kind, key, revision, value)
+    }
+    const body = await enrolment(service.gateway, { token, sourceProperties: inventory('web-1') })
+    const refused = await callAgentPort(service.gateway, '/agent/v1/enrol', body)
+    expect([refused.status, (await problemOf(refused)).detail]).toEqual([
+      409,
+      `Server ${id} was changed while this machine enrolled; try again`,
+    ])
+    expect((await only()).lifecycle.state).toBe('PENDING_INSTALLATION')
+    // Its token is as good as before.
+    expect((await enrol('web-1', { token })).sourceServerId).not.toBe(id)
   })
 
   it('with the id of another machine, or of an archived server, is a server of its own, and says why', async () => {
