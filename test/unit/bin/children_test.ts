@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { childEnvironment, childSpecs } from '../../../bin/supervisor/children.ts'
 import { readSupervisorConfig } from '../../../bin/supervisor/config.ts'
@@ -54,5 +56,17 @@ describe('childSpecs()', () => {
       ],
       ['workers', ['REHOST_SEALING_KEY', ...ofStores, 'PATH']],
     ])
+  })
+
+  it('starts the gateway, and no other process, with a heap that suits a large fleet', async () => {
+    const specs = childSpecs({ ...config, isStoreExternal: false }, '/root', {}, '/s')
+    const optionsOf = (name: string) =>
+      specs.find((spec) => spec.name === name)?.args.filter((argument) => /space|heap/.test(argument)) ?? []
+    expect(optionsOf('gateway')).toHaveLength(2)
+    expect([...optionsOf('workers'), ...optionsOf('dynamodb')]).toEqual([])
+    const program =
+      "import { getHeapStatistics } from 'node:v8'; console.log(getHeapStatistics().heap_size_limit > 0)"
+    const args = [...optionsOf('gateway'), '--input-type=module', '--eval', program]
+    expect((await promisify(execFile)(process.execPath, args)).stdout).toBe('true\n')
   })
 })
