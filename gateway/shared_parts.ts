@@ -40,7 +40,8 @@ export class SharedParts {
         cpus: this.#part(sourceProperties.cpus),
       },
       disks: server.disks.map((disk) => this.#disk(disk)),
-      outbox: this.#part(server.outbox),
+      // Events are like no others; that there are none is.
+      outbox: server.outbox.length === 0 ? this.#part(server.outbox) : server.outbox,
     }
   }
 

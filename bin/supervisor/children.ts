@@ -63,12 +63,10 @@ const secretsOf: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * What V8 is told in the process `name`. The gateway of a large fleet stops answering for a moment at each collection of all garbage: what a request
- * leaves is to die young, though a connection holds on to it until the next one, and the heap may double before all of it is gone through.
+ * What V8 is told in the process `name`. The gateway of a large fleet answers late at each collection of all garbage, which V8 begins when the heap has
+ * grown by about a third: it may double.
  */
-const v8OptionsOf: Readonly<Record<string, readonly string[]>> = {
-  gateway: ['--max-semi-space-size=64', '--heap-growing-percent=100'],
-}
+const v8OptionsOf: Readonly<Record<string, readonly string[]>> = { gateway: ['--heap-growing-percent=100'] }
 
 /** `environment` for the process `name`. */
 function environmentOf(

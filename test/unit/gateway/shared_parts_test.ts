@@ -64,6 +64,17 @@ describe('SharedParts', () => {
     expect(two.disks[0]?.stableId).toBe('wwn-2')
   })
 
+  it('does not let events push out what is alike', () => {
+    const parts = new SharedParts()
+    const first = parts.share(serverNumber(1))
+    for (let number = 0; number < 6000; number++) {
+      const [event] = serverNumber(1).outbox
+      if (event === undefined) throw new Error('A new server tells of its enrolment')
+      parts.share({ ...serverNumber(1), outbox: [{ ...event, sequence: number }] })
+    }
+    expect(parts.share(serverNumber(1)).replication.initiation.steps).toBe(first.replication.initiation.steps)
+  })
+
   it('goes on when there are more kinds than are worth it', () => {
     const parts = new SharedParts()
     const first = parts.share(serverNumber(1))
