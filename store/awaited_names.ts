@@ -2,16 +2,14 @@
  * Names of hosts whose agents are awaited, so that an agent finds its server in the store however many there are.
  * @module
  */
-import { createHash } from 'node:crypto'
 import type { SourceServerId } from '../domain/ids.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Store } from './store.ts'
 import { plainHost } from '../domain/awaited_server.ts'
-import { noteServer, notedServers } from './noted_servers.ts'
+import { allNoted, forgetNote, noteKey, noteServer } from './noted_servers.ts'
 
-/** Names are of any characters and length. */
 function parentOf(name: string): string {
-  return createHash('sha256').update(plainHost(name)).digest('hex')
+  return noteKey(plainHost(name))
 }
 
 /** Has a server be found under a name; written before the server has it. */
@@ -21,13 +19,10 @@ export function noteAwaitedName(store: Store, name: string, sourceServerId: Sour
 
 /** Forgets the name of a server that is deleted. */
 export function forgetAwaitedName(store: Store, name: string, id: SourceServerId): Promise<void> {
-  return store.remove('awaitedName', { parent: parentOf(name), id })
+  return forgetNote(store, 'awaitedName', parentOf(name), id)
 }
 
 /** The servers that were ever awaited under one of `names`, as they are now. */
 export async function serversNoted(store: Store, names: readonly string[]): Promise<SourceServer[]> {
-  const parents = [...new Set(names.map(parentOf))]
-  const found: SourceServer[] = []
-  for await (const servers of notedServers(store, 'awaitedName', parents)) found.push(...servers)
-  return found
+  return await allNoted(store, 'awaitedName', [...new Set(names.map(parentOf))])
 }

@@ -3,6 +3,7 @@
  * it, and stays when the server no longer does: who reads notes looks at the servers.
  * @module
  */
+import { createHash } from 'node:crypto'
 import type { SourceServerId } from '../domain/ids.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Entities, Store } from './store.ts'
@@ -10,10 +11,15 @@ import { listAll } from './listing.ts'
 import { RevisionConflictError } from './store.ts'
 
 /** What servers are noted under. */
-export type NotedUnder = 'awaitedName' | 'applicationMember'
+export type NotedUnder = 'awaitedName' | 'applicationMember' | 'knownMachine'
 
 /** Servers read at the same time. */
 const parallelReads = 25
+
+/** What others have named is of any characters and length: a key of it. */
+export function noteKey(name: string): string {
+  return createHash('sha256').update(name).digest('hex')
+}
 
 /** Notes a server; written before the server says what it is noted under. */
 export async function noteServer(
@@ -45,8 +51,29 @@ export async function* notedServers(
   }
 }
 
+/** All servers noted under one of `parents`, which are few. */
+export async function allNoted(
+  store: Store,
+  kind: NotedUnder,
+  parents: readonly string[],
+): Promise<SourceServer[]> {
+  const found: SourceServer[] = []
+  for await (const servers of notedServers(store, kind, parents)) found.push(...servers)
+  return found
+}
+
+/** Forgets one server under what it is noted under. */
+export function forgetNote(
+  store: Store,
+  kind: NotedUnder,
+  parent: string,
+  id: SourceServerId,
+): Promise<void> {
+  return store.remove(kind, { parent, id })
+}
+
 /** Forgets all that is noted under what is gone. */
 export async function forgetNotes(store: Store, kind: NotedUnder, parent: string): Promise<void> {
   for (const { sourceServerId: id } of await listAll(store, kind, parent))
-    await store.remove(kind, { parent, id })
+    await forgetNote(store, kind, parent, id)
 }

@@ -7,13 +7,14 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { AgentEnrol, Enrolled, ReplicatorEnrol } from '../../wire/control_api.ts'
 import type { Services } from '../services.ts'
 import { withStaging } from '../../domain/actions.ts'
-import { enrolAgain, findSameMachine, isSameMachine } from '../../domain/agent_contact.ts'
+import { enrolAgain, isSameMachine } from '../../domain/agent_contact.ts'
 import { ConflictError } from '../../domain/errors.ts'
 import { isId, newId } from '../../domain/ids.ts'
 import { awaitedByName, withAgentArrived } from '../../domain/awaited_server.ts'
 import { chooseDisks } from '../../domain/inventory.ts'
 import { newSourceServer, withEvent } from '../../domain/source_server.ts'
 import { withTemplates } from '../../domain/template.ts'
+import { noteMachine } from '../../store/known_machines.ts'
 import { mutate } from '../../store/mutate.ts'
 import { agentUri, replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
 import { claim, createOwner, newestTemplates } from '../awaited_servers.ts'
@@ -24,7 +25,7 @@ import { limitKey, remoteAddress } from '../request.ts'
 import { announce, changeServer } from '../server_changes.ts'
 import { setWorkGoing } from '../work.ts'
 import type { Place } from './enrolment_place.ts'
-import { doubtsOfKnown, placeOf } from './enrolment_place.ts'
+import { doubtsOfKnown, knownAs, placeOf, requireOnly } from './enrolment_place.ts'
 
 /** Lets nobody go on who has shown too many wrong tokens. @throws Refusal 429 saying for how long. */
 export async function requireTries(services: Services, c: Context): Promise<void> {
@@ -56,7 +57,7 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
   const { value: token } = await checkInstallationToken(store, body.token, 'AGENT', clock())
   const sourceProperties = body.sourceProperties as SourceServer['sourceProperties']
   const disks = chooseDisks(sourceProperties.disks)
-  const known = findSameMachine(await services.fleet.list(), sourceProperties)
+  const known = await knownAs(services, sourceProperties)
   const place: Place =
     known === undefined ? await placeOf(services, body) : { awaited: undefined, doubts: [] }
   const { awaited } = place
@@ -106,6 +107,7 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
     at,
     ...(certificateBefore === undefined ? {} : { certificateBefore }),
   }
+  if (known === undefined) await noteMachine(store, sourceProperties, sourceServerId)
   const server = await usingToken(store, token.tokenId, use, () =>
     known === undefined && awaited === undefined
       ? createServer(services, body, { sourceServerId, at, sourceProperties, disks, agent }, doubts)
@@ -163,6 +165,7 @@ async function createServer(
     claimed === undefined
       ? await services.store.create('server', { id: started.sourceServerId }, started)
       : await createOwner(services, started, claimed)
+  await requireOnly(services, started, revision)
   await announce(services, { value: started, revision })
   return started
 }

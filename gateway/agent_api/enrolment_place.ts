@@ -1,14 +1,16 @@
 /**
- * Which server an agent's machine is: one that it is already, one that is awaited, or a new one. The latter two are asked of the store, not of what is held: an
- * import may have named the machine a moment ago.
+ * Which server an agent's machine is: one that it is already, one that is awaited, or a new one. All are asked of the store, not only of what is held: an
+ * import may have named the machine a moment ago, or another gateway have enrolled it.
  * @module
  */
 import type { SourceProperties, SourceServer } from '../../domain/source_server.ts'
 import type { AgentEnrol } from '../../wire/control_api.ts'
 import type { Services } from '../services.ts'
 import { awaitedByName, hostNames, isAwaited } from '../../domain/awaited_server.ts'
+import { findSameMachine } from '../../domain/agent_contact.ts'
 import { ConflictError } from '../../domain/errors.ts'
 import { serversNoted } from '../../store/awaited_names.ts'
+import { forgetMachine, serversOfMachine } from '../../store/known_machines.ts'
 import { ownerOf } from '../awaited_servers.ts'
 
 /** Where the machine belongs, and what to say of that. */
@@ -16,6 +18,33 @@ export interface Place {
   /** Undefined for a server of its own. */
   awaited: SourceServer | undefined
   doubts: string[]
+}
+
+/** The server that the machine is already; one that was just made is noted, one whose machine id has changed since is held. */
+export async function knownAs(
+  { store, fleet }: Services,
+  properties: SourceProperties,
+): Promise<SourceServer | undefined> {
+  const noted = findSameMachine(await serversOfMachine(store, properties), properties)
+  return noted ?? findSameMachine(await fleet.list(), properties)
+}
+
+/**
+ * Takes back a server just made when its machine was enrolled as another one at the same moment. Each of two may go so, and neither stays beside the other: the notes
+ * of both were written before either server.
+ * @throws ConflictError
+ */
+export async function requireOnly({ store }: Services, made: SourceServer, revision: number): Promise<void> {
+  const { sourceServerId, sourceProperties } = made
+  const noted = await serversOfMachine(store, sourceProperties)
+  const others = noted.filter((server) => server.sourceServerId !== sourceServerId)
+  const other = findSameMachine(others, sourceProperties)
+  if (other === undefined) return
+  await store.remove('server', { id: sourceServerId }, revision)
+  await forgetMachine(store, sourceProperties, sourceServerId)
+  throw new ConflictError(
+    `This machine was enrolled as server ${other.sourceServerId} at the same moment; try again in a minute`,
+  )
 }
 
 /** The place of a machine that is not known. @throws ConflictError when somebody makes a server with its id at this moment. */

@@ -6,6 +6,7 @@ import { newAwaitedServer } from '../../domain/awaited_server.ts'
 import { readFeed } from '../../store/event_feed.ts'
 import { mutate } from '../../store/mutate.ts'
 import { noteAwaitedName } from '../../store/awaited_names.ts'
+import { noteMachine, serversOfMachine } from '../../store/known_machines.ts'
 import { claimOwnId } from '../../store/own_ids.ts'
 import { launched, nothing, staged, WorkerWorld } from '../fixtures/worker_world.ts'
 
@@ -107,6 +108,13 @@ describe('ends', () => {
 
   it('DELETE of a disconnected server takes its test machine, which nobody would find any more', async () => {
     await ready()
+    const { store } = world
+    const { value } = await mutate(store, 'server', { id: world.serverId }, (server) => {
+      const identificationHints = { hostname: 'web-1', fqdn: 'web-1', machineId: 'm-1' }
+      return { ...server, sourceProperties: { ...server.sourceProperties, identificationHints } }
+    })
+    await noteMachine(store, value.sourceProperties, world.serverId)
+    expect((await serversOfMachine(store, value.sourceProperties)).length).toBe(1)
     await world.act('START_TEST')
     await world.work()
     await world.act('DISCONNECT')
@@ -114,6 +122,7 @@ describe('ends', () => {
     await world.act('DELETE')
     await world.work()
     expect(await world.resources()).toEqual(nothing)
+    expect((await store.list('knownMachine')).items).toEqual([])
   })
 
   it.each([[['DELETE']], [['DISCONNECT', 'DELETE']]] as const)(

@@ -8,7 +8,9 @@ import type { Bench } from '../bench.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { readServer } from '../bench.ts'
 import { forgetAwaitedName } from '../../store/awaited_names.ts'
+import { forgetMachine } from '../../store/known_machines.ts'
 import { listAll } from '../../store/listing.ts'
+import { forgetNote } from '../../store/noted_servers.ts'
 import { releaseOwnId } from '../../store/own_ids.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 import { relayServer } from '../relay.ts'
@@ -21,6 +23,9 @@ async function run({ bench, server, task }: StepContext): Promise<StepResult> {
     await releaseOwnId(bench.store, server.userProvidedId, sourceServerId)
   if (server.fqdnForActionFramework !== undefined)
     await forgetAwaitedName(bench.store, server.fqdnForActionFramework, sourceServerId)
+  if (server.applicationId !== undefined)
+    await forgetNote(bench.store, 'applicationMember', server.applicationId, sourceServerId)
+  await forgetMachine(bench.store, server.sourceProperties, sourceServerId)
   for (const other of await listAll(bench.store, 'task')) {
     const isOwn = other.sourceServerId === sourceServerId && other.taskId !== task.taskId
     // A job's page shows its task.

@@ -92,9 +92,13 @@ export async function signingRequest(curve = 'P-256'): Promise<string> {
 }
 
 /** A call on the agent port. */
-export function callAgentPort(gateway: TestGateway, path: string, body: unknown): Promise<Response> {
+export function callAgentPort(
+  { agentApp }: Pick<TestGateway, 'agentApp'>,
+  path: string,
+  body: unknown,
+): Promise<Response> {
   return Promise.resolve(
-    gateway.agentApp.request(path, {
+    agentApp.request(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),

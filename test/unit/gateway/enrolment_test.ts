@@ -1,11 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TestGateway } from './support.ts'
+import { createAgentApp } from '../../../gateway/agent_app.ts'
+import { Fleet } from '../../../gateway/fleet.ts'
 import { ConflictError } from '../../../domain/errors.ts'
 import { newInstallationToken } from '../../../domain/installation_token.ts'
 import { RevisionConflictError } from '../../../store/store.ts'
 import { revokeInstallationToken } from '../../../gateway/people/installation_tokens.ts'
 import { agentUri, enrolledSchema } from '../../../wire/control_api.ts'
 import { callAgentPort, enrolServer, enrolment, inventory, peerOf, problemOf, serverOf } from './callers.ts'
+import { LocalChanges } from './doubles.ts'
 import { refusalsIn, testGateway } from './support.ts'
 
 let gateway: TestGateway
@@ -261,6 +264,36 @@ describe('POST /agent/v1/enrol', () => {
     expect(again.sourceServerId).toBe(first.sourceServerId)
     expect(again.agent.certificateSerial).not.toBe(first.agent.certificateSerial)
     expect((await gateway.store.list('server')).items).toHaveLength(1)
+  })
+
+  it('knows a machine that another gateway enrolled a moment ago', async () => {
+    await gateway.services.fleet.list()
+    const others = new Fleet(gateway.store, new LocalChanges(), () => gateway.now())
+    await others.list()
+    const first = await enrolServer(gateway)
+    expect(await others.list()).toEqual([])
+    const other = createAgentApp({ ...gateway.services, fleet: others }, () => undefined)
+    const response = await callAgentPort({ agentApp: other }, '/agent/v1/enrol', await enrolment(gateway))
+    expect(enrolledSchema.parse(await response.json()).subjectId).toBe(first.sourceServerId)
+    expect((await gateway.store.list('server')).items).toHaveLength(1)
+  })
+
+  it('never makes two servers of a machine that enrols twice at once', async () => {
+    const bodies = [await enrolment(gateway), await enrolment(gateway)]
+    const responses = await Promise.all(bodies.map((body) => call('/agent/v1/enrol', body)))
+    const refused = responses.filter(({ status }) => status !== 200)
+    expect(refused.length).toBeGreaterThan(0)
+    for (const response of refused) {
+      const { status, detail } = await problemOf(response)
+      expect([status, detail]).toEqual([
+        409,
+        expect.stringMatching(/at the same moment; try again|is server s-/),
+      ])
+    }
+    expect((await gateway.store.list('server')).items).toHaveLength(2 - refused.length)
+    const { sourceServerId } = await enrolServer(gateway)
+    const { items } = await gateway.store.list('server')
+    expect(items.map(({ value }) => value.sourceServerId)).toEqual([sourceServerId])
   })
 
   it('takes a clone for another machine', async () => {
