@@ -19,6 +19,8 @@ import { processState, stopProcess } from './processes.ts'
 import { withMachine } from './qmp.ts'
 
 const pollMs = 100
+/** A guest that is still booting takes no notice of its power button; one that is shutting down takes none of further presses. */
+const pressIntervalMs = 5000
 /** How the reason begins for which a machine stands still until Rehost is started again. */
 const rehostStopped = 'Rehost was stopped'
 
@@ -88,11 +90,15 @@ async function shutDown(folder: string, withinMs: number): Promise<{ reason: str
     if (status === 'shutdown') return { reason: guestPoweredOff }
     // A guest that stands still for another reason cannot react.
     if (status !== 'running' || withinMs === 0) return { reason }
-    await withMachine(folder, (qmp) => qmp.execute('system_powerdown'))
     const deadline = performance.now() + withinMs
+    let pressAt = -Infinity
     while ((await qemuStatus(folder)) === 'running') {
-      if (performance.now() > deadline)
-        return { reason, trouble: `its guest did not shut down in ${withinMs / 1000} s` }
+      const now = performance.now()
+      if (now > deadline) return { reason, trouble: `its guest did not shut down in ${withinMs / 1000} s` }
+      if (now >= pressAt) {
+        pressAt = now + pressIntervalMs
+        await withMachine(folder, (qmp) => qmp.execute('system_powerdown'))
+      }
       await sleep(pollMs)
     }
     return { reason }

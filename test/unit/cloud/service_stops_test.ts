@@ -32,7 +32,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function launchUp(end: 'halt' | 'powerButton', name = end as string): Promise<CloudMachine> {
+async function launchUp(
+  end: 'halt' | 'powerButton' | 'secondPress',
+  name = end as string,
+): Promise<CloudMachine> {
   const sector = bootSector({ text: 'up\r\n', end })
   const machine = await launchSmall(provider, sector, { name, reachablePorts: [22, 80] })
   await consoleHas(machine, 'up\r\n')
@@ -75,6 +78,12 @@ test('a machine that still runs is left alone', async () => {
   expect(pid).toBeDefined()
   expect(await startMachinesAgain({ dataDir: folder, accelerator: 'tcg' })).toEqual([])
   expect(await processOf(machine)).toBe(pid)
+})
+
+test('a guest that took no notice of its power button, as one that still boots, is asked again', async () => {
+  const { machineId } = await launchUp('secondPress')
+  expect(await stopEverything(folder, patientMs)).toEqual([{ id: machineId }])
+  expect(await provider.consoleText(machineId, 1000)).toBe(`up\r\n${writtenLine}`)
 })
 
 test('a guest that does not react is stopped all the same, and is started again', async () => {
