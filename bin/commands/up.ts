@@ -3,6 +3,8 @@
  * @module
  */
 import type { Command } from 'commander'
+import { stat } from 'node:fs/promises'
+import { unlessMissing } from '../../cloud/qemu/files.ts'
 import { ensureAgentBuilt } from '../supervisor/agent_build.ts'
 import { readSupervisorConfig } from '../supervisor/config.ts'
 import { startSupervisor } from '../supervisor/supervisor.ts'
@@ -18,7 +20,8 @@ export function addUpCommand(program: Command, root: string): void {
     .action(async () => {
       const config = readSupervisorConfig(process.env)
       const say = (line: string) => process.stdout.write(`${line}\n`)
-      say(`Starting Rehost on ${config.dataDir}`)
+      const isNew = (await unlessMissing(stat(config.dataDir))) === undefined
+      say(`Starting Rehost on ${config.dataDir}${isNew ? ', which is new' : ''}`)
       const stopped = untilAborted(stopSignal())
       await ensureAgentBuilt(root, say)
       const service = await startSupervisor({ config, root, environment: process.env, say })

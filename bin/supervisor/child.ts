@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openLog } from './log_file.ts'
 
@@ -47,9 +47,14 @@ export class SupervisedChild {
 
   /**
    * Starts it and waits until it is ready.
-   * @throws Error with the end of its log when it exits or is not ready in time.
+   * @throws Error with the end of what this start has logged when it exits or is not ready in time.
    */
   async start(): Promise<void> {
+    const { logFile } = this.spec
+    const loggedBefore = await stat(logFile).then(
+      ({ size }) => size,
+      () => 0,
+    )
     this.#spawn()
     const deadline = Date.now() + readyTimeoutMs
     while (Date.now() < deadline) {
@@ -60,7 +65,7 @@ export class SupervisedChild {
     this.#stopping = true
     await this.#end()
     throw new Error(
-      `Cannot start ${this.spec.name}; the end of ${this.spec.logFile}:\n${await this.#logTail()}`,
+      `Cannot start ${this.spec.name}; the end of ${logFile}:\n${await this.#logTail(loggedBefore)}`,
     )
   }
 
@@ -122,8 +127,11 @@ export class SupervisedChild {
     clearTimeout(timer)
   }
 
-  async #logTail(): Promise<string> {
-    const text = await readFile(this.spec.logFile, 'utf8').catch((error: Error) => error.message)
-    return text.trimEnd().split('\n').slice(-15).join('\n')
+  /** The last lines of the log after its first `fromBytes`: what earlier starts have said may be mended long since. */
+  async #logTail(fromBytes: number): Promise<string> {
+    const logged = await readFile(this.spec.logFile).catch((error: Error) => error)
+    if (logged instanceof Error) return logged.message
+    const text = logged.subarray(fromBytes).toString('utf8').trimEnd()
+    return text === '' ? 'It has logged nothing' : text.split('\n').slice(-15).join('\n')
   }
 }

@@ -35,7 +35,6 @@ const schema = z.object({
   REHOST_STORE: z.enum(['embedded', 'dynamodb']).optional(),
   REDIS_URL: z.string().optional(),
   AWS_ENDPOINT_URL_DYNAMODB: z.string().optional(),
-  AWS_ENDPOINT_URL: z.string().optional(),
 })
 
 /** What `rehost up` works with. */
@@ -80,8 +79,8 @@ export function readSupervisorConfig(environment: Record<string, string | undefi
   const env = parsed.data
   // Gateway and workers read it again; what is wrong with it is told before anything starts.
   recordTableOf(env)
-  // Region and credentials say nothing: whoever uses AWS for anything has them.
-  const hasEndpoint = (env.AWS_ENDPOINT_URL_DYNAMODB ?? env.AWS_ENDPOINT_URL) !== undefined
+  // Region and credentials say nothing: whoever uses AWS for anything has them. Nor does AWS_ENDPOINT_URL: it may lead MGN's clients to Rehost itself.
+  const hasEndpoint = env.AWS_ENDPOINT_URL_DYNAMODB !== undefined
   return {
     dataDir: resolve(env.REHOST_DATA_DIR),
     httpHost: env.REHOST_HTTP_HOST,

@@ -29,7 +29,7 @@ export class DynamoRecords implements RecordStore {
   }
 
   initialise(): Promise<void> {
-    this.#isThere ??= reach(() => ensureTable(this.#client, this.#table.name, { partition: recordKey }))
+    this.#isThere ??= ensureTable(this.#client, this.#table.name, { partition: recordKey })
     this.#isThere.catch(() => this.#forgetTable())
     return this.#isThere
   }

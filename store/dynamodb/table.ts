@@ -32,9 +32,18 @@ export interface TableKeys {
 
 /**
  * Makes the table if it is missing and waits until it can be used.
- * @throws Error when it does not become active, with the state seen.
+ * @throws Error naming the table when it does not become active, with the state seen, and when DynamoDB is not there, where it was looked for or refuses.
  */
 export async function ensureTable(client: DynamoDBClient, table: string, keys: TableKeys): Promise<void> {
+  try {
+    await makeTable(client, table, keys)
+  } catch (cause) {
+    const where = 'AWS_REGION and AWS_ENDPOINT_URL_DYNAMODB (else AWS_ENDPOINT_URL, else AWS) say where'
+    throw new Error(`Cannot use table ${table} of the store, which is DynamoDB; ${where}`, { cause })
+  }
+}
+
+async function makeTable(client: DynamoDBClient, table: string, keys: TableKeys): Promise<void> {
   if ((await tableStatus(client, table)) === undefined) await createTable(client, table, keys)
   const deadline = Date.now() + activeTimeoutMs
   for (;;) {

@@ -48,4 +48,27 @@ describe('SupervisedChild', () => {
       await child.stop()
     }
   })
+
+  it('that does not come up is told with what it said this time, not with what earlier starts said', async () => {
+    const started = (script: string) =>
+      new SupervisedChild(
+        {
+          name: 'gateway',
+          command: 'sh',
+          args: ['-c', script],
+          environment: process.env,
+          logFile,
+          isReady: () => Promise.resolve(false),
+        },
+        () => undefined,
+      ).start()
+    const beginning = `Cannot start gateway; the end of ${logFile}:\n`
+    await expect(started('echo The password is short; exit 1')).rejects.toThrow(
+      new Error(`${beginning}The password is short`),
+    )
+    await expect(started('echo The port is taken; exit 1')).rejects.toThrow(
+      new Error(`${beginning}The port is taken`),
+    )
+    await expect(started('exit 1')).rejects.toThrow(new Error(`${beginning}It has logged nothing`))
+  })
 })

@@ -17,10 +17,15 @@ describe('readSupervisorConfig()', () => {
   })
 
   it("takes somebody else's store where an endpoint is named, unless told otherwise", () => {
-    for (const name of ['AWS_ENDPOINT_URL_DYNAMODB', 'AWS_ENDPOINT_URL']) {
-      expect(isExternal({ [name]: 'http://127.0.0.1:8000' })).toBe(true)
-      expect(isExternal({ [name]: 'http://127.0.0.1:8000', REHOST_STORE: 'embedded' })).toBe(false)
-    }
+    const named = { AWS_ENDPOINT_URL_DYNAMODB: 'http://127.0.0.1:8000' }
+    expect(isExternal(named)).toBe(true)
+    expect(isExternal({ ...named, REHOST_STORE: 'embedded' })).toBe(false)
+  })
+
+  it('keeps its own store where the endpoint of all services is named, which may be Rehost itself', () => {
+    const named = { AWS_ENDPOINT_URL: 'http://127.0.0.1:8080' }
+    expect(isExternal(named)).toBe(false)
+    expect(isExternal({ ...named, REHOST_STORE: 'dynamodb' })).toBe(true)
   })
 
   it('refuses a store that it does not know, by name', () => {
