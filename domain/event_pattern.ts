@@ -3,6 +3,7 @@
  * what a value may be, and all keys must be met. Patterns come from `readEventPattern`, which refuses what EventBridge would refuse.
  * @module
  */
+import { isInAddressRange } from './address_range.ts'
 
 /** A value that is no object and no array. */
 export type Scalar = string | number | boolean | null
@@ -30,6 +31,7 @@ export type Matcher =
   | { exists: boolean }
   | { 'equals-ignore-case': string }
   | { wildcard: string }
+  | { cidr: string }
 
 /** A pattern; without keys it takes every event. `$or` holds patterns of which one must be met. */
 export interface EventPattern {
@@ -81,6 +83,7 @@ function matchesScalar(matcher: Matcher, value: Scalar): boolean {
   if ('prefix' in matcher) return testText(matcher.prefix, value, startsWith)
   if ('suffix' in matcher) return testText(matcher.suffix, value, endsWith)
   if ('wildcard' in matcher) return matchesWildcard(matcher.wildcard, value)
+  if ('cidr' in matcher) return isInAddressRange(value, matcher.cidr)
   return sameIgnoringCase(matcher['equals-ignore-case'], value)
 }
 

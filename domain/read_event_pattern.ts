@@ -3,6 +3,7 @@
  * @module
  */
 import type { EventPattern } from './event_pattern.ts'
+import { readAddressRange } from './address_range.ts'
 import { InvalidInputError } from './errors.ts'
 
 /** As for a rule of EventBridge. */
@@ -100,6 +101,10 @@ function readTest(field: string, where: Where, test: Record<string, unknown>): v
       return readText(field, place, wanted)
     case 'wildcard':
       return readWildcard(field, place, wanted)
+    case 'cidr':
+      if (typeof wanted !== 'string' || readAddressRange(wanted) === undefined)
+        refuse(field, place, 'it must be a range of addresses, like 10.0.0.0/24 or 2001:db8::/32')
+      return
     case 'exists':
       if (typeof wanted !== 'boolean') refuse(field, place, 'it must be true or false')
       return
@@ -111,7 +116,7 @@ function readTest(field: string, where: Where, test: Record<string, unknown>): v
       return refuse(
         field,
         place,
-        'there is no such test; there are prefix, suffix, anything-but, numeric, exists, equals-ignore-case and wildcard',
+        'there is no such test; there are prefix, suffix, anything-but, numeric, exists, equals-ignore-case, wildcard and cidr',
       )
   }
 }
