@@ -22,6 +22,7 @@ import { agentIsLiveMs, heardLive, macAddresses, withBoot } from './machine_copy
 import { newInitiationSteps } from './initiation.ts'
 import { withReplacedDisks } from './replaced_disk.ts'
 import { advanceDataReplication } from './replication.ts'
+import { withReplicationError, withoutReplicationError } from './replication_error.ts'
 import { keptInitialReplication } from './initial_replication.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 
@@ -68,7 +69,12 @@ export function enrolAgain(server: SourceServer, input: EnrolledMachine): Source
         `in ${agentIsLiveMs / 1000} s; if this is a clone, give it a machine id and network addresses of its own`,
     )
   }
-  const { uninstalledAt: _left, previousCertificateSerial: _old, ...known } = server.agent
+  const {
+    uninstalledAt: _left,
+    previousCertificateSerial: _old,
+    silentSince: _silence,
+    ...known
+  } = server.agent
   const agent: AgentRecord = { ...known, ...input.agent }
   const message = `Agent ${agent.version} enrolled again on ${input.sourceProperties.identificationHints.hostname}`
   if (server.lifecycle.state !== 'DISCONNECTED') {
@@ -135,10 +141,11 @@ export function startAgent(
   at: string,
 ): SourceServer {
   const generation = server.agent.generation + 1
+  const { silentSince: _over, ...agent } = server.agent
   const started: SourceServer = {
     ...withInventory(server, start.sourceProperties),
     agent: {
-      ...server.agent,
+      ...agent,
       ...withBoot(server.agent, start.bootId),
       version: start.version,
       generation,
@@ -171,22 +178,11 @@ function withInventoryChecked(server: SourceServer, at: string): SourceServer {
   const known = server.replication.error
   if (problem === undefined) {
     if (known?.error !== 'UNSUPPORTED_VM_CONFIGURATION') return server
-    const { error: _over, ...replication } = server.replication
-    return withEvent({ ...server, replication }, at, {
-      type: 'REPLICATION_CHANGED',
-      actor: 'agent',
-      message: 'The disks fit their replica again',
-    })
+    return withoutReplicationError(server, 'The disks fit their replica again', at, 'agent')
   }
   const isStallable = advanceDataReplication(server.replication.state, 'STALL').ok
   const stalled = isStallable ? withReplication(server, 'STALL', at, 'agent') : server
-  return withEvent({ ...stalled, replication: { ...stalled.replication, error: problem } }, at, {
-    type: 'REPLICATION_CHANGED',
-    actor: 'agent',
-    level: 'ERROR',
-    message: `${problem.rawError}. ${problem.whatToDo}`,
-    detail: { error: problem.error },
-  })
+  return withReplicationError(stalled, problem, at, { actor: 'agent' })
 }
 
 /** `server` after its agent's last word. An agent that was not told to go leaves its replica standing still, and that is said. */
@@ -206,7 +202,7 @@ export function withAgentGone(server: SourceServer, at: string): SourceServer {
     whatToDo: 'Install it again with a new command from Add server, or disconnect this server',
   } as const
   const stalled = withReplication(gone, 'STALL', at, 'agent')
-  return { ...stalled, replication: { ...stalled.replication, error } }
+  return withReplicationError(stalled, error, at, { actor: 'agent' })
 }
 
 /** Whether the agent may copy now: the staging area stands and the disks fit it. */

@@ -5,6 +5,9 @@
  */
 import type { DataReplicationError } from './replication.ts'
 import type { SourceServer } from './source_server.ts'
+import { hasNoAgentYet } from './awaited_server.ts'
+import { withReplicationError } from './replication_error.ts'
+import { withEvent } from './source_server.ts'
 
 /** When the certificate of the server's agent expired; undefined while one is valid, and for an agent that is gone. */
 export function certificateExpiredAt({ agent }: SourceServer, at: string): string | undefined {
@@ -38,4 +41,49 @@ export function agentNotSeen(server: SourceServer, at: string): DataReplicationE
     rawError: seen,
     whatToDo: `See whether ${hostname} is up and reaches this service on the agent port; there: systemctl status rehost-agent`,
   }
+}
+
+/** When the agent was last heard; its server is as old as it. */
+export function lastHeardAt({ agent, createdAt }: SourceServer): string {
+  return agent.lastSeenAt ?? createdAt
+}
+
+/** `server` told that its agent is silent; the same object when that was told, and when there is no agent that should be heard. */
+export function withAgentSilent(server: SourceServer, at: string): SourceServer {
+  const { agent, lifecycle } = server
+  const isGone = agent.uninstalledAt !== undefined || ['CUTOVER', 'DISCONNECTED'].includes(lifecycle.state)
+  if (agent.silentSince !== undefined || isGone || hasNoAgentYet(server)) return server
+  return withEvent(withSilenceNoted(server), at, {
+    type: 'AGENT',
+    level: 'WARNING',
+    message: agentNotSeen(server, at).rawError,
+    detail: { state: 'NOT_SEEN' },
+  })
+}
+
+/** `server` whose error is that its agent is not heard, which tells the silence too. */
+export function withAgentNotSeen(server: SourceServer, at: string): SourceServer {
+  const error = agentNotSeen(server, at)
+  return withReplicationError(withSilenceNoted(server), error, at, {
+    type: 'AGENT',
+    level: 'WARNING',
+    message: `${error.error}: ${error.rawError}`,
+    detail: { state: 'NOT_SEEN' },
+  })
+}
+
+function withSilenceNoted(server: SourceServer): SourceServer {
+  return { ...server, agent: { ...server.agent, silentSince: lastHeardAt(server) } }
+}
+
+/** `server` whose agent is heard again after its silence was told; the same object when it was not. */
+export function withAgentHeard(server: SourceServer, at: string): SourceServer {
+  const { silentSince, ...agent } = server.agent
+  if (silentSince === undefined) return server
+  return withEvent({ ...server, agent }, at, {
+    type: 'AGENT',
+    actor: 'agent',
+    message: `The agent is heard again; it was silent since ${silentSince}`,
+    detail: { state: 'SEEN' },
+  })
 }

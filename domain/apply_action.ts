@@ -11,8 +11,10 @@ import { decideAction } from './decide_action.ts'
 import { withDowntimeForecast } from './downtime.ts'
 import { ConflictError, unreachable } from './errors.ts'
 import { withReplacementsTaken } from './replaced_disk.ts'
+import { withoutReplicationError } from './replication_error.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 import { hasStagingArea, withStaging } from './staging.ts'
+import { withoutThresholds } from './thresholds.ts'
 import { askVerification } from './verification.ts'
 import { withWork } from './work.ts'
 
@@ -55,11 +57,20 @@ function withAgent(server: SourceServer, desired: SourceServer['agent']['desired
 
 /** What is left of replication when it is stopped: nothing that says how it goes, or when it would begin again by itself. */
 function replicationStopped({ replication }: SourceServer): SourceServer['replication'] {
-  const { lastConsistentAt: _past, etaDateTime: _eta, error: _over, exceeded: _late, ...kept } = replication
+  const { lastConsistentAt: _past, etaDateTime: _eta, ...kept } = replication
   const { verification, ...rest } = kept
   const { nextAttemptAt: _never, ...initiation } = rest.initiation
   // One that is not over would be asked for again with the next start.
   return { ...rest, initiation, ...(verification?.endedAt === undefined ? {} : { verification }) }
+}
+
+/** `server` whose replication has ended: what was wrong with it is of no moment any more, and whoever was told that it began is told so. */
+function withoutTrouble(
+  server: SourceServer,
+  because: string,
+  { at, actor }: Pick<ActionContext, 'at' | 'actor'>,
+): SourceServer {
+  return withoutThresholds(withoutReplicationError(server, because, at, actor), because, at)
 }
 
 /**
@@ -129,7 +140,8 @@ export function applyAction(
       return withWork(asked, 'FINALIZE', at, before)
     case 'DISCONNECT': {
       const gone = withReplication(withLifecycle(asked, 'DISCONNECT', at, actor), 'DISCONNECT', at, actor)
-      return withWork(withAgent(gone, 'UNINSTALL'), 'DISCONNECT', at, before)
+      const settled = withoutTrouble(gone, 'The server is disconnected', context)
+      return withWork(withAgent(settled, 'UNINSTALL'), 'DISCONNECT', at, before)
     }
     case 'TERMINATE':
       return terminateLaunched(asked, context, before)
@@ -139,7 +151,8 @@ export function applyAction(
       return withAgent(asked, 'REPLICATE')
     case 'STOP_REPLICATION': {
       const stopped = withReplication(withLifecycle(asked, 'STOP_REPLICATION', at, actor), 'STOP', at, actor)
-      return withAgent({ ...stopped, replication: replicationStopped(stopped) }, 'STOP')
+      const settled = withoutTrouble(stopped, 'Replication is stopped', context)
+      return withAgent({ ...settled, replication: replicationStopped(settled) }, 'STOP')
     }
     case 'START_REPLICATION': {
       const started = withLifecycle(asked, 'START_REPLICATION', at, actor)
@@ -155,9 +168,12 @@ export function applyAction(
       return askVerification(asked, at, actor)
     case 'RETRY': {
       if (!hasStagingArea(asked)) return withStaging(asked, at)
-      const initiating = withReplication(asked, 'INITIATE', at, actor)
-      const { error: _over, ...replication } = initiating.replication
-      return { ...initiating, replication }
+      return withoutReplicationError(
+        withReplication(asked, 'INITIATE', at, actor),
+        'Replication is tried again',
+        at,
+        actor,
+      )
     }
     case 'ARCHIVE':
       return { ...asked, isArchived: true }

@@ -3,7 +3,9 @@
  * @module
  */
 import type { SourceServer } from './source_server.ts'
+import { withoutReplicationError } from './replication_error.ts'
 import { withLifecycle, withReplication } from './source_server.ts'
+import { withoutThresholds } from './thresholds.ts'
 
 /**
  * `server` cut over: its migration is complete, replication is over and the agent is told to go. The same object when it was already.
@@ -12,7 +14,9 @@ import { withLifecycle, withReplication } from './source_server.ts'
  */
 export function completeCutover(server: SourceServer, apiCallAt: string, at: string): SourceServer {
   if (server.lifecycle.state === 'CUTOVER') return server
-  const final = withReplication(withLifecycle(server, 'FINALIZE', at), 'DISCONNECT', at)
+  const because = 'The migration is complete'
+  const over = withReplication(withLifecycle(server, 'FINALIZE', at), 'DISCONNECT', at)
+  const final = withoutThresholds(withoutReplicationError(over, because, at), because, at)
   const lastCutover = { ...final.lifecycle.lastCutover, finalized: { apiCallAt } }
   return {
     ...final,

@@ -4,8 +4,7 @@
  */
 import type { DataReplicationError } from './replication.ts'
 import type { SourceServer } from './source_server.ts'
-import { markInitiationStep } from './initiation.ts'
-import { withEvent } from './source_server.ts'
+import { withInitiationStep } from './initiation_step.ts'
 
 /** What a heartbeat says of them. */
 export interface ContactReport {
@@ -24,16 +23,8 @@ export function withInitiation(server: SourceServer, report: ContactReport, at: 
     event: 'SUCCEED' | 'FAIL',
     message: string,
   ) => {
-    const { initiation } = next.replication
-    const steps = markInitiationStep(initiation.steps, name, event)
-    next = { ...next, replication: { ...next.replication, initiation: { ...initiation, steps } } }
-    next = withEvent(next, at, {
-      type: 'INITIATION_STEP',
-      actor: 'agent',
-      level: event === 'FAIL' ? 'WARNING' : 'INFO',
-      message,
-      detail: { step: name, status: String(statusOf(name)) },
-    })
+    const level = event === 'FAIL' ? 'WARNING' : 'INFO'
+    next = withInitiationStep(next, name, event, at, { actor: 'agent', level, message })
   }
   if (report.isConnected && statusOf('CONNECT_AGENT_TO_REPLICATION_SERVER') !== 'SUCCEEDED') {
     mark('CONNECT_AGENT_TO_REPLICATION_SERVER', 'SUCCEED', 'The agent is connected to the replication server')

@@ -10,6 +10,7 @@ import type { MeasuredFigures, Thresholds } from './thresholds.ts'
 import type { PointOutcome } from './point_figures.ts'
 import type { DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
+import { withAgentHeard } from './agent_silence.ts'
 import { withSourceDisks } from './disk_changes.ts'
 import { expireConsistencyPoint, failConsistencyPoint } from './consistency_point.ts'
 import { convergenceError, isConvergenceError } from './convergence.ts'
@@ -22,6 +23,7 @@ import { inventoryProblem } from './inventory.ts'
 import { agentIsLiveMs } from './machine_copy.ts'
 import { withPointOutcomes } from './point_figures.ts'
 import { advanceDataReplication } from './replication.ts'
+import { withReplicationError, withoutReplicationError } from './replication_error.ts'
 import { withEvent, withLifecycle, withReplication } from './source_server.ts'
 import { hasStagingArea } from './staging.ts'
 import { noThresholds, withThresholds } from './thresholds.ts'
@@ -113,7 +115,7 @@ export function applyHeartbeat(
         `${server.agent.generation}: another run of the agent has taken over, or this one has not started; call start again`,
     )
   }
-  let next = withNotes(expireConsistencyPoint(server, at), report, at)
+  let next = withNotes(withAgentHeard(expireConsistencyPoint(server, at), at), report, at)
   if (isReplicating(next)) {
     if (report.sourceDisks !== undefined) next = withSourceDisks(next, report.sourceDisks, at)
     next = withPointOutcomes(next, report.generation, report.pointOutcomes ?? [], at)
@@ -225,23 +227,10 @@ function withReportedError(server: SourceServer, report: HeartbeatReport, at: st
       (known?.error === error.error && known.rawError === error.rawError && known.whatToDo === error.whatToDo)
     )
       return server
-    const changed = { ...server, replication: { ...server.replication, error: { ...error } } }
-    return withEvent(changed, at, {
-      type: 'REPLICATION_CHANGED',
-      actor: 'agent',
-      level: 'ERROR',
-      message: `${error.rawError}. ${error.whatToDo}`,
-      detail: { error: error.error },
-    })
+    return withReplicationError(server, error, at, { actor: 'agent' })
   }
-  if (known === undefined || !flowing.includes(report.state) || !hasStagingArea(server)) return server
-  const { error: _over, ...replication } = server.replication
-  return withEvent({ ...server, replication }, at, {
-    type: 'REPLICATION_CHANGED',
-    actor: 'agent',
-    message: `Data replication goes on; ${known.error} is over`,
-    detail: { error: known.error },
-  })
+  if (!flowing.includes(report.state) || !hasStagingArea(server)) return server
+  return withoutReplicationError(server, 'Data replication goes on', at, 'agent')
 }
 
 /** The first time in continuous mode ends the initial sync. */

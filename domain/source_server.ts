@@ -139,6 +139,8 @@ export interface AgentRecord {
   /** Level-triggered: the agent makes this true and keeps it so. */
   desired: 'REPLICATE' | 'PAUSE' | 'STOP' | 'UNINSTALL'
   lastSeenAt?: string
+  /** It is told to be silent: when it was last heard before that. */
+  silentSince?: string
   uninstalledAt?: string
   /** The boot of the machine in which the agent was started last, and those before it, latest first. */
   bootId?: string

@@ -7,15 +7,16 @@ import type { ReplicatedDisk, SourceServer } from './source_server.ts'
 import { dropConsistencyPoint } from './consistency_point.ts'
 import { newInitiationSteps } from './initiation.ts'
 import { advanceDataReplication } from './replication.ts'
+import { withReplicationError, withoutReplicationError } from './replication_error.ts'
 import { withEvent, withReplication } from './source_server.ts'
 import { withWork } from './work.ts'
 
 /** A newly enrolled server with the work that raises its staging area; also what a retry begins. */
 export function withStaging(server: SourceServer, at: string): SourceServer {
-  const { error: _over, ...replication } = server.replication
-  const initiation = { ...replication.initiation, startedAt: at, steps: newInitiationSteps() }
-  const started = { ...replication, initiation }
-  return withWork({ ...server, replication: started }, 'STAGING', at, server.lifecycle.state)
+  const tried = withoutReplicationError(server, 'The staging area is raised anew', at)
+  const initiation = { ...tried.replication.initiation, startedAt: at, steps: newInitiationSteps() }
+  const started = { ...tried.replication, initiation }
+  return withWork({ ...tried, replication: started }, 'STAGING', at, server.lifecycle.state)
 }
 
 /** Whether every disk has its staging volume attached to a replication server; those that are just joining the others do not count. */
@@ -87,5 +88,8 @@ export function withLostVolumes(server: SourceServer, lost: readonly LostVolume[
   const begun = withStaging(isStallable ? withReplication(dropped, 'STALL', at) : dropped, at)
   const rawError = lossesInWords(server, lost).join('; ')
   const error = { error: 'FAILED_TO_ATTACH_STAGING_DISKS', rawError, whatToDo: whatHappensToLost } as const
-  return { ...begun, replication: { ...begun.replication, error } }
+  // Each loss is told already, with what happens.
+  return withReplicationError(begun, error, at, {
+    message: 'Replication waits for the volumes that were lost',
+  })
 }

@@ -54,6 +54,21 @@ export function withThresholds(
   return next
 }
 
+/** `server` without figures that are told to be above their limit, each told to be that no more; the same object when there are none. Pure. */
+export function withoutThresholds(server: SourceServer, because: string, at: string): SourceServer {
+  const { exceeded = [], ...replication } = server.replication
+  if (exceeded.length === 0) return server
+  return exceeded.reduce<SourceServer>(
+    (next, figure) =>
+      withEvent(next, at, {
+        type: 'THRESHOLD',
+        message: `${because}; its ${figure.toLowerCase()} is not watched any more`,
+        detail: { figure, state: 'OK', value: null, limit: null },
+      }),
+    { ...server, replication },
+  )
+}
+
 function told(
   server: SourceServer,
   figure: FigureName,

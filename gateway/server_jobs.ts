@@ -2,19 +2,21 @@
  * One job for many servers: a test, a cutover or a termination that is asked for together.
  * @module
  */
-import type { SourceServerId } from '../domain/ids.ts'
+import type { JobId, SourceServerId } from '../domain/ids.ts'
 import type { Job } from '../domain/job.ts'
 import type { SourceServer } from '../domain/source_server.ts'
 import type { Services } from './services.ts'
 import { applyAction, decideAction } from '../domain/actions.ts'
-import { ConflictError, errorMessage } from '../domain/errors.ts'
+import { ConflictError, errorMessage, NotFoundError } from '../domain/errors.ts'
 import { newId, taskId } from '../domain/ids.ts'
 import { newJob, withJobStatus, withLaunchStatus } from '../domain/job.ts'
 import { isLaunchOpen } from '../domain/launch_status.ts'
+import { withEvent } from '../domain/source_server.ts'
 import { listAll } from '../store/listing.ts'
 import { mutate } from '../store/mutate.ts'
 import type { Store } from '../store/store.ts'
 import { findServer } from './queries.ts'
+import type { ChangeServices } from './server_changes.ts'
 import { changeServer } from './server_changes.ts'
 import { setWorkGoing } from './work.ts'
 
@@ -71,9 +73,7 @@ export async function startJob(
           { sourceServerId, jobId, error: errorMessage(error) },
           'Cannot begin a part of a job',
         )
-      await mutate(store, 'job', { id: jobId }, (own) =>
-        withoutPart(own, sourceServerId, errorMessage(error), at),
-      )
+      await endPart(services, jobId, sourceServerId, errorMessage(error), at)
     }
   }
   return (await store.get('job', { id: jobId }))?.value ?? job
@@ -83,18 +83,41 @@ export async function startJob(
 const cutShortMs = 30 * 60_000
 
 /** Ends the parts of jobs that a gateway which died did not come to. */
-export async function settleCutShort({ store, clock }: Pick<Services, 'store' | 'clock'>): Promise<void> {
-  const now = clock()
+export async function settleCutShort(services: ChangeServices & Pick<Services, 'clock'>): Promise<void> {
+  const { store } = services
+  const now = services.clock()
   for (const job of await listAll(store, 'job')) {
     if (job.status === 'COMPLETED' || now.getTime() - Date.parse(job.createdAt) < cutShortMs) continue
     for (const { sourceServerId, launchStatus } of job.participatingServers) {
       if (launchStatus !== 'PENDING' || (await isBegun(store, job, sourceServerId))) continue
       const failure = 'The call that asked for it was cut short before it came to this server; ask again'
-      await mutate(store, 'job', { id: job.jobId }, (own) =>
-        withoutPart(own, sourceServerId, failure, now.toISOString()),
-      )
+      await endPart(services, job.jobId, sourceServerId, failure, now.toISOString())
     }
   }
+}
+
+/** Ends a server's part that was not begun. The server is told first: whoever dies in between tells it once more, rather than never. */
+async function endPart(
+  services: ChangeServices,
+  jobId: JobId,
+  sourceServerId: SourceServerId,
+  failure: string,
+  at: string,
+): Promise<void> {
+  try {
+    await changeServer(services, sourceServerId, (server) =>
+      withEvent(server, at, {
+        type: 'JOB',
+        level: 'ERROR',
+        message: `Job ${jobId} has ended: ${failure}`,
+        detail: { 'job-id': jobId, status: 'COMPLETED', 'launch-status': 'FAILED' },
+      }),
+    )
+  } catch (error) {
+    // A server that has been deleted is told nothing.
+    if (!(error instanceof NotFoundError)) throw error
+  }
+  await mutate(services.store, 'job', { id: jobId }, (own) => withoutPart(own, sourceServerId, failure, at))
 }
 
 /** Whether a server's part has its task, or will have it by what the server's item says. */

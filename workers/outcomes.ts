@@ -17,9 +17,10 @@ import { withLaunchTime } from '../domain/downtime.ts'
 import { withJobStatus, withLaunchStatus } from '../domain/job.ts'
 import { isLaunchOpen } from '../domain/launch_status.ts'
 import { advanceLifecycle } from '../domain/lifecycle.ts'
-import { markInitiationStep } from '../domain/initiation.ts'
+import { withInitiationStep } from '../domain/initiation_step.ts'
 import { withOutcomes } from '../domain/action_gate.ts'
 import { advanceDataReplication } from '../domain/replication.ts'
+import { withReplicationError } from '../domain/replication_error.ts'
 import { withEvent, withLifecycle, withReplication } from '../domain/source_server.ts'
 import { currentStep } from '../domain/task.ts'
 
@@ -101,20 +102,9 @@ export function withStagingTrouble(
   const isEnrolling = name === 'wait-for-replication-server' && isAuthenticating
   const trouble = isEnrolling ? enrolmentTrouble : name === undefined ? undefined : stagingTrouble[name]
   if (trouble === undefined || server.replication.error?.rawError === rawError) return server
-  const steps = markInitiationStep(server.replication.initiation.steps, trouble.step, 'FAIL')
-  const failed: SourceServer = {
-    ...server,
-    replication: {
-      ...server.replication,
-      error: { error: trouble.error, rawError, whatToDo: trouble.whatToDo },
-      initiation: { ...server.replication.initiation, steps },
-    },
-  }
-  return withEvent(failed, at, {
-    type: 'INITIATION_STEP',
-    level: 'ERROR',
-    message: `${trouble.error}: ${rawError}`,
-  })
+  const { step, error, whatToDo } = trouble
+  const failed = withInitiationStep(server, step, 'FAIL', at, { level: 'ERROR' })
+  return withReplicationError(failed, { error, rawError, whatToDo }, at, { message: `${error}: ${rawError}` })
 }
 
 /** The machine that `task` has launched so far. */

@@ -16,6 +16,7 @@ import type { Services } from '../services.ts'
 import { expireConsistencyPoint, reachConsistencyPoint } from '../../domain/consistency_point.ts'
 import { NotFoundError } from '../../domain/errors.ts'
 import { isId } from '../../domain/ids.ts'
+import { withReplicationError } from '../../domain/replication_error.ts'
 import { withEvent } from '../../domain/source_server.ts'
 import { mutate } from '../../store/mutate.ts'
 import { replicatorServerName, replicatorUri } from '../../wire/control_api.ts'
@@ -113,10 +114,9 @@ function withSessionError(server: SourceServer, error: string | undefined, at: s
     rawError: error,
     whatToDo: 'See the log of the replication server; the agent tries again by itself once the cause is gone',
   } as const
-  return withEvent({ ...server, replication: { ...server.replication, error: problem } }, at, {
+  return withReplicationError(server, problem, at, {
     type: 'REPLICATOR',
     actor: 'replicator',
-    level: 'ERROR',
     message: error,
   })
 }

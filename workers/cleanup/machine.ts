@@ -32,8 +32,14 @@ export async function forgetMachine(bench: Bench, server: SourceServer): Promise
     if (!(error instanceof NotFoundError)) throw error
   }
   await changeServer(bench, server.sourceServerId, (current) => {
-    const { launchedInstance: _gone, ...rest } = current
-    return current.launchedInstance?.machineId === machine.machineId ? rest : undefined
+    const { launchedInstance: gone, ...rest } = current
+    if (gone?.machineId !== machine.machineId) return undefined
+    const { machineId, jobId } = machine
+    return withEvent(rest, now(bench), {
+      type: 'LAUNCH',
+      message: `The ${machine.purpose.toLowerCase()} machine ${machineId} is gone`,
+      detail: { state: 'TERMINATED', 'job-id': jobId, machineId },
+    })
   })
 }
 

@@ -5,7 +5,8 @@
  */
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
-import { changeServer } from '../bench.ts'
+import { withoutReplicationError } from '../../domain/replication_error.ts'
+import { changeServer, now } from '../bench.ts'
 import { sweep } from '../sweep.ts'
 import { terminateLaunched } from './machine.ts'
 import { removeIfUnused } from './replication_servers.ts'
@@ -15,21 +16,22 @@ const heartbeatTimeoutMs = 30_000
 const lookAgainMs = 250
 
 /** The disks as MGN shows them after a cutover: known, with nothing of them left. */
-function withoutVolumes(server: SourceServer): SourceServer {
+function withoutVolumes(found: SourceServer, at: string): SourceServer {
+  const server = withoutReplicationError(found, 'The staging area goes', at)
   const disks = server.disks.map(({ volumeId: _volume, devicePath: _path, ...disk }) => ({
     ...disk,
     replicatedBytes: 0,
     rescannedBytes: 0,
     backlogBytes: 0,
   }))
-  const { error: _over, lastConsistentAt: _past, ...replication } = server.replication
+  const { lastConsistentAt: _past, ...replication } = server.replication
   const { consistencyRequest: point, ...rest } = server
   // A point that is taken holds nothing any more, and proves what the cutover machine was made of.
   return { ...rest, disks, replication, ...(point?.state === 'TAKEN' ? { consistencyRequest: point } : {}) }
 }
 
 async function release({ bench, server }: StepContext): Promise<StepResult> {
-  await changeServer(bench, server.sourceServerId, withoutVolumes)
+  await changeServer(bench, server.sourceServerId, (found) => withoutVolumes(found, now(bench)))
   return { done: null }
 }
 

@@ -8,6 +8,7 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { Bench } from '../bench.ts'
 import type { Step, StepContext, StepResult, UndoContext } from '../step.ts'
 import { PermanentError } from '../../domain/errors.ts'
+import { withInitiationStep } from '../../domain/initiation_step.ts'
 import { newInstallationToken } from '../../domain/installation_token.ts'
 import { advanceDataReplication } from '../../domain/replication.ts'
 import { withReplication } from '../../domain/source_server.ts'
@@ -17,7 +18,6 @@ import { changeServer, now } from '../bench.ts'
 import { removeIfUnused, removeTokens } from '../cleanup/replication_servers.ts'
 import { listAll } from '../../store/listing.ts'
 import { replicationServerIdOf } from '../token.ts'
-import { withStep } from './initiation.ts'
 
 /** A replication server that has not enrolled within this time will not. */
 const bootTimeoutMs = 180_000
@@ -143,11 +143,8 @@ async function launch(context: StepContext): Promise<StepResult> {
     const initiated = advanceDataReplication(current.replication.state, 'INITIATE').ok
       ? withReplication(current, 'INITIATE', at)
       : current
-    return withStep(
-      withStep(initiated, 'CREATE_SECURITY_GROUP', 'SKIP'),
-      'LAUNCH_REPLICATION_SERVER',
-      'BEGIN',
-    )
+    const skipped = withInitiationStep(initiated, 'CREATE_SECURITY_GROUP', 'SKIP', at)
+    return withInitiationStep(skipped, 'LAUNCH_REPLICATION_SERVER', 'BEGIN', at)
   })
   const found = (await formerChoice(context)) ?? (await findRoom(context))?.replicationServerId
   const own = replicationServerIdOf(task.taskId)
@@ -195,13 +192,11 @@ async function waitUntilReady(context: StepContext): Promise<StepResult> {
   const record = await bench.store.get('replicationServer', { id })
   if (record?.value.state === 'READY') {
     await removeTokens(bench, id)
-    await changeServer(bench, server.sourceServerId, (current) =>
-      withStep(
-        withStep(current, 'AUTHENTICATE_WITH_SERVICE', 'SUCCEED'),
-        'DOWNLOAD_REPLICATION_SOFTWARE',
-        'SKIP',
-      ),
-    )
+    await changeServer(bench, server.sourceServerId, (current) => {
+      const at = now(bench)
+      const enrolled = withInitiationStep(current, 'AUTHENTICATE_WITH_SERVICE', 'SUCCEED', at)
+      return withInitiationStep(enrolled, 'DOWNLOAD_REPLICATION_SOFTWARE', 'SKIP', at)
+    })
     return { done: null }
   }
   const seen = await bench.cloud.describeReplicationServer(id)
@@ -216,7 +211,9 @@ async function waitUntilReady(context: StepContext): Promise<StepResult> {
   }
   if (seen.state === 'STOPPED') await bench.cloud.restartReplicationServer(id)
   const begun = seen.state === 'RUNNING' ? 'AUTHENTICATE_WITH_SERVICE' : 'BOOT_REPLICATION_SERVER'
-  await changeServer(bench, server.sourceServerId, (current) => withStep(current, begun, 'BEGIN'))
+  await changeServer(bench, server.sourceServerId, (current) =>
+    withInitiationStep(current, begun, 'BEGIN', now(bench)),
+  )
   return { waitMs: lookAgainMs }
 }
 

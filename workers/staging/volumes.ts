@@ -6,14 +6,15 @@ import { sourceServerTag } from '../../cloud/provider.ts'
 import type { VolumeId } from '../../domain/ids.ts'
 import type { Step, StepContext, StepResult, UndoContext } from '../step.ts'
 import { PermanentError } from '../../domain/errors.ts'
+import { withInitiationStep } from '../../domain/initiation_step.ts'
 import { advanceDataReplication } from '../../domain/replication.ts'
+import { withoutReplicationError } from '../../domain/replication_error.ts'
 import { withReplication } from '../../domain/source_server.ts'
 import { dropLostVolumes } from '../../domain/staging.ts'
 import { changeServer, now } from '../bench.ts'
 import { taskTag } from '../step.ts'
 import { sweep, sweepTask } from '../sweep.ts'
 import { findLostVolumes } from '../volume_watch.ts'
-import { withStep } from './initiation.ts'
 import { chosenReplicationServer } from './replication_server.ts'
 
 interface VolumeOfDisk {
@@ -35,7 +36,12 @@ async function create(context: StepContext): Promise<StepResult> {
   const { bench, task } = context
   const lost = await findLostVolumes(bench, context.server)
   const server = await changeServer(bench, context.server.sourceServerId, (current) =>
-    withStep(dropLostVolumes(current, lost, now(bench)), 'CREATE_STAGING_DISKS', 'BEGIN'),
+    withInitiationStep(
+      dropLostVolumes(current, lost, now(bench)),
+      'CREATE_STAGING_DISKS',
+      'BEGIN',
+      now(bench),
+    ),
   )
   await removeForgotten({ ...context, server })
   const volumes: VolumeOfDisk[] = []
@@ -75,7 +81,7 @@ async function attach(context: StepContext): Promise<StepResult> {
   const replicationServerId = chosenReplicationServer(context)
   const volumes = context.output('create-volumes') as unknown as VolumeOfDisk[]
   await changeServer(bench, server.sourceServerId, (current) =>
-    withStep(current, 'ATTACH_STAGING_DISKS', 'BEGIN'),
+    withInitiationStep(current, 'ATTACH_STAGING_DISKS', 'BEGIN', now(bench)),
   )
   const paths = new Map<number, { volumeId: VolumeId; devicePath: string }>()
   for (const { diskIndex, volumeId } of volumes) {
@@ -85,7 +91,7 @@ async function attach(context: StepContext): Promise<StepResult> {
     })
   }
   await changeServer(bench, server.sourceServerId, (current) => ({
-    ...withStep(current, 'ATTACH_STAGING_DISKS', 'SUCCEED'),
+    ...withInitiationStep(current, 'ATTACH_STAGING_DISKS', 'SUCCEED', now(bench)),
     // One that was just joining the others is like them now.
     disks: current.disks.map(({ isJoining: _joined, ...disk }) => ({
       ...disk,
@@ -119,15 +125,15 @@ async function pair(context: StepContext): Promise<StepResult> {
     const at = now(bench)
     const isDue = advanceDataReplication(current.replication.state, 'INITIATE').ok
     const initiated = isDue ? withReplication(current, 'INITIATE', at) : current
-    const paired = withStep(initiated, 'PAIR_REPLICATION_SERVER_WITH_AGENT', 'SUCCEED')
-    const { error: _solved, ...replication } = paired.replication
-    const { nextAttemptAt: _due, ...initiation } = replication.initiation
+    const solved = withoutReplicationError(initiated, 'The staging area stands', at)
+    const paired = withInitiationStep(solved, 'PAIR_REPLICATION_SERVER_WITH_AGENT', 'SUCCEED', at)
+    const { nextAttemptAt: _due, ...initiation } = paired.replication.initiation
     // A pause asked for meanwhile is kept.
     const desired = paired.agent.desired === 'PAUSE' ? 'PAUSE' : 'REPLICATE'
     return {
       ...paired,
       agent: { ...paired.agent, desired },
-      replication: { ...replication, initiation, replicationServerId },
+      replication: { ...paired.replication, initiation, replicationServerId },
     }
   })
   return { done: null }

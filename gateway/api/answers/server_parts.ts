@@ -149,6 +149,7 @@ export const agent = answerOf<AgentRecord>()(
       generation: count,
       desired: z.enum(['REPLICATE', 'PAUSE', 'STOP', 'UNINSTALL']),
       lastSeenAt: moment.exactOptional(),
+      silentSince: moment.exactOptional(),
       uninstalledAt: moment.exactOptional(),
       bootId: z.string().exactOptional(),
       formerBootIds: z.array(z.string()).exactOptional(),

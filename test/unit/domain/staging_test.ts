@@ -50,11 +50,12 @@ describe('withLostVolumes()', () => {
     expect(after.replication.error?.rawError).toBe(
       'The copy of disk /dev/vda is lost: volume vol-00000000000000001 is damaged, its file is missing',
     )
-    expect(after.outbox.at(-1)).toMatchObject({
+    expect(after.outbox.at(-1)).toMatchObject({ detail: { error: 'FAILED_TO_ATTACH_STAGING_DISKS' } })
+    expect(after.outbox.at(-2)).toMatchObject({
       level: 'WARNING',
       message: 'Data replication CONTINUOUS → STALLED',
     })
-    expect(after.outbox.at(-2)).toMatchObject({ level: 'ERROR', type: 'REPLICATOR' })
+    expect(after.outbox.at(-3)).toMatchObject({ level: 'ERROR', type: 'REPLICATOR' })
   })
 
   it('raises nothing for a server whose replication is stopped', () => {

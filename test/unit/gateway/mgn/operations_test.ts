@@ -315,6 +315,10 @@ describe('a migration', () => {
     // Once more changes nothing.
     await settleCutShort(service.gateway.services)
     expect(await parts()).toEqual(['PENDING', 'FAILED'])
+    const told = (await serverOf(service.gateway, two.sourceServerId)).outbox.filter(
+      ({ detail }) => detail['job-id'] === jobID && detail['status'] === 'COMPLETED',
+    )
+    expect(told.map(({ level, detail }) => [level, detail['launch-status']])).toEqual([['ERROR', 'FAILED']])
   })
 
   it('terminates what was launched, once nobody needs it', async () => {
