@@ -26,7 +26,7 @@ import { serverPages } from './pages/server_pages.ts'
 import { settingsPages } from './pages/settings_pages.ts'
 import { webhookPages } from './pages/webhook_pages.ts'
 import { signInPages } from './pages/sign_in_pages.ts'
-import { Refusal, asRefusal, logFailure, problemOf } from './problem.ts'
+import { Refusal, asRefusal, logFailure, problemOf, problemResponse } from './problem.ts'
 import { currentSession, formsOnly, requireSession } from './session_guard.ts'
 
 /** No form and no call of the API is larger. */
@@ -63,7 +63,8 @@ export function createOperatorApp(
   app.onError(async (error, c) => {
     const refusal = asRefusal(error)
     logFailure(services.log, c, refusal)
-    return refusalPage(c, refusal)
+    // What is refused before the API has it, as a body that is too large, is a program's all the same.
+    return c.req.path.startsWith('/api/v1/') ? problemResponse(c, refusal) : refusalPage(c, refusal)
   })
   app.notFound((c) => refusalPage(c, new Refusal(404, 'not-found', `There is no page at ${c.req.path}`)))
   app.use(headers)

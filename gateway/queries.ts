@@ -13,7 +13,9 @@ import type { ServerTelemetry } from '../wire/telemetry.ts'
 import type { Services } from './services.ts'
 import { NotFoundError, errorMessage } from '../domain/errors.ts'
 import { isId } from '../domain/ids.ts'
+import { eventItemId } from '../store/event_feed.ts'
 import { listAll } from '../store/listing.ts'
+import { encodeCursor } from '../store/paging.ts'
 import { withDeadline } from './deadline.ts'
 import { TelemetryAwayError } from './telemetry.ts'
 
@@ -57,11 +59,22 @@ export async function findLaunchRuns(store: Store, job: Job): Promise<LaunchRuns
   return listAll(store, 'launchRuns', job.jobId)
 }
 
-/** The newest events of a server, newest first: the relayed ones and those still waiting in its item. */
-export async function findEvents(store: Store, server: SourceServer, limit: number): Promise<RelayedEvent[]> {
-  const page = await store.list('serverEvent', { parent: server.sourceServerId, limit, descending: true })
+/** The newest events of a server before the one `before`, newest first: the relayed ones and those still waiting in its item. */
+export async function findEvents(
+  store: Store,
+  server: SourceServer,
+  limit: number,
+  before = Infinity,
+): Promise<RelayedEvent[]> {
+  const page = await store.list('serverEvent', {
+    parent: server.sourceServerId,
+    limit,
+    descending: true,
+    ...(before === Infinity ? {} : { cursor: encodeCursor(eventItemId(before)) }),
+  })
+  const waiting = server.outbox.filter(({ sequence }) => sequence < before)
   const bySequence = new Map(
-    [...page.items.map(({ value }) => value), ...server.outbox].map((event) => [event.sequence, event]),
+    [...page.items.map(({ value }) => value), ...waiting].map((event) => [event.sequence, event]),
   )
   return [...bySequence.values()].sort((one, other) => other.sequence - one.sequence).slice(0, limit)
 }

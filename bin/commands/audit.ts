@@ -15,16 +15,16 @@ const hashOf = (text: string): string => createHash('sha256').update(text).diges
 
 interface AuditPage {
   items: AuditEntry[]
-  after?: number
+  nextToken?: string
 }
 
 /** Every entry of the service, in order. */
 async function* entriesOfService(): AsyncGenerator<AuditEntry> {
   const api = new ApiClient(await findAccess(process.env))
-  for (let after: number | undefined = 0; after !== undefined;) {
-    const page: AuditPage = await api.get<AuditPage>(`/audit?after=${after}&limit=${pageEntries}`)
+  for (let after: string | undefined = '0'; after !== undefined;) {
+    const page: AuditPage = await api.get<AuditPage>(`/audit?nextToken=${after}&limit=${pageEntries}`)
     yield* page.items
-    after = page.after
+    after = page.nextToken
   }
 }
 

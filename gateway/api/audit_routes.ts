@@ -13,8 +13,8 @@ import { requireApiRole } from './bearer.ts'
 
 /** Which entries are asked for. */
 export const auditQuery = z.object({
-  /** Entries behind this one. */
-  after: z.coerce.number().int().min(0).max(999_999_999_999).default(0),
+  /** Entries behind the last one of the page before: its sequence, or 0. */
+  nextToken: z.coerce.number().int().min(0).max(999_999_999_999).default(0),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 
@@ -33,10 +33,10 @@ export function auditRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/', async (c) => {
     requireApiRole(c, 'admin')
-    const { after, limit } = auditQuery.parse(c.req.query())
+    const { nextToken: after, limit } = auditQuery.parse(c.req.query())
     const items = await page(after, limit)
     const last = items.at(-1)
-    const next = last === undefined || items.length < limit ? {} : { after: last.sequence }
+    const next = last === undefined || items.length < limit ? {} : { nextToken: String(last.sequence) }
     return c.json({ items, ...next } satisfies AuditPage)
   })
 

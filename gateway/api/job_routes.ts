@@ -8,13 +8,18 @@ import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { sendArtefact } from '../artefact_response.ts'
 import { findJobTask } from '../job_reports.ts'
+import { pageOf, pageQuery } from './list_paging.ts'
 import { findJob, findJobLog, findJobs } from '../queries.ts'
 
 /** The routes. */
 export function jobRoutes(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
-  app.get('/', async (c) => c.json({ items: await findJobs(services.store) } satisfies Jobs))
+  app.get('/', async (c) => {
+    const wanted = pageQuery.parse(c.req.query())
+    const jobs = await findJobs(services.store)
+    return c.json(pageOf(jobs, { idOf: ({ jobId }) => jobId, isNewestFirst: true }, wanted) satisfies Jobs)
+  })
 
   app.get('/:id', async (c) => c.json(await findJob(services.store, c.req.param('id'))))
 

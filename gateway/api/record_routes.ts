@@ -12,7 +12,7 @@ import { z } from 'zod'
 import { gigabytes } from '../../domain/record_attributes.ts'
 import { recordCsv } from '../record_csv.ts'
 import { chosenRecords, orderOf, pageOfRecords, recordQuery } from './record_listing.ts'
-import { pageQuery } from './server_paging.ts'
+import { pageQuery } from './list_paging.ts'
 
 const format = z.enum(['json', 'csv']).optional()
 const jsonQuery = recordQuery.extend(pageQuery.shape)

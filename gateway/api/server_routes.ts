@@ -22,7 +22,7 @@ import { changeReplicationConfiguration, replicationConfigurationSchema } from '
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 import { ifMatch, sendHashed } from './entity_tag.ts'
-import { pageOf, pageQuery } from './server_paging.ts'
+import { pageOf, pageQuery, unreadableToken } from './list_paging.ts'
 
 /** Events are answered by themselves, whether they are listed yet or still wait in the item of the server. */
 function viewOf(
@@ -39,8 +39,14 @@ function viewOf(
 
 /** Which servers are asked for. */
 export const serverListQuery = pageQuery.extend({ archived: z.enum(['true', 'false']).default('false') })
-/** How many events of a server are asked for. */
-export const serverEventsQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) })
+/** Which events of a server are asked for: the newest, or those before the last one of the page before. */
+export const serverEventsQuery = pageQuery
+
+/** The sequence that a token of a page of events names. @throws InvalidInputError for one that is not ours. */
+function sequenceOf(token: string): number {
+  if (!/^[1-9]\d{0,11}$/.test(token)) throw unreadableToken()
+  return Number(token)
+}
 
 /** The routes. */
 export function serverRoutes(services: Services): Hono<ApiEnv> {
@@ -55,7 +61,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
     const servers = (await services.fleet.list()).filter(
       (server) => archived === 'true' || !server.isArchived,
     )
-    const { items, ...next } = pageOf(servers, wanted)
+    const { items, ...next } = pageOf(servers, { idOf: (server) => server.sourceServerId }, wanted)
     const figures = await findFigures(
       services,
       items.map(({ sourceServerId }) => sourceServerId),
@@ -69,9 +75,13 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
   app.get('/:id', async (c) => sendHashed(c, await view(await findServer(services.store, c.req.param('id')))))
 
   app.get('/:id/events', async (c) => {
-    const { limit } = serverEventsQuery.parse(c.req.query())
+    const { limit, nextToken } = serverEventsQuery.parse(c.req.query())
+    const before = nextToken === undefined ? undefined : sequenceOf(nextToken)
     const server = await findServer(services.store, c.req.param('id'))
-    return c.json({ items: await findEvents(services.store, server, limit) } satisfies ServerEvents)
+    const items = await findEvents(services.store, server, limit, before)
+    const last = items.at(-1)?.sequence ?? 1
+    // They are numbered from 1 without gaps.
+    return c.json({ items, ...(last > 1 ? { nextToken: String(last) } : {}) } satisfies ServerEvents)
   })
 
   app.get('/:id/actions', async (c) => {

@@ -62,6 +62,9 @@ const auditEntry = answerOf<AuditEntry>()(
 
 /** Entries, page by page. */
 export const auditPage = listOf(auditEntry).extend({
-  after: count.exactOptional().meta({ description: 'Asks for the next page; the last one has none' }),
+  nextToken: z
+    .string()
+    .exactOptional()
+    .meta({ description: 'Asks for the next page; the last one has none' }),
 })
 export type AuditPage = z.infer<typeof auditPage>

@@ -41,7 +41,7 @@ export const job = answerOf<Job>()(
 )
 
 /** Jobs. */
-export const jobs = listOf(job)
+export const jobs = listOf(job).extend({ nextToken: z.string().exactOptional() })
 export type Jobs = z.infer<typeof jobs>
 
 /** The log of a job. */

@@ -85,7 +85,7 @@ export const serverPage = pageOf(server)
 export type ServerPage = z.infer<typeof serverPage>
 
 /** The events of a server. */
-export const serverEvents = listOf(relayedEvent)
+export const serverEvents = listOf(relayedEvent).extend({ nextToken: z.string().exactOptional() })
 export type ServerEvents = z.infer<typeof serverEvents>
 
 const action = z.enum(Object.values(actionSlugs)).meta({ id: 'ServerAction' })

@@ -4,10 +4,18 @@
  */
 import type { DescribedCall } from './described_call.ts'
 import { conversionReport, job, jobLog, jobs, jobTasks } from '../answers/job_answers.ts'
+import { pageQuery } from '../list_paging.ts'
 
 /** Each of them. */
 export const jobCalls: readonly DescribedCall[] = [
-  { method: 'get', path: '/jobs', summary: 'Jobs, newest first', role: 'viewer', answer: jobs },
+  {
+    method: 'get',
+    path: '/jobs',
+    summary: 'Jobs, newest first, page by page',
+    role: 'viewer',
+    answer: jobs,
+    query: pageQuery,
+  },
   { method: 'get', path: '/jobs/:id', summary: 'One job', role: 'viewer', answer: job },
   {
     method: 'get',

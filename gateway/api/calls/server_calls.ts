@@ -40,7 +40,7 @@ export const serverCalls: readonly DescribedCall[] = [
   {
     method: 'get',
     path: `${path}/events`,
-    summary: 'What happened to a server, newest first',
+    summary: 'What happened to a server, newest first, page by page',
     role: 'viewer',
     answer: serverEvents,
     query: serverEventsQuery,

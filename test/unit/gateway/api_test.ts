@@ -184,9 +184,22 @@ describe('/api/v1', () => {
     expect(await (await api('GET', `/jobs/${items[0]?.jobId}/log`)).json()).toEqual({ items: [] })
     const events = (await (await api('GET', `/servers/${id}/events?limit=2`)).json()) as {
       items: { sequence: number }[]
+      nextToken?: string
     }
     const { eventSequence } = await serverOf(gateway, id)
     expect(events.items.map(({ sequence }) => sequence)).toEqual([eventSequence, eventSequence - 1])
+    const rest: number[] = []
+    for (let token: string | undefined = events.nextToken; token !== undefined;) {
+      const next = (await (await api('GET', `/servers/${id}/events?limit=2&nextToken=${token}`)).json()) as {
+        items: { sequence: number }[]
+        nextToken?: string
+      }
+      rest.push(...next.items.map(({ sequence }) => sequence))
+      token = next.nextToken
+    }
+    expect(rest).toEqual(Array.from({ length: eventSequence - 2 }, (_, at) => eventSequence - 2 - at))
+    for (const token of ['', '0', 'x', '1.5'])
+      expect((await api('GET', `/servers/${id}/events?nextToken=${token}`)).status).toBe(422)
     expect((await api('POST', `/servers/${id}/actions/explode`)).status).toBe(404)
   })
 
@@ -344,5 +357,20 @@ describe('/api/v1', () => {
       404,
       'There is nothing at GET /api/v1/nothing',
     ])
+  })
+})
+
+describe('a body that is too large', () => {
+  it('is refused as problems are, though the API never sees it', async () => {
+    const refused = await api('POST', '/webhooks', {
+      body: {},
+      headers: { 'content-length': String(300 * 1024) },
+    })
+    expect([refused.status, refused.headers.get('content-type')]).toEqual([413, 'application/problem+json'])
+    expect(await refused.json()).toMatchObject({
+      type: 'urn:rehost:problem:invalid-input',
+      status: 413,
+      detail: 'The body is larger than 262144 bytes',
+    })
   })
 })

@@ -131,12 +131,15 @@ describe('the audit log', () => {
       await gateway.services.audit.append({ ...fact, action: `POST /${count}` })
     const admin = await gateway.apiToken('admin')
     const page = async (query: string) =>
-      (await (await api('GET', `/audit${query}`, admin)).json()) as { items: AuditEntry[]; after?: number }
+      (await (await api('GET', `/audit${query}`, admin)).json()) as {
+        items: AuditEntry[]
+        nextToken?: string
+      }
     const first = await page('?limit=5')
-    expect([first.items.length, first.after]).toEqual([5, 5])
-    const rest = await page('?limit=5&after=5')
+    expect([first.items.length, first.nextToken]).toEqual([5, '5'])
+    const rest = await page('?limit=5&nextToken=5')
     expect(rest.items.map(({ sequence }) => sequence)).toEqual([6, 7])
-    expect(rest).not.toHaveProperty('after')
+    expect(rest).not.toHaveProperty('nextToken')
     const file = await (await api('GET', '/audit/export', admin)).text()
     const lines = file.trimEnd().split('\n')
     expect(brokenIn(lines.map((line) => JSON.parse(line) as AuditEntry))).toBeUndefined()

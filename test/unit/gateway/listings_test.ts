@@ -55,12 +55,22 @@ async function putJob(number: number, createdAt: string): Promise<JobId> {
   return jobId
 }
 
-async function firstOf<T>(path: string): Promise<T | undefined> {
+interface Page<T> {
+  items: T[]
+  nextToken?: string
+}
+
+async function get(path: string): Promise<Response> {
   const authorization = `Bearer ${await gateway.apiToken()}`
-  const response = await gateway.app.request(`http://localhost/api/v1/${path}`, {
-    headers: { authorization },
-  })
-  return ((await response.json()) as { items: T[] }).items[0]
+  return gateway.app.request(`http://localhost/api/v1/${path}`, { headers: { authorization } })
+}
+
+async function page<T>(path: string): Promise<Page<T>> {
+  return (await (await get(path)).json()) as Page<T>
+}
+
+async function firstOf<T>(path: string): Promise<T | undefined> {
+  return (await page<T>(path)).items[0]
 }
 
 describe('listings', () => {
@@ -76,6 +86,21 @@ describe('listings', () => {
     const newest = await putJob(5000, at(0))
     expect((await firstOf<Job>('jobs'))?.jobId).toBe(newest)
     expect(await (await getPage(gateway, '/jobs', await gateway.signIn())).text()).toContain(newest)
+  })
+
+  it('give each job once, newest first, page by page', async () => {
+    for (let number = 0; number < 7; number++) await putJob(number, at(Math.floor(number / 2)))
+    const { items } = await page<Job>('jobs')
+    const paged: Job[] = []
+    for (let token: string | undefined = ''; token !== undefined;) {
+      const next: Page<Job> = await page<Job>(`jobs?limit=3${token === '' ? '' : `&nextToken=${token}`}`)
+      expect(next.items.length).toBeLessThanOrEqual(3)
+      paged.push(...next.items)
+      token = next.nextToken
+    }
+    expect(paged).toEqual(items)
+    expect(items.map(({ createdAt }) => createdAt)).toEqual([3, 2, 2, 1, 1, 0, 0].map(at))
+    for (const token of ['', 'garbage', 'MQ']) expect((await get(`jobs?nextToken=${token}`)).status).toBe(422)
   })
 })
 

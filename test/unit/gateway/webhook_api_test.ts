@@ -83,6 +83,10 @@ const refusals: [body: Record<string, unknown>, words: string][] = [
   [{ url: 'https://x.example/', pattern: { sauce: ['x'] } }, 'sauce of the pattern: events have no such key'],
   [{ url: 'https://x.example/', pattern: 'x' }, 'the pattern: it must be an object'],
   [{ url: 'https://x.example/', secret: 'short' }, 'whsec_'],
+  // 33 digits are no base64: a strict reader at the other end would refuse every signature.
+  [{ url: 'https://x.example/', secret: `whsec_${'A'.repeat(33)}` }, 'whsec_'],
+  [{ url: 'https://x.example/', secret: `whsec_${Buffer.alloc(23).toString('base64')}` }, 'whsec_'],
+  [{ url: 'https://x.example/', secret: `whsec_${Buffer.alloc(65).toString('base64')}` }, 'whsec_'],
   [{ url: 'https://x.example/', isEnabled: false, other: 1 }, 'nrecognized'],
 ]
 

@@ -1,0 +1,75 @@
+/**
+ * Pages of lists by time, oldest or newest first. A token names the last item given, so what comes and goes between two pages makes none of the
+ * others appear twice or not at all.
+ * @module
+ */
+import { z } from 'zod'
+import { InvalidInputError } from '../../domain/errors.ts'
+
+/** What is asked for: how many, and from where on. */
+export const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  nextToken: z.string().max(200).optional(),
+})
+
+/** A place in the list: creation time, and the id among those of one moment. */
+interface Place {
+  createdAt: string
+  id: string
+}
+
+/** Comparing by language rules would take a hundred times as long. */
+function byPlace(one: Place, other: Place): number {
+  if (one.createdAt !== other.createdAt) return one.createdAt < other.createdAt ? -1 : 1
+  if (one.id === other.id) return 0
+  return one.id < other.id ? -1 : 1
+}
+
+function tokenOf({ createdAt, id }: Place): string {
+  return Buffer.from(`${createdAt} ${id}`).toString('base64url')
+}
+
+/** The refusal of a token that is not ours. */
+export function unreadableToken(): InvalidInputError {
+  return new InvalidInputError(
+    'nextToken',
+    'Cannot read nextToken: use the one of the page before, unchanged, or none for the first page',
+  )
+}
+
+/** @throws InvalidInputError for what {@link tokenOf} has not made. */
+function placeOf(token: string): Place {
+  const [createdAt = '', id = ''] = Buffer.from(token, 'base64url').toString().split(' ')
+  const place = { createdAt, id }
+  if (Number.isNaN(Date.parse(createdAt)) || id === '' || tokenOf(place) !== token) throw unreadableToken()
+  return place
+}
+
+/** How a list is put in order. */
+export interface Listing<T> {
+  idOf: (item: T) => string
+  /** Else the oldest comes first. */
+  isNewestFirst?: boolean
+}
+
+/** The page, and the token of the next one where there is any. @throws InvalidInputError for a token that is not ours. */
+export function pageOf<T extends { createdAt: string }>(
+  all: readonly T[],
+  { idOf, isNewestFirst = false }: Listing<T>,
+  { limit, nextToken }: z.infer<typeof pageQuery>,
+): { items: T[]; nextToken?: string } {
+  const place = (item: T): Place => ({ createdAt: item.createdAt, id: idOf(item) })
+  const compare = (one: Place, other: Place): number =>
+    isNewestFirst ? byPlace(other, one) : byPlace(one, other)
+  const last = nextToken === undefined ? undefined : placeOf(nextToken)
+  const left = all
+    .map((item) => ({ item, place: place(item) }))
+    .filter((own) => last === undefined || compare(own.place, last) > 0)
+    .sort((one, other) => compare(one.place, other.place))
+  const page = left.slice(0, limit)
+  const end = page.at(-1)
+  return {
+    items: page.map(({ item }) => item),
+    ...(end === undefined || left.length <= limit ? {} : { nextToken: tokenOf(end.place) }),
+  }
+}
