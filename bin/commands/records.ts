@@ -13,6 +13,9 @@ interface RecordOptions {
   hostname?: string
   from?: string
   to?: string
+  type?: string
+  min?: string[]
+  max?: string[]
   order?: string
   json?: boolean
   csv?: boolean
@@ -41,11 +44,19 @@ function row(record: ReplicationRecord): string[] {
 }
 
 /** The filter and the order, as the service takes them. */
-function queryOf({ hostname, from, to, order }: RecordOptions): URLSearchParams {
-  const given = Object.entries({ hostname, from, to, order }).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, value]],
-  )
-  return new URLSearchParams(given)
+function queryOf(options: RecordOptions): URLSearchParams {
+  const { hostname, from, to, order, type: replicationServerInstanceType } = options
+  const named = { hostname, from, to, order, replicationServerInstanceType }
+  const given = Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+  return new URLSearchParams([...given, ...boundsOf('min', options.min), ...boundsOf('max', options.max)])
+}
+
+/** `wireBytes=5` is `minWireBytes=5` for the service. */
+function boundsOf(end: 'min' | 'max', conditions: readonly string[] = []): string[][] {
+  return conditions.map((condition) => {
+    const [field = '', value = ''] = condition.split('=')
+    return [`${end}${field.charAt(0).toUpperCase()}${field.slice(1)}`, value]
+  })
 }
 
 /** Adds the command. */
@@ -56,6 +67,12 @@ export function addRecordCommand(program: Command): void {
     .option('--hostname <part>', 'only of servers whose host name contains this')
     .option('--from <time>', 'ready for test at this date or time, or later')
     .option('--to <time>', 'ready for test before this date or time')
+    .option('--type <type>', 'only of replication servers of this type')
+    .option(
+      '--min <field=value...>',
+      'only where a number is at least this, such as initialReplicationDurationMinutes=60',
+    )
+    .option('--max <field=value...>', 'only where a number is at most this')
     .option(
       '--order <field>',
       'such as hostname, or -initialReplicationDurationMinutes for the longest first',

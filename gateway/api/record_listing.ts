@@ -8,24 +8,35 @@ import { z } from 'zod'
 import { InvalidInputError } from '../../domain/errors.ts'
 import { parseJson } from '../request.ts'
 
-/** What a listing can be ordered by: every field with one value. */
-export const recordFields = [
-  'sourceServerId',
-  'hostname',
-  'replicationStartedAt',
-  'readyForTestAt',
+/** Fields that are numbers: each can be bounded. */
+const numberFields = [
   'initialReplicationDurationMinutes',
   'replicatedStorageBytes',
   'bandwidthThrottlingMbps',
-  'replicationServerInstanceType',
   'averageBytesPerSecond',
   'peakBytesPerSecond',
   'wireBytes',
   'peakWireBytesPerSecond',
   'changedBytes',
   'heldBackSeconds',
+  'heldBackBytes',
   'usedBytes',
+  'fileSystemBytes',
   'forecastMinutes',
+  'forecastLowMinutes',
+  'forecastHighMinutes',
+  'forecastCoveragePercent',
+] as const
+type NumberField = (typeof numberFields)[number]
+
+/** What a listing can be ordered by: every field with one value. */
+export const recordFields = [
+  'sourceServerId',
+  'hostname',
+  'replicationStartedAt',
+  'readyForTestAt',
+  'replicationServerInstanceType',
+  ...numberFields,
 ] as const
 type RecordField = (typeof recordFields)[number]
 
@@ -50,8 +61,32 @@ const moment = z.union([z.iso.date(), z.iso.datetime({ offset: true })], {
   error: 'write a date as 2025-02-10, or a time as 2025-02-10T12:00:00Z',
 })
 
+/** `minWireBytes` and so on. */
+type BoundName = `${'min' | 'max'}${Capitalize<NumberField>}`
+
+function boundName(end: 'min' | 'max', field: NumberField): BoundName {
+  return `${end}${field.charAt(0).toUpperCase()}${field.slice(1)}` as BoundName
+}
+
+const bound = z
+  .string()
+  .regex(/^\d{1,15}(\.\d{1,9})?$/, 'write a number, as 12 or 1.5')
+  .pipe(z.coerce.number())
+  .optional()
+
+/** For each number the least and the largest that is wanted; what has no value is not. */
+const bounds = Object.fromEntries(
+  numberFields.flatMap((field) => [
+    [boundName('min', field), bound],
+    [boundName('max', field), bound],
+  ]),
+) as Record<BoundName, typeof bound>
+
 /** The filter and the order. */
 export const recordQuery = z.strictObject({
+  sourceServerId: z.string().min(1).max(64).optional(),
+  replicationServerInstanceType: z.string().min(1).max(255).optional(),
+  ...bounds,
   /** Part of it, whichever the case. */
   hostname: z.string().min(1).max(255).optional(),
   /** Ready for test at this moment or later. */
@@ -75,10 +110,28 @@ export function chosenRecords(
     .filter(
       (record) =>
         (part === undefined || record.hostname.toLowerCase().includes(part)) &&
+        isSame(query, record, 'sourceServerId') &&
+        isSame(query, record, 'replicationServerInstanceType') &&
+        numberFields.every((field) => isWithin(query, record, field)) &&
         (from === undefined || record.readyForTestAt >= from) &&
         (to === undefined || record.readyForTestAt < to),
     )
     .sort((one, other) => compare(placeOf(one, wanted), placeOf(other, wanted), wanted))
+}
+
+function isSame(
+  query: RecordQuery,
+  record: ReplicationRecord,
+  field: 'sourceServerId' | 'replicationServerInstanceType',
+): boolean {
+  return query[field] === undefined || query[field] === record[field]
+}
+
+function isWithin(query: RecordQuery, record: ReplicationRecord, field: NumberField): boolean {
+  const [least, most] = [query[boundName('min', field)], query[boundName('max', field)]]
+  const value = record[field]
+  if (least === undefined && most === undefined) return true
+  return value !== undefined && value >= (least ?? 0) && value <= (most ?? Infinity)
 }
 
 /** A place in a listing. */

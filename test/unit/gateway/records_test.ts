@@ -26,6 +26,29 @@ function record(name: string, day: number, overrides: Partial<ReplicationRecord>
   }
 }
 
+/** Every number that a record can have, each its own and larger than that of any other record here. */
+const filled: Required<Omit<ReplicationRecord, 'isForecastNever'>> = {
+  ...record('d', 4),
+  replicationStartedAt: '2025-02-04T12:00:00.250Z',
+  initialReplicationDurationMinutes: 1001,
+  replicatedStorageBytes: 1_610_612_737,
+  bandwidthThrottlingMbps: 1003,
+  averageBytesPerSecond: 1004,
+  peakBytesPerSecond: 1005,
+  wireBytes: 1006,
+  peakWireBytesPerSecond: 1007,
+  changedBytes: 1008,
+  heldBackSeconds: 1009,
+  heldBackBytes: 1010,
+  usedBytes: 1011,
+  fileSystemBytes: 1012,
+  forecastMinutes: 1013,
+  forecastLowMinutes: 1014,
+  forecastHighMinutes: 1015,
+  forecastCoveragePercent: 1016,
+  disks: [],
+}
+
 async function get(query: string, accept?: string): Promise<Response> {
   return gateway.app.request(`http://localhost:8080/api/v1/replication-records${query}`, {
     headers: {
@@ -67,6 +90,30 @@ describe('GET /api/v1/replication-records', () => {
     const moment = encodeURIComponent('2025-02-02T21:30:00+09:00')
     expect(namesOf(await list(`?from=${moment}`))).toEqual(['web-2', 'db-1'])
     expect(namesOf(await list(`?to=${moment}`))).toEqual(['Web-1'])
+  })
+
+  it('filters by server, type and the bounds of any number; what has no value is within none', async () => {
+    await put(
+      record('a', 1, { wireBytes: 9, bandwidthThrottlingMbps: 300 }),
+      record('b', 2, { wireBytes: 100, replicationServerInstanceType: 't3.small' }),
+      record('c', 3),
+    )
+    expect(namesOf(await list('?sourceServerId=s-b'))).toEqual(['b'])
+    expect(namesOf(await list('?replicationServerInstanceType=local'))).toEqual(['a', 'c'])
+    expect(namesOf(await list('?minWireBytes=9'))).toEqual(['a', 'b'])
+    expect(namesOf(await list('?minWireBytes=9.5'))).toEqual(['b'])
+    expect(namesOf(await list('?maxWireBytes=9'))).toEqual(['a'])
+    expect(namesOf(await list('?minWireBytes=10&maxWireBytes=99'))).toEqual([])
+    expect(namesOf(await list('?maxBandwidthThrottlingMbps=0&order=-readyForTestAt'))).toEqual(['c', 'b'])
+    expect(await (await get('?format=csv&minBandwidthThrottlingMbps=1')).text()).toMatch(/\ns-a,.*\n$/)
+    const { sourceServerId: _id, hostname: _host, disks: _disks, ...whole } = filled
+    await put(record('d', 4, whole))
+    for (const [field, value] of Object.entries(whole)) {
+      if (typeof value !== 'number') continue
+      const name = field.charAt(0).toUpperCase() + field.slice(1)
+      expect(namesOf(await list(`?min${name}=${value}&max${name}=${value}`)), field).toEqual(['d'])
+      expect(namesOf(await list(`?order=-${field}`))[0], field).toBe('d')
+    }
   })
 
   it('orders by any field, what has no value last', async () => {
@@ -114,6 +161,9 @@ describe('GET /api/v1/replication-records', () => {
     ['?from=yesterday', 'write a date as 2025-02-10'],
     ['?to=2025-02-30', 'write a date as'],
     ['?hostname=', 'Cannot read hostname'],
+    ['?minWireBytes=', 'Cannot read minWireBytes: write a number'],
+    ['?maxWireBytes=-1', 'Cannot read maxWireBytes'],
+    ['?maxHostname=3', 'maxHostname'],
     ['?hostnam=web', 'hostnam'],
     ['?limit=0', 'Cannot read limit'],
     ['?format=xml', 'csv'],
