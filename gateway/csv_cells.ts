@@ -4,9 +4,9 @@
  */
 
 /** A program that opens the file takes a cell that begins so for a formula. */
-const formula = /^[=+\-@\t\r]/
+const formula = /^[=+\-@\t\r\n＝＋－＠]/
 /** One that is marked as text, once or, because it looked so before, more often. */
-const marked = /^'+[=+\-@\t\r]/
+const marked = /^'+[=+\-@\t\r\n＝＋－＠]/
 
 /** `cell` as it is written. */
 export function markedCell(cell: string): string {

@@ -229,13 +229,15 @@ describe('the records as CSV', () => {
   })
 
   it('run nothing in a spreadsheet', async () => {
-    const names = ['=HYPERLINK("http://evil")', '+1', '-1', '@SUM(A1)', "'=1", '\t=1']
+    const names = ['=HYPERLINK("http://evil")', '+1', '-1', '@SUM(A1)', "'=1", '\t=1', '\n=1', '＝1']
     await put(...names.map((hostname, index) => record(`h${index}`, 1, { hostname })))
     await put(record('t', 2, { replicationServerInstanceType: '=cmd' }))
     const text = await (await get('?format=csv')).text()
     expect(text).toContain(`"'=HYPERLINK(""http://evil"")"`)
-    for (const marked of ["'+1", "'-1", "'@SUM(A1)", "''=1", "'\t=1", "'=cmd"])
+    for (const marked of ["'+1", "'-1", "'@SUM(A1)", "''=1", "'\t=1", "'=cmd", "'＝1"])
       expect(text).toContain(`,${marked},`)
-    expect(text).not.toMatch(/(^|,)"?[=+\-@\t\r]/m)
+    const broken = `,"'\n=1",`
+    expect(text).toContain(broken)
+    expect(text.replace(broken, '')).not.toMatch(/(^|,)"?[=+\-@\t\r＝]/m)
   })
 })

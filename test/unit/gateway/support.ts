@@ -45,6 +45,7 @@ import { MemoryRecords } from '../../../store/memory/records.ts'
 import { MemoryStore } from '../../../store/memory/store.ts'
 import { gatewayServerName } from '../../../wire/control_api.ts'
 import { renderInstallScript } from '../../../wire/install_script.ts'
+import { listening } from '../../fixtures/told_changes.ts'
 import { checked } from './answer_check.ts'
 import { LocalChanges, LocalTelemetry, RecordedWakeUps } from './doubles.ts'
 
@@ -98,6 +99,8 @@ export async function testGateway(
   const clock = () => (options.realClock ? new Date() : new Date(time))
   const random = platformRandomBytes
   const store = new MemoryStore()
+  // What the gateway writes of servers without an event; a test that leaves any fails.
+  const untold: string[] = []
   const records = new MemoryRecords()
   const changes = new LocalChanges()
   const wakeUps = new RecordedWakeUps()
@@ -118,7 +121,7 @@ export async function testGateway(
   const eventStreams = new EventStreams({ store, origin, changes, log })
   const fleet = new Fleet(store, changes, clock)
   const services: Services = {
-    store,
+    store: listening(store, untold),
     records,
     recordTimeZone: options.recordTimeZone ?? 'UTC',
     fleet,
@@ -207,6 +210,7 @@ export async function testGateway(
       hub.close()
       services.fleet.close()
       await rm(folder, { recursive: true, force: true })
+      if (untold.length > 0) throw new Error(`Changed without an event: ${untold.join('; ')}`)
     },
   }
 }
