@@ -155,12 +155,17 @@ export class LaneRunner {
       lane.waitingSince !== undefined && lane.waitingSince > createdAt ? lane.waitingSince : createdAt
     const state = outcome === 'FAILED' ? 'PENDING' : outcome
     await this.#ofKnown(() =>
-      mutate(bench.store, 'webhookDelivery', { parent: webhookId, id: deliveryId }, (known) => ({
-        ...known,
-        state,
-        attempts: attempt,
-        ...(state === 'PENDING' ? {} : { settledAt: now(bench) }),
-      })),
+      mutate(bench.store, 'webhookDelivery', { parent: webhookId, id: deliveryId }, (known) =>
+        // Settled meanwhile by whoever took the lane over from a sender thought dead: that this one failed makes it nothing else.
+        known.state !== 'PENDING' && !isTaken
+          ? known
+          : {
+              ...known,
+              state,
+              attempts: attempt,
+              ...(state === 'PENDING' ? {} : { settledAt: now(bench) }),
+            },
+      ),
     )
     await this.#log(webhookId, { deliveryId, eventId, detailType, laneId, attempt, outcome, ...tried })
     if (tried.statusCode === 410) await this.#disable(webhookId)

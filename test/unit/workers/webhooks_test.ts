@@ -259,6 +259,23 @@ describe('webhooks', () => {
     expect(Date.parse(lane?.nextAttemptAt ?? '')).toBeGreaterThan(nowMs)
   })
 
+  it('stay delivered when a sender that was thought dead comes back with a failure', async () => {
+    const webhookId = await putEndpoint(real, 'https://x.example/')
+    await tell(one, 2)
+    const frozen: Post = async () => {
+      nowMs += 60_000
+      await send(webhookId)
+      return { statusCode: 500, problem: 'Answered 500' }
+    }
+    await new LaneRunner(runnerParts(bench, 'frozen', frozen)).run(webhookId, one, stop)
+    expect(sequences(one)).toEqual([1, 2])
+    expect((await deliveries(webhookId)).map(({ state, attempts }) => [state, attempts])).toEqual([
+      ['DELIVERED', 1],
+      ['DELIVERED', 1],
+    ])
+    expect(await listAll(real, 'webhookLane', webhookId)).toEqual([])
+  })
+
   it('are woken for what is due, and not for what waits', async () => {
     const woken: WebhookId[] = []
     bench.webhookWakeUps.add = async (webhookId) => void woken.push(webhookId)
