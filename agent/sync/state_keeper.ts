@@ -58,6 +58,8 @@ export class StateKeeper {
 
   /** Moves on to what the facts call for. */
   update(facts: StateFacts): void {
+    // A link that was lost meanwhile has not stalled what nobody wanted to go on; after this it has its time to come back.
+    if (facts.mode !== 'REPLICATE' && !this.#isConnected) this.#sinceMs = this.#clock.monotonicMs()
     const next = nextState({
       ...facts,
       wasConnected: this.#wasConnected,
