@@ -15,9 +15,21 @@ export class NotFoundError extends Error {
   }
 }
 
+/** The thing that is in the way. */
+export interface Obstacle {
+  resourceType: string
+  resourceId: string
+}
+
 /** What was asked is not possible in the state things are in; asking again without a change is useless. */
 export class ConflictError extends Error {
   override name = 'ConflictError'
+  /** What is in the way, where that is another thing than the one that was asked for. */
+  readonly obstacle: Obstacle | undefined
+  constructor(message: string, { obstacle, ...options }: ErrorOptions & { obstacle?: Obstacle } = {}) {
+    super(message, options)
+    this.obstacle = obstacle
+  }
 }
 
 /** Retrying cannot help: the work ends, its steps are undone and the operator is told. */

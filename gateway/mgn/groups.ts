@@ -35,7 +35,11 @@ export function requireFreeName(
   const idOf = (group: Application | Wave): string =>
     'applicationId' in group ? group.applicationId : group.waveId
   const other = groups.find((one) => one.name === name && idOf(one) !== own)
-  if (other !== undefined) throw new ConflictError(`${kind} ${idOf(other)} is called ${name} already`)
+  if (other === undefined) return
+  const resourceId = idOf(other)
+  throw new ConflictError(`${kind} ${resourceId} is called ${name} already`, {
+    obstacle: { resourceType: kind, resourceId },
+  })
 }
 
 /** The servers of an application. */

@@ -40,7 +40,10 @@ function joining(server: SourceServer, to: Application, goneId: string | undefin
   const { sourceServerId, applicationId } = server
   if (applicationId === to.applicationId) return server
   if (applicationId !== undefined && applicationId !== goneId)
-    throw new ConflictError(`Source server ${sourceServerId} is part of application ${applicationId} already`)
+    throw new ConflictError(
+      `Source server ${sourceServerId} is part of application ${applicationId} already`,
+      { obstacle: { resourceType: 'SourceServer', resourceId: sourceServerId } },
+    )
   return withApplication(server, to.applicationId)
 }
 
@@ -108,6 +111,7 @@ export async function leaveApplication(
       return withEvent(withApplication(server, undefined), at, { type: 'CONFIGURATION', actor, message })
     throw new ConflictError(
       `Source server ${server.sourceServerId} is not part of application ${applicationId}`,
+      { obstacle: { resourceType: 'SourceServer', resourceId: server.sourceServerId } },
     )
   }
   const servers = await Promise.all([...new Set(ids)].map((id) => findServer(services.store, id)))
@@ -120,7 +124,9 @@ function joiningWave(application: Application, { waveId }: Wave, goneId: string 
   const known = application.waveId
   if (known === waveId) return application
   if (known !== undefined && known !== goneId)
-    throw new ConflictError(`Application ${application.applicationId} is part of wave ${known}`)
+    throw new ConflictError(`Application ${application.applicationId} is part of wave ${known}`, {
+      obstacle: { resourceType: 'Application', resourceId: application.applicationId },
+    })
   return { ...application, waveId }
 }
 
@@ -157,7 +163,9 @@ export async function leaveWave(services: Services, ids: readonly string[], wave
   const leave = ({ waveId: known, ...application }: Application): Application => {
     if (known === waveId) return application
     const where = known === undefined ? 'part of no wave' : `part of wave ${known}`
-    throw new ConflictError(`Application ${application.applicationId} is ${where}`)
+    throw new ConflictError(`Application ${application.applicationId} is ${where}`, {
+      obstacle: { resourceType: 'Application', resourceId: application.applicationId },
+    })
   }
   const applications = await Promise.all([...new Set(ids)].map((id) => findApplication(services, id)))
   applications.forEach(leave)

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Context } from 'hono'
+import type { Obstacle } from '../../domain/errors.ts'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { ZodError } from 'zod'
 import {
@@ -93,8 +94,11 @@ const resourceTypes: Readonly<Record<string, string>> = {
   job: 'Job',
 }
 
-/** Any error as a refusal in MGN's shapes. What nobody expects becomes a 500 whose cause goes to the log and not to the caller. */
-export function asMgnError(error: unknown): MgnError | AccessError {
+/**
+ * Any error as a refusal in MGN's shapes; `subject` is what was asked for, which is in the way where the error names nothing else. What nobody
+ * expects becomes a 500 whose cause goes to the log and not to the caller.
+ */
+export function asMgnError(error: unknown, subject?: Obstacle): MgnError | AccessError {
   if (error instanceof MgnError || error instanceof AccessError) return error
   if (error instanceof ZodError) {
     const fields = error.issues.slice(0, maxFieldsNamed).map((issue) => ({
@@ -110,8 +114,10 @@ export function asMgnError(error: unknown): MgnError | AccessError {
       members: { resourceId: error.resourceId, resourceType },
     })
   }
-  if (error instanceof ConflictError || error instanceof PermanentError)
-    return new MgnError('ConflictException', error.message, { cause: error })
+  if (error instanceof ConflictError || error instanceof PermanentError) {
+    const obstacle = (error instanceof ConflictError ? error.obstacle : undefined) ?? subject
+    return new MgnError('ConflictException', error.message, { cause: error, members: { ...obstacle } })
+  }
   if (error instanceof InvalidInputError)
     return wrongFields([{ name: error.field, message: error.message }], { cause: error })
   if (error instanceof RevisionConflictError)

@@ -3,9 +3,11 @@
  * @module
  */
 import type { z } from 'zod'
+import type { Obstacle } from '../../domain/errors.ts'
 import type { Services } from '../services.ts'
 import type { Account } from './account.ts'
 import type { Caller } from './caller.ts'
+import { asMgnError } from './mgn_error.ts'
 
 /** What an operation works with. */
 export interface MgnContext {
@@ -37,7 +39,7 @@ export interface Operation {
   /** Whether members also stand in path and query. */
   readonly hasRoute: boolean
   readonly input: z.ZodType
-  /** Reads the members against the schema and runs. @throws ZodError, MgnError, or whatever the domain refuses. */
+  /** Reads the members against the schema and runs. @throws ZodError, MgnError, AccessError. */
   call(context: MgnContext, members: Record<string, unknown>): Promise<object | undefined>
 }
 
@@ -52,6 +54,33 @@ export function operation<Input>(declared: Declared<Input>): Operation {
     method: route?.method ?? 'POST',
     path: route?.path ?? `/${name}`,
     hasRoute: route !== undefined,
-    call: async (context, members) => run(context, input.parse(members)),
+    call: async (context, members) => {
+      const given = input.parse(members)
+      try {
+        return await run(context, given)
+      } catch (error) {
+        throw asMgnError(error, subjectOf(given))
+      }
+    },
   }
+}
+
+/** The kinds of things that operations are called for, by the member that names the one. */
+const subjectTypes = {
+  sourceServerID: 'SourceServer',
+  applicationID: 'Application',
+  waveID: 'Wave',
+  jobID: 'Job',
+  launchConfigurationTemplateID: 'LaunchConfigurationTemplate',
+  replicationConfigurationTemplateID: 'ReplicationConfigurationTemplate',
+} as const
+
+/** What an operation is called for. */
+function subjectOf(given: unknown): Obstacle | undefined {
+  const members = given as Partial<Record<keyof typeof subjectTypes, string>>
+  for (const [name, resourceType] of Object.entries(subjectTypes)) {
+    const resourceId = members[name as keyof typeof subjectTypes]
+    if (resourceId !== undefined) return { resourceType, resourceId }
+  }
+  return undefined
 }

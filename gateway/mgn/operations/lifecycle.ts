@@ -44,9 +44,12 @@ function jobOperation(name: string, action: JobAction): Operation {
 }
 
 function conflictOf(error: ServersRefuseError): MgnError {
+  const [first, ...others] = error.refusals
+  const isOne = first !== undefined && others.length === 0
   return new MgnError('ConflictException', error.message, {
     cause: error,
     members: {
+      ...(isOne ? { resourceId: first.sourceServerId, resourceType: 'SourceServer' } : {}),
       errors: error.refusals.map(({ sourceServerId, because }) => ({
         code: 'ConflictException',
         message: because,

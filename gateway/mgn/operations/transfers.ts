@@ -132,7 +132,9 @@ export const transferOperations = [
       const known = await begin(services, begun)
       if (known !== undefined) {
         if (known.kind !== 'IMPORT' || known.bucket !== bucket || known.key !== key)
-          throw new ConflictError(`clientToken ${clientToken} was used for ${known.bucket}/${known.key}`)
+          throw new ConflictError(`clientToken ${clientToken} was used for ${known.bucket}/${known.key}`, {
+            obstacle: { resourceType: 'ImportTask', resourceId: known.transferId },
+          })
         return { importTask: showImport(context, known) }
       }
       return { importTask: showImport(context, await runImport(context, begun)) }

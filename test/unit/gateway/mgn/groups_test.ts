@@ -69,7 +69,11 @@ describe('applications', () => {
     })
     const applicationID = made.applicationID ?? ''
     expect(made.arn).toBe(`arn:aws:mgn:us-east-1:123456789012:application/${applicationID}`)
-    expect(await refusalOf(application('shop'))).toBeInstanceOf(ConflictException)
+    expect(await refusalOf(application('shop'))).toMatchObject({
+      name: 'ConflictException',
+      resourceId: applicationID,
+      resourceType: 'Application',
+    })
     service.gateway.pass(5000)
     const changed = await service.client.send(new UpdateApplicationCommand({ applicationID, name: 'store' }))
     expect(changed).toMatchObject({
@@ -122,7 +126,11 @@ describe('applications', () => {
     }))
     expect((await statusOf(applicationID))?.healthStatus).toBe('ERROR')
     const archive = new ArchiveApplicationCommand({ applicationID })
-    expect(await refusalOf(service.client.send(archive))).toBeInstanceOf(ConflictException)
+    expect(await refusalOf(service.client.send(archive))).toMatchObject({
+      name: 'ConflictException',
+      resourceId: applicationID,
+      resourceType: 'Application',
+    })
     for (const id of sourceServerIDs)
       await put(id, (server) => ({ ...server, lifecycle: { ...server.lifecycle, state: 'CUTOVER' } }))
     expect((await statusOf(applicationID))?.progressStatus).toBe('COMPLETED')
@@ -134,7 +142,11 @@ describe('applications', () => {
     expect(await refusalOf(service.client.send(remove))).toBeInstanceOf(ConflictException)
     await service.client.send(new DisassociateSourceServersCommand({ applicationID, sourceServerIDs }))
     const again = new DisassociateSourceServersCommand({ applicationID, sourceServerIDs })
-    expect(await refusalOf(service.client.send(again))).toBeInstanceOf(ConflictException)
+    expect(await refusalOf(service.client.send(again))).toMatchObject({
+      name: 'ConflictException',
+      resourceId: sourceServerIDs[0],
+      resourceType: 'SourceServer',
+    })
     await service.client.send(remove)
   })
 
@@ -147,7 +159,11 @@ describe('applications', () => {
       )
     await to(one)
     await to(one)
-    expect(await refusalOf(to(two))).toBeInstanceOf(ConflictException)
+    expect(await refusalOf(to(two))).toMatchObject({
+      name: 'ConflictException',
+      resourceId: sourceServerId,
+      resourceType: 'SourceServer',
+    })
   })
 })
 
@@ -188,7 +204,11 @@ describe('waves', () => {
     )
     const second = await service.client.send(new CreateWaveCommand({ name: 'second' }))
     const taken = new AssociateApplicationsCommand({ waveID: second.waveID, applicationIDs })
-    expect(await refusalOf(service.client.send(taken))).toBeInstanceOf(ConflictException)
+    expect(await refusalOf(service.client.send(taken))).toMatchObject({
+      name: 'ConflictException',
+      resourceId: applicationIDs[0],
+      resourceType: 'Application',
+    })
     await service.client.send(new DisassociateApplicationsCommand({ waveID, applicationIDs }))
     expect((await service.client.send(new ArchiveWaveCommand({ waveID }))).isArchived).toBe(true)
     expect((await service.client.send(new UnarchiveWaveCommand({ waveID }))).isArchived).toBe(false)

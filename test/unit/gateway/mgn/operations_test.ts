@@ -251,7 +251,11 @@ describe('a migration', () => {
     // Somebody has it already.
     const again = await refusalOf(send(new StartTestCommand({ sourceServerIDs: [sourceServerID] })))
     expect(again).toBeInstanceOf(ConflictException)
-    expect(again).toMatchObject({ errors: [{ resourceId: sourceServerID, resourceType: 'SourceServer' }] })
+    const inTheWay = { resourceId: sourceServerID, resourceType: 'SourceServer' }
+    expect(again).toMatchObject({ ...inTheWay, errors: [inTheWay] })
+    const early = await refusalOf(send(new FinalizeCutoverCommand({ sourceServerID })))
+    expect(early).toBeInstanceOf(ConflictException)
+    expect(early).toMatchObject(inTheWay)
 
     await putServer(service.gateway, sourceServerID, (server) => launched(server, 'TEST'))
     const to = (state: 'READY_FOR_TEST' | 'READY_FOR_CUTOVER' | 'CUTOVER') =>
@@ -492,7 +496,11 @@ describe('jobs', () => {
     expect(await of({ fromDate: '2026-03-01T12:00:00Z', toDate: '2026-03-01T12:00:00Z' })).toEqual([jobID])
     expect(await of({ fromDate: '2026-03-01T12:00:01Z' })).toEqual([])
     expect(await of({ fromDate: '2026-02-28T12:00:01Z' })).toEqual([jobID])
-    expect(await refusalOf(send(new DeleteJobCommand({ jobID })))).toBeInstanceOf(ConflictException)
+    for (const fromDate of ['2026-02-29T12:00:01Z', '99999-01-01T00:00:00Z'])
+      expect(await refusalOf(of({ fromDate }))).toMatchObject({ fieldList: [{ name: 'filters.fromDate' }] })
+    const unfinished = await refusalOf(send(new DeleteJobCommand({ jobID })))
+    expect(unfinished).toBeInstanceOf(ConflictException)
+    expect(unfinished).toMatchObject({ resourceId: jobID, resourceType: 'Job' })
     const line = {
       jobId: jobID as never,
       logId: '1',
