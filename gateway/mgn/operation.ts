@@ -7,7 +7,7 @@ import type { Obstacle } from '../../domain/errors.ts'
 import type { Services } from '../services.ts'
 import type { Account } from './account.ts'
 import type { Caller } from './caller.ts'
-import { asMgnError } from './mgn_error.ts'
+import { asMgnError, wrongFields } from './mgn_error.ts'
 
 /** What an operation works with. */
 export interface MgnContext {
@@ -56,6 +56,7 @@ export function operation<Input>(declared: Declared<Input>): Operation {
     hasRoute: route !== undefined,
     call: async (context, members) => {
       const given = input.parse(members)
+      requireOwnAccount(context.account, given)
       try {
         return await run(context, given)
       } catch (error) {
@@ -63,6 +64,18 @@ export function operation<Input>(declared: Declared<Input>): Operation {
       }
     },
   }
+}
+
+/** @throws MgnError for a call that is meant for another account: what it names there is not what has the same name here. */
+function requireOwnAccount({ accountId }: Account, given: unknown): void {
+  const { accountID } = given as { accountID?: string }
+  if (accountID === undefined || accountID === accountId) return
+  throw wrongFields([
+    {
+      name: 'accountID',
+      message: `must be ${accountId}, the only account that is managed here, or be left out`,
+    },
+  ])
 }
 
 /** The kinds of things that operations are called for, by the member that names the one. */

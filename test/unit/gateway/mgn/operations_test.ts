@@ -36,10 +36,11 @@ import {
 } from '@aws-sdk/client-mgn'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { SourceServer } from '../../../../domain/source_server.ts'
+import { operations } from '../../../../gateway/mgn/operations.ts'
 import { settleCutShort } from '../../../../gateway/server_jobs.ts'
 import { putServer, serverOf } from '../callers.ts'
 import type { MgnService } from './mgn_service.ts'
-import { mgnService, post, readyServer, refusalOf } from './mgn_service.ts'
+import { call, mgnService, post, readyServer, refusalOf } from './mgn_service.ts'
 
 let service: MgnService
 
@@ -76,6 +77,16 @@ describe('the account', () => {
     try {
       const refused = await refusalOf(fresh.client.send(new DescribeSourceServersCommand({})))
       expect(refused).toBeInstanceOf(UninitializedAccountException)
+      const open = []
+      for (const { name, method, path } of operations.filter((one) => one.name !== 'InitializeService')) {
+        const arn = encodeURIComponent('arn:aws:mgn:us-east-1:123456789012:job/mgnjob-00000000000000001')
+        const headers = { 'content-type': 'application/json' }
+        const own = path.replace(':resourceArn', arn)
+        const { shape } = await call(fresh, { method, path: own, headers, body: '' })
+        if (shape !== 'UninitializedAccountException') open.push(name)
+      }
+      // As MGN's model has it: those three tell of no account.
+      expect(open).toEqual(['ListTagsForResource', 'TagResource', 'UntagResource'])
       for (let count = 0; count < 2; count++) {
         const { $metadata } = await fresh.client.send(new InitializeServiceCommand({}))
         expect($metadata.httpStatusCode).toBe(204)
@@ -89,6 +100,20 @@ describe('the account', () => {
   it('is one managed account: its own', async () => {
     const { items } = await service.client.send(new ListManagedAccountsCommand({}))
     expect(items).toEqual([{ accountId: '123456789012' }])
+  })
+
+  it('does nothing for calls that are meant for another account', async () => {
+    const { sourceServerId } = await readyServer(service)
+    const test = (accountID: string) =>
+      service.client.send(new StartTestCommand({ sourceServerIDs: [sourceServerId], accountID }))
+    expect(await refusalOf(test('999999999999'))).toMatchObject({
+      name: 'ValidationException',
+      fieldList: [{ name: 'accountID', message: expect.stringContaining('must be 123456789012') as string }],
+    })
+    expect((await serverOf(service.gateway, sourceServerId)).lifecycle.state).toBe('READY_FOR_TEST')
+    const listing = new DescribeSourceServersCommand({ accountID: '999999999999' })
+    expect(await refusalOf(send(listing))).toBeInstanceOf(ValidationException)
+    expect((await test('123456789012')).job?.participatingServers).toHaveLength(1)
   })
 
   it('has no vCenter clients', async () => {
