@@ -91,7 +91,9 @@ export const sourceServerOperations = [
     status: 204,
     input: ofServer,
     async run({ services, caller }, input) {
-      const { sourceServerId } = await findServer(services.store, input.sourceServerID)
+      const { sourceServerId, activeTask } = await findServer(services.store, input.sourceServerID)
+      // Clients call it again when they did not hear the answer.
+      if (activeTask?.kind === 'DELETE') return undefined
       await performAction(services, sourceServerId, 'DELETE', caller.actor)
       return undefined
     },

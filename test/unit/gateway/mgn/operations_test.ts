@@ -375,7 +375,11 @@ describe('a migration', () => {
     await putServer(service.gateway, sourceServerID, ({ activeTask: _over, ...server }) => server)
     expect((await service.client.send(archive)).isArchived).toBe(true)
     await service.client.send(new DeleteSourceServerCommand({ sourceServerID }))
-    expect((await serverOf(service.gateway, sourceServerID)).activeTask?.kind).toBe('DELETE')
+    const { activeTask } = await serverOf(service.gateway, sourceServerID)
+    expect(activeTask?.kind).toBe('DELETE')
+    // Who did not hear the answer calls again, and is told the same.
+    await service.client.send(new DeleteSourceServerCommand({ sourceServerID }))
+    expect((await serverOf(service.gateway, sourceServerID)).activeTask).toEqual(activeTask)
   })
 
   it('is paused, resumed, stopped and started', async () => {
