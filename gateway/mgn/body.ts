@@ -1,7 +1,8 @@
 /**
- * The JSON of a call: an object, not too deep, in which null is the same as nothing.
+ * The JSON of a call: an object, not too deep, in which a member that is null is the same as none.
  * @module
  */
+import { z } from 'zod'
 import { MgnError, cannotParse } from './mgn_error.ts'
 
 /** No shape of the service is deeper. */
@@ -26,7 +27,7 @@ export function readBody(text: string, contentType: string | undefined): Record<
     throw cannotParse('The body is not JSON', { cause: error })
   }
   if (!isObject(value)) throw cannotParse('The body must be a JSON object')
-  return withoutNulls(value)
+  return value
 }
 
 /** How deep brackets and braces are nested, without a stack of our own being used up. */
@@ -50,10 +51,25 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A member that is null is a member that is not there; in lists and maps of text null is wrong, and stays for the schema to say so. */
-function withoutNulls(object: Record<string, unknown>): Record<string, unknown> {
-  const members = Object.entries(object).filter(([, value]) => value !== null)
+/**
+ * `value` without the members that are null, where `schema` has members: those are members that are not there. In lists and in maps, such as
+ * tags, null is a wrong value, and stays for the schema to say so.
+ */
+export function withoutNulls(value: unknown, schema: unknown): unknown {
+  if (schema instanceof z.ZodOptional) return withoutNulls(value, schema.unwrap())
+  if (schema instanceof z.ZodArray)
+    return Array.isArray(value) ? value.map((item: unknown) => withoutNulls(item, schema.element)) : value
+  if (!isObject(value)) return value
+  const entries = Object.entries(value)
+  if (schema instanceof z.ZodRecord)
+    return Object.fromEntries(entries.map(([key, item]) => [key, withoutNulls(item, schema.valueType)]))
+  if (!(schema instanceof z.ZodObject)) return value
+  const shape = schema.shape as Record<string, unknown>
+  const members = entries.filter(([, member]) => member !== null)
   return Object.fromEntries(
-    members.map(([name, value]) => [name, isObject(value) ? withoutNulls(value) : value]),
+    members.map(([name, member]) => [
+      name,
+      Object.hasOwn(shape, name) ? withoutNulls(member, shape[name]) : member,
+    ]),
   )
 }

@@ -35,7 +35,12 @@ export const paging = {
 
 /** The same where they stand in the query of a URL. */
 export const queryPaging = {
-  maxResults: z.coerce.number().int().min(1).max(1000).optional(),
+  maxResults: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a number from 1 to 1000')
+    .transform(Number)
+    .pipe(z.int().min(1).max(1000))
+    .optional(),
   nextToken: z.string().max(2048).optional(),
 }
 

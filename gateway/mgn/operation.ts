@@ -7,6 +7,7 @@ import type { Obstacle } from '../../domain/errors.ts'
 import type { Services } from '../services.ts'
 import type { Account } from './account.ts'
 import type { Caller } from './caller.ts'
+import { withoutNulls } from './body.ts'
 import { asMgnError, wrongFields } from './mgn_error.ts'
 
 /** What an operation works with. */
@@ -55,7 +56,7 @@ export function operation<Input>(declared: Declared<Input>): Operation {
     path: route?.path ?? `/${name}`,
     hasRoute: route !== undefined,
     call: async (context, members) => {
-      const given = input.parse(members)
+      const given = input.parse(withoutNulls(members, input))
       requireOwnAccount(context.account, given)
       try {
         return await run(context, given)

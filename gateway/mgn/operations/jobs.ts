@@ -11,10 +11,13 @@ import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
 import { isMgnJobLog, mgnJob, mgnJobLog } from '../shapes/job.ts'
 
-/** A time that the pattern allows and nobody can read, such as one of the year 99999, is refused here. */
+/** A time that the pattern allows and that there is not, such as one of the year 99999 or of a 31st of February, is refused here. */
 function instantOf(name: string, time: string): number {
   const instant = Date.parse(time)
-  if (Number.isNaN(instant)) throw wrongFields([{ name, message: 'must be a time that there is' }])
+  const day = time.slice(0, time.indexOf('T'))
+  // A day that the month does not have would be read as one of the next month.
+  if (Number.isNaN(instant) || !new Date(instant).toISOString().startsWith(day))
+    throw wrongFields([{ name, message: 'must be a time that there is' }])
   return instant
 }
 

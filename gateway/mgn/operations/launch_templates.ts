@@ -53,6 +53,8 @@ function refusePromises(input: Members): void {
     if (input[name] !== undefined) refuse(name, 'has one kind of volume only')
   if (input.enableParametersEncryption === true)
     refuse('enableParametersEncryption', 'seals every parameter with a key of its own')
+  if ((input.parametersEncryptionKey ?? '') !== '')
+    refuse('parametersEncryptionKey', 'seals every parameter with a key of its own')
   if (wrong.length > 0) throw wrongFields(wrong)
 }
 

@@ -135,14 +135,19 @@ type Update = z.infer<typeof updateInput>
 /** @throws MgnError for disks that the server has not, and for kinds of volumes that the local cloud has not. */
 function refuseDisks(server: SourceServer, wanted: Update['replicatedDisks']): void {
   const wrong: WrongField[] = []
-  for (const [index, { deviceName, stagingDiskType = 'AUTO', iops, throughput }] of (
-    wanted ?? []
-  ).entries()) {
+  for (const [index, disk] of (wanted ?? []).entries()) {
+    const { deviceName, isBootDisk, stagingDiskType = 'AUTO', iops, throughput } = disk
     const name = `replicatedDisks.${index}`
-    if (deviceName !== undefined && !server.disks.some((disk) => disk.deviceName === deviceName))
+    const known = server.disks.find((one) => one.deviceName === deviceName)
+    if (deviceName !== undefined && known === undefined)
       wrong.push({
         name: `${name}.deviceName`,
         message: `${server.sourceServerId} replicates no ${deviceName}`,
+      })
+    if (isBootDisk !== undefined && known !== undefined && isBootDisk !== known.isBootDisk)
+      wrong.push({
+        name: `${name}.isBootDisk`,
+        message: `must be ${known.isBootDisk}: the agent finds out which disk the server boots from`,
       })
     if (stagingDiskType !== 'AUTO' || iops !== undefined || throughput !== undefined)
       wrong.push({ name, message: 'the local cloud has one kind of volume only: AUTO' })

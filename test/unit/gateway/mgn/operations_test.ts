@@ -477,6 +477,15 @@ describe('configurations', () => {
     expect(await refusalOf(send(disks))).toMatchObject({
       fieldList: [{ name: 'replicatedDisks.0.deviceName' }, { name: 'replicatedDisks.0' }],
     })
+    const boot = (isBootDisk: boolean) =>
+      new UpdateReplicationConfigurationCommand({
+        sourceServerID,
+        replicatedDisks: [{ deviceName: '/dev/sda', isBootDisk }],
+      })
+    expect(await refusalOf(send(boot(false)))).toMatchObject({
+      fieldList: [{ name: 'replicatedDisks.0.isBootDisk' }],
+    })
+    expect((await service.client.send(boot(true))).replicatedDisks).toMatchObject([{ isBootDisk: true }])
     const address = new UpdateLaunchConfigurationCommand({ sourceServerID, copyPrivateIp: true })
     expect(await refusalOf(send(address))).toMatchObject({ fieldList: [{ name: 'copyPrivateIp' }] })
   })
@@ -675,5 +684,33 @@ describe('bad input', () => {
     ).toMatchObject({
       status: 200,
     })
+    const { sourceServerId } = await readyServer(service)
+    const documents = `[{"actionName":"a","ssmDocumentName":"AWS-RunShellScript","timeoutSeconds":null,
+      "parameters":{"commands":[{"parameterType":"STRING","parameterName":"script"}]}}]`
+    expect(
+      await post(
+        service,
+        'UpdateLaunchConfiguration',
+        `{"sourceServerID":"${sourceServerId}","postLaunchActions":{"ssmDocuments":${documents}}}`,
+      ),
+    ).toMatchObject({ status: 200, body: { postLaunchActions: { ssmDocuments: [{ actionName: 'a' }] } } })
+  })
+
+  it('takes null in lists and in maps for a wrong value', async () => {
+    expect(await post(service, 'CreateWave', '{"name":"first","tags":{"team":null}}')).toMatchObject({
+      status: 400,
+      body: { fieldList: [{ name: 'tags.team' }] },
+    })
+    expect(
+      await post(service, 'DescribeSourceServers', '{"filters":{"sourceServerIDs":[null]}}'),
+    ).toMatchObject({ status: 400, body: { fieldList: [{ name: 'filters.sourceServerIDs.0' }] } })
+  })
+
+  it('in a query is refused as in a body', async () => {
+    for (const maxResults of ['0', '1001', '1e2', '0x10', '', '+5', 'x']) {
+      const query = { maxResults }
+      const answer = await call(service, { method: 'GET', path: '/DescribeVcenterClients', query, body: '' })
+      expect(answer, maxResults).toMatchObject({ status: 400, body: { fieldList: [{ name: 'maxResults' }] } })
+    }
   })
 })

@@ -14,7 +14,7 @@ import {
 import type { CreateReplicationConfigurationTemplateCommandInput } from '@aws-sdk/client-mgn'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { MgnService } from './mgn_service.ts'
-import { mgnService, readyServer, refusalOf } from './mgn_service.ts'
+import { mgnService, post, readyServer, refusalOf } from './mgn_service.ts'
 
 let service: MgnService
 
@@ -134,6 +134,12 @@ describe('launch configuration templates', () => {
     })
     expect(await refusalOf(service.client.send(ofOthers))).toMatchObject({
       fieldList: [{ name: 'associatePublicIpAddress' }, { name: 'largeVolumeConf' }],
+    })
+    // A client newer than this one asks for it.
+    const ofKey = '{"parametersEncryptionKey":"arn:aws:kms:us-east-1:123456789012:alias/own"}'
+    expect(await post(service, 'CreateLaunchConfigurationTemplate', ofKey)).toMatchObject({
+      status: 400,
+      body: { fieldList: [{ name: 'parametersEncryptionKey' }] },
     })
   })
 })
