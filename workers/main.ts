@@ -24,6 +24,7 @@ import { startLoop } from './loop.ts'
 import { WorkerPool } from './pool.ts'
 import { reconcile, wakeUnfinished } from './reconciler.ts'
 import { relayById } from './relay.ts'
+import { RelayQueue } from './relay_queue.ts'
 import { becomeOwner } from './owner.ts'
 import { steps } from './steps.ts'
 import { TaskRunner } from './task_runner.ts'
@@ -161,16 +162,18 @@ const sweeping = startLoop(
   },
   (error) => log.error({ err: error }, `Cannot sweep old deliveries and events: ${errorMessage(error)}`),
 )
+const relays = new RelayQueue({
+  relay: (id) => relayById(bench, id),
+  trouble: (sourceServerId, error) =>
+    log.warn({ sourceServerId }, `Cannot relay events now: ${errorMessage(error)}`),
+})
 changes.listen((notice) => {
   if (notice.kind === 'webhook') {
     wakeSenders(bench).catch((error: unknown) =>
       log.warn({ webhookId: notice.id }, `Cannot send webhooks now: ${errorMessage(error)}`),
     )
   }
-  if (notice.kind !== 'server') return
-  relayById(bench, notice.id as SourceServerId).catch((error: unknown) =>
-    log.warn({ sourceServerId: notice.id }, `Cannot relay events now: ${errorMessage(error)}`),
-  )
+  if (notice.kind === 'server') relays.add(notice.id as SourceServerId)
 })
 
 let isStopping = false
