@@ -2,6 +2,8 @@
  * Jobs and their logs.
  * @module
  */
+import type { Job } from '../../../domain/job.ts'
+import type { Services } from '../../services.ts'
 import { z } from 'zod'
 import { ConflictError } from '../../../domain/errors.ts'
 import { findJob, findJobLog, findJobs, findLaunchRuns } from '../../queries.ts'
@@ -19,6 +21,23 @@ function instantOf(name: string, time: string): number {
   if (Number.isNaN(instant) || !new Date(instant).toISOString().startsWith(day))
     throw wrongFields([{ name, message: 'must be a time that there is' }])
   return instant
+}
+
+/** From ending a job a worker takes a moment to telling its servers; minutes when the store is busy, or when it dies in between and the next one does it. */
+const tellingMs = 5 * 60_000
+
+/**
+ * `job` as callers see it: it is not over before its servers know of it. Whoever waits for it reads next what was launched, or asks for what a server
+ * refuses while it is at work.
+ */
+async function seenByCallers({ store, clock }: Pick<Services, 'store' | 'clock'>, job: Job): Promise<Job> {
+  const { endedAt, ...open } = job
+  if (endedAt === undefined || clock().getTime() - Date.parse(endedAt) > tellingMs) return job
+  const parts = job.participatingServers.map(({ sourceServerId }) =>
+    store.get('server', { id: sourceServerId }),
+  )
+  const isUntold = (await Promise.all(parts)).some((found) => found?.value.activeTask?.jobId === job.jobId)
+  return isUntold ? { ...open, status: 'STARTED' } : job
 }
 
 export const jobOperations = [
@@ -45,7 +64,9 @@ export const jobOperations = [
         return (jobIDs.length === 0 || jobIDs.includes(jobId)) && at >= from && at <= to
       })
       const { items, ...next } = pageOf(jobs, ({ createdAt, jobId }) => `${createdAt} ${jobId}`, wanted)
-      const shown = items.map(async (job) => mgnJob(job, account, await findLaunchRuns(services.store, job)))
+      const shown = items.map(async (job) =>
+        mgnJob(await seenByCallers(services, job), account, await findLaunchRuns(services.store, job)),
+      )
       return { items: await Promise.all(shown), ...next }
     },
   }),

@@ -37,6 +37,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { SourceServer } from '../../../../domain/source_server.ts'
 import { operations } from '../../../../gateway/mgn/operations.ts'
+import { mutate } from '../../../../store/mutate.ts'
 import { settleCutShort } from '../../../../gateway/server_jobs.ts'
 import { putServer, serverOf } from '../callers.ts'
 import type { MgnService } from './mgn_service.ts'
@@ -524,6 +525,24 @@ describe('configurations', () => {
 })
 
 describe('jobs', () => {
+  it('are not over before their servers know of it', async () => {
+    const { sourceServerId } = await readyServer(service)
+    const { job } = await service.client.send(new StartTestCommand({ sourceServerIDs: [sourceServerId] }))
+    const jobID = job?.jobID ?? ''
+    await mutate(service.gateway.store, 'job', { id: jobID }, (own) => ({
+      ...own,
+      status: 'COMPLETED' as const,
+      endedAt: '2026-03-01T12:00:00.000Z',
+    }))
+    const shown = async () => {
+      const { items = [] } = await service.client.send(new DescribeJobsCommand({}))
+      return items.map(({ status, endDateTime }) => ({ status, endDateTime }))
+    }
+    expect(await shown()).toEqual([{ status: 'STARTED', endDateTime: undefined }])
+    await putServer(service.gateway, sourceServerId, (server) => launched(server, 'TEST'))
+    expect(await shown()).toEqual([{ status: 'COMPLETED', endDateTime: '2026-03-01T12:00:00.000000+00:00' }])
+  })
+
   it('are found by id and time, with their log, and deleted when they are over', async () => {
     const { sourceServerId } = await readyServer(service)
     const { job } = await service.client.send(new StartTestCommand({ sourceServerIDs: [sourceServerId] }))
