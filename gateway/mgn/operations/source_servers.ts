@@ -4,7 +4,7 @@
  */
 import type { ServerAction } from '../../../domain/actions.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
-import type { Operation } from '../operation.ts'
+import type { MgnContext, Operation } from '../operation.ts'
 import { z } from 'zod'
 import { lifecycleStates } from '../../../domain/lifecycle.ts'
 import { NotFoundError } from '../../../domain/errors.ts'
@@ -52,6 +52,17 @@ function isWanted(server: SourceServer, filters: Filters): boolean {
   )
 }
 
+/**
+ * The servers among which to look. Those that are named are read as they are stored: whoever names them has often just changed them, or waited for
+ * their job, and what is held of a large fleet may be older than that.
+ */
+async function candidates({ services }: MgnContext, filters: Filters): Promise<SourceServer[]> {
+  const ids = new Set(filters.sourceServerIDs)
+  if (ids.size === 0) return services.fleet.list()
+  const found = await Promise.all([...ids].map((id) => services.store.get('server', { id })))
+  return found.flatMap((one) => (one === undefined ? [] : [one.value]))
+}
+
 /** An operation that does one action to one server and shows it. */
 export function actionOperation(name: string, action: ServerAction): Operation {
   return operation({
@@ -72,7 +83,7 @@ export const sourceServerOperations = [
     status: 200,
     input: describeInput,
     async run(context, { filters = {}, maxResults, nextToken }) {
-      const servers = (await context.services.fleet.list()).filter((server) => isWanted(server, filters))
+      const servers = (await candidates(context, filters)).filter((server) => isWanted(server, filters))
       const { items, ...next } = pageOf(
         servers,
         ({ createdAt, sourceServerId }) => `${createdAt} ${sourceServerId}`,

@@ -216,6 +216,18 @@ describe('source servers', () => {
     expect(await of({ applicationIDs: ['app-00000000000000001'] })).toEqual([])
   })
 
+  it('that are named are described as they are stored, also where what is held of the fleet is older', async () => {
+    const { sourceServerId } = await readyServer(service)
+    const held = await service.gateway.services.fleet.list()
+    await putServer(service.gateway, sourceServerId, (server) => launched(server, 'TEST'))
+    service.gateway.services.fleet.list = () => Promise.resolve(held)
+    const filters = { sourceServerIDs: [sourceServerId, sourceServerId, 's-00000000000000001'] }
+    const { items } = await service.client.send(new DescribeSourceServersCommand({ filters }))
+    expect(items).toMatchObject([
+      { sourceServerID: sourceServerId, launchedInstance: { ec2InstanceID: 'm-00000000000000001' } },
+    ])
+  })
+
   it('that there are none of are not found', async () => {
     const ofNobody = { sourceServerID: 's-00000000000000001' }
     for (const command of [
