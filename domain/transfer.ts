@@ -29,6 +29,8 @@ interface TransferBase {
   endedAt?: string
   /** When it was last said that it goes on; absent before the first time. */
   aliveAt?: string
+  /** How much of it was done then, in whole percent. */
+  progressPercentage?: number
   tags: Record<string, string>
   /** The first of them. */
   errors: TransferError[]

@@ -46,6 +46,7 @@ import { RateLimiter } from './rate_limit.ts'
 import { RefusalLog } from './refusal_log.ts'
 import { settleCutShort } from './server_jobs.ts'
 import { mendMemberships } from './mgn/memberships.ts'
+import { LongCalls, patienceMs } from './long_calls.ts'
 import { settleTransfers } from './mgn/transfer_runs.ts'
 import { QuietWrites } from './quiet_writes.ts'
 import { Refusals } from './refusals.ts'
@@ -148,6 +149,7 @@ async function run(): Promise<void> {
     thresholds: config.thresholds,
     origin,
     apiCounts: new ApiCounts(),
+    longCalls: new LongCalls(patienceMs, log),
     webhookFigures: new WebhookFigures(store, clock),
     eventStreams: new EventStreams({ store, origin, changes, log }),
     clock,
@@ -215,7 +217,7 @@ async function run(): Promise<void> {
     hub.close()
     services.fleet.close()
     services.held.close()
-    await Promise.all([stopListening(operators), stopListening(agents.server)])
+    await Promise.all([stopListening(operators), stopListening(agents.server), services.longCalls.stop()])
     await services.quietWrites.settle()
     await services.wakeUps.close()
     redis.destroy()

@@ -24,6 +24,7 @@ import type { Fleet } from './fleet.ts'
 import type { ForecastMaker } from './forecast_maker.ts'
 import type { HeldRecords } from './held_items.ts'
 import type { Log } from './log.ts'
+import type { LongCalls } from './long_calls.ts'
 import type { OwnAccount } from './mgn/account.ts'
 import type { RateLimiter } from './rate_limit.ts'
 import type { RefusalLog } from './refusal_log.ts'
@@ -92,6 +93,7 @@ export interface Services {
   origin: EventOrigin
   eventStreams: EventStreams
   apiCounts: ApiCounts
+  longCalls: LongCalls
   webhookFigures: WebhookFigures
   clock: () => Date
   random: RandomBytes

@@ -2,12 +2,13 @@
  * Applications and waves in the store: found by id, shown with the status of their servers.
  * @module
  */
-import type { Application, GroupMember, Wave } from '../../domain/application.ts'
+import type { Application, Group, GroupMember, Wave } from '../../domain/application.ts'
 import type { MgnContext } from './operation.ts'
 import type { Services } from '../services.ts'
 import { healthOf, progressOf, replicationStartedAt } from '../../domain/application.ts'
 import { ConflictError, NotFoundError } from '../../domain/errors.ts'
 import { listAll } from '../../store/listing.ts'
+import type { Entities, Store } from '../../store/store.ts'
 import { arnOf } from './account.ts'
 import { mgnTime, mgnTimeOf } from './shapes/times.ts'
 
@@ -25,6 +26,10 @@ export async function findWave({ store }: Pick<Services, 'store'>, id: string): 
   return found.value
 }
 
+function idOf(group: Application | Wave): string {
+  return 'applicationId' in group ? group.applicationId : group.waveId
+}
+
 /** @throws ConflictError for a name that another one has: imports find applications and waves by their names. */
 export function requireFreeName(
   kind: 'Application' | 'Wave',
@@ -32,14 +37,32 @@ export function requireFreeName(
   name: string | undefined,
   own?: string,
 ): void {
-  const idOf = (group: Application | Wave): string =>
-    'applicationId' in group ? group.applicationId : group.waveId
   const other = groups.find((one) => one.name === name && idOf(one) !== own)
   if (other === undefined) return
   const resourceId = idOf(other)
   throw new ConflictError(`${kind} ${resourceId} is called ${name} already`, {
     obstacle: { resourceType: kind, resourceId },
   })
+}
+
+/**
+ * Makes an application or a wave, and looks again whether its name is its own: two may be made at the same moment.
+ * @throws ConflictError when another one has the name. Each of two may be refused so; two never stay.
+ */
+export async function createGroup<K extends 'application' | 'wave'>(
+  store: Store,
+  kind: K,
+  group: Entities[K] & Group,
+): Promise<void> {
+  const key = { id: idOf(group) }
+  const revision = await store.create(kind, key, group)
+  const resource = kind === 'application' ? 'Application' : 'Wave'
+  try {
+    requireFreeName(resource, await listAll(store, kind), group.name, key.id)
+  } catch (error) {
+    await store.remove(kind, key, revision)
+    throw error
+  }
 }
 
 /** The servers of an application. */

@@ -18,6 +18,7 @@ import { noteAwaitedName } from '../../store/awaited_names.ts'
 import { mutate } from '../../store/mutate.ts'
 import { awaitServer } from '../awaited_servers.ts'
 import { changeServer } from '../server_changes.ts'
+import { createGroup } from './groups.ts'
 import { tagsIn } from './inventory_csv.ts'
 import { ServerIndex, copiesTags, firstRow, readInventory } from './inventory_rows.ts'
 import { confirmApplications, confirmMembers, noteMember } from './memberships.ts'
@@ -40,12 +41,12 @@ interface Known {
 
 /**
  * Takes over rows in which `errorsIn` finds nothing. What others change at the same moment may refuse a row all the same: it is among the errors, and the
- * others are taken. `signOfLife` is called before each row.
+ * others are taken. `signOfLife` is called before each row with how many are done; what it throws ends the import.
  */
 export async function importInventory(
   context: MgnContext,
   rows: readonly Row[],
-  signOfLife: () => Promise<void>,
+  signOfLife: (doneRows: number) => Promise<void>,
 ): Promise<Imported> {
   const imported: Imported = {
     created: { servers: 0, applications: 0, waves: 0 },
@@ -62,7 +63,7 @@ export async function importInventory(
     waves: new Map(waves.map((one) => [one.name, one])),
   }
   for (const [index, row] of rows.entries()) {
-    await signOfLife()
+    await signOfLife(index)
     try {
       await importRow(context, row, known, count)
     } catch (error) {
@@ -146,7 +147,7 @@ async function ensureWave(
   const known = waves.get(name)
   if (known === undefined) {
     const wave: Wave = { waveId: newId('wave', random), ...newGroup(row, 'wave', at) }
-    await store.create('wave', { id: wave.waveId }, wave)
+    await createGroup(store, 'wave', wave)
     waves.set(name, wave)
     return { wave, came: 'created' }
   }
@@ -180,7 +181,7 @@ async function ensureApplication(
     known === undefined
       ? { applicationId: newId('application', random), ...newGroup(row, 'app', at), ...ofWave }
       : (await mutate(store, 'application', { id: known.applicationId }, change)).value
-  if (known === undefined) await store.create('application', { id: application.applicationId }, application)
+  if (known === undefined) await createGroup(store, 'application', application)
   applications.set(name, application)
   if (isJoining) await confirmApplications(services, wave.waveId, [application.applicationId])
   return { application, came: known === undefined ? 'created' : 'modified' }

@@ -20,11 +20,17 @@ export type Export = Extract<Transfer, { kind: 'EXPORT' }>
 
 type TransferServices = Pick<Services, 'store' | 'clock'>
 
-/** A running import says so this often. */
-const signEveryMs = 20_000
+/** A running import says so, and how far it is, this often. */
+const signEveryMs = 5000
 
 /** Longer than anything that a transfer does between two signs of life. */
 const silentMs = 5 * 60_000
+
+const cutShortWords = {
+  IMPORT:
+    'The gateway ended in the middle of this import: rows before that are taken. Start it again, without a client token or with another; rows that are taken already stay as they are',
+  EXPORT: 'The gateway ended in the middle of this export, and there may be no file. Start it again',
+} as const
 
 /** What went wrong as a whole, told in the transfer: the caller's file, or ours. */
 function failureOf(error: unknown, at: string): TransferError {
@@ -42,7 +48,11 @@ export async function runImport(context: MgnContext, own: Import): Promise<Impor
     const wrong = await errorsIn(rows, await readInventory(services), context)
     if (wrong.length > 0)
       return { ...own, status: 'FAILED', endedAt: ended(), errors: wrong.slice(0, maxTransferErrors) }
-    const { created, modified, errors } = await importInventory(context, rows, signOfLife(services, own))
+    const tell = signOfLife(services, own)
+    const { created, modified, errors } = await importInventory(context, rows, async (done) => {
+      if (services.longCalls.isStopping) throw new Error(cutShortWords.IMPORT)
+      await tell(Math.floor((done / rows.length) * 100))
+    })
     const status = errors.length > 0 ? 'FAILED' : 'SUCCEEDED'
     return {
       ...own,
@@ -101,16 +111,19 @@ async function end<T extends Transfer>({ store }: TransferServices, own: T): Pro
   return value as T
 }
 
-/** Says now and then that a transfer goes on. What it gives throws ConflictError when somebody took the transfer for dead: it must not go on then. */
-function signOfLife(services: TransferServices, { transferId, createdAt }: Transfer): () => Promise<void> {
+/** Says now and then that a transfer goes on, and how far it is. What it gives throws ConflictError when somebody took the transfer for dead: it must not go on then. */
+function signOfLife(
+  services: TransferServices,
+  { transferId, createdAt }: Transfer,
+): (progressPercentage: number) => Promise<void> {
   let saidAt = Date.parse(createdAt)
-  return async () => {
+  return async (progressPercentage) => {
     const now = services.clock()
     if (now.getTime() - saidAt < signEveryMs) return
     await mutate(services.store, 'transfer', { id: transferId }, (current) => {
       if (!isOpen(current))
         throw new ConflictError('Nothing was heard of this import for minutes, so it was ended')
-      return { ...current, aliveAt: now.toISOString() }
+      return { ...current, aliveAt: now.toISOString(), progressPercentage }
     })
     saidAt = now.getTime()
   }
@@ -129,10 +142,7 @@ export async function settled({ store, clock }: TransferServices, own: Transfer)
   const now = clock()
   if (!isCutShort(own, now)) return own
   const at = now.toISOString()
-  const rawError =
-    own.kind === 'IMPORT'
-      ? 'The gateway ended in the middle of this import: rows before that are taken. Start it again, without a client token or with another; rows that are taken already stay as they are'
-      : 'The gateway ended in the middle of this export, and there may be no file. Start it again'
+  const rawError = cutShortWords[own.kind]
   const { value } = await mutate(store, 'transfer', { id: own.transferId }, (current) =>
     isCutShort(current, now)
       ? { ...current, status: 'FAILED', endedAt: at, errors: [{ at, type: 'PROCESSING_ERROR', rawError }] }

@@ -20,7 +20,14 @@ import {
   tags,
   waveID,
 } from '../fields.ts'
-import { findApplication, serversOf, showApplication, showApplications, requireFreeName } from '../groups.ts'
+import {
+  createGroup,
+  findApplication,
+  serversOf,
+  showApplication,
+  showApplications,
+  requireFreeName,
+} from '../groups.ts'
 import { deleteApplication, joinApplication, leaveApplication } from '../memberships.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
@@ -91,7 +98,7 @@ export const applicationOperations = [
         lastModifiedAt: at,
         tags: input.tags ?? {},
       }
-      await services.store.create('application', { id: applicationId }, application)
+      await createGroup(services.store, 'application', application)
       return showApplication(context, application)
     },
   }),

@@ -1,6 +1,6 @@
 /**
- * Imports and exports of the inventory, as CSV files in the file store. A file is dealt with before the call is answered; whoever asks again meanwhile with the same
- * token is told that it has started.
+ * Imports and exports of the inventory, as CSV files in the file store. One that is dealt with in a few seconds is answered with what came of it; a longer one has started
+ * then and goes on, and whoever asks again with the same token is told how far it is.
  * @module
  */
 import type { ImportId } from '../../../domain/ids.ts'
@@ -65,12 +65,12 @@ function showExport({ account }: MgnContext, own: Export): object {
   }
 }
 
-function progressOf({ createdAt, endedAt, status }: Transfer): object {
+function progressOf({ createdAt, endedAt, status, progressPercentage = 0 }: Transfer): object {
   return {
     creationDateTime: mgnTime(createdAt),
     ...mgnTimeOf('endDateTime', endedAt),
     status,
-    progressPercentage: status === 'SUCCEEDED' ? 100 : 0,
+    progressPercentage: status === 'SUCCEEDED' ? 100 : progressPercentage,
   }
 }
 
@@ -137,7 +137,9 @@ export const transferOperations = [
           })
         return { importTask: showImport(context, known) }
       }
-      return { importTask: showImport(context, await runImport(context, begun)) }
+      const what = `Import ${begun.transferId}`
+      const ended = await services.longCalls.answer(what, runImport(context, begun))
+      return { importTask: showImport(context, ended ?? begun) }
     },
   }),
   operation({
@@ -159,7 +161,9 @@ export const transferOperations = [
         written: noCounts,
       }
       await begin(services, begun)
-      return { exportTask: showExport(context, await runExport(context, begun)) }
+      const what = `Export ${begun.transferId}`
+      const ended = await services.longCalls.answer(what, runExport(context, begun))
+      return { exportTask: showExport(context, ended ?? begun) }
     },
   }),
   operation({

@@ -11,7 +11,15 @@ import { newId } from '../../../domain/ids.ts'
 import { listAll } from '../../../store/listing.ts'
 import { mutate } from '../../../store/mutate.ts'
 import { applicationID, description, ofAccount, paging, plainName, tags, waveID } from '../fields.ts'
-import { applicationsOf, findWave, serversOf, showWave, showWaves, requireFreeName } from '../groups.ts'
+import {
+  applicationsOf,
+  createGroup,
+  findWave,
+  serversOf,
+  showWave,
+  showWaves,
+  requireFreeName,
+} from '../groups.ts'
 import { deleteWave, joinWave, leaveWave } from '../memberships.ts'
 import { operation } from '../operation.ts'
 import { pageOf } from '../pages.ts'
@@ -80,7 +88,7 @@ export const waveOperations = [
         lastModifiedAt: at,
         tags: input.tags ?? {},
       }
-      await services.store.create('wave', { id: waveId }, wave)
+      await createGroup(services.store, 'wave', wave)
       return showWave(context, wave)
     },
   }),

@@ -28,6 +28,7 @@ import { Fleet } from '../../../gateway/fleet.ts'
 import { Forecasts } from '../../../gateway/forecasts.ts'
 import { holdRecords } from '../../../gateway/held_items.ts'
 import { LiveHub } from '../../../gateway/live_hub.ts'
+import { LongCalls } from '../../../gateway/long_calls.ts'
 import { LiveStreams } from '../../../gateway/live_stream.ts'
 import { createApiToken } from '../../../gateway/people/api_tokens.ts'
 import { createInstallationToken } from '../../../gateway/people/installation_tokens.ts'
@@ -160,6 +161,7 @@ export async function testGateway(
     origin,
     eventStreams,
     apiCounts: new ApiCounts(),
+    longCalls: new LongCalls(60_000, log),
     webhookFigures: new WebhookFigures(store, clock),
     thresholds: { lagMs: 300_000, backlogBytes: 10 * 2 ** 30 },
     clock,

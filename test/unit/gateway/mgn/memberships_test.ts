@@ -18,8 +18,10 @@ import {
   mendMemberships,
   noteMember,
 } from '../../../../gateway/mgn/memberships.ts'
+import { createGroup } from '../../../../gateway/mgn/groups.ts'
 import { ConflictError, NotFoundError } from '../../../../domain/errors.ts'
 import { newId } from '../../../../domain/ids.ts'
+import type { Store } from '../../../../store/store.ts'
 import { putServer, serverOf } from '../callers.ts'
 import { everyOrder } from './interleaving.ts'
 import type { MgnService } from './mgn_service.ts'
@@ -57,6 +59,34 @@ async function newWave(): Promise<Wave> {
   await service.gateway.store.create('wave', { id: wave.waveId }, wave)
   return wave
 }
+
+it.each([
+  [
+    'application',
+    (store: Store) => createGroup(store, 'application', { applicationId: newId('application'), ...group }),
+  ],
+  ['wave', (store: Store) => createGroup(store, 'wave', { waveId: newId('wave'), ...group })],
+] as const)('no two of one name are made at the same moment: %s', async (kind, make) => {
+  const { store } = service.gateway
+  let alone = 0
+  const orders = await everyOrder(store, {
+    begin: async () => {
+      for (const { value } of (await store.list(kind)).items)
+        await store.remove(kind, { id: 'applicationId' in value ? value.applicationId : value.waveId })
+    },
+    one: make,
+    other: make,
+    check: async (_none, one, other, order) => {
+      const refused = [one, other].filter(({ error }) => error !== undefined)
+      for (const { error } of refused) expect(error, order).toBeInstanceOf(ConflictError)
+      expect(refused.length, order).toBeGreaterThan(0)
+      expect((await store.list(kind)).items, order).toHaveLength(2 - refused.length)
+      alone += 2 - refused.length
+    },
+  })
+  expect(alone).toBeGreaterThan(0)
+  expect(orders).toBeGreaterThan(alone)
+})
 
 describe('a group that one gateway deletes while another gives it a member', () => {
   it('stays with its member or goes without it: an application', async () => {

@@ -19,8 +19,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { newId } from '../../../../domain/ids.ts'
 import type { FilePlace } from '../../../../gateway/file_store.ts'
+import { LongCalls } from '../../../../gateway/long_calls.ts'
 import { settleTransfers } from '../../../../gateway/mgn/transfer_runs.ts'
 import { readCsv, writeCsv } from '../../../../gateway/mgn/inventory_csv.ts'
+import { until } from '../../../fixtures/waiting.ts'
 import { putServer, serverOf } from '../callers.ts'
 import type { MgnService } from './mgn_service.ts'
 import { mgnService, readyServer, refusalOf } from './mgn_service.ts'
@@ -198,6 +200,16 @@ describe('a transfer', () => {
     await service.become('admin')
   }
 
+  /** Has `during` run before each application is made. */
+  const beforeEachRow = (during: () => Promise<unknown>) => {
+    const { store } = service.gateway
+    const create = store.create.bind(store)
+    store.create = async (kind, key, value) => {
+      if (kind === 'application') await during()
+      return create(kind, key, value)
+    }
+  }
+
   it('whose gateway died is ended by the next that sees it, and says what to do', async () => {
     const { store } = service.gateway
     const [importId, exportId] = [newId('import'), newId('export')]
@@ -240,19 +252,56 @@ describe('a transfer', () => {
     const { services } = service.gateway
     await services.files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
     const seen: (string | undefined)[] = []
-    const { store } = service.gateway
-    const create = store.create.bind(store)
-    store.create = async (kind, key, value) => {
-      if (kind === 'application') {
-        service.gateway.pass(200_000)
-        await settleTransfers(services)
-        seen.push((await store.list('transfer')).items[0]?.value.status)
-      }
-      return create(kind, key, value)
-    }
+    beforeEachRow(async () => {
+      service.gateway.pass(200_000)
+      await settleTransfers(services)
+      seen.push((await service.gateway.store.list('transfer')).items[0]?.value.status)
+    })
     const { importTask } = await importOf('long')
     expect(seen).toEqual(['STARTED', 'STARTED', 'STARTED'])
     expect(importTask).toMatchObject({ status: 'SUCCEEDED', summary: { applications: { createdCount: 3 } } })
+  })
+
+  it('that takes longer than its caller waits is answered, and goes on', async () => {
+    const { services } = service.gateway
+    await services.files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
+    services.longCalls = new LongCalls(0, services.log)
+    const released = Promise.withResolvers<undefined>()
+    beforeEachRow(() => released.promise)
+    expect((await importOf('long')).importTask).toMatchObject({ status: 'STARTED', progressPercentage: 0 })
+    expect((await importOf('long')).importTask).toMatchObject({ status: 'STARTED' })
+    released.resolve(undefined)
+    await until('it has ended', async () => (await firstImport())?.status !== 'STARTED')
+    expect(await firstImport()).toMatchObject({
+      status: 'SUCCEEDED',
+      progressPercentage: 100,
+      summary: { applications: { createdCount: 3 } },
+    })
+  })
+
+  it('says how far it is', async () => {
+    await service.gateway.services.files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
+    const seen: (number | undefined)[] = []
+    beforeEachRow(async () => {
+      seen.push((await firstImport())?.progressPercentage)
+      service.gateway.pass(5000)
+    })
+    expect((await importOf('long')).importTask?.progressPercentage).toBe(100)
+    expect(seen).toEqual([0, 33, 66])
+  })
+
+  it('ends where it is when the gateway stops, and says what to do', async () => {
+    const { services } = service.gateway
+    await services.files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
+    beforeEachRow(() => {
+      void services.longCalls.stop()
+      return Promise.resolve()
+    })
+    const { importTask } = await importOf('long')
+    expect(importTask?.status).toBe('FAILED')
+    expect((await errorsOf(importTask?.importID))[0]?.[2]).toMatch(/^The gateway ended .* Start it again/)
+    const { items = [] } = await service.client.send(new ListApplicationsCommand({}))
+    expect(items.map(({ name }) => name)).toEqual(['one'])
   })
 
   it('that was taken for dead ends where it is when it goes on, and stays as it was ended', async () => {
