@@ -2,7 +2,8 @@
  * All source servers, held in memory for lists, metrics and replication servers' assignments. It may be a moment old; whoever decides
  * something reads the item itself. Kept fresh by change notices, and by reading everything again where notices were missed, and now and then
  * because single ones get lost.
- * Of a small fleet callers wait for the latest; of a large one they get what is held while it is read again behind them.
+ * Of a small fleet callers wait for the latest; of a large one they get what is held while it is read again behind them, unless they say that they must see what has
+ * just changed.
  * @module
  */
 import type { ReplicationServerId, SourceServerId } from '../domain/ids.ts'
@@ -79,6 +80,22 @@ export class Fleet {
     return [...this.#servers.values()]
   }
 
+  /** As {@link list}, with what others have changed and given notice of: for whoever shows the outcome of what was just done. */
+  async latest(): Promise<SourceServer[]> {
+    const changed = [...this.#changed]
+    if (changed.length === 0 || this.#isMany(changed.length)) return this.list()
+    this.#changed.clear()
+    try {
+      await this.#readEach(changed)
+    } catch (error) {
+      for (const id of changed) this.#changed.add(id)
+      throw error
+    }
+    // A listing that is on its way may have passed them already.
+    if (this.#running !== undefined) for (const id of changed) this.#changed.add(id)
+    return this.list()
+  }
+
   /** The servers whose volumes are at `replicationServerId`. */
   async of(replicationServerId: ReplicationServerId): Promise<SourceServer[]> {
     const all = await this.list()
@@ -125,14 +142,12 @@ export class Fleet {
 
   async #read(): Promise<void> {
     const now = this.#clock().getTime()
-    const size = this.#servers.size
     const { unbroken } = this.#feed
     const changed = [...this.#changed]
     this.#changed.clear()
     try {
-      const isOld = now - this.#listedAt >= maxAgeMs(size) || unbroken !== this.#listedUnbroken
-      if (!isOld && changed.length <= Math.max(maxSingleReads, size / 10))
-        return await this.#readEach(changed)
+      const isOld = now - this.#listedAt >= maxAgeMs(this.#servers.size) || unbroken !== this.#listedUnbroken
+      if (!isOld && !this.#isMany(changed.length)) return await this.#readEach(changed)
       await this.#readAll()
       this.#listedAt = now
       this.#listedUnbroken = unbroken
@@ -140,6 +155,11 @@ export class Fleet {
       for (const id of changed) this.#changed.add(id)
       throw error
     }
+  }
+
+  /** So many changed servers are read as a listing. */
+  #isMany(count: number): boolean {
+    return count > Math.max(maxSingleReads, this.#servers.size / 10)
   }
 
   async #readEach(ids: readonly SourceServerId[]): Promise<void> {

@@ -58,7 +58,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/', async (c) => {
     const { archived, ...wanted } = serverListQuery.parse(c.req.query())
-    const servers = (await services.fleet.list()).filter(
+    const servers = (await services.fleet.latest()).filter(
       (server) => archived === 'true' || !server.isArchived,
     )
     const { items, ...next } = pageOf(servers, { idOf: (server) => server.sourceServerId }, wanted)

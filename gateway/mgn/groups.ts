@@ -70,7 +70,7 @@ export async function serversOf(
   { fleet }: Pick<Services, 'fleet'>,
   applicationIds: readonly string[],
 ): Promise<(GroupMember & { sourceServerId: string })[]> {
-  return (await fleet.list()).filter(
+  return (await fleet.latest()).filter(
     ({ applicationId }) => applicationId !== undefined && applicationIds.includes(applicationId),
   )
 }
@@ -87,7 +87,7 @@ export async function applicationsOf(
 async function serversByApplication({
   fleet,
 }: Pick<Services, 'fleet'>): Promise<ReadonlyMap<string, GroupMember[]>> {
-  return Map.groupBy(await fleet.list(), ({ applicationId = '' }) => applicationId)
+  return Map.groupBy(await fleet.latest(), ({ applicationId = '' }) => applicationId)
 }
 
 /** The shape Application of each. */

@@ -16,7 +16,7 @@ export async function exportInventory({
   account,
 }: MgnContext): Promise<{ bytes: Uint8Array; written: TransferCounts }> {
   const isThere = ({ isArchived }: { isArchived: boolean }) => !isArchived
-  const servers = (await services.fleet.list()).filter(isThere)
+  const servers = (await services.fleet.latest()).filter(isThere)
   const applications = (await listAll(services.store, 'application')).filter(isThere)
   const waves = (await listAll(services.store, 'wave')).filter(isThere)
   const own = { 'mgn:account-id': account.accountId, 'mgn:region': account.region }

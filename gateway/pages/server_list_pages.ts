@@ -70,7 +70,7 @@ async function listModel(
   viewer: Viewer,
 ): Promise<ServerListModel> {
   const now = services.clock()
-  const all = await services.fleet.list()
+  const all = await services.fleet.latest()
   const isTroubled = troubleFinder(now)
   const matching = all.filter((server) => matchesFilter(server, wanted, isTroubled))
   // Servers may have gone since the page was asked for: the last page there is, then.

@@ -58,7 +58,7 @@ function isWanted(server: SourceServer, filters: Filters): boolean {
  */
 async function candidates({ services }: MgnContext, filters: Filters): Promise<SourceServer[]> {
   const ids = new Set(filters.sourceServerIDs)
-  if (ids.size === 0) return services.fleet.list()
+  if (ids.size === 0) return services.fleet.latest()
   const found = await Promise.all([...ids].map((id) => services.store.get('server', { id })))
   return found.flatMap((one) => (one === undefined ? [] : [one.value]))
 }

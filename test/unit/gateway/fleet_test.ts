@@ -88,6 +88,47 @@ describe('Fleet', () => {
     expect(store.listings).toBe(2)
   })
 
+  it('of a large fleet gives whoever must see it what others have just changed, and nothing is lost by that', async () => {
+    const { fleet, changes, write, store, pass } = await fleetOf(300)
+    const latest = async (number: number) => (await fleet.latest())[number]?.userProvidedId
+    await fleet.latest()
+    const tell = async (server: SourceServer) =>
+      changes.publish({ kind: 'server', id: server.sourceServerId })
+    await tell(await write(7, 'first'))
+    expect(await latest(7)).toBe('first')
+    expect(store.listings).toBe(1)
+    // A listing that is due does not keep the caller waiting.
+    pass(10_000)
+    await tell(await write(7, 'second'))
+    expect(await latest(7)).toBe('second')
+    store.isAway = true
+    await tell(await write(7, 'third'))
+    await expect(fleet.latest()).rejects.toThrow('The store is away')
+    store.isAway = false
+    expect(await latest(7)).toBe('third')
+  })
+
+  it('a listing on its way does not undo what was read meanwhile', async () => {
+    const { fleet, changes, write, store, pass } = await fleetOf(300)
+    await fleet.list()
+    pass(10_000)
+    const list = store.list.bind(store)
+    const held = Promise.withResolvers<undefined>()
+    store.list = async (kind, options) => {
+      const page = await list(kind, options)
+      await held.promise
+      return page
+    }
+    await fleet.list()
+    await settle()
+    await changes.publish({ kind: 'server', id: (await write(7, 'new')).sourceServerId })
+    expect((await fleet.latest())[7]?.userProvidedId).toBe('new')
+    held.resolve(undefined)
+    await settle()
+    await settle()
+    expect((await fleet.latest())[7]?.userProvidedId).toBe('new')
+  })
+
   it('reads all of it again where notices were missed', async () => {
     const { fleet, changes, write, nameOf, store } = await fleetOf(300)
     await fleet.list()
