@@ -3,6 +3,7 @@
  * described in `work.ts`, the staging area in `staging.ts`.
  * @module
  */
+export { leavingInWords } from './agent_leaving.ts'
 export { applyAction } from './apply_action.ts'
 export type { ActionContext } from './apply_action.ts'
 export { decideAction, decideLaunchable, nextAction, serverActions } from './decide_action.ts'

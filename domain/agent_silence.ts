@@ -5,9 +5,8 @@
  */
 import type { DataReplicationError } from './replication.ts'
 import type { SourceServer } from './source_server.ts'
-import { hasNoAgentYet } from './awaited_server.ts'
 import { withReplicationError } from './replication_error.ts'
-import { withEvent } from './source_server.ts'
+import { hasNoAgentYet, withEvent } from './source_server.ts'
 
 /** When the certificate of the server's agent expired; undefined while one is valid, and for an agent that is gone. */
 export function certificateExpiredAt({ agent }: SourceServer, at: string): string | undefined {

@@ -20,11 +20,6 @@ export function isAwaited({ lifecycle, isArchived }: SourceServer): boolean {
   return lifecycle.state === 'PENDING_INSTALLATION' && !isArchived
 }
 
-/** Whether no agent of the server has ever enrolled. */
-export function hasNoAgentYet({ agent }: Pick<SourceServer, 'agent'>): boolean {
-  return agent.certificateSerial === ''
-}
-
 /** A server to await. Nothing is known of its machine but what the import says. */
 export function newAwaitedServer(input: {
   sourceServerId: SourceServerId

@@ -9,6 +9,7 @@ import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
 import type { DataReplicationState } from './replication.ts'
 import type { LaunchPurpose } from './post_launch_action.ts'
 import type { SourceServer } from './source_server.ts'
+import { leavingInWords } from './agent_leaving.ts'
 import { unreachable } from './errors.ts'
 import { uncoveredInWords } from './disk_changes.ts'
 import { advanceLifecycle } from './lifecycle.ts'
@@ -70,7 +71,11 @@ export function decideLaunchable(server: SourceServer): Decision {
 
 function decideIdle(server: SourceServer): Decision {
   const work = server.activeTask
-  return work === undefined ? possible : refuse(`Wait: ${workName(work.kind)} since ${work.startedAt}`)
+  if (work === undefined) return possible
+  const leaving = leavingInWords(server)
+  return refuse(
+    `Wait: ${workName(work.kind)} since ${work.startedAt}${leaving === undefined ? '' : `, ${leaving}`}`,
+  )
 }
 
 /** The lifecycle states as an operator reads them. */

@@ -198,6 +198,11 @@ export interface SourceServer {
   outbox: ServerEvent[]
 }
 
+/** Whether no agent of the server has ever enrolled. */
+export function hasNoAgentYet({ agent }: Pick<SourceServer, 'agent'>): boolean {
+  return agent.certificateSerial === ''
+}
+
 /** `server` with `event` appended to its outbox. Pure. */
 export function withEvent(server: SourceServer, at: string, event: NewEvent): SourceServer {
   const sequence = server.eventSequence + 1

@@ -7,8 +7,9 @@ import type { JobId, SourceServerId } from '../../domain/ids.ts'
 import type { Job } from '../../domain/job.ts'
 import type { ActionOutcome } from '../../domain/post_launch_action.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
-import type { Task } from '../../domain/task.ts'
+import type { Task, TaskKind } from '../../domain/task.ts'
 import type { ServerView } from '../demo/service_view.ts'
+import { leavingInWords, workName } from '../../domain/actions.ts'
 import { ApiClient, ApiError, findAccess } from '../api_client.ts'
 import { columnLines } from './columns.ts'
 import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
@@ -150,15 +151,25 @@ function replicationWords({ agent: { desired }, replication: { state } }: Server
   return `, replication ${state}`
 }
 
+/** Work whose state after it is there from the beginning: naming it would read as if it were done. */
+const endings: readonly TaskKind[] = ['DISCONNECT', 'FINALIZE', 'DELETE']
+
+/** What the server is now, and the work that goes on with what that waits for. */
+function stateWords(server: ServerView): string {
+  const { lifecycle, activeTask, isArchived } = server
+  const state = `${lifecycle.state}${isArchived ? ', archived' : ''}${replicationWords(server)}`
+  if (activeTask === undefined) return state
+  const leaving = leavingInWords(server)
+  const work = `${workName(activeTask.kind)}${leaving === undefined ? '' : `, ${leaving}`}`
+  return endings.includes(activeTask.kind) ? work : `${state}, ${work}`
+}
+
 /** The server's state, what is under way, and where its launched machine answers. */
 function sentence(server: ServerView): string {
   const places = (server.launchedInstance?.endpoints ?? []).map(
     ({ guestPort, host, port }) => `, port ${guestPort} of its machine at ${host}:${port}`,
   )
-  const work = server.activeTask === undefined ? '' : `, ${server.activeTask.kind} is under way`
-  const archived = server.isArchived ? ', archived' : ''
-  const { sourceServerId, lifecycle } = server
-  return `${sourceServerId}: ${lifecycle.state}${archived}${replicationWords(server)}${work}${places.join('')}`
+  return `${server.sourceServerId}: ${stateWords(server)}${places.join('')}`
 }
 
 /** Adds the commands. */

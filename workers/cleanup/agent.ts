@@ -3,14 +3,10 @@
  * @module
  */
 import type { Step, StepContext, StepResult } from '../step.ts'
-import { hasNoAgentYet } from '../../domain/awaited_server.ts'
-import { withEvent } from '../../domain/source_server.ts'
+import { lostAgentTimeoutMs, uninstallTimeoutMs } from '../../domain/agent_leaving.ts'
+import { hasNoAgentYet, withEvent } from '../../domain/source_server.ts'
 import { changeServer, now } from '../bench.ts'
 
-/** MGN tells agents to uninstall within ten minutes; after that the staging area goes all the same. */
-const uninstallTimeoutMs = 600_000
-/** An agent that was not seen for this long before does not come back to uninstall. */
-const agentLostMs = 60_000
 const lookAgainMs = 500
 
 async function run(context: StepContext): Promise<StepResult> {
@@ -26,7 +22,7 @@ async function run(context: StepContext): Promise<StepResult> {
   const time = bench.clock().getTime()
   const waitedMs = time - Date.parse(step.startedAt ?? now(bench))
   const unseenMs = time - Date.parse(current.agent.lastSeenAt ?? current.createdAt)
-  const isLost = unseenMs > agentLostMs && waitedMs > agentLostMs
+  const isLost = unseenMs > lostAgentTimeoutMs && waitedMs > lostAgentTimeoutMs
   if (!isLost && waitedMs < uninstallTimeoutMs) return { waitMs: lookAgainMs }
   await changeServer(bench, server.sourceServerId, (found) =>
     withEvent(found, now(bench), {

@@ -4,7 +4,7 @@
  */
 import type { LifecycleMoment, ReplicatedDisk, SourceServer } from '../../../domain/source_server.ts'
 import type { SourceProperties } from '../../../domain/source_properties.ts'
-import { hasNoAgentYet } from '../../../domain/awaited_server.ts'
+import { hasNoAgentYet } from '../../../domain/source_server.ts'
 import type { ServerTelemetry } from '../../../wire/telemetry.ts'
 import type { Account } from '../account.ts'
 import { diskProgress, lagMs, liveState } from '../../../views/figures.ts'

@@ -137,7 +137,7 @@ describe('rehost delete --wait', () => {
       expect({ code, stdout, stderr }).toEqual({
         code: undefined,
         stdout: `${id}: deleted\n`,
-        stderr: `${id}: DISCONNECTED, replication CONTINUOUS, DELETE is under way\n`,
+        stderr: `${id}: the server is being deleted\n`,
       })
     })
   })
@@ -156,8 +156,21 @@ describe('rehost disconnect --wait', () => {
       const { code, stderr } = await run(environment, 'disconnect', id, '--wait')
       expect({ code, stderr }).toEqual({
         code: 1,
-        stderr: `${id}: DISCONNECTED, replication CONTINUOUS, DISCONNECT is under way\n${absent}\n`,
+        stderr: `${id}: the server is being disconnected\n${absent}\n`,
       })
+    })
+  })
+
+  it('says what it waits for, and not that the server is disconnected before it is', async () => {
+    const lastSeenAt = '2026-03-01T12:00:00.000Z'
+    const agent = { desired: 'UNINSTALL', lastSeenAt }
+    const waiting = { ...working('DISCONNECT'), agent }
+    const gone = { ...waiting, agent: { ...agent, uninstalledAt: lastSeenAt } }
+    await withService('DISCONNECT', [waiting, gone, server('DISCONNECTED')], async (environment) => {
+      const { stderr } = await run(environment, 'disconnect', id, '--wait')
+      const work = `${id}: the server is being disconnected`
+      const why = `waiting up to 60 s for its agent, last seen at ${lastSeenAt}, to uninstall itself (10 min while it is heard)`
+      expect(stderr).toBe(`${work}, ${why}\n${work}\n`)
     })
   })
 
@@ -224,7 +237,7 @@ describe('rehost cutover --wait', () => {
       // What is waited for, a line each time that it changes; then what is to be told of the end.
       const waited = [
         `${id}: job job-1 is STARTED, step 2 of 2: convert`,
-        `${id}: CUTTING_OVER, replication CONTINUOUS, LAUNCH is under way`,
+        `${id}: CUTTING_OVER, replication CONTINUOUS, a machine is being launched`,
       ]
       expect({ code: found.code, stderr: found.stderr }).toEqual({
         code,
@@ -246,14 +259,14 @@ describe('rehost pause and rehost resume', () => {
         agent: { ...own.agent, desired: 'REPLICATE' },
       }))
       expect((await cli.rehost('pause', sourceServerId)).stdout).toBe(
-        `${sourceServerId}: NOT_READY, replication CONTINUOUS, about to pause, STAGING is under way\n`,
+        `${sourceServerId}: NOT_READY, replication CONTINUOUS, about to pause, the staging area is being raised\n`,
       )
       await putServer(cli.gateway, sourceServerId, (own) => ({
         ...own,
         replication: { ...own.replication, state: 'PAUSED' },
       }))
       expect((await cli.rehost('resume', sourceServerId)).stdout).toBe(
-        `${sourceServerId}: NOT_READY, replication PAUSED, about to go on, STAGING is under way\n`,
+        `${sourceServerId}: NOT_READY, replication PAUSED, about to go on, the staging area is being raised\n`,
       )
     } finally {
       await cli.close()

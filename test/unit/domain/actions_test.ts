@@ -133,6 +133,17 @@ describe('decideAction()', () => {
     })
   })
 
+  it('says that a server being disconnected waits for its agent, as long as it does', () => {
+    const gone = applyAction(testServer('READY_FOR_TEST', 'STALLED'), 'DISCONNECT', context)
+    const wait = `Wait: the server is being disconnected since ${context.at}`
+    const why = `waiting up to 60 s for its agent, last seen at ${later(0)}, to uninstall itself (10 min while it is heard)`
+    expect(decideAction(gone, 'DELETE')).toEqual({ possible: false, because: `${wait}, ${why}` })
+    const uninstalled = { ...gone, agent: { ...gone.agent, uninstalledAt: later(101) } }
+    expect(decideAction(uninstalled, 'ARCHIVE')).toEqual({ possible: false, because: wait })
+    const awaited = { ...gone, agent: { ...gone.agent, certificateSerial: '' } }
+    expect(decideAction(awaited, 'ARCHIVE')).toEqual({ possible: false, because: wait })
+  })
+
   it('names the first copy as the reason while there is none', () => {
     expect(decideAction(testServer('NOT_READY', 'INITIAL_SYNC'), 'START_TEST')).toMatchObject({
       because: expect.stringContaining('the first copy of the disks is not finished'),
