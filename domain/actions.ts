@@ -6,7 +6,7 @@
 export { leavingInWords } from './agent_leaving.ts'
 export { applyAction } from './apply_action.ts'
 export type { ActionContext } from './apply_action.ts'
-export { decideAction, decideLaunchable, nextAction, serverActions } from './decide_action.ts'
+export { decideAction, nextAction, serverActions } from './decide_action.ts'
 export type { Decision, ServerAction } from './decide_action.ts'
 export { hasStagingArea, withStaging } from './staging.ts'
 export { workName } from './work.ts'

@@ -6,15 +6,14 @@
  */
 import type { Decision } from './decision.ts'
 import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
-import type { DataReplicationState } from './replication.ts'
 import type { LaunchPurpose } from './post_launch_action.ts'
 import type { SourceServer } from './source_server.ts'
 import { leavingInWords } from './agent_leaving.ts'
 import { unreachable } from './errors.ts'
-import { uncoveredInWords } from './disk_changes.ts'
 import { advanceLifecycle } from './lifecycle.ts'
 import { advanceDataReplication } from './replication.ts'
 import { closedGate } from './action_gate.ts'
+import { decideLaunchable, inconsistencyInWords } from './launchable.ts'
 import { openVerification } from './verification.ts'
 import { workName } from './work.ts'
 
@@ -44,30 +43,6 @@ export type ServerAction = (typeof serverActions)[number]
 
 const possible: Decision = { possible: true }
 const refuse = (because: string): Decision => ({ possible: false, because })
-
-/** Why a replica in this state cannot reach a consistency point; absent where it can. */
-const notConsistent: Partial<Record<DataReplicationState, string>> = {
-  STOPPED: 'replication has not started',
-  INITIATING: 'replication is still starting',
-  INITIAL_SYNC: 'the first copy of the disks is not finished',
-  PAUSED: 'replication is paused; resume it first',
-  RESCAN: 'the disks are being compared again after an interruption; wait until that is done',
-  STALLED: 'replication is stalled; see what stopped it',
-  DISCONNECTED: 'the server is disconnected',
-  PENDING_SNAPSHOT_SHIPPING: 'no snapshot has been shipped yet',
-  SHIPPING_SNAPSHOT: 'a snapshot is still being shipped',
-}
-
-/** Whether the replica can reach a consistency point, which every launch needs. */
-export function decideLaunchable(server: SourceServer): Decision {
-  const why = notConsistent[server.replication.state]
-  if (why !== undefined) return refuse(`A launch needs a replica that is up to date, and ${why}`)
-  if (server.agent.desired !== 'REPLICATE')
-    return refuse('A launch needs running replication; resume it first')
-  const uncovered = uncoveredInWords(server)
-  if (uncovered !== undefined) return refuse(`A launch needs all of every disk, and ${uncovered}`)
-  return possible
-}
 
 function decideIdle(server: SourceServer): Decision {
   const work = server.activeTask
@@ -228,26 +203,26 @@ export function decideAction(server: SourceServer, action: ServerAction): Decisi
         ),
         idle,
       )
-    case 'RESCAN':
+    case 'RESCAN': {
+      const why = inconsistencyInWords(server)
       return all(
         replicates,
         notLaunching,
         when(server.agent.desired === 'REPLICATE', 'Replication is paused; resume it first'),
         when(
-          ['CONTINUOUS', 'BACKLOG', 'CREATING_SNAPSHOT', 'STALLED'].includes(server.replication.state),
-          'A rescan compares a finished copy; the disks are being copied or compared now',
+          why === undefined || server.replication.state === 'STALLED',
+          `A rescan compares a finished copy, and ${why}`,
         ),
       )
+    }
     case 'VERIFY': {
       const open = openVerification(server)
+      const why = inconsistencyInWords(server)
       return all(
         replicates,
         notLaunching,
         when(server.agent.desired === 'REPLICATE', 'Replication is paused; resume it first'),
-        when(
-          ['CONTINUOUS', 'BACKLOG', 'CREATING_SNAPSHOT'].includes(server.replication.state),
-          'A verification proves a finished copy; the disks are being copied or compared now, or replication is stalled',
-        ),
+        when(why === undefined, `A verification proves a finished copy, and ${why}`),
         when(open === undefined, `A verification is under way since ${open?.askedAt}`),
       )
     }

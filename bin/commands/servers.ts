@@ -45,19 +45,31 @@ const actions = [
   { command: 'delete', action: 'delete', description: 'delete the records of a disconnected server' },
 ] as const
 
-/** The listing, with a column for the ids that users gave their servers when there are any. */
+/** What is wrong with replication that is not over, and what to do. */
+function problemOf({ replication: { state, error } }: SourceServer): string {
+  if (error === undefined || state === 'DISCONNECTED') return ''
+  return `${error.error}: ${error.rawError}. ${error.whatToDo}`
+}
+
+/** The listing, with columns for the ids that users gave their servers, and for problems, when there are any. */
 export function listingLines(servers: readonly SourceServer[]): string[] {
   const hasOwnIds = servers.some(({ userProvidedId }) => userProvidedId !== undefined)
-  const rows = servers.map(({ sourceServerId, userProvidedId, sourceProperties, lifecycle, replication }) => [
-    sourceServerId,
-    ...(hasOwnIds ? [userProvidedId ?? ''] : []),
-    sourceProperties.identificationHints.hostname,
-    lifecycle.state,
-    replication.state,
-    lifecycle.lastSeenByServiceAt ?? '',
+  const hasProblems = servers.some((server) => problemOf(server) !== '')
+  const rows = servers.map((server) => [
+    server.sourceServerId,
+    ...(hasOwnIds ? [server.userProvidedId ?? ''] : []),
+    server.sourceProperties.identificationHints.hostname,
+    server.lifecycle.state,
+    server.replication.state,
+    server.lifecycle.lastSeenByServiceAt ?? '',
+    ...(hasProblems ? [problemOf(server)] : []),
   ])
   const ownId = hasOwnIds ? ['YOUR ID'] : []
-  return columnLines([['SERVER', ...ownId, 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN'], ...rows])
+  const problem = hasProblems ? ['PROBLEM'] : []
+  return columnLines([
+    ['SERVER', ...ownId, 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN', ...problem],
+    ...rows,
+  ])
 }
 
 /** A service that is being restarted while somebody waits is asked again for this long. */

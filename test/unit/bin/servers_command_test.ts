@@ -104,6 +104,23 @@ describe('rehost servers', () => {
     ])
   })
 
+  it('has a column for what is wrong with replication, when something is', () => {
+    const rawError = 'The agent was last seen at 2026-03-01T12:00:00.000Z'
+    const error = { error: 'AGENT_NOT_SEEN', rawError, whatToDo: 'See whether web-1 is up' } as const
+    const stalled = testServer('READY_FOR_TEST', 'STALLED')
+    const known = { ...stalled, replication: { ...stalled.replication, error } }
+    const over = { ...known, replication: { ...known.replication, state: 'DISCONNECTED' } } as const
+    const problems = (...servers: SourceServer[]) =>
+      listingLines(servers).map((line) => line.split(/ {2,}/)[5])
+    expect(problems(known, testServer('TESTING', 'CONTINUOUS'), over)).toEqual([
+      'PROBLEM',
+      `AGENT_NOT_SEEN: ${rawError}. See whether web-1 is up`,
+      undefined,
+      undefined,
+    ])
+    expect(problems(over)).toEqual([undefined, undefined])
+  })
+
   it('reads every page of the list', async () => {
     const asked: string[] = []
     const http = createServer((request, response) => {

@@ -133,6 +133,28 @@ describe('decideAction()', () => {
     })
   })
 
+  it('names the one reason why a replica is not up to date, with what stopped it', () => {
+    const seen = `The agent was last seen at ${later(0)}`
+    const error = { error: 'AGENT_NOT_SEEN', rawError: seen, whatToDo: 'See whether web-1 is up' } as const
+    const base = testServer('READY_FOR_TEST', 'STALLED')
+    const because = (server: SourceServer, action: ServerAction) => {
+      const decision = decideAction(server, action)
+      return decision.possible ? undefined : decision.because
+    }
+    const stalled = { ...base, replication: { ...base.replication, error } }
+    const why = `replication is stalled: ${seen}`
+    expect(because(stalled, 'START_TEST')).toBe(`A launch needs a replica that is up to date, and ${why}`)
+    expect(because(stalled, 'VERIFY')).toBe(`A verification proves a finished copy, and ${why}`)
+    expect(because(stalled, 'RESCAN')).toBeUndefined()
+    expect(because(base, 'VERIFY')).toMatch(/and replication is stalled: its events say what stopped it$/)
+    const copied = testServer('READY_FOR_TEST', 'INITIAL_SYNC')
+    expect(because(copied, 'VERIFY')).toMatch(/and the first copy of the disks is not finished$/)
+    const compared = testServer('READY_FOR_TEST', 'RESCAN')
+    expect(because(compared, 'RESCAN')).toMatch(/^A rescan compares .* compared again after an interruption/)
+    const resumed = testServer('READY_FOR_TEST', 'PAUSED')
+    expect(because(resumed, 'START_TEST')).toMatch(/and replication is about to go on after a pause$/)
+  })
+
   it('says that a server being disconnected waits for its agent, as long as it does', () => {
     const gone = applyAction(testServer('READY_FOR_TEST', 'STALLED'), 'DISCONNECT', context)
     const wait = `Wait: the server is being disconnected since ${context.at}`

@@ -315,14 +315,25 @@ describe('a migration', () => {
 
   it('begins for all of a job’s servers or for none', async () => {
     const [one, two] = [await readyServer(service, 'one'), await readyServer(service, 'two')]
+    const error = { error: 'AGENT_NOT_SEEN', rawError: 'The agent is away', whatToDo: 'Start it' } as const
     await putServer(service.gateway, two.sourceServerId, (server) => ({
       ...server,
-      replication: { ...server.replication, state: 'INITIAL_SYNC' },
+      replication: { ...server.replication, state: 'STALLED', error },
     }))
+    const message =
+      'A launch needs a replica that is up to date, and replication is stalled: The agent is away'
     const both = new StartTestCommand({ sourceServerIDs: [one.sourceServerId, two.sourceServerId] })
     expect(await refusalOf(send(both))).toMatchObject({
       name: 'ConflictException',
-      errors: [{ resourceId: two.sourceServerId }],
+      message: `${two.sourceServerId}: ${message}`,
+      errors: [
+        {
+          code: 'ConflictException',
+          message,
+          resourceId: two.sourceServerId,
+          resourceType: 'SourceServer',
+        },
+      ],
     })
     expect((await serverOf(service.gateway, one.sourceServerId)).lifecycle.state).toBe('READY_FOR_TEST')
     await putServer(service.gateway, two.sourceServerId, (server) => ({
