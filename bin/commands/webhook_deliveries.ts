@@ -23,7 +23,7 @@ interface RangeOptions {
 }
 
 function deliveryLine({ deliveryId, state, attempts, eventAt, detailType }: WebhookDelivery): string {
-  return `${deliveryId}  ${state}  ${eventAt}  ${detailType}  ${attempts} tries`
+  return `${deliveryId}  ${state}  ${eventAt}  ${detailType}  ${attempts} ${attempts === 1 ? 'try' : 'tries'}`
 }
 
 function attemptLine(own: WebhookAttempt): string {
@@ -37,13 +37,32 @@ function print<T>(items: readonly T[], line: (item: T) => string, none: string, 
   console.log(items.length === 0 ? none : items.map(line).join('\n'))
 }
 
-/** The delivery once it is settled, or as it is after a few seconds. */
-async function settled(api: ApiClient, path: string): Promise<WebhookDelivery> {
+/** What `look` finds once it is `wanted`, or as it is after a few seconds. */
+async function lookFor<T>(look: () => Promise<T>, wanted: (found: T) => boolean): Promise<T> {
   for (const endMs = Date.now() + settleWaitMs; ;) {
-    const delivery = await api.get<WebhookDelivery>(path)
-    if (delivery.state !== 'PENDING' || Date.now() >= endMs) return delivery
+    const found = await look()
+    if (wanted(found) || Date.now() >= endMs) return found
     await sleep(lookAgainMs)
   }
+}
+
+/** Why a delivery was not taken. It is written down a moment after the delivery is settled. */
+async function failureOf(
+  api: ApiClient,
+  webhook: string,
+  { deliveryId }: WebhookDelivery,
+): Promise<string | undefined> {
+  const attempt = await lookFor(
+    async () => {
+      const { items } = await api.get<{ items: WebhookAttempt[] }>(`${pathOf(webhook)}/attempts?limit=100`)
+      return items.find((own) => own.deliveryId === deliveryId)
+    },
+    (found) => found !== undefined,
+  )
+  if (attempt?.problem === undefined) return undefined
+  const { problem, responseBegin = '' } = attempt
+  // The receiver chose the answer: in quotes nothing of it controls the terminal.
+  return responseBegin === '' ? problem : `${problem}: ${JSON.stringify(responseBegin)}`
 }
 
 /** Adds the commands to those of `rehost webhooks`. */
@@ -61,15 +80,17 @@ export function addDeliveryCommands(webhooks: Command): void {
     .action(async (webhook: string, options: { json?: boolean }) => {
       const api = await client()
       const sent = await api.post<WebhookDelivery>(`${pathOf(webhook)}/test`)
-      const delivery = await settled(
-        api,
-        `${pathOf(webhook)}/deliveries/${encodeURIComponent(sent.deliveryId)}`,
+      const path = `${pathOf(webhook)}/deliveries/${encodeURIComponent(sent.deliveryId)}`
+      const delivery = await lookFor(
+        () => api.get<WebhookDelivery>(path),
+        ({ state }) => state !== 'PENDING',
       )
       print([delivery], deliveryLine, '', options.json)
       if (delivery.state === 'PENDING')
         console.error(`It is still under way; see rehost webhooks attempts ${webhook}`)
       if (delivery.state !== 'DEAD') return
-      console.error(`It was not taken; see rehost webhooks attempts ${webhook}`)
+      const failure = await failureOf(api, webhook, delivery)
+      console.error(`It was not taken: ${failure ?? `see rehost webhooks attempts ${webhook}`}`)
       process.exitCode = 1
     })
 

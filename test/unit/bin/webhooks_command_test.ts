@@ -73,12 +73,12 @@ it('rehost webhooks shows what was sent, and sends it again', { timeout: 120_000
   const own = delivery?.deliveryId ?? ''
 
   const listed = await webhooks('deliveries', id, '--state', 'DELIVERED', '--server', server)
-  expect(listed.stdout).toMatch(new RegExp(`^${own}  DELIVERED  .*  1 tries\n$`))
+  expect(listed.stdout).toMatch(new RegExp(`^${own}  DELIVERED  .*  1 try\n$`))
   expect((await webhooks('deliveries', id, '--state', 'DEAD')).stdout).toBe('There are no deliveries\n')
   expect((await webhooks('attempts', id)).stdout).toMatch(
     new RegExp(`  ${own}  DELIVERED  .*  try 1, \\d+ ms, answered 204\n$`),
   )
-  expect((await webhooks('redeliver', id, own)).stdout).toContain(`${own}  PENDING`)
+  expect((await webhooks('redeliver', id, own)).stdout).toMatch(/  PENDING  .*  0 tries\n$/)
   expect((await deliveries(id))[0]).toMatchObject({ state: 'PENDING', attempts: 0 })
 
   const isTest = ({ laneId }: WebhookDelivery) => laneId === 'test'
@@ -91,6 +91,23 @@ it('rehost webhooks shows what was sent, and sends it again', { timeout: 120_000
     { laneId: 'test', detailType: 'Rehost Webhook Test', state: 'DELIVERED', attempts: 1 },
   ])
   expect(await deliveries(id)).toHaveLength(2)
+  const refusing = new LaneRunner(
+    runnerParts(
+      bench,
+      newId('machine'),
+      () => Promise.resolve({ statusCode: 500, responseBegin: 'no \u001b[2J', problem: 'Answered 500' }),
+      { secrets },
+    ),
+  )
+  cli.gateway.pass(1000)
+  const refused = webhooks('test', id)
+  await until('another test is to be sent', async () => (await deliveries(id)).filter(isTest).length === 2)
+  await refusing.run(id, 'test', new AbortController().signal)
+  expect(await refused).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/  DEAD  .*  1 try\n$/),
+    stderr: 'It was not taken: Answered 500: "no \\u001b[2J"\n',
+  })
   const open = await webhooks('test', id)
   expect([open.code, open.stderr]).toEqual([
     undefined,
