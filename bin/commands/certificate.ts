@@ -8,6 +8,7 @@ import type { Command } from 'commander'
 import type { MigrationCertificate, SignedEnvelope } from '../../domain/certificate.ts'
 import { certificateType, signedText } from '../../domain/certificate.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { serverArgument, serverIdOf } from './server_argument.ts'
 
 /** What a file says that is genuine, and the key that it is signed with. @throws Error when it is not. */
 function open(text: string, file: string): { certificate: MigrationCertificate; keyId: string } {
@@ -91,12 +92,13 @@ export function addCertificateCommands(program: Command): void {
   const certificate = program.command('certificate').description('the signed proof of a migration')
   certificate
     .command('get')
-    .argument('<server>', 'the id of a server that is cut over')
+    .argument(...serverArgument)
     .argument('<file>', 'where to write it')
-    .description('write the certificate of a server to a file')
-    .action(async (server: string, file: string) => {
+    .description('write the certificate of a server that is cut over to a file')
+    .action(async (given: string, file: string) => {
       const api = new ApiClient(await findAccess(process.env))
-      const envelope = await api.get<SignedEnvelope>(`/servers/${encodeURIComponent(server)}/certificate`)
+      const serverId = await serverIdOf(api, given)
+      const envelope = await api.get<SignedEnvelope>(`/servers/${serverId}/certificate`)
       await writeFile(file, `${JSON.stringify(envelope, null, 2)}\n`)
       console.log(`Certificate written to ${file}, signed with ${envelope.signatures[0]?.keyid}`)
     })

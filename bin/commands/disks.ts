@@ -3,10 +3,10 @@
  * @module
  */
 import type { Command } from 'commander'
-import type { SourceServerId } from '../../domain/ids.ts'
 import type { ServerView } from '../demo/service_view.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
 import { getServer } from '../demo/service_view.ts'
+import { serverArgument, serverIdOf } from './server_argument.ts'
 
 /** A line for each disk: replicated, about to be, offered or left out. */
 function lines({ disks, offeredDisks = [] }: ServerView): string[] {
@@ -32,11 +32,11 @@ export function addDiskCommands(program: Command): void {
   program
     .command('disks')
     .description('list the disks of a server, and those of it that have no copy')
-    .argument('<server>', 'source server id, s-…')
+    .argument(...serverArgument)
     .option('--json', 'print JSON')
-    .action(async (serverId: SourceServerId, options: { json?: boolean }) => {
+    .action(async (given: string, options: { json?: boolean }) => {
       const api = new ApiClient(await findAccess(process.env))
-      show(await getServer(api, serverId), options.json === true)
+      show(await getServer(api, await serverIdOf(api, given)), options.json === true)
     })
   const choices = [
     { command: 'take-disk', choice: 'TAKE', description: 'replicate a disk that has appeared on a server' },
@@ -46,12 +46,12 @@ export function addDiskCommands(program: Command): void {
     program
       .command(command)
       .description(description)
-      .argument('<server>', 'source server id, s-…')
+      .argument(...serverArgument)
       .argument('<device>', 'as rehost disks shows it, /dev/…')
       .option('--json', 'print JSON')
-      .action(async (serverId: string, deviceName: string, options: { json?: boolean }) => {
+      .action(async (given: string, deviceName: string, options: { json?: boolean }) => {
         const api = new ApiClient(await findAccess(process.env))
-        const path = `/servers/${encodeURIComponent(serverId)}/disks`
+        const path = `/servers/${await serverIdOf(api, given)}/disks`
         show(await api.post<ServerView>(path, { deviceName, choice }), options.json === true)
       })
   }

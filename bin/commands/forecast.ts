@@ -13,6 +13,7 @@ import {
 } from '../../domain/forecast_words.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
 import { columnLines } from './columns.ts'
+import { serverArgument, serverIdOf } from './server_argument.ts'
 
 interface Accuracy {
   initialReplications: ForecastErrors
@@ -40,21 +41,21 @@ export function addForecastCommand(program: Command): void {
   program
     .command('forecast')
     .description('how long a first copy will take, whether it ends, and the downtime of the cutover')
-    .argument('[server]', 'source server id, s-…')
+    .argument('[server]', serverArgument[1])
     .option('--accuracy', 'how past forecasts held, instead of a server')
     .option('--json', 'print JSON')
-    .action(async (serverId: string | undefined, options: { accuracy?: boolean; json?: boolean }) => {
-      if ((serverId === undefined) !== (options.accuracy === true))
+    .action(async (given: string | undefined, options: { accuracy?: boolean; json?: boolean }) => {
+      if ((given === undefined) !== (options.accuracy === true))
         throw new Error('Name one source server, or ask for --accuracy alone')
       const api = new ApiClient(await findAccess(process.env))
       const [answer, rows] =
-        serverId === undefined
+        given === undefined
           ? await api
               .get<Accuracy>('/forecasts/accuracy')
               .then((found) => [found, accuracyRows(found)] as const)
           : await api
               .get<ServerForecast & { accuracy: Accuracy }>(
-                `/servers/${encodeURIComponent(serverId)}/forecast`,
+                `/servers/${await serverIdOf(api, given)}/forecast`,
               )
               .then((found) => [found, [...forecastRows(found), ...accuracyRows(found.accuracy)]] as const)
       console.log(options.json === true ? JSON.stringify(answer, null, 2) : columnLines(rows).join('\n'))

@@ -13,6 +13,7 @@ import { leavingInWords, workName } from '../../domain/actions.ts'
 import { ApiClient, ApiError, findAccess } from '../api_client.ts'
 import { columnLines } from './columns.ts'
 import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
+import { serverArgument, serverIdOf } from './server_argument.ts'
 import { WaitLines } from './wait_lines.ts'
 
 /** The actions, each a command with the server's id. */
@@ -203,15 +204,16 @@ export function addServerCommands(program: Command): void {
     program
       .command(command)
       .description(description)
-      .argument('<server>', 'source server id, s-…')
+      .argument(...serverArgument)
       .option('--json', 'print JSON')
       .option(
         '--wait',
         'return when it is done; exit code 1 when it, or a post-launch action that must succeed, failed',
       )
-      .action(async (serverId: string, options: { json?: boolean; wait?: boolean }) => {
+      .action(async (given: string, options: { json?: boolean; wait?: boolean }) => {
         const api = new ApiClient(await findAccess(process.env), options.wait === true ? waitPatienceMs : 0)
-        const asked = await api.post<ServerView>(`/servers/${encodeURIComponent(serverId)}/actions/${action}`)
+        const serverId = await serverIdOf(api, given)
+        const asked = await api.post<ServerView>(`/servers/${serverId}/actions/${action}`)
         const ended: Outcome = options.wait === true ? await outcome(api, asked) : { server: asked }
         const { server, failure, failedActions = [] } = ended
         if (options.json === true) {

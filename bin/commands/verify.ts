@@ -9,6 +9,7 @@ import { blockSizeBytes } from '../../domain/units.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
 import { getServer, pollUntil } from '../demo/service_view.ts'
 import type { ServerView } from '../demo/service_view.ts'
+import { serverArgument, serverIdOf } from './server_argument.ts'
 import { WaitLines } from './wait_lines.ts'
 
 /** A service that is being restarted while somebody waits is asked again for this long. */
@@ -91,11 +92,11 @@ export function addVerifyCommand(program: Command): void {
     .description(
       'compare every block of the copies with the source, and repair what differs; exit code 1 when something did',
     )
-    .argument('<server>', 'source server id, s-…')
+    .argument(...serverArgument)
     .option('--json', 'print JSON')
-    .action(async (serverId: string, options: { json?: boolean }) => {
+    .action(async (given: string, options: { json?: boolean }) => {
       const api = new ApiClient(await findAccess(process.env), waitPatienceMs)
-      const path = `/servers/${encodeURIComponent(serverId)}/actions/verify`
+      const path = `/servers/${await serverIdOf(api, given)}/actions/verify`
       const server = await ended(api, await api.post<ServerView>(path))
       const { verification } = server.replication
       if (verification === undefined) return

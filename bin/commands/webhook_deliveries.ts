@@ -7,6 +7,7 @@ import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { WebhookAttempt, WebhookDelivery } from '../../domain/webhook.ts'
 import type { ApiClient } from '../api_client.ts'
+import { serverIdOf } from './server_argument.ts'
 import { client, pathOf } from './webhooks.ts'
 
 /** A receiver that is well answers within this time. */
@@ -99,21 +100,17 @@ export function addDeliveryCommands(webhooks: Command): void {
     .description('what is, was or could not be delivered')
     .argument(...id)
     .addOption(new Option('--state <state>', 'only these').choices(['PENDING', 'DELIVERED', 'DEAD']))
-    .option('--server <server>', 'only events of this source server, s-…')
+    .option('--server <server>', 'only events of this source server: s-…, or your own id of it')
     .option(...json)
     .action(async (webhook: string, options: { state?: string; server?: string; json?: boolean }) => {
-      const { state, server: sourceServerId, json: isJson } = options
+      const { state, server, json: isJson } = options
+      const api = await client()
       const query = new URLSearchParams({
         ...(state === undefined ? {} : { state }),
-        ...(sourceServerId === undefined ? {} : { sourceServerId }),
+        ...(server === undefined ? {} : { sourceServerId: await serverIdOf(api, server) }),
       })
       const path = `${pathOf(webhook)}/deliveries?${query.toString()}`
-      print(
-        await (await client()).getAll<WebhookDelivery>(path),
-        deliveryLine,
-        'There are no deliveries',
-        isJson,
-      )
+      print(await api.getAll<WebhookDelivery>(path), deliveryLine, 'There are no deliveries', isJson)
     })
 
   webhooks
@@ -145,13 +142,15 @@ export function addDeliveryCommands(webhooks: Command): void {
     .argument(...id)
     .option('--from <time>', 'from this time on, as 2026-03-01T12:00:00Z')
     .option('--to <time>', 'up to this time')
-    .option('--server <server>', 'only events of this source server, s-…')
+    .option('--server <server>', 'only events of this source server: s-…, or your own id of it')
     .option('--from-sequence <number>', 'from this event of the server on', Number)
     .option('--to-sequence <number>', 'up to this event of the server', Number)
     .option(...json)
-    .action(async (webhook: string, { server: sourceServerId, json: isJson, ...range }: RangeOptions) => {
+    .action(async (webhook: string, { server, json: isJson, ...range }: RangeOptions) => {
+      const api = await client()
+      const sourceServerId = server === undefined ? undefined : await serverIdOf(api, server)
       const path = `${pathOf(webhook)}/replay`
-      const answer = await (await client()).post<{ deliveries: number }>(path, { ...range, sourceServerId })
+      const answer = await api.post<{ deliveries: number }>(path, { ...range, sourceServerId })
       console.log(
         isJson === true
           ? JSON.stringify(answer)

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import type { SourceServerId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import { enrolServer, putServer } from '../gateway/callers.ts'
 import { listingLines } from '../../../bin/commands/servers.ts'
@@ -143,6 +144,41 @@ describe('rehost servers', () => {
     } finally {
       http.closeAllConnections()
       await new Promise((resolve) => http.close(resolve))
+    }
+  })
+})
+
+describe('commands for one server', () => {
+  it('take your own id of it, and else name the ids that may be meant', { timeout: 120_000 }, async () => {
+    const cli = await cliGateway('operator')
+    try {
+      const [web, twin, third] = [
+        await enrolServer(cli.gateway),
+        await enrolServer(cli.gateway, 'web-2'),
+        await enrolServer(cli.gateway, 'web-3'),
+      ].map(({ sourceServerId }) => sourceServerId)
+      const name = (own: SourceServerId, userProvidedId: string) =>
+        putServer(cli.gateway, own, (current) => ({ ...current, userProvidedId, isArchived: true }))
+      const refused = async (...words: string[]) => (await cli.rehost(...words)).stderr
+      await name(web!, 'cmdb-7')
+      const disks = JSON.parse((await cli.rehost('disks', 'cmdb-7', '--json')).stdout) as SourceServer
+      expect(disks.disks).toMatchObject([{ deviceName: '/dev/sda' }])
+      expect((await cli.rehost('pause', 'cmdb-7')).stdout).toContain(`${web}: `)
+      expect(await refused('verify', 'cmdb-7')).toContain(`Cannot verify the copies of server ${web}: `)
+      expect(await refused('certificate', 'get', 'cmdb-7', '/dev/null')).toContain(web)
+      expect((await cli.rehost('forecast', 'cmdb-7', '--json')).stdout).toContain(web)
+
+      expect(await refused('test', 'cmdb-8')).toBe(
+        "Cannot find source server cmdb-8: it is no server's id, nor your own id of one; rehost servers --archived lists both\n",
+      )
+      expect(await refused('test', 'web-3')).toBe(`web-3 is a host name and no id: name ${third}\n`)
+      await name(twin!, 'cmdb-7')
+      expect(await refused('test', 'cmdb-7')).toMatch(/^cmdb-7 is your id of several servers: name one of s-/)
+      expect(await refused('test', 'cmdb-7')).toContain(twin)
+      const unknown = 's-00000000000000009'
+      expect(await refused('test', unknown)).toBe(`Cannot find source server ${unknown}\n`)
+    } finally {
+      await cli.close()
     }
   })
 })
