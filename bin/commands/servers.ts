@@ -16,24 +16,42 @@ import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
 import { serverArgument, serverIdOf } from './server_argument.ts'
 import { WaitLines } from './wait_lines.ts'
 
+interface ActionCommand {
+  command: string
+  action: string
+  description: string
+  /** What `--wait` waits for, and what its exit code tells; absent where all is done at once. */
+  wait?: string
+}
+
+const waitForLaunch =
+  'return when it is up; exit code 1 when the launch, or a post-launch action that must succeed, failed'
+
 /** The actions, each a command with the server's id. */
-const actions = [
-  { command: 'test', action: 'launch-test', description: 'launch a test machine' },
+const actions: readonly ActionCommand[] = [
+  { command: 'test', action: 'launch-test', description: 'launch a test machine', wait: waitForLaunch },
   {
     command: 'ready-for-cutover',
     action: 'mark-ready-for-cutover',
     description: 'say that the test was good',
   },
-  { command: 'cutover', action: 'launch-cutover', description: 'launch the cutover machine' },
+  {
+    command: 'cutover',
+    action: 'launch-cutover',
+    description: 'launch the cutover machine',
+    wait: waitForLaunch,
+  },
   {
     command: 'finalize',
     action: 'finalize',
     description: 'end the migration: agent removed, staging area gone',
+    wait: 'return when both are gone; exit code 1 when the cutover machine could not be made to stand alone',
   },
   {
     command: 'revert',
     action: 'revert',
     description: 'go back one stage and terminate the launched machine',
+    wait: 'return when the machine is terminated; exit code 1 when it could not be',
   },
   { command: 'pause', action: 'pause', description: 'pause replication' },
   { command: 'resume', action: 'resume', description: 'resume replication' },
@@ -41,10 +59,16 @@ const actions = [
     command: 'disconnect',
     action: 'disconnect',
     description: 'stop replicating, uninstall the agent, remove the staging area',
+    wait: 'return when the staging area is removed; what fails is tried again until then',
   },
   { command: 'archive', action: 'archive', description: 'put a finished server out of sight' },
-  { command: 'delete', action: 'delete', description: 'delete the records of a disconnected server' },
-] as const
+  {
+    command: 'delete',
+    action: 'delete',
+    description: 'delete the records of a disconnected server',
+    wait: 'return when they are deleted; what fails is tried again until then',
+  },
+]
 
 /** What is wrong with replication that is not over, and what to do. */
 function problemOf({ replication: { state, error } }: SourceServer): string {
@@ -200,16 +224,12 @@ export function addServerCommands(program: Command): void {
       if (options.json === true) return console.log(JSON.stringify(items, null, 2))
       console.log(listingLines(items).join('\n'))
     })
-  for (const { command, action, description } of actions) {
-    program
+  for (const { command, action, description, wait } of actions) {
+    const own = program
       .command(command)
       .description(description)
       .argument(...serverArgument)
       .option('--json', 'print JSON')
-      .option(
-        '--wait',
-        'return when it is done; exit code 1 when it, or a post-launch action that must succeed, failed',
-      )
       .action(async (given: string, options: { json?: boolean; wait?: boolean }) => {
         const api = new ApiClient(await findAccess(process.env), options.wait === true ? waitPatienceMs : 0)
         const serverId = await serverIdOf(api, given)
@@ -227,5 +247,6 @@ export function addServerCommands(program: Command): void {
         console.error(`${serverId}: ${command} failed: ${failure}`)
         process.exitCode = 1
       })
+    if (wait !== undefined) own.option('--wait', wait)
   }
 }

@@ -3,11 +3,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import type { SourceServerId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import { enrolServer, putServer } from '../gateway/callers.ts'
-import { listingLines } from '../../../bin/commands/servers.ts'
+import { addServerCommands, listingLines } from '../../../bin/commands/servers.ts'
 import { testServer } from '../../fixtures/source_server.ts'
 import { cliGateway } from './cli_gateway.ts'
 
@@ -180,6 +181,29 @@ describe('commands for one server', () => {
     } finally {
       await cli.close()
     }
+  })
+})
+
+describe('--wait', () => {
+  it('says what is waited for and what the exit code tells, where there is anything to wait for', () => {
+    const program = new Command()
+    addServerCommands(program)
+    const said = program.commands.flatMap((command) =>
+      command.options
+        .filter(({ long }) => long === '--wait')
+        .map((wait) => [command.name(), wait.description] as const),
+    )
+    const launch =
+      'return when it is up; exit code 1 when the launch, or a post-launch action that must succeed, failed'
+    expect(Object.fromEntries(said)).toEqual({
+      test: launch,
+      cutover: launch,
+      finalize:
+        'return when both are gone; exit code 1 when the cutover machine could not be made to stand alone',
+      revert: 'return when the machine is terminated; exit code 1 when it could not be',
+      disconnect: 'return when the staging area is removed; what fails is tried again until then',
+      delete: 'return when they are deleted; what fails is tried again until then',
+    })
   })
 })
 
