@@ -29,8 +29,10 @@ export class UnreachableError extends Error {
   override name = 'UnreachableError'
   /** The connection broke when the request was on its way: it may have been done. */
   readonly isLost: boolean
-  constructor(baseUrl: string, cause: unknown) {
-    super(`Cannot reach Rehost at ${baseUrl}: is rehost up running there?`, { cause })
+  constructor({ baseUrl, isGuessed }: ApiAccess, cause: unknown) {
+    const elsewhere =
+      isGuessed === true ? ' Where it has another port, set REHOST_HTTP_PORT as for the service' : ''
+    super(`Cannot reach Rehost at ${baseUrl}: is rehost up running there?${elsewhere}`, { cause })
     const reason = cause instanceof Error ? cause.cause : undefined
     const code = reason instanceof Error && 'code' in reason ? String(reason.code) : ''
     this.isLost = lossCodes.includes(code)
@@ -41,6 +43,8 @@ export class UnreachableError extends Error {
 export interface ApiAccess {
   baseUrl: string
   token: string
+  /** Nobody said on which port the service is: it is the usual one. */
+  isGuessed?: true
 }
 
 /** Requests that take longer than this have failed. */
@@ -66,14 +70,16 @@ interface ListPage<T> {
  * @throws Error saying what to set when there is no token.
  */
 export async function findAccess(environment: Record<string, string | undefined>): Promise<ApiAccess> {
-  const baseUrl =
-    environment['REHOST_URL'] ??
-    dashboardUrl(environment['REHOST_HTTP_HOST'] ?? '127.0.0.1', environment['REHOST_HTTP_PORT'] ?? '8080')
+  const { REHOST_URL: url, REHOST_HTTP_HOST: host = '127.0.0.1', REHOST_HTTP_PORT: port } = environment
+  const place = {
+    baseUrl: url ?? dashboardUrl(host, port ?? '8080'),
+    ...(url === undefined && port === undefined ? { isGuessed: true as const } : {}),
+  }
   const preset = environment['REHOST_API_TOKEN']
-  if (preset !== undefined) return { baseUrl, token: preset }
+  if (preset !== undefined) return { ...place, token: preset }
   const file = join(resolve(environment['REHOST_DATA_DIR'] ?? '.rehost'), 'cli-token')
   try {
-    return { baseUrl, token: (await readFile(file, 'utf8')).trim() }
+    return { ...place, token: (await readFile(file, 'utf8')).trim() }
   } catch (error) {
     throw new Error(
       `Cannot read ${file}: run this where rehost up runs, set REHOST_DATA_DIR to its data folder, or set REHOST_URL and REHOST_API_TOKEN`,
@@ -186,7 +192,7 @@ export class ApiClient {
       await refuseUnlessOk(response, method, path)
       return await response.text()
     } catch (error) {
-      throw error instanceof ApiError ? error : new UnreachableError(this.#access.baseUrl, error)
+      throw error instanceof ApiError ? error : new UnreachableError(this.#access, error)
     }
   }
 
@@ -200,7 +206,7 @@ export class ApiClient {
     try {
       return await fetch(`${baseUrl}/api/v1${path}`, { method, headers: { ...own, ...headers }, ...more })
     } catch (error) {
-      throw new UnreachableError(baseUrl, error)
+      throw new UnreachableError(this.#access, error)
     }
   }
 }

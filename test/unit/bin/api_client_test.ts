@@ -80,7 +80,12 @@ it('does not wait for what takes too long, and not for what says no', async () =
   expect(asked).toHaveLength(2)
 })
 
-it('does not wait where nothing listens', async () => {
-  const api = new ApiClient({ baseUrl: 'http://127.0.0.1:9', token: 't' })
-  await expect(api.post('/tokens')).rejects.toThrow('Cannot reach Rehost at http://127.0.0.1:9')
+it('does not wait where nothing listens, and names the variable of the port where nobody gave one', async () => {
+  const access = { baseUrl: 'http://127.0.0.1:9', token: 't' }
+  const said = 'Cannot reach Rehost at http://127.0.0.1:9: is rehost up running there?'
+  const messageOf = (error: unknown) => (error as Error).message
+  expect(await new ApiClient(access).post('/tokens').catch(messageOf)).toBe(said)
+  expect(await new ApiClient({ ...access, isGuessed: true }).post('/tokens').catch(messageOf)).toBe(
+    `${said} Where it has another port, set REHOST_HTTP_PORT as for the service`,
+  )
 })

@@ -30,6 +30,12 @@ it('is where the command line asks', async () => {
     })
     expect((await findAccess({ ...own, REHOST_HTTP_HOST: '::' })).baseUrl).toBe('http://[::1]:9080')
     expect((await findAccess(own)).baseUrl).toBe('http://127.0.0.1:9080')
+    // Whoever is not answered there is told of the variable.
+    expect(await findAccess({ REHOST_DATA_DIR: dataDir })).toEqual({
+      baseUrl: 'http://127.0.0.1:8080',
+      token: 'rht_1',
+      isGuessed: true,
+    })
   } finally {
     await rm(dataDir, { recursive: true, force: true })
   }
