@@ -13,6 +13,14 @@ const pageEntries = 1000
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
+/** @throws Error for what is no hash: that it is not in the log would say nothing of the log. */
+function readHash(text: string): string {
+  if (/^[0-9a-f]{64}$/i.test(text)) return text.toLowerCase()
+  throw new Error(
+    `Cannot look for ${text}: it is no hash, which has 64 hexadecimal digits, and this has ${text.length} characters; give the last hash as rehost audit verify printed it`,
+  )
+}
+
 interface AuditPage {
   items: AuditEntry[]
   nextToken?: string
@@ -64,7 +72,11 @@ export function addAuditCommands(program: Command): void {
   audit
     .command('verify')
     .argument('[file]', 'an exported log; without one the log of the service is looked at')
-    .option('--head <hash>', 'the last hash as it was known before: the log must still have that entry')
+    .option(
+      '--head <hash>',
+      'the last hash as it was known before: the log must still have that entry',
+      readHash,
+    )
     .description('prove that no entry was changed, taken out or put in')
     .action(async (file: string | undefined, { head }: { head?: string }) => {
       const check = new ChainCheck(hashOf)

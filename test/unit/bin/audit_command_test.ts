@@ -38,6 +38,13 @@ it(
     const [, head = ''] = /^3 entries, none changed\. Last hash: ([0-9a-f]{64})\n$/.exec(said) ?? []
     expect(head).not.toBe('')
     expect((await audit('verify', '--head', head)).stdout).toBe(said)
+    expect((await audit('verify', '--head', head.toUpperCase())).stdout).toBe(said)
+    for (const wrong of [`${head}0`, head.slice(1), `g${head.slice(1)}`])
+      expect(await audit('verify', '--head', wrong)).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: `Cannot look for ${wrong}: it is no hash, which has 64 hexadecimal digits, and this has ${wrong.length} characters; give the last hash as rehost audit verify printed it\n`,
+      })
 
     const text = await readFile(file, 'utf8')
     await writeFile(file, text.replace('"action":"two"', '"action":"TWO"'))
