@@ -27,12 +27,14 @@ function accuracyRows({ initialReplications, cutovers }: Accuracy): string[][] {
   ]
 }
 
-function forecastRows(forecast: ServerForecast): string[][] {
+function forecastRows({ initialReplication, convergence, downtime }: ServerForecast): string[][] {
+  // A first copy that is done has come to its end.
+  const isPast = initialReplication.phase === 'DONE' && convergence.verdict === 'UNKNOWN'
   const rows = [
-    ['Initial replication', copyInWords(forecast.initialReplication)],
-    ['Comes to an end', convergenceInWords(forecast.convergence)],
-    ['Downtime of the cutover', downtimeInWords(forecast.downtime)],
-  ] as const
+    ['Initial replication', copyInWords(initialReplication)] as const,
+    ...(isPast ? [] : [['Comes to an end', convergenceInWords(convergence)] as const]),
+    ['Downtime of the cutover', downtimeInWords(downtime)] as const,
+  ]
   return rows.map(([name, { said, from }]) => [name, from === undefined ? said : `${said}: ${from}`])
 }
 

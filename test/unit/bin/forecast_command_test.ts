@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { enrolServer } from '../gateway/callers.ts'
+import { enrolServer, putServer } from '../gateway/callers.ts'
 import type { CliGateway } from './cli_gateway.ts'
 import { cliGateway } from './cli_gateway.ts'
 
@@ -46,6 +46,22 @@ it(
       initialReplications: { count: 12, medianErrorPercent: 20, biasPercent: 20, withinPercent: 100 },
       cutovers: { count: 0 },
     })
+
+    // What is not known of a copy that is done is not worth a line.
+    const at = '2026-03-01T12:00:00.000Z'
+    const names = async () =>
+      (await cli.rehost('forecast', sourceServerId)).stdout.split('\n').map((line) => line.split(/ {2,}/)[0])
+    const begun = { firstByteAt: at, readyForTestAt: at }
+    const is = (state: 'CONTINUOUS' | 'DISCONNECTED') =>
+      putServer(cli.gateway, sourceServerId, (own) => ({
+        ...own,
+        lifecycle: { ...own.lifecycle, ...begun },
+        replication: { ...own.replication, state },
+      }))
+    await is('CONTINUOUS')
+    expect(await names()).toContain('Comes to an end')
+    await is('DISCONNECTED')
+    expect((await names()).slice(0, 2)).toEqual(['Initial replication', 'Downtime of the cutover'])
     for (const words of [['forecast'], ['forecast', sourceServerId, '--accuracy']])
       expect(await cli.rehost(...words)).toMatchObject({
         code: 1,
