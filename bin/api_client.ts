@@ -92,11 +92,16 @@ export async function findAccess(environment: Record<string, string | undefined>
 export class ApiClient {
   readonly #access: ApiAccess
   readonly #patienceMs: number
+  readonly #tell: (line: string) => void
 
-  /** @param patienceMs how long a service is asked again where nothing listens, as one that is just being restarted */
-  constructor(access: ApiAccess, patienceMs = 0) {
+  /**
+   * @param patienceMs how long a service is asked again where nothing listens, as one that is just being restarted
+   * @param tell hears that a call waits because there were too many
+   */
+  constructor(access: ApiAccess, patienceMs = 0, tell = (line: string): void => console.error(line)) {
     this.#access = access
     this.#patienceMs = patienceMs
+    this.#tell = tell
   }
 
   /** GET, decoded. @throws ApiError when refused. */
@@ -171,6 +176,8 @@ export class ApiClient {
         // Where nothing listens there is nothing to wait for, unless something did just now.
         const patienceMs = isLost ? Math.max(repeatMs, this.#patienceMs) : this.#patienceMs
         if (Date.now() + waitMs > beganMs + patienceMs) throw error
+        const isOverLimit = error instanceof ApiError && error.status === 429
+        if (isOverLimit) this.#tell(`${error.message}; waiting ${waitMs / 1000} s`)
         await sleep(waitMs)
       }
     }

@@ -31,7 +31,9 @@ async function service(...answers: Answer[]) {
       }),
   )
   const { port } = server.address() as AddressInfo
-  return { asked, api: new ApiClient({ baseUrl: `http://127.0.0.1:${port}`, token: 't' }) }
+  const told: string[] = []
+  const access = { baseUrl: `http://127.0.0.1:${port}`, token: 't' }
+  return { asked, told, api: new ApiClient(access, 0, (line) => told.push(line)) }
 }
 
 const lost: Answer = (response) => response.destroy()
@@ -42,10 +44,11 @@ const later =
     response.writeHead(status, { 'Retry-After': String(seconds) }).end('{"detail":"Not now"}')
 
 it('sends a POST again whose answer was lost, or is to come again, each time with the same key', async () => {
-  const { asked, api } = await service(lost, later(503, 0), later(409, 0), later(429, 0), good)
+  const { asked, told, api } = await service(lost, later(503, 0), later(409, 0), later(429, 0.01), good)
   expect(await api.post('/tokens', { uses: 2 })).toEqual({ id: 7 })
   expect(asked).toHaveLength(5)
   expect(new Set(asked.map(({ key }) => key)).size).toBe(1)
+  expect(told).toEqual(['Not now; waiting 0.01 s'])
   expect(asked[0]?.key).toMatch(/^[0-9a-f-]{36}$/)
   expect(new Set(asked.map(({ body }) => body))).toEqual(new Set(['{"uses":2}']))
 })
@@ -72,12 +75,13 @@ it('takes what is gone for deleted when the answer to a DELETE was lost, and for
 })
 
 it('does not wait for what takes too long, and not for what says no', async () => {
-  const { asked, api } = await service(later(429, 3600), (response) =>
+  const { asked, told, api } = await service(later(429, 3600), (response) =>
     response.writeHead(409).end('{"detail":"It is paused"}'),
   )
   await expect(api.post('/tokens')).rejects.toThrow('Not now')
   await expect(api.post('/tokens')).rejects.toThrow('It is paused')
   expect(asked).toHaveLength(2)
+  expect(told).toEqual([])
 })
 
 it('does not wait where nothing listens, and names the variable of the port where nobody gave one', async () => {
