@@ -7,14 +7,14 @@ import type { Context } from 'hono'
 import type { SSEStreamingApi } from 'hono/streaming'
 import type { ChangeFeed } from './change_feed.ts'
 import type { Log } from './log.ts'
-import type { EventEnvelope, EventOrigin } from '../domain/event_envelope.ts'
+import type { EventOrigin } from '../domain/event_envelope.ts'
 import type { EventPattern } from '../domain/event_pattern.ts'
 import type { Store } from '../store/store.ts'
+import type { StreamPlace } from './event_places.ts'
 import { streamSSE } from 'hono/streaming'
-import { envelopesOf } from '../domain/event_envelope.ts'
-import { matchesPattern } from '../domain/event_pattern.ts'
-import { errorMessage, InvalidInputError } from '../domain/errors.ts'
-import { feedEnd, readFeed } from '../store/event_feed.ts'
+import { errorMessage } from '../domain/errors.ts'
+import { feedEnd } from '../store/event_feed.ts'
+import { lastPart, readEnvelopes, writePlace } from './event_places.ts'
 import { Refusal } from './problem.ts'
 
 /** Streams that one token may hold open, and all together. */
@@ -28,54 +28,6 @@ const keepAliveMs = 15_000
 
 /** Places of the feed that are read at a time: so much of it waits in memory for a slow reader. */
 const placesAtOnce = 50
-
-/** A place in the stream: an event, and which of its envelopes. */
-export interface StreamPlace {
-  position: number
-  part: number
-}
-
-/** An envelope with its place. */
-export interface PlacedEnvelope {
-  place: StreamPlace
-  envelope: EventEnvelope
-}
-
-/** A place as it is written: `17.1`. */
-export function writePlace({ position, part }: StreamPlace): string {
-  return `${position}.${part}`
-}
-
-/** The place that `text` names; `17` is before all envelopes of the next event. @throws InvalidInputError naming `field`. */
-export function readPlace(text: string, field: string): StreamPlace {
-  const [, position, part = '9'] = /^(\d{1,15})(?:\.(\d))?$/.exec(text) ?? []
-  if (position === undefined)
-    throw new InvalidInputError(
-      field,
-      `Cannot read ${field} ${text.slice(0, 40)}: give the id of an event as it was sent, or 0`,
-    )
-  return { position: Number(position), part: Number(part) }
-}
-
-/** The envelopes after `after` that `pattern` wants, of up to `places` events. `next` is where to go on. */
-export async function readEnvelopes(
-  { store, origin }: { store: Store; origin: EventOrigin },
-  after: StreamPlace,
-  pattern: EventPattern,
-  places: number,
-): Promise<{ found: PlacedEnvelope[]; next: StreamPlace; isEnd: boolean }> {
-  // The event itself is read again: it may have another envelope after the one that was seen.
-  const again = after.position > 0 ? 1 : 0
-  const { events, last, isEnd } = await readFeed(store, after.position - again, places + again)
-  const found = events.flatMap(({ position, sourceServerId, event }) =>
-    envelopesOf(origin, sourceServerId, event)
-      .map((envelope, part) => ({ place: { position, part }, envelope }))
-      .filter(({ place }) => position > after.position || place.part > after.part)
-      .filter(({ envelope }) => matchesPattern(pattern, { ...envelope })),
-  )
-  const next = last > after.position ? { position: last, part: 9 } : after
-  return { found, next, isEnd }
-}
 
 /** What streams need. */
 export interface EventStreamParts {
@@ -125,7 +77,7 @@ export class EventStreams {
         'too-many-attempts',
         `There are ${this.#ends.size} streams of events open, ${count} of this token; close some`,
       )
-    const after = wanted.after ?? { position: await feedEnd(this.#parts.store), part: 9 }
+    const after = wanted.after ?? { position: await feedEnd(this.#parts.store), part: lastPart }
     const end = new AbortController()
     this.#ends.add(end)
     this.#perOwner.set(owner, count + 1)

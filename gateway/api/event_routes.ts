@@ -10,20 +10,40 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { InvalidInputError } from '../../domain/errors.ts'
 import { readEventPattern } from '../../domain/read_event_pattern.ts'
-import { readEnvelopes, readPlace, writePlace } from '../event_streams.ts'
+import { maxLookedAt, readPage, readPlace, writePlace } from '../event_places.ts'
 import { parseJson } from '../request.ts'
+
+const patternText = z
+  .string()
+  .max(4096)
+  .optional()
+  .meta({ description: 'Only events that match this event pattern, in EventBridge’s language, as JSON' })
 
 /** Which events are asked for. */
 export const eventListQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(500).default(100),
-  nextToken: z.string().max(40).optional(),
-  pattern: z.string().max(4096).optional(),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(500)
+    .default(100)
+    .meta({
+      description: `Never more items than this; fewer, or none, also before the end: a call looks at up to ${maxLookedAt} events`,
+    }),
+  nextToken: z.string().max(40).optional().meta({
+    description:
+      'From the page before, or a lastEventId or place seen earlier; without it, from the oldest event on',
+  }),
+  pattern: patternText,
 })
 
 /** Which events a stream has. */
 export const eventStreamQuery = z.object({
-  lastEventId: z.string().max(40).optional(),
-  pattern: z.string().max(4096).optional(),
+  lastEventId: z.string().max(40).optional().meta({
+    description:
+      'Events after this place, 0 for all; the header Last-Event-ID goes before it. Without either, what comes from now on',
+  }),
+  pattern: patternText,
 })
 
 /** The pattern that stands in an address, as JSON. @throws InvalidInputError. */
@@ -41,7 +61,7 @@ export function eventRoutes(services: Services): Hono<ApiEnv> {
   app.get('/', async (c) => {
     const { limit, nextToken = '0', pattern } = eventListQuery.parse(c.req.query())
     const after = readPlace(nextToken, 'nextToken')
-    const { found, next, isEnd } = await readEnvelopes(services, after, readPattern(pattern), limit)
+    const { found, next, isEnd } = await readPage(services, after, readPattern(pattern), limit)
     const items = found.map(({ place, envelope }) => ({ place: writePlace(place), event: envelope }))
     // Also at the end: whoever asks with it later gets what has come since.
     const more = isEnd ? {} : { nextToken: writePlace(next) }

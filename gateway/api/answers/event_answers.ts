@@ -55,6 +55,9 @@ export const eventEnvelope = answerOf<EventEnvelope>()(
 export const eventPage = z.object({
   items: z.array(z.object({ place: z.string(), event: eventEnvelope })),
   lastEventId: z.string().meta({ description: 'Asked for later as nextToken, it gives what has come since' }),
-  nextToken: z.string().exactOptional(),
+  nextToken: z.string().exactOptional().meta({
+    description:
+      'Where the next page begins. Only a missing one is the end: a page with it may be short, or empty',
+  }),
 })
 export type EventPage = z.infer<typeof eventPage>
