@@ -96,8 +96,10 @@ export async function putParameter(
 
 /** How a value is forgotten. */
 export const parameterRemovalSchema = z.strictObject({
-  /** Also one that actions take; they fail at the next launch. */
-  force: z.enum(['true', 'false']).optional(),
+  force: z
+    .enum(['true', 'false'])
+    .optional()
+    .meta({ description: 'Also a value that actions take; they fail at the next launch' }),
 })
 
 /**

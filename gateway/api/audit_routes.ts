@@ -10,12 +10,14 @@ import { z } from 'zod'
 import { encodeCursor } from '../../store/paging.ts'
 import { auditId } from '../audit_log.ts'
 import { requireApiRole } from './bearer.ts'
+import { pageWords } from './list_paging.ts'
 
 /** Which entries are asked for. */
 export const auditQuery = z.object({
-  /** Entries behind the last one of the page before: its sequence, or 0. */
-  nextToken: z.coerce.number().int().min(0).max(999_999_999_999).default(0),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  nextToken: z.coerce.number().int().min(0).max(999_999_999_999).default(0).meta({
+    description: 'That of the page before, which is the sequence of its last entry; 0 for the first page',
+  }),
+  limit: z.coerce.number().int().min(1).max(1000).default(100).meta({ description: pageWords.limit }),
 })
 
 /** Entries read at once for a file. */

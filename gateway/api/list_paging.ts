@@ -6,10 +6,16 @@
 import { z } from 'zod'
 import { InvalidInputError } from '../../domain/errors.ts'
 
+/** What is said of the parameters of every listing in pages. */
+export const pageWords = {
+  limit: 'Items of a page, at most',
+  nextToken: 'That of the page before; without it, the first page',
+} as const
+
 /** What is asked for: how many, and from where on. */
 export const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
-  nextToken: z.string().max(200).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100).meta({ description: pageWords.limit }),
+  nextToken: z.string().max(200).optional().meta({ description: pageWords.nextToken }),
 })
 
 /** A place in the list: creation time, and the id among those of one moment. */

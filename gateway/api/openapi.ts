@@ -45,8 +45,14 @@ function pathParameters(path: string): Json[] {
 function queryParameters(query: z.ZodObject | undefined): Json[] {
   if (query === undefined) return []
   // Text becomes what it says: the schema of what it says tells more. Nothing of a query must be there.
-  const { properties = {} } = jsonSchemaOf(query, 'output') as { properties?: Json }
-  return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: false, schema }))
+  const { properties = {} } = jsonSchemaOf(query, 'output') as { properties?: Record<string, Json> }
+  return Object.entries(properties).map(([name, { description, ...schema }]) => ({
+    name,
+    in: 'query',
+    required: false,
+    description,
+    schema,
+  }))
 }
 
 /** What is in a good answer: JSON first, then what else it may be. */

@@ -77,23 +77,32 @@ const bound = z
 /** For each number the least and the largest that is wanted; what has no value is not. */
 const bounds = Object.fromEntries(
   numberFields.flatMap((field) => [
-    [boundName('min', field), bound],
-    [boundName('max', field), bound],
+    [boundName('min', field), bound.meta({ description: `The least ${field} that is wanted` })],
+    [boundName('max', field), bound.meta({ description: `The largest ${field} that is wanted` })],
   ]),
 ) as Record<BoundName, typeof bound>
 
 /** The filter and the order. */
 export const recordQuery = z.strictObject({
-  sourceServerId: z.string().min(1).max(64).optional(),
-  replicationServerInstanceType: z.string().min(1).max(255).optional(),
+  sourceServerId: z.string().min(1).max(64).optional().meta({ description: 'Only that of this server' }),
+  replicationServerInstanceType: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .meta({ description: 'Only those replicated by a server of exactly this type' }),
   ...bounds,
-  /** Part of it, whichever the case. */
-  hostname: z.string().min(1).max(255).optional(),
-  /** Ready for test at this moment or later. */
-  from: moment.optional(),
-  /** Ready for test before this moment. */
-  to: moment.optional(),
-  order: order.default('readyForTestAt'),
+  hostname: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .meta({ description: 'A part of the host name, in upper or lower case' }),
+  from: moment.optional().meta({ description: 'Ready for test at this moment or later' }),
+  to: moment.optional().meta({ description: 'Ready for test before this moment' }),
+  order: order
+    .default('readyForTestAt')
+    .meta({ description: 'The field to order by, with a hyphen before it for the largest first' }),
 })
 type RecordQuery = z.infer<typeof recordQuery>
 

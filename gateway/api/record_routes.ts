@@ -14,7 +14,10 @@ import { recordCsv } from '../record_csv.ts'
 import { chosenRecords, orderOf, pageOfRecords, recordQuery } from './record_listing.ts'
 import { pageQuery } from './list_paging.ts'
 
-const format = z.enum(['json', 'csv']).optional()
+const format = z
+  .enum(['json', 'csv'])
+  .optional()
+  .meta({ description: 'What is answered; without it, what the header Accept prefers. CSV has no pages' })
 const jsonQuery = recordQuery.extend(pageQuery.shape)
 
 /** What can be asked for; pages are of JSON alone. */

@@ -38,7 +38,12 @@ function viewOf(
 }
 
 /** Which servers are asked for. */
-export const serverListQuery = pageQuery.extend({ archived: z.enum(['true', 'false']).default('false') })
+export const serverListQuery = pageQuery.extend({
+  archived: z
+    .enum(['true', 'false'])
+    .default('false')
+    .meta({ description: 'Whether archived servers are listed too' }),
+})
 /** Which events of a server are asked for: the newest, or those before the last one of the page before. */
 export const serverEventsQuery = pageQuery
 

@@ -33,18 +33,22 @@ import {
 import { revisionVersion } from '../versions.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 import { ifMatch, sendTagged } from './entity_tag.ts'
+import { pageWords } from './list_paging.ts'
 
 const page = {
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
-  nextToken: z.string().max(400).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100).meta({ description: pageWords.limit }),
+  nextToken: z.string().max(400).optional().meta({ description: pageWords.nextToken }),
 }
 /** Which tries are asked for. */
 export const attemptsQuery = z.object(page)
 /** Which deliveries are asked for. */
 export const deliveriesQuery = z.object({
   ...page,
-  sourceServerId: z.string().max(64).optional(),
-  state: z.enum(['PENDING', 'DELIVERED', 'DEAD']).optional(),
+  sourceServerId: z.string().max(64).optional().meta({ description: 'Only those of events of this server' }),
+  state: z
+    .enum(['PENDING', 'DELIVERED', 'DEAD'])
+    .optional()
+    .meta({ description: 'Only those in this state; pages may be short then, or empty, before the end' }),
 })
 
 /** Items that one call looks through for those of a state. */

@@ -21,7 +21,7 @@ interface Document {
       string,
       {
         operationId: string
-        parameters: { name: string; in: string }[]
+        parameters: { name: string; in: string; description?: string }[]
         responses: Record<string, { $ref?: string; headers?: Record<string, unknown> }>
         requestBody?: { content: Record<string, { schema: Record<string, unknown> }> }
       }
@@ -64,6 +64,7 @@ it('is OpenAPI 3.1, with the fields that the schemas read', async () => {
     name: 'limit',
     in: 'query',
     required: false,
+    description: 'Items of a page, at most',
     schema: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
   })
   for (const [path, calls] of Object.entries(paths))
@@ -71,6 +72,20 @@ it('is OpenAPI 3.1, with the fields that the schemas read', async () => {
       const named = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => `{${name}}`)
       expect(path.match(/\{\w+\}/g) ?? []).toEqual(named)
     }
+})
+
+it('says of every parameter of a query what it is for', async () => {
+  const { paths } = await document()
+  const bare = Object.entries(paths).flatMap(([path, calls]) =>
+    Object.values(calls).flatMap(({ parameters }) =>
+      parameters
+        .filter((one) => one.in === 'query' && (one.description ?? '') === '')
+        .map(({ name }) => `${path} ${name}`),
+    ),
+  )
+  expect(bare).toEqual([])
+  const limit = paths['/events']?.['get']?.parameters.find(({ name }) => name === 'limit')
+  expect(limit?.description).toContain('fewer, or none, also before the end')
 })
 
 it('describes the headers and refusals that all calls have in common', async () => {
