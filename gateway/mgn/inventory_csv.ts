@@ -4,7 +4,7 @@
  */
 import { parse } from 'csv-parse/sync'
 import { stringify } from 'csv-stringify/sync'
-import { InvalidInputError, errorMessage } from '../../domain/errors.ts'
+import { InvalidInputError } from '../../domain/errors.ts'
 import { markedCell, unmarkedCell } from '../csv_cells.ts'
 
 /** Things with tags, as a prefix of their columns. */
@@ -38,6 +38,24 @@ const maxColumns = 500
 /** Several for each of ten thousand servers. Rows are read at once and held together, and sixteen megabytes of short ones are millions. */
 const maxRows = 50_000
 
+/** The header is row 1. */
+export const firstRow = 2
+
+/** What is wrong with a row. */
+export interface WrongRow {
+  rowNumber: number
+  rawError: string
+}
+
+/** Rows that do not have the cells that the header says: the file cannot be read as it is. */
+export class WrongRowsError extends InvalidInputError {
+  readonly rows: readonly WrongRow[]
+  constructor(rows: readonly WrongRow[]) {
+    super('file', rows[0]?.rawError ?? 'Rows cannot be read')
+    this.rows = rows
+  }
+}
+
 /** The column of a tag. */
 export function columnOfTag(thing: TaggedThing, key: string): string {
   return `mgn:${thing}:tag:${key}`
@@ -62,27 +80,65 @@ export function writeCsv(rows: readonly Row[]): Uint8Array {
   return Buffer.from(stringify([columns, ...cells]))
 }
 
-/**
- * The rows of a file, without empty cells.
- * @throws InvalidInputError for what is no CSV, or has columns that nobody knows.
- */
-export function readCsv(bytes: Uint8Array): Row[] {
-  let lines: string[][]
+/** A row as it stands in the file. */
+interface Line {
+  cells: string[]
+  /** Of the file, from 1, where the row ends: cells may have several, and empty ones are left out. */
+  endsAt: number
+}
+
+/** @throws InvalidInputError for what is no CSV. */
+function readLines(bytes: Uint8Array): Line[] {
+  const lines: Line[] = []
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    // The columns, the rows, and one that is too many.
-    lines = parse(text, { bom: true, skip_empty_lines: true, to: maxRows + 2 })
-  } catch (error) {
-    throw new InvalidInputError('file', `The file is no CSV in UTF-8: ${errorMessage(error)}`, {
-      cause: error,
+    parse(text, {
+      bom: true,
+      skip_empty_lines: true,
+      // Said by us, in words and of each row.
+      relax_column_count: true,
+      // The columns, the rows, and one that is too many.
+      to: maxRows + 2,
+      on_record: (cells: string[], { lines: endsAt }) => {
+        lines.push({ cells, endsAt })
+        return null
+      },
     })
+  } catch (error) {
+    throw new InvalidInputError('file', 'The file is no CSV in UTF-8', { cause: error })
   }
-  const [columns = [], ...rows] = lines
-  if (columns.length === 0)
+  return lines
+}
+
+function cellsWrong({ cells, endsAt }: Line, wanted: number): string {
+  const line = endsAt - cells.join('').split('\n').length + 1
+  const why =
+    cells.length < wanted ? 'are they separated by commas?' : 'is a cell with a comma in double quotes?'
+  return `Line ${line} has ${cells.length} cell${cells.length === 1 ? '' : 's'}, the header ${wanted}: ${why}`
+}
+
+/** @throws WrongRowsError naming every row that has more or fewer cells than there are columns. */
+function requireCells(rows: readonly Line[], wanted: number): void {
+  const wrong = rows.flatMap((line, index) =>
+    line.cells.length === wanted ? [] : [{ rowNumber: index + firstRow, rawError: cellsWrong(line, wanted) }],
+  )
+  if (wrong.length > 0) throw new WrongRowsError(wrong)
+}
+
+/**
+ * The rows of a file, without empty cells.
+ * @throws InvalidInputError for what is no CSV, or has columns that nobody knows; WrongRowsError for rows of another length.
+ */
+export function readCsv(bytes: Uint8Array): Row[] {
+  const [header, ...rows] = readLines(bytes)
+  if (header === undefined)
     throw new InvalidInputError('file', 'The file is empty: its first row names the columns')
+  const columns = header.cells
   const unknown = columns.filter((column) => !isColumn(column))
-  if (unknown.length > 0)
-    throw new InvalidInputError('file', `There is no column ${unknown.slice(0, 5).join(', ')}`)
+  if (unknown.length > 0) {
+    const hint = columns.length === 1 && /[;\t|]/.test(columns[0] ?? '') ? ': separate columns by commas' : ''
+    throw new InvalidInputError('file', `There is no column ${unknown.slice(0, 5).join(', ')}${hint}`)
+  }
   if (columns.length > maxColumns)
     throw new InvalidInputError(
       'file',
@@ -96,7 +152,8 @@ export function readCsv(bytes: Uint8Array): Row[] {
   const seen = new Set<string>()
   const twice = columns.find((column) => seen.size === seen.add(column).size)
   if (twice !== undefined) throw new InvalidInputError('file', `The column ${twice} is there twice`)
-  return rows.map((cells) =>
+  requireCells(rows, columns.length)
+  return rows.map(({ cells }) =>
     Object.fromEntries(
       columns.flatMap((column, index) => {
         const cell = cells[index] ?? ''

@@ -19,8 +19,8 @@ import { mutate } from '../../store/mutate.ts'
 import { awaitServer } from '../awaited_servers.ts'
 import { changeServer } from '../server_changes.ts'
 import { createGroup } from './groups.ts'
-import { tagsIn } from './inventory_csv.ts'
-import { ServerIndex, copiesTags, firstRow, readInventory } from './inventory_rows.ts'
+import { firstRow, tagsIn } from './inventory_csv.ts'
+import { ServerIndex, copiesTags, readInventory } from './inventory_rows.ts'
 import { confirmApplications, confirmMembers, noteMember } from './memberships.ts'
 
 /** What an import did. */

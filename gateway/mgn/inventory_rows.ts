@@ -7,14 +7,14 @@ import type { Application, Wave } from '../../domain/application.ts'
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { TransferError } from '../../domain/transfer.ts'
 import type { Services } from '../services.ts'
-import type { Quotas } from './account.ts'
+import type { Account, Quotas } from './account.ts'
 import type { Row, TaggedThing } from './inventory_csv.ts'
 import type { MgnContext } from './operation.ts'
 import { maxTags } from '../../domain/tags.ts'
 import { maxErrorLength } from '../../domain/transfer.ts'
 import { listAll } from '../../store/listing.ts'
 import { description, plainName, tags } from './fields.ts'
-import { tagsIn } from './inventory_csv.ts'
+import { firstRow, tagsIn } from './inventory_csv.ts'
 
 /** Everything that rows can name. */
 export interface Inventory {
@@ -31,9 +31,6 @@ export async function readInventory({ store }: Pick<Services, 'store'>): Promise
     waves: await listAll(store, 'wave'),
   }
 }
-
-/** The header is row 1. */
-export const firstRow = 2
 
 /** Rows looked at in one turn of the event loop: some milliseconds, in which no heartbeat is answered. */
 const rowsAtOnce = 200
@@ -96,7 +93,7 @@ export async function errorsIn(
   const errors: TransferError[] = []
   for (const [index, row] of rows.entries()) {
     if (index % rowsAtOnce === rowsAtOnce - 1) await setImmediate()
-    for (const rawError of [...sentencesOn(row, servers, account.accountId), ...sums.add(row)])
+    for (const rawError of [...sentencesOn(row, servers, account), ...sums.add(row)])
       errors.push({
         at,
         type: 'VALIDATION_ERROR',
@@ -107,11 +104,21 @@ export async function errorsIn(
   return errors
 }
 
-function sentencesOn(row: Row, servers: ServerIndex, accountId: string): string[] {
-  const wrong: string[] = []
-  const account = row['mgn:account-id']
-  if (account !== undefined && account !== accountId)
-    wrong.push(`account ${account} is not this one, ${accountId}`)
+/** As MGN: a row is for this account and region, and one that names neither is too. */
+function wrongWithPlace(row: Row, { accountId, region }: Account): string[] {
+  const places = [
+    { kind: 'account', column: 'mgn:account-id', own: accountId },
+    { kind: 'region', column: 'mgn:region', own: region },
+  ]
+  return places.flatMap(({ kind, column, own }) => {
+    const given = row[column]
+    if (given === undefined || given === own) return []
+    return [`${kind} ${given} is not this one, ${own}: leave ${column} empty to import the row here`]
+  })
+}
+
+function sentencesOn(row: Row, servers: ServerIndex, account: Account): string[] {
+  const wrong = wrongWithPlace(row, account)
   for (const thing of ['wave', 'app'] as const) {
     const name = row[`mgn:${thing}:name`]
     const hasMore = Object.keys(row).some((column) => column.startsWith(`mgn:${thing}:`))

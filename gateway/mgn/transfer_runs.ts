@@ -12,7 +12,7 @@ import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
 import { exportInventory } from './inventory_export.ts'
 import { importInventory } from './inventory_import.ts'
-import { readCsv } from './inventory_csv.ts'
+import { WrongRowsError, readCsv } from './inventory_csv.ts'
 import { errorsIn, readInventory } from './inventory_rows.ts'
 
 export type Import = Extract<Transfer, { kind: 'IMPORT' }>
@@ -32,11 +32,13 @@ const cutShortWords = {
   EXPORT: 'The gateway ended in the middle of this export, and there may be no file. Start it again',
 } as const
 
-/** What went wrong as a whole, told in the transfer: the caller's file, or ours. */
-function failureOf(error: unknown, at: string): TransferError {
+/** What went wrong as a whole, told in the transfer: the caller's file, its rows that cannot be read, or ours. */
+function failuresOf(error: unknown, at: string): TransferError[] {
+  if (error instanceof WrongRowsError)
+    return error.rows.slice(0, maxTransferErrors).map((row) => ({ at, type: 'VALIDATION_ERROR', ...row }))
   const isTheirs = error instanceof InvalidInputError
   const type = isTheirs ? 'VALIDATION_ERROR' : 'PROCESSING_ERROR'
-  return { at, type, rawError: errorMessage(error).slice(0, maxErrorLength) }
+  return [{ at, type, rawError: errorMessage(error).slice(0, maxErrorLength) }]
 }
 
 /** Imports the file. The transfer as it ended, which is saved. */
@@ -67,7 +69,7 @@ export async function runImport(context: MgnContext, own: Import): Promise<Impor
     ...own,
     status: 'FAILED',
     endedAt: ended(),
-    errors: [failureOf(error, ended())],
+    errors: failuresOf(error, ended()),
   })
   return end(services, await run().catch(failed))
 }
@@ -85,7 +87,7 @@ export async function runExport(context: MgnContext, own: Export): Promise<Expor
     ...own,
     status: 'FAILED',
     endedAt: ended(),
-    errors: [failureOf(error, ended())],
+    errors: failuresOf(error, ended()),
   })
   return end(services, await run().catch(failed))
 }

@@ -8,7 +8,11 @@ import { errorsIn } from '../../../../gateway/mgn/inventory_rows.ts'
 const count = 2000
 
 const context = {
-  account: { accountId: '123456789012', quotas: { ...standardQuotas, servers: 2 * count } },
+  account: {
+    accountId: '123456789012',
+    region: 'us-east-1',
+    quotas: { ...standardQuotas, servers: 2 * count },
+  },
   services: { clock: () => new Date('2026-03-01T12:00:00Z') },
 } as unknown as MgnContext
 

@@ -37,7 +37,7 @@ beforeEach(async () => {
 
 afterEach(() => service.close())
 
-async function importOf(text: string, s3Key = 'plan.csv') {
+async function importOf(text: string | Buffer, s3Key = 'plan.csv') {
   await mkdir(join(folder, 'plans'), { recursive: true })
   await writeFile(join(folder, 'plans', s3Key), text)
   const { importTask } = await service.client.send(
@@ -105,7 +105,11 @@ describe('an import', () => {
     )
     expect(task?.status).toBe('FAILED')
     expect(await errorsOf(task?.importID)).toEqual([
-      ['VALIDATION_ERROR', 3, 'account 999999999999 is not this one, 123456789012'],
+      [
+        'VALIDATION_ERROR',
+        3,
+        'account 999999999999 is not this one, 123456789012: leave mgn:account-id empty to import the row here',
+      ],
       ['VALIDATION_ERROR', 4, expect.stringContaining('mgn:app:name is missing')],
       [
         'VALIDATION_ERROR',
@@ -116,17 +120,55 @@ describe('an import', () => {
     expect((await service.client.send(new ListWavesCommand({}))).items).toEqual([])
   })
 
+  it('of a row for another region is refused, whatever region the caller signs for', async () => {
+    const rows = (...regions: string[]) =>
+      ['mgn:region,mgn:app:name', ...regions.map((region, index) => `${region},app-${index}`)].join('\n')
+    const task = await importOf(rows('us-east-1', 'eu-west-1', ''))
+    expect(task).toMatchObject({ status: 'FAILED', summary: { applications: { createdCount: 0 } } })
+    expect(await errorsOf(task?.importID)).toEqual([
+      [
+        'VALIDATION_ERROR',
+        3,
+        'region eu-west-1 is not this one, us-east-1: leave mgn:region empty to import the row here',
+      ],
+    ])
+    expect(await importOf(rows('us-east-1', ''))).toMatchObject({
+      status: 'SUCCEEDED',
+      summary: { applications: { createdCount: 2 } },
+    })
+  })
+
   it.each([
-    ['no CSV', 'mgn:app:name\n"a', /no CSV in UTF-8/],
+    // Said once, with the reason.
+    ['no CSV', 'mgn:app:name\n"a', /^The file is no CSV in UTF-8: Quote Not Closed: [^:]* at line 2$/],
+    ['no UTF-8', Buffer.from('mgn:app:name\n\xe4', 'latin1'), /^The file is no CSV in UTF-8: .* utf-8$/],
     ['nothing', '', /is empty/],
     ['columns that nobody knows', 'mgn:app:name,hello\na,b', /There is no column hello/],
     ['a column twice', 'mgn:app:name,mgn:app:name\na,b', /is there twice/],
-    ['rows of another length', 'mgn:app:name,mgn:wave:name\na', /no CSV/],
+    ['other separators', 'mgn:app:name;mgn:wave:name\na;b', /^There is no .*: separate columns by commas$/],
   ])('of %s fails with the reason', async (_name, text, reason) => {
     const task = await importOf(text)
     expect(task?.status).toBe('FAILED')
     expect(await errorsOf(task?.importID)).toEqual([
       ['VALIDATION_ERROR', undefined, expect.stringMatching(reason)],
+    ])
+  })
+
+  it('names every row that has more or fewer cells than the header, by its line too', async () => {
+    const lines = [
+      'mgn:wave:name,mgn:app:name,mgn:app:description',
+      'first;shop;all of it',
+      'first,shop,all',
+      '',
+      '"first",shop,all, of it',
+      'first,"two\nlines"',
+    ]
+    const task = await importOf(lines.join('\r\n'))
+    expect(task).toMatchObject({ status: 'FAILED', summary: { applications: { createdCount: 0 } } })
+    expect(await errorsOf(task?.importID)).toEqual([
+      ['VALIDATION_ERROR', 2, 'Line 2 has 1 cell, the header 3: are they separated by commas?'],
+      ['VALIDATION_ERROR', 4, 'Line 5 has 4 cells, the header 3: is a cell with a comma in double quotes?'],
+      ['VALIDATION_ERROR', 5, 'Line 6 has 2 cells, the header 3: are they separated by commas?'],
     ])
   })
 
