@@ -9,13 +9,12 @@ import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import {
-  accessKeySchema,
   accessKeyVersion,
-  createAccessKey,
   deleteAccessKey,
   findAccessKey,
   setAccessKeyStatus,
 } from '../people/access_keys.ts'
+import { accessKeySchema, createAccessKey } from '../people/new_access_key.ts'
 import { findAccessKeys } from '../queries.ts'
 import { readJson } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'

@@ -14,12 +14,8 @@ import { mayOperate } from '../../views/layout.ts'
 import { settingsPage } from '../../views/settings/settings_page.ts'
 import { readBandwidthSettings } from '../bandwidth_settings.ts'
 import { findHostnames } from '../job_reports.ts'
-import {
-  accessKeySchema,
-  createAccessKey,
-  deleteAccessKey,
-  setAccessKeyStatus,
-} from '../people/access_keys.ts'
+import { deleteAccessKey, setAccessKeyStatus } from '../people/access_keys.ts'
+import { accessKeySchema, createAccessKey } from '../people/new_access_key.ts'
 import { apiTokenSchema, createApiToken } from '../people/api_tokens.ts'
 import { revokeInstallationToken } from '../people/installation_tokens.ts'
 import { findAccessKeys, findApiTokens, findInstallationTokens } from '../queries.ts'
@@ -78,16 +74,21 @@ export function settingsPages(context: PageContext): Hono<PageEnv> {
     requireRole(c, 'admin')
     const wanted = accessKeySchema.safeParse(accessKeyOf(await readForm(c)))
     const viewer = viewerOf(c)
-    if (!wanted.success) {
-      const problem = accessKeyProblem(wanted.error)
+    const refused = async (problem: string) => {
       const model = { ...(await settingsModel(context, viewer)), accessKeyProblem: problem }
       return sendPage(c, settingsPage(frameFor(context, viewer), model), 422)
     }
-    const { record, secretAccessKey } = await createAccessKey(services, wanted.data, viewer.userName)
-    const { name, accessKeyId } = record
-    const newAccessKey = { name, accessKeyId, secretAccessKey }
-    const model = { ...(await settingsModel(context, viewer)), newAccessKey }
-    return sendPage(c, settingsPage(frameFor(context, viewer), model))
+    if (!wanted.success) return refused(accessKeyProblem(wanted.error))
+    try {
+      const { record, secretAccessKey } = await createAccessKey(services, wanted.data, viewer.userName)
+      const { name, accessKeyId } = record
+      const newAccessKey = { name, accessKeyId, secretAccessKey }
+      const model = { ...(await settingsModel(context, viewer)), newAccessKey }
+      return sendPage(c, settingsPage(frameFor(context, viewer), model))
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error
+      return refused(error.message)
+    }
   })
 
   const statuses = { disable: 'INACTIVE', enable: 'ACTIVE' } as const

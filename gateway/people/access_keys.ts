@@ -2,73 +2,22 @@
  * Access keys for programs that sign as AWS's do: the secret is shown once and stored sealed.
  * @module
  */
-import { z } from 'zod'
 import type { AccessKey } from '../../domain/enrolment.ts'
 import type { Store, Versioned } from '../../store/store.ts'
 import type { Services } from '../services.ts'
 import type { VersionCheck } from '../versions.ts'
-import { accessKeyLimits, isScope, newAccessKeyId } from '../../domain/access_key.ts'
 import { NotFoundError, errorMessage } from '../../domain/errors.ts'
 import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
-import { newSecret } from '../secrets.ts'
 import { anyVersion, contentVersion, removeChecked } from '../versions.ts'
-import { apiTokenSchema } from './api_tokens.ts'
-
-/** How every secret begins that Rehost makes, so that scanners for leaked secrets find it. */
-export const secretAccessKeyPrefix = 'rhsk_'
 
 /** A key is in use; to the hour is enough to find those that are not. */
 const usedNotedMs = 3_600_000
-const dayMs = 86_400_000
-
-/** What may be asked for. */
-export const accessKeySchema = z.strictObject({
-  ...apiTokenSchema.shape,
-  scopes: z
-    .array(
-      z.string().refine(isScope, 'it is *, an operation such as mgn:StartTest, or several as mgn:Describe*'),
-    )
-    .min(1)
-    .max(accessKeyLimits.maxScopes)
-    .default(['*']),
-  /** For ever when left out. */
-  lifetimeDays: z.number().min(0.01).max(accessKeyLimits.maxLifetimeDays).optional(),
-})
 
 /** An access key as the operator has chosen it. */
 export interface PresetAccessKey {
   accessKeyId: string
   secretAccessKey: string
-}
-
-/** What is needed to make a key. */
-export type KeyMaker = Pick<Services, 'store' | 'clock' | 'random' | 'secretBox'>
-
-/** Makes a key and returns its secret, which cannot be shown again. */
-export async function createAccessKey(
-  { store, clock, random, secretBox }: KeyMaker,
-  { name, role, scopes, lifetimeDays }: z.infer<typeof accessKeySchema>,
-  createdBy: string,
-): Promise<{ record: AccessKey; secretAccessKey: string }> {
-  const accessKeyId = newAccessKeyId(random)
-  const secretAccessKey = newSecret(secretAccessKeyPrefix, random)
-  const now = clock()
-  const record: AccessKey = {
-    accessKeyId,
-    sealedSecret: secretBox.seal(secretAccessKey, accessKeyId),
-    name,
-    role,
-    scopes: [...new Set(scopes)],
-    status: 'ACTIVE',
-    createdAt: now.toISOString(),
-    createdBy,
-    ...(lifetimeDays === undefined
-      ? {}
-      : { expiresAt: new Date(now.getTime() + lifetimeDays * dayMs).toISOString() }),
-  }
-  await store.create('accessKey', { id: accessKeyId }, record)
-  return { record, secretAccessKey }
 }
 
 /** The key with its revision. @throws NotFoundError. */
@@ -113,7 +62,7 @@ export async function deleteAccessKey(
  * the key again; the same one leaves a key alone that was disabled meanwhile, so that a restart brings back nothing that was taken away.
  */
 export async function ensurePresetAccessKey(
-  { store, clock, secretBox }: Omit<KeyMaker, 'random'>,
+  { store, clock, secretBox }: Pick<Services, 'store' | 'clock' | 'secretBox'>,
   { accessKeyId, secretAccessKey }: PresetAccessKey,
 ): Promise<void> {
   const key = { id: accessKeyId }

@@ -13,7 +13,7 @@ import {
   newApiToken,
   newInstallationToken,
 } from '../answers/access_answers.ts'
-import { accessKeySchema } from '../../people/access_keys.ts'
+import { accessKeySchema } from '../../people/new_access_key.ts'
 import { newApiTokenSchema } from '../api_token_routes.ts'
 import { keyStatusSchema } from '../access_key_routes.ts'
 import { newTokenSchema } from '../token_routes.ts'

@@ -332,6 +332,24 @@ describe('/api/v1', () => {
     expect((await gateway.store.list('accessKey')).items).toEqual([])
   })
 
+  it.each([
+    [
+      'viewer',
+      ['mgn:Start*', 'mgn:StopReplication'],
+      /its role is viewer, and mgn:StartTest needs operator;/,
+    ],
+    ['operator', ['mgn:initializeservice'], /its role is operator, and mgn:InitializeService needs admin;/],
+    ['admin', ['mgn:StartTests', 'mgn:Run*'], /no operation is named mgn:StartTests or mgn:Run\*;/],
+  ])('refuses an access key that could call nothing: %s %j', async (role, scopes, reason) => {
+    const refused = await api('POST', '/access-keys', { body: { name: 'x', role, scopes } })
+    expect(refused.status).toBe(422)
+    expect(((await refused.json()) as { detail: string }).detail).toMatch(reason)
+    expect((await gateway.store.list('accessKey')).items).toEqual([])
+    // One that could call something is no mistake.
+    const some = { name: 'x', role, scopes: [...scopes, 'mgn:List*'] }
+    expect((await api('POST', '/access-keys', { body: some })).status).toBe(201)
+  })
+
   it.each(['viewer', 'operator'] as const)('shows no access key to a token of the role %s', async (role) => {
     const calls = [
       api('GET', '/access-keys', { role }),

@@ -252,6 +252,7 @@ describe('pages', () => {
     [{ role: 'root' }, 'Give the key a name of 1 to 64 characters, and a role'],
     [{ scopes: 'ec2:*' }, 'Name operations such as mgn:StartTest'],
     [{ scopes: ' ' }, 'Name operations such as mgn:StartTest'],
+    [{ role: 'viewer', scopes: 'mgn:StartTest' }, 'mgn:StartTest needs operator; choose that role'],
     [{ lifetimeDays: 'soon' }, 'Give the key days to live, up to 3650'],
     [{ lifetimeDays: '-1' }, 'Give the key days to live, up to 3650'],
   ])('refuse the access key %j and say what to write', async (wrong, words) => {

@@ -6,7 +6,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { SignatureV4 } from '@smithy/signature-v4'
 import type { SignedRequest } from '../../../../gateway/mgn/signed_request.ts'
 import type { TestGateway } from '../support.ts'
-import { createAccessKey } from '../../../../gateway/people/access_keys.ts'
+import { createAccessKey } from '../../../../gateway/people/new_access_key.ts'
 
 type NewKey = Parameters<typeof createAccessKey>[1]
 
