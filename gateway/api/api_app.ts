@@ -5,6 +5,7 @@
 import type { Services } from '../services.ts'
 import type { ApiEnv } from './bearer.ts'
 import { Hono } from 'hono'
+import { InvalidInputError } from '../../domain/errors.ts'
 import { Refusal, asRefusal, logFailure, problemResponse } from '../problem.ts'
 import { accessKeyRoutes } from './access_key_routes.ts'
 import { apiTokenRoutes } from './api_token_routes.ts'
@@ -29,11 +30,18 @@ async function describe(version: string): Promise<string> {
   return JSON.stringify(openApiDocument(version))
 }
 
+/** A request that has no body can only be wrong in its query or a header: 400, whoever of us reads that. */
+function refusalOf(method: string, error: unknown): Refusal {
+  const refusal = asRefusal(error)
+  if (!['GET', 'HEAD', 'DELETE'].includes(method) || !(error instanceof InvalidInputError)) return refusal
+  return new Refusal(400, refusal.kind, refusal.message, { cause: error })
+}
+
 /** Makes the API. */
 export function createApi(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
   app.onError((error, c) => {
-    const refusal = asRefusal(error)
+    const refusal = refusalOf(c.req.method, error)
     logFailure(services.log, c, refusal)
     return problemResponse(c, refusal)
   })

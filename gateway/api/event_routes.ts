@@ -70,9 +70,13 @@ export function eventRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/stream', async (c) => {
     const { lastEventId, pattern } = eventStreamQuery.parse(c.req.query())
-    const last = c.req.header('last-event-id') ?? lastEventId
+    const inHeader = c.req.header('last-event-id')
+    const last = inHeader ?? lastEventId ?? ''
     const wanted = {
-      after: last === undefined || last === '' ? undefined : readPlace(last, 'lastEventId'),
+      after:
+        last === ''
+          ? undefined
+          : readPlace(last, inHeader === undefined ? 'lastEventId' : 'the header Last-Event-ID'),
       pattern: readPattern(pattern),
     }
     const { tokenSha256 } = c.get('token')

@@ -100,7 +100,7 @@ describe('listings', () => {
     }
     expect(paged).toEqual(items)
     expect(items.map(({ createdAt }) => createdAt)).toEqual([3, 2, 2, 1, 1, 0, 0].map(at))
-    for (const token of ['', 'garbage', 'MQ']) expect((await get(`jobs?nextToken=${token}`)).status).toBe(422)
+    for (const token of ['', 'garbage', 'MQ']) expect((await get(`jobs?nextToken=${token}`)).status).toBe(400)
   })
 })
 
