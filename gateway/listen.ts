@@ -11,11 +11,12 @@ import { createAdaptorServer } from '@hono/node-server'
 import type { OnRefused, PlaceLimits } from '../wire/connection_places.ts'
 import { ConnectionPlaces } from '../wire/connection_places.ts'
 
-/** Where to listen, and what the variable is called that says so. */
+/** Where to listen, and what the variables are called that say so. */
 export interface Listening {
   host: string
   port: number
-  variable: string
+  hostVariable: string
+  portVariable: string
 }
 
 /** An app as Hono makes it. */
@@ -46,17 +47,21 @@ export const agentPortPlaces: PlaceLimits = { maxUnknown: 1536, maxConnections: 
 /** Answers that are under way may finish; then the rest is cut off. */
 const graceMs = 1500
 
-/** Resolves once `server` listens. @throws Error naming port and variable when it cannot. */
-async function listen(server: ServerType, { host, port, variable }: Listening): Promise<void> {
+/** Reasons that are about the host, whatever the port is. */
+const hostReasons: ReadonlySet<string | undefined> = new Set(['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'])
+
+/** Resolves once `server` listens. @throws Error naming what is wrong and the variable when it cannot. */
+async function listen(server: ServerType, where: Listening): Promise<void> {
+  const { host, port, hostVariable, portVariable } = where
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const why =
         error.code === 'EADDRINUSE'
-          ? `port ${port} on ${host} is taken: stop what uses it, or set ${variable} to another port`
+          ? `port ${port} on ${host} is taken: stop what uses it, or set ${portVariable} to another port`
           : error.code === 'EACCES'
-            ? `port ${port} needs more rights: set ${variable} to a port above 1023`
-            : error.code === 'EADDRNOTAVAIL'
-              ? `${host} is no address of this machine`
+            ? `port ${port} needs more rights: set ${portVariable} to a port above 1023`
+            : hostReasons.has(error.code)
+              ? `${host} is no address of this machine: set ${hostVariable} to one, or to 0.0.0.0 for all of them`
               : 'the system refused'
       reject(new Error(`Cannot listen: ${why}`, { cause: error }))
     })

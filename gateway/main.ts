@@ -164,7 +164,12 @@ async function run(): Promise<void> {
     createAgentApp(services, peerOfSocket),
     identity,
     issuer.caPem,
-    { host: config.listenHost, port: config.agentPort, variable: 'REHOST_AGENT_PORT' },
+    {
+      host: config.listenHost,
+      port: config.agentPort,
+      hostVariable: 'REHOST_LISTEN_HOST',
+      portVariable: 'REHOST_AGENT_PORT',
+    },
     {
       limits: agentPortPlaces,
       onRefused: (address, reason) => services.refusalLog.addConnection(address, reason),
@@ -173,7 +178,8 @@ async function run(): Promise<void> {
   const operators = await listenHttp(createOperatorApp(services, await loadAssets(root), streams), {
     host: config.httpHost,
     port: config.httpPort,
-    variable: 'REHOST_HTTP_PORT',
+    hostVariable: 'REHOST_HTTP_HOST',
+    portVariable: 'REHOST_HTTP_PORT',
   })
   log.info(
     { http: `http://${urlHost(config.httpHost)}:${config.httpPort}`, agents: services.installation.agentUrl },

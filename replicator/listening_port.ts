@@ -12,6 +12,7 @@ export function portError(cause: unknown, host: string, port: number): Error {
     EADDRINUSE: `another program has it; end that one ("ss -ltnp sport = :${port}" names it), or set REHOST_REPLICATION_PORT to a free port`,
     EACCES: 'this user may not use it; set REHOST_REPLICATION_PORT to 1024 or more',
     EADDRNOTAVAIL: 'this machine does not have that address; set REHOST_LISTEN_HOST to one that it has',
+    ENOTFOUND: 'there is no host of that name; set REHOST_LISTEN_HOST to an address of this machine',
   }
   const why = typeof code === 'string' ? (advice[code] ?? code) : String(cause)
   return new Error(`Cannot listen on ${host} port ${port}: ${why}`, { cause })

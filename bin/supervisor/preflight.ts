@@ -20,6 +20,31 @@ async function findTool(tool: string, path: string): Promise<string | undefined>
   return undefined
 }
 
+/** What somebody listens on, and the variables that say so. */
+interface Place {
+  host: string
+  port: number
+  hostVariable?: string
+  portVariable: string
+}
+
+/** Reasons that are about the host, whatever the port is. */
+const hostReasons: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'there is no host of that name',
+  EAI_AGAIN: 'the name cannot be looked up now',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+}
+
+/** Why `place` cannot be listened on, and what to do; the same words for every port of a host that is wrong. Exported for tests. */
+export function placeProblem({ host, port, hostVariable, portVariable }: Place, reason: string): string {
+  if (reason === 'EADDRINUSE')
+    return `Port ${port} on ${host} is taken: stop what uses it (ss -ltnp 'sport = :${port}' shows it) or set ${portVariable}`
+  const why = hostReasons[reason]
+  if (why !== undefined && hostVariable !== undefined)
+    return `Cannot listen on ${host} (${reason}): ${why}; set ${hostVariable} to an address of this machine, or to 0.0.0.0 for all of them`
+  return `Cannot listen on ${host}:${port} (${reason}): set ${portVariable} to a port that may be listened on`
+}
+
 /** Whether a server may listen on `port`; the reason if not. */
 function whyPortUnusable(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -54,27 +79,19 @@ export async function checkBeforeStart(config: SupervisorConfig, path: string): 
     if ((await findTool(tool, path)) === undefined)
       wrong.push(`Cannot find ${tool} on PATH: run scripts/setup, which installs it`)
   }
-  const ports = [
-    { name: 'REHOST_HTTP_PORT', host: config.httpHost, port: config.httpPort },
-    { name: 'REHOST_AGENT_PORT', host: config.listenHost, port: config.agentPort },
-    ...(config.cloud === 'qemu'
-      ? [{ name: 'REHOST_REPLICATION_PORT', host: config.listenHost, port: config.replicationPort }]
-      : []),
-    ...(config.isStoreExternal
-      ? []
-      : [{ name: 'REHOST_DYNAMODB_PORT', host: '127.0.0.1', port: config.dynamodbPort }]),
+  const ofOperators = { host: config.httpHost, hostVariable: 'REHOST_HTTP_HOST' }
+  const ofAgents = { host: config.listenHost, hostVariable: 'REHOST_LISTEN_HOST' }
+  const places: Place[] = [
+    { ...ofOperators, port: config.httpPort, portVariable: 'REHOST_HTTP_PORT' },
+    { ...ofAgents, port: config.agentPort, portVariable: 'REHOST_AGENT_PORT' },
   ]
-  for (const { name, host, port } of ports) {
-    const reason = await whyPortUnusable(host, port)
-    if (reason === 'EADDRINUSE') {
-      wrong.push(
-        `Port ${port} on ${host} is taken: stop what uses it (ss -ltnp 'sport = :${port}' shows it) or set ${name}`,
-      )
-    } else if (reason !== undefined) {
-      wrong.push(
-        `Cannot listen on ${host}:${port} (${reason}): set ${name} or the host to something this machine has`,
-      )
-    }
+  if (config.cloud === 'qemu')
+    places.push({ ...ofAgents, port: config.replicationPort, portVariable: 'REHOST_REPLICATION_PORT' })
+  if (!config.isStoreExternal)
+    places.push({ host: '127.0.0.1', port: config.dynamodbPort, portVariable: 'REHOST_DYNAMODB_PORT' })
+  for (const place of places) {
+    const reason = await whyPortUnusable(place.host, place.port)
+    if (reason !== undefined) wrong.push(placeProblem(place, reason))
   }
-  if (wrong.length > 0) throw new Error(wrong.join('\n'))
+  if (wrong.length > 0) throw new Error([...new Set(wrong)].join('\n'))
 }

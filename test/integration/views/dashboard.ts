@@ -85,5 +85,10 @@ export class Dashboard {
 }
 
 function listen(gateway: TestGateway, port: number): Promise<ServerType> {
-  return listenHttp(gateway.app, { host: '127.0.0.1', port, variable: 'REHOST_HTTP_PORT' })
+  return listenHttp(gateway.app, {
+    host: '127.0.0.1',
+    port,
+    hostVariable: 'REHOST_HTTP_HOST',
+    portVariable: 'REHOST_HTTP_PORT',
+  })
 }

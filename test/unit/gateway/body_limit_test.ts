@@ -18,7 +18,7 @@ describe('limitBody()', () => {
     app.get('/', (c) => c.text('nothing'))
     app.post('/', async (c) => c.text(`read ${(await c.req.text()).length}`))
     app.onError((error, c) => problemResponse(c, asRefusal(error)))
-    server = await listenHttp(app, { host: '127.0.0.1', port: 0, variable: 'PORT' })
+    server = await listenHttp(app, { host: '127.0.0.1', port: 0, hostVariable: 'HOST', portVariable: 'PORT' })
   })
 
   afterAll(() => stopListening(server))

@@ -26,6 +26,10 @@ describe('requirePort()', () => {
     await expect(requirePort('192.0.2.1', 0)).rejects.toThrow(
       /does not have that address.*REHOST_LISTEN_HOST/,
     )
+    const unknown = Object.assign(new Error('No'), { code: 'ENOTFOUND' })
+    expect(portError(unknown, 'nonsense', 1500).message).toBe(
+      'Cannot listen on nonsense port 1500: there is no host of that name; set REHOST_LISTEN_HOST to an address of this machine',
+    )
     const forbidden = Object.assign(new Error('No'), { code: 'EACCES' })
     expect(portError(forbidden, '0.0.0.0', 80).message).toBe(
       'Cannot listen on 0.0.0.0 port 80: this user may not use it; set REHOST_REPLICATION_PORT to 1024 or more',
