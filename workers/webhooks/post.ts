@@ -147,7 +147,8 @@ function exchange(
 /** Why a whole answer does not count as taken. */
 function problemOf(statusCode: number, location: string | undefined): string | undefined {
   if (statusCode >= 200 && statusCode < 300) return undefined
+  // The receiver chose the place: as a URL's characters nothing of it controls the terminal on which it is shown.
   if (statusCode >= 300 && statusCode < 400)
-    return `Answered ${statusCode} to ${String(location).slice(0, 200)}: redirects are not followed; give the endpoint its real URL`
+    return `Answered ${statusCode} to ${encodeURI(location?.slice(0, 200) ?? 'nowhere')}: redirects are not followed; give the endpoint its real URL`
   return `Answered ${statusCode}`
 }

@@ -161,6 +161,15 @@ describe('post()', () => {
     expect(decoy.requests).toBe(0)
   })
 
+  it('tells of a redirect without what would control a terminal', async () => {
+    const { port } = await receiver((_request, response) => {
+      response.writeHead(302, { location: `/${String.fromCharCode(0x9b)}2J` }).end()
+    })
+    expect((await send(`http://127.0.0.1:${port}/`)).problem).toMatch(
+      /^Answered 302 to \/%C2%9B2J: redirects/,
+    )
+  })
+
   it.each<[string, Receive, string]>([
     ['hangs', () => undefined, 'No whole answer within 0.4 s'],
     [
