@@ -50,6 +50,12 @@ export const quietWriteLatestMs = 12_500
 /** Events waiting for the relay above which an agent's notes are no longer added: the item must not outgrow the store. */
 const maxWaitingEvents = 200
 
+/**
+ * Events waiting above which nothing is moved that each report says anew: a server that swings between two states while no worker runs would fill its item,
+ * and then no report could be written. The record follows as soon as there is room.
+ */
+const fullOutbox = 600
+
 /** The agent's measurements, as the heartbeat carries them. */
 export interface HeartbeatReport extends ContactReport, CountedReport {
   state: DataReplicationState
@@ -120,9 +126,11 @@ export function applyHeartbeat(
     if (report.sourceDisks !== undefined) next = withSourceDisks(next, report.sourceDisks, at)
     next = withPointOutcomes(next, report.generation, report.pointOutcomes ?? [], at)
     next = withFailedPoint(next, report, at)
-    next = withReportedState(next, report, at)
-    next = withReportedError(next, report, at)
-    next = withThresholds(next, figuresOf(report), thresholds, at)
+    if (next.outbox.length < fullOutbox) {
+      next = withReportedState(next, report, at)
+      next = withReportedError(next, report, at)
+      next = withThresholds(next, figuresOf(report), thresholds, at)
+    }
     next = withCopyForecast(withInitiation(next, report, at), server, forecastOf)
     next = withReadiness(next, report, at)
     next = withTrackers(next, report, at)

@@ -208,6 +208,33 @@ describe('applyHeartbeat()', () => {
     expect(server.outbox.length).toBeLessThan(250)
   })
 
+  it('of a server that swings while no worker relays its events fits its item, and loses no change once there is room', () => {
+    const reportOf = (stalled: boolean) =>
+      report({
+        state: stalled ? 'STALLED' : 'CONTINUOUS',
+        lagMs: 100,
+        ...(stalled ? { error: longError } : {}),
+      })
+    const longError = {
+      error: 'AGENT_NOT_SEEN',
+      rawError: 'x'.repeat(200),
+      whatToDo: 'y'.repeat(200),
+    } as const
+    let server = testServer('READY_FOR_TEST', 'CONTINUOUS')
+    let second = 1
+    for (; second <= 5000; second++)
+      server = applyHeartbeat(server, reportOf(second % 2 === 1), later(second))
+    expect(new TextEncoder().encode(JSON.stringify(server)).length).toBeLessThan(399_000)
+    expect(Date.parse(server.agent.lastSeenAt ?? '')).toBeGreaterThan(Date.parse(later(4985)))
+    const sequences = server.outbox.map(({ sequence }) => sequence)
+    expect(sequences).toEqual(sequences.map((_each, index) => (sequences[0] ?? 0) + index))
+    const told = { ...server, outbox: [] }
+    const wanted = told.replication.state === 'STALLED' ? 'CONTINUOUS' : 'STALLED'
+    const moved = applyHeartbeat(told, reportOf(wanted === 'STALLED'), later(second))
+    expect(moved.replication.state).toBe(wanted)
+    expect(moved.outbox.length).toBeGreaterThan(0)
+  })
+
   it('says when tracking of a disk changes', () => {
     const server = applyHeartbeat(testServer('NOT_READY', 'INITIAL_SYNC'), report(), later(1))
     const scanning = report({
