@@ -260,7 +260,8 @@ describe('sectors of a staging disk that cannot be read', () => {
     try {
       await world.replicator.start()
       await world.converge()
-      for (let round = 0; round < 6; round++) {
+      // Which blocks are read again depends on what was written last: with some seeds none of the bad ones in six rounds.
+      for (let round = 0; round < 6 || (bad.failures === 0 && round < 100); round++) {
         world.startWriters()
         await world.turns(200)
         // What they hold is not lost: each reading gives it, or nothing.
