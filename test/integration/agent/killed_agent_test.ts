@@ -124,7 +124,8 @@ describe.runIf(isRoot)('an agent that is killed', () => {
     // What is outstanding is written down once a second.
     await new Promise((resolve) => setTimeout(resolve, 1500))
     let uncompared = 0
-    for (let round = 0; round < 3; round++) {
+    // On a machine with much else to do each of three kills may fall where it leaves no proof.
+    for (let round = 0; round < 3 || (uncompared === 0 && round < 30); round++) {
       for (let writes = 0; writes < 10; writes++)
         await disk.write(randomInt(random, 0, sizeBytes / block - 1) * block, randomBytesFrom(random, 4096))
       await new Promise((resolve) => setTimeout(resolve, randomInt(random, 0, 60)))
