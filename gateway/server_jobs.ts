@@ -73,6 +73,8 @@ export async function startJob(
           { sourceServerId, jobId, error: errorMessage(error) },
           'Cannot begin a part of a job',
         )
+      // The server has its work, and only waking a worker for it failed: the reconciler does that, so the part goes on.
+      if (await isBegun(store, job, sourceServerId)) continue
       await endPart(services, jobId, sourceServerId, errorMessage(error), at)
     }
   }
@@ -106,12 +108,15 @@ async function endPart(
 ): Promise<void> {
   try {
     await changeServer(services, sourceServerId, (server) =>
-      withEvent(server, at, {
-        type: 'JOB',
-        level: 'ERROR',
-        message: `Job ${jobId} has ended: ${failure}`,
-        detail: { 'job-id': jobId, status: 'COMPLETED', 'launch-status': 'FAILED' },
-      }),
+      // All gateways look for such parts: another one may have told it at this moment.
+      server.outbox.some(({ detail }) => detail['job-id'] === jobId && detail['status'] === 'COMPLETED')
+        ? server
+        : withEvent(server, at, {
+            type: 'JOB',
+            level: 'ERROR',
+            message: `Job ${jobId} has ended: ${failure}`,
+            detail: { 'job-id': jobId, status: 'COMPLETED', 'launch-status': 'FAILED' },
+          }),
     )
   } catch (error) {
     // A server that has been deleted is told nothing.
