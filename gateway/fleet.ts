@@ -51,6 +51,10 @@ export class Fleet {
   readonly #servers = new Map<SourceServerId, SourceServer>()
   readonly #parts = new SharedParts()
   readonly #changed = new Set<SourceServerId>()
+  /** Those of them that the listing on its way brings, or does not. */
+  #listed: ReadonlySet<SourceServerId> = new Set()
+  /** Single readings under way: what they read is not among the changed meanwhile. */
+  readonly #readings = new Set<Promise<void>>()
   /** Writes made here whose notices are still to come, with the moment until which they are expected. */
   readonly #own = new Map<SourceServerId, number>()
   /** Writes made here while everything is being read: the listing may have passed them already. */
@@ -82,15 +86,12 @@ export class Fleet {
 
   /** As {@link list}, with what others have changed and given notice of: for whoever shows the outcome of what was just done. */
   async latest(): Promise<SourceServer[]> {
-    const changed = [...this.#changed]
-    if (changed.length === 0 || this.#isMany(changed.length)) return this.list()
+    // Others may be reading just that at this moment, one by one or by a listing that takes seconds.
+    const readings = [...this.#readings]
+    const changed = [...new Set([...this.#changed, ...this.#listed])]
+    if (this.#isMany(changed.length)) return this.list()
     this.#changed.clear()
-    try {
-      await this.#readEach(changed)
-    } catch (error) {
-      for (const id of changed) this.#changed.add(id)
-      throw error
-    }
+    await Promise.all([...readings, this.#readEach(changed)])
     // A listing that is on its way may have passed them already.
     if (this.#running !== undefined) for (const id of changed) this.#changed.add(id)
     return this.list()
@@ -145,15 +146,18 @@ export class Fleet {
     const { unbroken } = this.#feed
     const changed = [...this.#changed]
     this.#changed.clear()
+    const isOld = now - this.#listedAt >= maxAgeMs(this.#servers.size) || unbroken !== this.#listedUnbroken
+    if (!isOld && !this.#isMany(changed.length)) return this.#readEach(changed)
+    this.#listed = new Set(changed)
     try {
-      const isOld = now - this.#listedAt >= maxAgeMs(this.#servers.size) || unbroken !== this.#listedUnbroken
-      if (!isOld && !this.#isMany(changed.length)) return await this.#readEach(changed)
       await this.#readAll()
       this.#listedAt = now
       this.#listedUnbroken = unbroken
     } catch (error) {
       for (const id of changed) this.#changed.add(id)
       throw error
+    } finally {
+      this.#listed = new Set()
     }
   }
 
@@ -162,13 +166,31 @@ export class Fleet {
     return count > Math.max(maxSingleReads, this.#servers.size / 10)
   }
 
+  /** Reads single servers, which are among the changed again if that fails. */
   async #readEach(ids: readonly SourceServerId[]): Promise<void> {
+    const reading = this.#readSome(ids).catch((error: unknown) => {
+      for (const id of ids) this.#changed.add(id)
+      throw error
+    })
+    this.#readings.add(reading)
+    try {
+      await reading
+    } finally {
+      this.#readings.delete(reading)
+    }
+  }
+
+  async #readSome(ids: readonly SourceServerId[]): Promise<void> {
     for (let first = 0; first < ids.length; first += parallelReads) {
-      const some = ids.slice(first, first + parallelReads)
-      const found = await Promise.all(some.map((id) => this.#store.get('server', { id })))
-      some.forEach((id, index) => {
+      const some = ids.slice(first, first + parallelReads).map((id) => ({ id, held: this.#servers.get(id) }))
+      const found = await Promise.all(some.map(({ id }) => this.#store.get('server', { id })))
+      some.forEach(({ id, held }, index) => {
         const server = found[index]?.value
-        if (server === undefined) this.#servers.delete(id)
+        // A write made here meanwhile may be newer than what was read; a listing may be older.
+        if (this.#servers.get(id) !== held) {
+          this.#changed.add(id)
+          if (server !== undefined) this.#take(server)
+        } else if (server === undefined) this.#servers.delete(id)
         else this.#servers.set(id, this.#parts.share(server))
       })
     }

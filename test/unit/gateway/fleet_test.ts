@@ -129,6 +129,68 @@ describe('Fleet', () => {
     expect((await fleet.latest())[7]?.userProvidedId).toBe('new')
   })
 
+  it('whoever must see the latest waits for what somebody else is reading', async () => {
+    const { fleet, changes, write, store, pass } = await fleetOf(300)
+    const seen = async () => (await fleet.latest())[7]?.userProvidedId
+    await fleet.list()
+    await changes.publish({ kind: 'server', id: (await write(7, 'one')).sourceServerId })
+    expect(await Promise.all([seen(), seen()])).toEqual(['one', 'one'])
+    await changes.publish({ kind: 'server', id: (await write(7, 'two')).sourceServerId })
+    await fleet.list()
+    expect(await seen()).toBe('two')
+    // As well where the other one lists all of it, which takes long.
+    const list = store.list.bind(store)
+    const held = Promise.withResolvers<undefined>()
+    store.list = async (kind, options) => {
+      await held.promise
+      return list(kind, options)
+    }
+    pass(10_000)
+    await changes.publish({ kind: 'server', id: (await write(7, 'three')).sourceServerId })
+    await fleet.list()
+    expect(await seen()).toBe('three')
+    held.resolve(undefined)
+    await settle()
+    expect(await seen()).toBe('three')
+  })
+
+  it('whoever must see the latest is told when somebody else cannot read it, and it is read again', async () => {
+    const { fleet, changes, write, store } = await fleetOf(300)
+    await fleet.list()
+    await changes.publish({ kind: 'server', id: (await write(7, 'new')).sourceServerId })
+    const get = store.get.bind(store)
+    store.get = () => Promise.reject(new Error('The store is away'))
+    await fleet.list()
+    await expect(fleet.latest()).rejects.toThrow('The store is away')
+    store.get = get
+    expect((await fleet.latest())[7]?.userProvidedId).toBe('new')
+  })
+
+  it('what was read before a write made here does not take its place', async () => {
+    const { fleet, changes, write, nameOf, store } = await fleetOf(300)
+    await fleet.list()
+    const { sourceServerId: id } = await write(7, 'theirs')
+    const get = store.get.bind(store)
+    const held = Promise.withResolvers<undefined>()
+    store.get = async (kind, key) => {
+      const found = await get(kind, key)
+      await held.promise
+      return found
+    }
+    await changes.publish({ kind: 'server', id })
+    await fleet.list()
+    await settle()
+    const own = await write(7, 'ours')
+    fleet.note(own)
+    await changes.publish({ kind: 'server', id })
+    held.resolve(undefined)
+    store.get = get
+    await settle()
+    expect(await nameOf(7)).toBe('ours')
+    await settle()
+    expect(await nameOf(7)).toBe('ours')
+  })
+
   it('reads all of it again where notices were missed', async () => {
     const { fleet, changes, write, nameOf, store } = await fleetOf(300)
     await fleet.list()
