@@ -115,13 +115,14 @@ export function chosenRecords(
   const wanted = orderOf(query.order)
   const [from, to] = [query.from, query.to].map((time) => time && new Date(time).toISOString())
   const part = hostname?.toLowerCase()
+  const within = boundsOf(query)
   return records
     .filter(
       (record) =>
         (part === undefined || record.hostname.toLowerCase().includes(part)) &&
         isSame(query, record, 'sourceServerId') &&
         isSame(query, record, 'replicationServerInstanceType') &&
-        numberFields.every((field) => isWithin(query, record, field)) &&
+        within.every((one) => isWithin(record, one)) &&
         (from === undefined || record.readyForTestAt >= from) &&
         (to === undefined || record.readyForTestAt < to),
     )
@@ -136,11 +137,25 @@ function isSame(
   return query[field] === undefined || query[field] === record[field]
 }
 
-function isWithin(query: RecordQuery, record: ReplicationRecord, field: NumberField): boolean {
-  const [least, most] = [query[boundName('min', field)], query[boundName('max', field)]]
+/** What is asked of one number. */
+interface Bounds {
+  field: NumberField
+  least: number
+  most: number
+}
+
+/** Those that are asked for, found once: there are many numbers and thousands of records. */
+function boundsOf(query: RecordQuery): Bounds[] {
+  return numberFields.flatMap((field) => {
+    const [least, most] = [query[boundName('min', field)], query[boundName('max', field)]]
+    if (least === undefined && most === undefined) return []
+    return [{ field, least: least ?? 0, most: most ?? Infinity }]
+  })
+}
+
+function isWithin(record: ReplicationRecord, { field, least, most }: Bounds): boolean {
   const value = record[field]
-  if (least === undefined && most === undefined) return true
-  return value !== undefined && value >= (least ?? 0) && value <= (most ?? Infinity)
+  return value !== undefined && value >= least && value <= most
 }
 
 /** A place in a listing. */
