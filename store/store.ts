@@ -44,7 +44,7 @@ export interface Entities {
   ownId: { userProvidedId: string; sourceServerId: SourceServerId; claimedAt: string }
   /** Parent: the SHA-256 of the name of a host whose agent is awaited; id: source server id. */
   awaitedName: { sourceServerId: SourceServerId }
-  /** Parent: the SHA-256 of a machine id; id: source server id. */
+  /** Parent: the SHA-256 of a machine id and a network address; id: source server id. */
   knownMachine: { sourceServerId: SourceServerId }
   /** Parent: application id; id: source server id. */
   applicationMember: { sourceServerId: SourceServerId }

@@ -107,12 +107,13 @@ export async function enrolAgent(services: Services, body: AgentEnrol): Promise<
     at,
     ...(certificateBefore === undefined ? {} : { certificateBefore }),
   }
-  if (known === undefined) await noteMachine(store, sourceProperties, sourceServerId)
-  const server = await usingToken(store, token.tokenId, use, () =>
-    known === undefined && awaited === undefined
-      ? createServer(services, body, { sourceServerId, at, sourceProperties, disks, agent }, doubts)
-      : changeServer(services, sourceServerId, awaited === undefined ? again : arrive),
-  )
+  const server = await usingToken(store, token.tokenId, use, async () => {
+    if (known !== undefined) return changeServer(services, sourceServerId, again)
+    if (awaited === undefined)
+      return createServer(services, body, { sourceServerId, at, sourceProperties, disks, agent }, doubts)
+    await noteMachine(store, sourceProperties, sourceServerId)
+    return changeServer(services, sourceServerId, arrive)
+  })
   await setWorkGoing(services, server, 'agent')
   return { subjectId: sourceServerId, certificatePem: certificate.certificatePem, caPem: issuer.caPem }
 }
@@ -161,6 +162,7 @@ async function createServer(
   })
   const told = withDoubts(withDisksLeftOut(server, input.at), input.at, doubts)
   const started = withStaging(withTemplates(told, await newestTemplates(services)), input.at)
+  await noteMachine(services.store, input.sourceProperties, started.sourceServerId)
   const revision =
     claimed === undefined
       ? await services.store.create('server', { id: started.sourceServerId }, started)

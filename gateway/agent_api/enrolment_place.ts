@@ -20,7 +20,7 @@ export interface Place {
   doubts: string[]
 }
 
-/** The server that the machine is already; one that was just made is noted, one whose machine id has changed since is held. */
+/** The server that the machine is already; one that was just made is noted, one whose addresses have changed since is held. */
 export async function knownAs(
   { store, fleet }: Services,
   properties: SourceProperties,

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { TestGateway } from './support.ts'
 import { createAgentApp } from '../../../gateway/agent_app.ts'
 import { Fleet } from '../../../gateway/fleet.ts'
@@ -294,6 +294,39 @@ describe('POST /agent/v1/enrol', () => {
     const { sourceServerId } = await enrolServer(gateway)
     const { items } = await gateway.store.list('server')
     expect(items.map(({ value }) => value.sourceServerId)).toEqual([sourceServerId])
+  })
+
+  it('does not read all clones of one image when another one of them enrols', async () => {
+    const clone = (number: number) =>
+      inventory(`web-${number}`, {
+        identificationHints: { hostname: `web-${number}`, fqdn: `web-${number}`, machineId: 'image' },
+        networkInterfaces: [
+          {
+            name: 'eth0',
+            macAddress: `52:54:00:00:01:${String(number).padStart(2, '0')}`,
+            ips: [],
+            isPrimary: true,
+          },
+        ],
+      })
+    for (let number = 0; number < 12; number++) await enrolServer(gateway, `web-${number}`, clone(number))
+    await gateway.services.fleet.list()
+    const get = vi.spyOn(gateway.store, 'get')
+    const last = await enrolServer(gateway, 'web-12', clone(12))
+    const read = get.mock.calls.flatMap(([kind, { id }]) => (kind === 'server' ? [id] : []))
+    expect(new Set(read)).toEqual(new Set([last.sourceServerId]))
+  })
+
+  it('leaves no note of a machine that came too late for the last use of a token', async () => {
+    const token = await gateway.installationToken()
+    const bodies = await Promise.all(
+      ['web-1', 'web-12'].map((name) => enrolment(gateway, { token, sourceProperties: inventory(name) })),
+    )
+    const responses = await Promise.all(bodies.map((body) => call('/agent/v1/enrol', body)))
+    expect(responses.map(({ status }) => status).sort((one, other) => one - other)).toEqual([200, 403])
+    const servers = (await gateway.store.list('server')).items.map(({ value }) => value.sourceServerId)
+    const notes = (await gateway.store.list('knownMachine')).items.map(({ value }) => value.sourceServerId)
+    expect(notes).toEqual(servers)
   })
 
   it('takes a clone for another machine', async () => {
