@@ -2,7 +2,10 @@
  * The inventory as a CSV file with MGN's columns: one row for each server, with its application and wave.
  * @module
  */
-import { parse } from 'csv-parse/sync'
+import { isUtf8 } from 'node:buffer'
+import { pipeline } from 'node:stream/promises'
+import { setImmediate } from 'node:timers/promises'
+import { parse } from 'csv-parse'
 import { stringify } from 'csv-stringify/sync'
 import { InvalidInputError } from '../../domain/errors.ts'
 import { markedCell, unmarkedCell } from '../csv_cells.ts'
@@ -87,27 +90,52 @@ interface Line {
   endsAt: number
 }
 
+/** Read in one turn of the event loop: some milliseconds, in which no heartbeat is answered. */
+const bytesAtOnce = 32 * 1024
+const rowsAtOnce = 1000
+
+/** `bytes` piece by piece, with a turn of the event loop between two. */
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let first = 0; first < bytes.length; first += bytesAtOnce) {
+    yield bytes.subarray(first, first + bytesAtOnce)
+    await setImmediate()
+  }
+}
+
 /** @throws InvalidInputError for what is no CSV. */
-function readLines(bytes: Uint8Array): Line[] {
+async function readLines(bytes: Uint8Array): Promise<Line[]> {
+  if (!isUtf8(bytes))
+    throw new InvalidInputError(
+      'file',
+      'The file is no CSV in UTF-8: it is in another encoding; save it as UTF-8',
+    )
   const lines: Line[] = []
+  const parser = parse({
+    bom: true,
+    skip_empty_lines: true,
+    // Said by us, in words and of each row.
+    relax_column_count: true,
+    on_record: (cells: string[], { lines: endsAt }) => {
+      // The header is one of them.
+      if (lines.length > maxRows) throw tooManyRows()
+      lines.push({ cells, endsAt })
+      return null
+    },
+  })
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    parse(text, {
-      bom: true,
-      skip_empty_lines: true,
-      // Said by us, in words and of each row.
-      relax_column_count: true,
-      // The columns, the rows, and one that is too many.
-      to: maxRows + 2,
-      on_record: (cells: string[], { lines: endsAt }) => {
-        lines.push({ cells, endsAt })
-        return null
-      },
-    })
+    await pipeline(piecesOf(bytes), parser.resume())
   } catch (error) {
+    if (error instanceof InvalidInputError) throw error
     throw new InvalidInputError('file', 'The file is no CSV in UTF-8', { cause: error })
   }
   return lines
+}
+
+function tooManyRows(): InvalidInputError {
+  return new InvalidInputError(
+    'file',
+    `The file has more than ${maxRows} rows, which is the most that are read: import it in parts`,
+  )
 }
 
 function cellsWrong({ cells, endsAt }: Line, wanted: number): string {
@@ -129,8 +157,8 @@ function requireCells(rows: readonly Line[], wanted: number): void {
  * The rows of a file, without empty cells.
  * @throws InvalidInputError for what is no CSV, or has columns that nobody knows; WrongRowsError for rows of another length.
  */
-export function readCsv(bytes: Uint8Array): Row[] {
-  const [header, ...rows] = readLines(bytes)
+export async function readCsv(bytes: Uint8Array): Promise<Row[]> {
+  const [header, ...rows] = await readLines(bytes)
   if (header === undefined)
     throw new InvalidInputError('file', 'The file is empty: its first row names the columns')
   const columns = header.cells
@@ -144,22 +172,24 @@ export function readCsv(bytes: Uint8Array): Row[] {
       'file',
       `The file has ${columns.length} columns; at most ${maxColumns} are read`,
     )
-  if (rows.length > maxRows)
-    throw new InvalidInputError(
-      'file',
-      `The file has more than ${maxRows} rows, which is the most that are read: import it in parts`,
-    )
   const seen = new Set<string>()
   const twice = columns.find((column) => seen.size === seen.add(column).size)
   if (twice !== undefined) throw new InvalidInputError('file', `The column ${twice} is there twice`)
   requireCells(rows, columns.length)
-  return rows.map(({ cells }) =>
-    Object.fromEntries(
-      columns.flatMap((column, index) => {
-        const cell = cells[index] ?? ''
-        return cell === '' ? [] : [[column, unmarkedCell(cell)] as const]
-      }),
-    ),
+  const read: Row[] = []
+  for (const [index, { cells }] of rows.entries()) {
+    if (index % rowsAtOnce === rowsAtOnce - 1) await setImmediate()
+    read.push(rowOf(columns, cells))
+  }
+  return read
+}
+
+function rowOf(columns: readonly string[], cells: readonly string[]): Row {
+  return Object.fromEntries(
+    columns.flatMap((column, index) => {
+      const cell = cells[index] ?? ''
+      return cell === '' ? [] : [[column, unmarkedCell(cell)] as const]
+    }),
   )
 }
 

@@ -46,7 +46,7 @@ export async function runImport(context: MgnContext, own: Import): Promise<Impor
   const { services } = context
   const ended = () => services.clock().toISOString()
   const run = async (): Promise<Import> => {
-    const rows = readCsv(await services.files.read(own))
+    const rows = await readCsv(await services.files.read(own))
     const wrong = await errorsIn(rows, await readInventory(services), context)
     if (wrong.length > 0)
       return { ...own, status: 'FAILED', endedAt: ended(), errors: wrong.slice(0, maxTransferErrors) }

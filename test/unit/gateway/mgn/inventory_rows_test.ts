@@ -37,6 +37,20 @@ function watched(): { servers: SourceServer[]; looks: () => number } {
 const rowsOf = (prefix: string) =>
   Array.from({ length: count }, (_, number) => ({ 'mgn:server:user-provided-id': `${prefix}-${number}` }))
 
+/** How often others had their turn while `work` was done. */
+async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0
+  const timer = (): NodeJS.Immediate =>
+    setImmediate(() => {
+      turns++
+      next = timer()
+    })
+  let next = timer()
+  await work()
+  clearImmediate(next)
+  return turns
+}
+
 describe('errorsIn() of a large file', () => {
   it.each(['own', 'new'])('does not go through all servers for each row (%s)', async (prefix) => {
     const { servers, looks } = watched()
@@ -54,15 +68,9 @@ describe('errorsIn() of a large file', () => {
   })
 
   it('lets others have their turn', async () => {
-    let turns = 0
-    const timer = (): NodeJS.Immediate =>
-      setImmediate(() => {
-        turns++
-        next = timer()
-      })
-    let next = timer()
-    await errorsIn(rowsOf('new'), { servers: [], applications: [], waves: [] }, context)
-    clearImmediate(next)
+    const turns = await turnsDuring(() =>
+      errorsIn(rowsOf('new'), { servers: [], applications: [], waves: [] }, context),
+    )
     expect(turns).toBeGreaterThan(5)
   })
 })
@@ -70,11 +78,28 @@ describe('errorsIn() of a large file', () => {
 describe('readCsv()', () => {
   const file = (rows: number) => Buffer.from(`mgn:app:name\n${'web\n'.repeat(rows)}`)
 
-  it('reads as many rows as are allowed', () => {
-    expect(readCsv(file(50_000))).toHaveLength(50_000)
+  it('reads as many rows as are allowed, and lets others have their turn', async () => {
+    let read: unknown[] = []
+    const turns = await turnsDuring(async () => (read = await readCsv(file(50_000))))
+    expect(read).toHaveLength(50_000)
+    expect(read.at(-1)).toEqual({ 'mgn:app:name': 'web' })
+    expect(turns).toBeGreaterThan(50)
   })
 
-  it('refuses one more', () => {
-    expect(() => readCsv(file(50_001))).toThrow('more than 50000 rows')
+  it.each([50_001, 200_000])('refuses more: %d', async (rows) => {
+    await expect(readCsv(file(rows))).rejects.toThrow('more than 50000 rows')
+  })
+
+  it('reads letters that stand on two pieces of the file', async () => {
+    const name = 'ü'.repeat(100_001)
+    const text = `\u{feff}mgn:app:name\n${name}\n`
+    expect(await readCsv(Buffer.from(text))).toEqual([{ 'mgn:app:name': name }])
+  })
+
+  it.each([
+    ['letters that are not UTF-8', Buffer.from([0x6d, 0xff, 0x0a])],
+    ['an open quote', Buffer.from('mgn:app:name\n"web\n')],
+  ])('refuses %s', async (_what, bytes) => {
+    await expect(readCsv(bytes)).rejects.toThrow('The file is no CSV in UTF-8')
   })
 })

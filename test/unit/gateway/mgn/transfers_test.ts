@@ -141,7 +141,11 @@ describe('an import', () => {
   it.each([
     // Said once, with the reason.
     ['no CSV', 'mgn:app:name\n"a', /^The file is no CSV in UTF-8: Quote Not Closed: [^:]* at line 2$/],
-    ['no UTF-8', Buffer.from('mgn:app:name\n\xe4', 'latin1'), /^The file is no CSV in UTF-8: .* utf-8$/],
+    [
+      'no UTF-8',
+      Buffer.from('mgn:app:name\n\xe4', 'latin1'),
+      /^The file is no CSV in UTF-8: it is in another encoding/,
+    ],
     ['nothing', '', /is empty/],
     ['columns that nobody knows', 'mgn:app:name,hello\na,b', /There is no column hello/],
     ['a column twice', 'mgn:app:name,mgn:app:name\na,b', /is there twice/],
@@ -447,7 +451,7 @@ describe('an export', () => {
     )
     const { applicationID = '' } = await service.client.send(new CreateApplicationCommand({ name: '+shop' }))
     const text = await exported()
-    expect(readCsv(Buffer.from(text))).toEqual([
+    expect(await readCsv(Buffer.from(text))).toEqual([
       {
         'mgn:account-id': '123456789012',
         'mgn:region': 'us-east-1',
@@ -496,8 +500,8 @@ describe('an export', () => {
   })
 })
 
-it('a cell comes back as it was, whatever it begins with', () => {
+it('a cell comes back as it was, whatever it begins with', async () => {
   const cells = ['=1', "'=1", '+1', '-1', '@a', "'a", '\t=1', 'a=1', "''"]
   const rows = cells.map((cell) => ({ 'mgn:app:description': cell }))
-  expect(readCsv(writeCsv(rows))).toEqual(rows)
+  expect(await readCsv(writeCsv(rows))).toEqual(rows)
 })
