@@ -14,9 +14,15 @@ import { pageWords } from './list_paging.ts'
 
 /** Which entries are asked for. */
 export const auditQuery = z.object({
-  nextToken: z.coerce.number().int().min(0).max(999_999_999_999).default(0).meta({
-    description: 'That of the page before, which is the sequence of its last entry; 0 for the first page',
-  }),
+  nextToken: z
+    .string()
+    .regex(/^\d{1,12}$/, 'use that of the page before, unchanged, or 0 for the first page')
+    .transform(Number)
+    .pipe(z.int().min(0))
+    .default(0)
+    .meta({
+      description: 'That of the page before, which is the sequence of its last entry; 0 for the first page',
+    }),
   limit: z.coerce.number().int().min(1).max(1000).default(100).meta({ description: pageWords.limit }),
 })
 

@@ -140,6 +140,10 @@ describe('the audit log', () => {
     const rest = await page('?limit=5&nextToken=5')
     expect(rest.items.map(({ sequence }) => sequence)).toEqual([6, 7])
     expect(rest).not.toHaveProperty('nextToken')
+    expect((await page('?limit=1&nextToken=0')).items.map(({ sequence }) => sequence)).toEqual([1])
+    // An empty one would begin again, without an end.
+    for (const token of ['', 'x', '1e1', '-1', '1.5'])
+      expect((await api('GET', `/audit?nextToken=${token}`, admin)).status, token).toBe(400)
     const file = await (await api('GET', '/audit/export', admin)).text()
     const lines = file.trimEnd().split('\n')
     expect(brokenIn(lines.map((line) => JSON.parse(line) as AuditEntry))).toBeUndefined()
