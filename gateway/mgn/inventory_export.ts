@@ -30,27 +30,25 @@ export async function exportInventory({
     ...(application === undefined ? {} : cellsOfGroup('app', application)),
     ...(server === undefined ? {} : cellsOfServer(server)),
   })
+  // Thousands of servers and hundreds of the others: whoever went through all for each would keep heartbeats waiting.
+  const applicationOf = new Map<string | undefined, Application>(
+    applications.map((one) => [one.applicationId, one]),
+  )
+  const waveOf = new Map<string | undefined, Wave>(waves.map((one) => [one.waveId, one]))
   const rows = servers.map((server) => {
-    const application = applications.find(({ applicationId }) => applicationId === server.applicationId)
-    const wave = waves.find(({ waveId }) => waveId === application?.waveId)
-    return rowOf(server, application, wave)
+    const application = applicationOf.get(server.applicationId)
+    return rowOf(server, application, waveOf.get(application?.waveId))
   })
+  const inUse = new Set(servers.map(({ applicationId }) => applicationId))
   // What has no servers is lost otherwise.
-  for (const application of applications) {
-    if (servers.some(({ applicationId }) => applicationId === application.applicationId)) continue
-    rows.push(
-      rowOf(
-        undefined,
-        application,
-        waves.find(({ waveId }) => waveId === application.waveId),
-      ),
-    )
-  }
+  for (const application of applications)
+    if (!inUse.has(application.applicationId))
+      rows.push(rowOf(undefined, application, waveOf.get(application.waveId)))
   for (const wave of waves)
     if (!applications.some(({ waveId }) => waveId === wave.waveId))
       rows.push(rowOf(undefined, undefined, wave))
   const written = { servers: servers.length, applications: applications.length, waves: waves.length }
-  return { bytes: writeCsv(rows), written }
+  return { bytes: await writeCsv(rows), written }
 }
 
 function cellsOfServer({

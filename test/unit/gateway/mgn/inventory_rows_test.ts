@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { SourceServer } from '../../../../domain/source_server.ts'
 import type { MgnContext } from '../../../../gateway/mgn/operation.ts'
 import { standardQuotas } from '../../../../gateway/mgn/account.ts'
-import { readCsv } from '../../../../gateway/mgn/inventory_csv.ts'
+import { readCsv, writeCsv } from '../../../../gateway/mgn/inventory_csv.ts'
 import { errorsIn } from '../../../../gateway/mgn/inventory_rows.ts'
 
 const count = 2000
@@ -102,4 +102,12 @@ describe('readCsv()', () => {
   ])('refuses %s', async (_what, bytes) => {
     await expect(readCsv(bytes)).rejects.toThrow('The file is no CSV in UTF-8')
   })
+})
+
+it('writeCsv() lets others have their turn, and writes every row once', async () => {
+  const rows = rowsOf('own')
+  let bytes = new Uint8Array()
+  const turns = await turnsDuring(async () => (bytes = new Uint8Array(await writeCsv(rows))))
+  expect(turns).toBeGreaterThan(2)
+  expect(await readCsv(bytes)).toEqual(rows)
 })

@@ -503,5 +503,5 @@ describe('an export', () => {
 it('a cell comes back as it was, whatever it begins with', async () => {
   const cells = ['=1', "'=1", '+1', '-1', '@a', "'a", '\t=1', 'a=1', "''"]
   const rows = cells.map((cell) => ({ 'mgn:app:description': cell }))
-  expect(await readCsv(writeCsv(rows))).toEqual(rows)
+  expect(await readCsv(await writeCsv(rows))).toEqual(rows)
 })
