@@ -12,6 +12,9 @@ export const patienceMs = 5000
 /** The supervisor kills a gateway that has not stopped in 10 s, and heartbeats are still to be written then. */
 const stopTimeoutMs = 3000
 
+/** Work that one gateway does at the same time, about: a file with all its rows is in memory until its end, and its caller is gone long before. */
+export const mostLongCalls = 4
+
 /** Work in progress, answered or not. */
 export class LongCalls {
   readonly #patienceMs: number
@@ -28,6 +31,11 @@ export class LongCalls {
   /** The gateway is stopping. Work asks it before each part, and ends where it is. */
   get isStopping(): boolean {
     return this.#isStopping
+  }
+
+  /** No more work is to be begun now. */
+  get isFull(): boolean {
+    return this.#running.size >= mostLongCalls
   }
 
   /**

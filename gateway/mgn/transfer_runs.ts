@@ -10,10 +10,12 @@ import { maxErrorLength, maxTransferErrors } from '../../domain/transfer.ts'
 import { listAll } from '../../store/listing.ts'
 import { mutate } from '../../store/mutate.ts'
 import { RevisionConflictError } from '../../store/store.ts'
+import { mostLongCalls } from '../long_calls.ts'
 import { exportInventory } from './inventory_export.ts'
 import { importInventory } from './inventory_import.ts'
 import { WrongRowsError, readCsv } from './inventory_csv.ts'
 import { errorsIn, readInventory } from './inventory_rows.ts'
+import { MgnError } from './mgn_error.ts'
 
 export type Import = Extract<Transfer, { kind: 'IMPORT' }>
 export type Export = Extract<Transfer, { kind: 'EXPORT' }>
@@ -92,8 +94,21 @@ export async function runExport(context: MgnContext, own: Export): Promise<Expor
   return end(services, await run().catch(failed))
 }
 
-/** Writes down that a transfer has begun; answers the one that has its id already. */
-export async function begin(services: TransferServices, own: Transfer): Promise<Transfer | undefined> {
+/**
+ * Writes down that a transfer has begun; answers the one that has its id already.
+ * @throws MgnError when enough of them are under way at this gateway.
+ */
+export async function begin(
+  services: TransferServices & Pick<Services, 'longCalls'>,
+  own: Transfer,
+): Promise<Transfer | undefined> {
+  const { longCalls, store } = services
+  if (longCalls.isFull && (await store.get('transfer', { id: own.transferId })) === undefined)
+    throw new MgnError(
+      'ThrottlingException',
+      `${mostLongCalls} imports and exports are under way at this gateway already; try again when one of them has ended`,
+      { headers: { 'Retry-After': '10' } },
+    )
   try {
     await services.store.create('transfer', { id: own.transferId }, own)
     return undefined

@@ -19,7 +19,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { newId } from '../../../../domain/ids.ts'
 import type { FilePlace } from '../../../../gateway/file_store.ts'
-import { LongCalls } from '../../../../gateway/long_calls.ts'
+import { LongCalls, mostLongCalls } from '../../../../gateway/long_calls.ts'
 import { settleTransfers } from '../../../../gateway/mgn/transfer_runs.ts'
 import { readCsv, writeCsv } from '../../../../gateway/mgn/inventory_csv.ts'
 import { until } from '../../../fixtures/waiting.ts'
@@ -323,6 +323,28 @@ describe('a transfer', () => {
       progressPercentage: 100,
       summary: { applications: { createdCount: 3 } },
     })
+  })
+
+  it('waits its turn where enough are under way, and those are still told of', async () => {
+    const { services } = service.gateway
+    await services.files.write({ bucket: 'plans', key: 'plan.csv' }, csv)
+    services.longCalls = new LongCalls(0, services.log)
+    const released = Promise.withResolvers<undefined>()
+    beforeEachRow(() => released.promise)
+    for (let number = 1; number <= mostLongCalls; number++) await importOf(`${number}`)
+    expect(await refusalOf(importOf('one more'))).toMatchObject({
+      name: 'ThrottlingException',
+      message: expect.stringMatching(/^4 imports and exports are under way/) as string,
+    })
+    const exporting = new StartExportCommand({ s3Bucket: 'plans', s3Key: 'out.csv' })
+    expect(await refusalOf(service.client.send(exporting))).toMatchObject({ name: 'ThrottlingException' })
+    expect((await importOf('1')).importTask).toMatchObject({ status: 'STARTED' })
+    const known = (await service.gateway.store.list('transfer')).items
+    expect(known).toHaveLength(mostLongCalls)
+    released.resolve(undefined)
+    await until('they have ended', () => Promise.resolve(!services.longCalls.isFull))
+    expect((await importOf('one more')).importTask?.status).toBe('STARTED')
+    await services.longCalls.stop()
   })
 
   it('says how far it is', async () => {
