@@ -15,6 +15,7 @@ import type {
   SourceServer,
 } from './source_server.ts'
 import { hasStagingArea, withStaging } from './actions.ts'
+import { withAgentHeard } from './agent_silence.ts'
 import { withDisksNoticed } from './disk_changes.ts'
 import { ConflictError } from './errors.ts'
 import { inventoryProblem, renameDisks } from './inventory.ts'
@@ -69,12 +70,8 @@ export function enrolAgain(server: SourceServer, input: EnrolledMachine): Source
         `in ${agentIsLiveMs / 1000} s; if this is a clone, give it a machine id and network addresses of its own`,
     )
   }
-  const {
-    uninstalledAt: _left,
-    previousCertificateSerial: _old,
-    silentSince: _silence,
-    ...known
-  } = server.agent
+  // That it was silent stays until it starts: whoever was told of that is told then that it is over.
+  const { uninstalledAt: _left, previousCertificateSerial: _old, ...known } = server.agent
   const agent: AgentRecord = { ...known, ...input.agent }
   const message = `Agent ${agent.version} enrolled again on ${input.sourceProperties.identificationHints.hostname}`
   if (server.lifecycle.state !== 'DISCONNECTED') {
@@ -141,11 +138,11 @@ export function startAgent(
   at: string,
 ): SourceServer {
   const generation = server.agent.generation + 1
-  const { silentSince: _over, ...agent } = server.agent
+  const heard = withAgentHeard(server, at)
   const started: SourceServer = {
-    ...withInventory(server, start.sourceProperties),
+    ...withInventory(heard, start.sourceProperties),
     agent: {
-      ...agent,
+      ...heard.agent,
       ...withBoot(server.agent, start.bootId),
       version: start.version,
       generation,

@@ -8,6 +8,7 @@ import {
   startAgent,
   withAgentGone,
 } from '../../../domain/agent_contact.ts'
+import { withAgentSilent } from '../../../domain/agent_silence.ts'
 import { chooseDisks, inventoryProblem } from '../../../domain/inventory.ts'
 import { later, oneDiskInventory, testJobId, testServer } from '../../fixtures/source_server.ts'
 
@@ -106,6 +107,24 @@ describe('startAgent()', () => {
     bootId: 'boot',
     sourceProperties: { ...oneDiskInventory(), disks },
   })
+
+  it.each([['starts'], ['enrols again first']])(
+    'of an agent told to be silent, which %s, tells that it is heard',
+    (how) => {
+      const silent = withAgentSilent(testServer('READY_FOR_TEST', 'CONTINUOUS'), later(60))
+      expect(silent.outbox.at(-1)?.detail).toEqual({ state: 'NOT_SEEN' })
+      const back = how === 'starts' ? silent : enrolAgain(silent, enrolment(3600))
+      const started = startAgent(back, start(), later(3601))
+      const states = started.outbox.flatMap(({ type, detail }) => (type === 'AGENT' ? [detail['state']] : []))
+      expect(states.filter((state) => state !== 'ENROLLED').slice(-3)).toEqual([
+        'NOT_SEEN',
+        'SEEN',
+        'STARTED',
+      ])
+      expect(started.agent.silentSince).toBeUndefined()
+      expect(started.agent.generation).toBe(silent.agent.generation + 1)
+    },
+  )
 
   it('counts generations up', () => {
     const once = startAgent(testServer('READY_FOR_TEST', 'CONTINUOUS'), start(), later(1))
