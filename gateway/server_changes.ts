@@ -90,7 +90,8 @@ export async function announce(
   { value: server, revision }: Versioned<SourceServer>,
 ): Promise<void> {
   services.fleet.note(server)
-  const notice = { kind: 'server', id: server.sourceServerId, revision } as const
+  const hasEvents = server.outbox.length > 0
+  const notice = { kind: 'server', id: server.sourceServerId, revision, hasEvents } as const
   try {
     await withDeadline(services.changes.publish(notice), 1000, 'Redis')
   } catch (error) {

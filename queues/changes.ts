@@ -13,6 +13,8 @@ export const changeNoticeSchema = z.object({
   id: z.string(),
   /** The revision that was written, from whoever knows it: who holds that one or a later one has heard nothing new. */
   revision: z.int().optional(),
+  /** Of a server, from whoever has written it: whether events wait in it for the relay. */
+  hasEvents: z.boolean().optional(),
 })
 export type ChangeNotice = z.infer<typeof changeNoticeSchema>
 

@@ -75,6 +75,6 @@ export async function changeServer(
     isChanged = next !== undefined && next !== server
     return next
   })
-  if (isChanged) await bench.changes.publish({ kind: 'server', id })
+  if (isChanged) await bench.changes.publish({ kind: 'server', id, hasEvents: value.outbox.length > 0 })
   return value
 }

@@ -8,7 +8,6 @@ import { hostAccelerator } from '../cloud/qemu/host_accelerator.ts'
 import { createProvider } from '../cloud/registry.ts'
 import { errorMessage } from '../domain/errors.ts'
 import { platformRandomBytes } from '../domain/ids.ts'
-import type { SourceServerId } from '../domain/ids.ts'
 import { RedisChanges } from '../queues/changes.ts'
 import { BullWakeUps } from '../queues/enqueue.ts'
 import { BullWebhookWakeUps } from '../queues/webhook_wake_ups.ts'
@@ -173,7 +172,7 @@ changes.listen((notice) => {
       log.warn({ webhookId: notice.id }, `Cannot send webhooks now: ${errorMessage(error)}`),
     )
   }
-  if (notice.kind === 'server') relays.add(notice.id as SourceServerId)
+  relays.hear(notice)
 })
 
 let isStopping = false

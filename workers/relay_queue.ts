@@ -3,9 +3,13 @@
  *
  * After an import thousands are told within seconds. Relayed all at once, each would try the same next place in the feed and lose it to the others,
  * thousands of times, and a job that ends meanwhile would wait behind all of their requests to the store.
+ *
+ * Most notices are of heartbeats without news, in a large fleet a thousand a second: those that say so are not looked at, or what has happened would
+ * wait behind thousands of servers to which nothing has.
  * @module
  */
 import type { SourceServerId } from '../domain/ids.ts'
+import type { ChangeNotice } from '../queues/changes.ts'
 
 /** Enough for the store to be busy while one waits for it, and few enough that two seldom want the same place. */
 const relaysAtOnce = 8
@@ -28,9 +32,10 @@ export class RelayQueue {
     this.#context = context
   }
 
-  /** A server changed. One that is being relayed is looked at once more after that: its relay may have read it before. */
-  add(id: SourceServerId): void {
-    this.#waiting.add(id)
+  /** A server may have events to relay. One that is being relayed is looked at once more after that: its relay may have read it before. */
+  hear({ kind, id, hasEvents = true }: ChangeNotice): void {
+    if (kind !== 'server' || !hasEvents) return
+    this.#waiting.add(id as SourceServerId)
     this.#begin()
   }
 

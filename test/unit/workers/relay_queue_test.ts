@@ -29,14 +29,16 @@ function scene() {
     ends.get(id)?.(error)
     await setImmediate()
   }
-  return { queue, begun, running: ends, troubles, end }
+  const tell = (number: number, said: { hasEvents?: boolean } = {}) =>
+    queue.hear({ kind: 'server', id: idOf(number), ...said })
+  return { queue, tell, begun, running: ends, troubles, end }
 }
 
 describe('RelayQueue', () => {
   it('relays each server once, however often it is told, and eight at a time', async () => {
-    const { queue, begun, running, end } = scene()
-    for (let number = 1; number <= 20; number++) queue.add(idOf(number))
-    for (let number = 9; number <= 20; number++) queue.add(idOf(number))
+    const { tell, begun, running, end } = scene()
+    for (let number = 1; number <= 20; number++) tell(number)
+    for (let number = 9; number <= 20; number++) tell(number)
     let most = running.size
     while (running.size > 0) {
       const [first] = running.keys()
@@ -48,10 +50,10 @@ describe('RelayQueue', () => {
   })
 
   it('relays one again that was told of while it was relayed, and not beside itself', async () => {
-    const { queue, begun, running, end } = scene()
-    queue.add(idOf(1))
-    queue.add(idOf(1))
-    queue.add(idOf(1))
+    const { tell, begun, running, end } = scene()
+    tell(1)
+    tell(1)
+    tell(1)
     expect(begun).toEqual([idOf(1)])
     await end(idOf(1))
     expect(begun).toEqual([idOf(1), idOf(1)])
@@ -61,11 +63,21 @@ describe('RelayQueue', () => {
   })
 
   it('goes on after one that fails, and tells of it', async () => {
-    const { queue, begun, troubles, end } = scene()
-    for (let number = 1; number <= 9; number++) queue.add(idOf(number))
+    const { tell, begun, troubles, end } = scene()
+    for (let number = 1; number <= 9; number++) tell(number)
     await end(idOf(3), new Error('the store is away'))
     expect(troubles).toEqual([`${idOf(3)}: the store is away`])
     expect(begun.at(-1)).toBe(idOf(9))
+  })
+
+  it('looks at no server whose notice says that nothing waits in it, and at no other thing', () => {
+    const { queue, tell, begun, running } = scene()
+    for (let number = 1; number <= 1000; number++) tell(number, { hasEvents: false })
+    queue.hear({ kind: 'job', id: 'mgnjob-00000000000000001' })
+    expect(running.size).toBe(0)
+    tell(1001, { hasEvents: true })
+    tell(1002)
+    expect(begun).toEqual([idOf(1001), idOf(1002)])
   })
 
   it('keeps the tries for a place in the feed few when hundreds of servers are told at once', async () => {
@@ -100,7 +112,7 @@ describe('RelayQueue', () => {
         },
         trouble: (_id, error) => expect.fail(String(error)),
       })
-      for (const id of servers) queue.add(id)
+      for (const id of servers) queue.hear({ kind: 'server', id })
     })
     const { events } = await readFeed(store, 0, 1000)
     expect(new Set(events.map(({ sourceServerId }) => sourceServerId))).toEqual(new Set(servers))
