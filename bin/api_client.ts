@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { dashboardUrl } from './reach.ts'
+import { remark } from './terminal.ts'
 
 /** Raised when the service refuses: its own sentence, and the status. */
 export class ApiError extends Error {
@@ -98,7 +99,7 @@ export class ApiClient {
    * @param patienceMs how long a service is asked again where nothing listens, as one that is just being restarted
    * @param tell hears that a call waits because there were too many
    */
-  constructor(access: ApiAccess, patienceMs = 0, tell = (line: string): void => console.error(line)) {
+  constructor(access: ApiAccess, patienceMs = 0, tell: (line: string) => void = remark) {
     this.#access = access
     this.#patienceMs = patienceMs
     this.#tell = tell

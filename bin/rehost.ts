@@ -21,6 +21,7 @@ import { addUpCommand } from './commands/up.ts'
 import { addVerifyCommand } from './commands/verify.ts'
 import { addDeliveryCommands } from './commands/webhook_deliveries.ts'
 import { addWebhookCommands } from './commands/webhooks.ts'
+import { remark } from './terminal.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const program = new Command('rehost')
@@ -48,6 +49,6 @@ addDeliveryCommands(addWebhookCommands(program))
 try {
   await program.parseAsync(process.argv)
 } catch (error) {
-  process.stderr.write(`${errorMessage(error)}\n`)
+  remark(errorMessage(error))
   process.exitCode = 1
 }

@@ -8,6 +8,7 @@ import type { Command } from 'commander'
 import type { AuditEntry } from '../../domain/audit.ts'
 import { ChainCheck } from '../../domain/audit.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say } from '../terminal.ts'
 
 const pageEntries = 1000
 
@@ -67,7 +68,7 @@ export function addAuditCommands(program: Command): void {
       } finally {
         await handle.close()
       }
-      console.log(`${count} entries written to ${file}`)
+      say(`${count} entries written to ${file}`)
     })
   audit
     .command('verify')
@@ -89,6 +90,6 @@ export function addAuditCommands(program: Command): void {
       }
       if (!isHeadFound)
         throw new Error(`The audit log has no entry with the hash ${head}: its end was cut off`)
-      console.log(`${check.last.sequence} entries, none changed. Last hash: ${check.last.hash}`)
+      say(`${check.last.sequence} entries, none changed. Last hash: ${check.last.hash}`)
     })
 }

@@ -8,6 +8,7 @@ import type { Command } from 'commander'
 import type { MigrationCertificate, SignedEnvelope } from '../../domain/certificate.ts'
 import { certificateType, signedText } from '../../domain/certificate.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say } from '../terminal.ts'
 import { serverArgument, serverIdOf } from './server_argument.ts'
 
 /** What a file says that is genuine, and the key that it is signed with. @throws Error when it is not. */
@@ -100,7 +101,7 @@ export function addCertificateCommands(program: Command): void {
       const serverId = await serverIdOf(api, given)
       const envelope = await api.get<SignedEnvelope>(`/servers/${serverId}/certificate`)
       await writeFile(file, `${JSON.stringify(envelope, null, 2)}\n`)
-      console.log(`Certificate written to ${file}, signed with ${envelope.signatures[0]?.keyid}`)
+      say(`Certificate written to ${file}, signed with ${envelope.signatures[0]?.keyid}`)
     })
   certificate
     .command('verify')
@@ -111,8 +112,8 @@ export function addCertificateCommands(program: Command): void {
       const { certificate: own, keyId } = open(await readFile(file, 'utf8'), file)
       if (key !== undefined && key !== keyId)
         throw new Error(`${file} is signed with ${keyId}, not with ${key}: somebody else made it`)
-      console.log(summaryOf(own))
-      console.log(
+      say(summaryOf(own))
+      say(
         key === undefined
           ? `\nGenuine, if ${keyId} is the key of the installation that moved it (--key says so)`
           : `\nGenuine, signed with ${keyId}`,

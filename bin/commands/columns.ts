@@ -2,9 +2,11 @@
  * Tables for the terminal.
  * @module
  */
+import { visibleLine } from '../terminal.ts'
 
 /** A line for each row, its cells below those of the row before. */
-export function columnLines(rows: readonly (readonly string[])[]): string[] {
+export function columnLines(said: readonly (readonly string[])[]): string[] {
+  const rows = said.map((cells) => cells.map(visibleLine))
   const widths =
     rows[0]?.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0))) ?? []
   return rows.map((cells) =>

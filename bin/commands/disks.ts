@@ -5,6 +5,7 @@
 import type { Command } from 'commander'
 import type { ServerView } from '../demo/service_view.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say, visibleLine } from '../terminal.ts'
 import { getServer } from '../demo/service_view.ts'
 import { serverArgument, serverIdOf } from './server_argument.ts'
 
@@ -24,7 +25,7 @@ function lines({ disks, offeredDisks = [] }: ServerView): string[] {
 
 function show(server: ServerView, isJson: boolean): void {
   const { disks, offeredDisks = [] } = server
-  console.log(isJson ? JSON.stringify({ disks, offeredDisks }, null, 2) : lines(server).join('\n'))
+  say(isJson ? JSON.stringify({ disks, offeredDisks }, null, 2) : lines(server).map(visibleLine).join('\n'))
 }
 
 /** Adds the commands. */

@@ -5,6 +5,7 @@
 import type { Command } from 'commander'
 import type { ReadEvent } from '../event_reader.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { remark, say, visibleLine } from '../terminal.ts'
 import { comingEvents, pastEvents } from '../event_reader.ts'
 import { stopSignal } from './stop_signal.ts'
 
@@ -22,6 +23,7 @@ function line({ place, event }: ReadEvent): string {
   const what = detail['message'] ?? detail['state']
   return [place, time, server, event['detail-type'], what]
     .filter((word) => typeof word === 'string')
+    .map(visibleLine)
     .join('  ')
 }
 
@@ -40,9 +42,9 @@ export function addEventCommand(program: Command): void {
         follow === true
           ? comingEvents(api, wanted, {
               signal: stopSignal(),
-              onBreak: (reason) => console.error(`${reason}. Trying again`),
+              onBreak: (reason) => remark(`${reason}. Trying again`),
             })
           : pastEvents(api, wanted)
-      for await (const read of events) console.log(json === true ? JSON.stringify(read.event) : line(read))
+      for await (const read of events) say(json === true ? JSON.stringify(read.event) : line(read))
     })
 }

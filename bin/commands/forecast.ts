@@ -12,6 +12,7 @@ import {
   errorsInWords,
 } from '../../domain/forecast_words.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say } from '../terminal.ts'
 import { columnLines } from './columns.ts'
 import { serverArgument, serverIdOf } from './server_argument.ts'
 
@@ -60,6 +61,6 @@ export function addForecastCommand(program: Command): void {
                 `/servers/${await serverIdOf(api, given)}/forecast`,
               )
               .then((found) => [found, [...forecastRows(found), ...accuracyRows(found.accuracy)]] as const)
-      console.log(options.json === true ? JSON.stringify(answer, null, 2) : columnLines(rows).join('\n'))
+      say(options.json === true ? JSON.stringify(answer, null, 2) : columnLines(rows).join('\n'))
     })
 }

@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { AccessKey } from '../../domain/enrolment.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say } from '../terminal.ts'
 
 /** A key as the service shows it. */
 export type KeyView = Omit<AccessKey, 'sealedSecret'>
@@ -53,9 +54,9 @@ export function addKeyCommands(program: Command): void {
       const { role, scope: scopes, days: lifetimeDays, json } = options
       const api = await client()
       const key = await api.post<NewKey>('/access-keys', { name, role, scopes, lifetimeDays })
-      if (json === true) return console.log(JSON.stringify(key, null, 2))
-      console.log(`export AWS_ACCESS_KEY_ID=${key.accessKeyId}`)
-      console.log(`export AWS_SECRET_ACCESS_KEY=${key.secretAccessKey}`)
+      if (json === true) return say(JSON.stringify(key, null, 2))
+      say(`export AWS_ACCESS_KEY_ID=${key.accessKeyId}`)
+      say(`export AWS_SECRET_ACCESS_KEY=${key.secretAccessKey}`)
     })
   keys
     .command('list')
@@ -63,8 +64,8 @@ export function addKeyCommands(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const { items } = await (await client()).get<{ items: KeyView[] }>('/access-keys')
-      if (options.json === true) return console.log(JSON.stringify(items, null, 2))
-      console.log(items.length === 0 ? 'There are no access keys' : keyLines(items).join('\n'))
+      if (options.json === true) return say(JSON.stringify(items, null, 2))
+      say(items.length === 0 ? 'There are no access keys' : keyLines(items).join('\n'))
     })
   const changes = [
     { command: 'disable', status: 'INACTIVE', description: 'refuse an access key until it is enabled again' },
@@ -78,7 +79,7 @@ export function addKeyCommands(program: Command): void {
       .option('--json', 'print JSON')
       .action(async (id: string, options: { json?: boolean }) => {
         const key = await (await client()).put<KeyView>(`${pathOf(id)}/status`, { status })
-        console.log(options.json === true ? JSON.stringify(key, null, 2) : keyLines([key]).join('\n'))
+        say(options.json === true ? JSON.stringify(key, null, 2) : keyLines([key]).join('\n'))
       })
   }
   keys
@@ -87,6 +88,6 @@ export function addKeyCommands(program: Command): void {
     .argument('<key>', 'access key id')
     .action(async (id: string) => {
       await (await client()).delete(pathOf(id))
-      console.log(`${id} is deleted`)
+      say(`${id} is deleted`)
     })
 }

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Parameter } from '../../domain/parameter.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say } from '../terminal.ts'
 
 /** A parameter as the service shows it. */
 export type ParameterView = Omit<Parameter, 'sealedValue'>
@@ -41,7 +42,7 @@ export function addParameterCommands(program: Command): void {
       const kept = await (
         await client()
       ).put<ParameterView>(pathOf(name), { value: await valueOf(value, options) })
-      console.log(options.json === true ? JSON.stringify(kept, null, 2) : `${kept.name} is kept`)
+      say(options.json === true ? JSON.stringify(kept, null, 2) : `${kept.name} is kept`)
     })
   parameters
     .command('list')
@@ -49,11 +50,11 @@ export function addParameterCommands(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const { items } = await (await client()).get<{ items: ParameterView[] }>('/parameters')
-      if (options.json === true) return console.log(JSON.stringify(items, null, 2))
+      if (options.json === true) return say(JSON.stringify(items, null, 2))
       const lines = items.map(
         ({ name, changedAt, changedBy }) => `${name}  changed ${changedAt} by ${changedBy}`,
       )
-      console.log(lines.length === 0 ? 'There are no parameters' : lines.join('\n'))
+      say(lines.length === 0 ? 'There are no parameters' : lines.join('\n'))
     })
   parameters
     .command('delete')
@@ -62,6 +63,6 @@ export function addParameterCommands(program: Command): void {
     .option('--force', 'also while post-launch actions take it, which fail without it')
     .action(async (name: string, { force }: { force?: boolean }) => {
       await (await client()).delete(force === true ? `${pathOf(name)}?force=true` : pathOf(name))
-      console.log(`${name} is deleted`)
+      say(`${name} is deleted`)
     })
 }

@@ -7,6 +7,7 @@ import { Option } from 'commander'
 import type { ReplicationRecord } from '../../domain/replication_record.ts'
 import { gigabytes } from '../../domain/record_attributes.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say } from '../terminal.ts'
 import { columnLines } from './columns.ts'
 
 interface RecordOptions {
@@ -88,9 +89,9 @@ export function addRecordCommand(program: Command): void {
         return
       }
       const records = await api.getAll<ReplicationRecord>(`/replication-records?${query.toString()}`)
-      if (options.json === true) return console.log(JSON.stringify(records, null, 2))
+      if (options.json === true) return say(JSON.stringify(records, null, 2))
       const lines =
         records.length === 0 ? ['There are no records'] : columnLines([headings, ...records.map(row)])
-      console.log(lines.join('\n'))
+      say(lines.join('\n'))
     })
 }

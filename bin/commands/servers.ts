@@ -11,6 +11,7 @@ import type { Task, TaskKind } from '../../domain/task.ts'
 import type { ServerView } from '../demo/service_view.ts'
 import { leavingInWords, workName } from '../../domain/actions.ts'
 import { ApiClient, ApiError, findAccess } from '../api_client.ts'
+import { remark, say } from '../terminal.ts'
 import { columnLines } from './columns.ts'
 import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
 import { serverArgument, serverIdOf } from './server_argument.ts'
@@ -123,7 +124,7 @@ function tellFailedActions(serverId: string, failed: readonly ActionOutcome[]): 
   for (const { actionName, failureReason, mustSucceedForCutover } of failed) {
     const must = mustSucceedForCutover === true ? ', which must succeed,' : ''
     const why = failureReason ?? 'no reason was saved'
-    console.error(`${serverId}: post-launch action “${actionName}”${must} failed: ${why}`)
+    remark(`${serverId}: post-launch action “${actionName}”${must} failed: ${why}`)
     if (mustSucceedForCutover === true) process.exitCode = 1
   }
 }
@@ -221,8 +222,8 @@ export function addServerCommands(program: Command): void {
       const items = await api.getAll<SourceServer>(
         options.archived === true ? '/servers?archived=true' : '/servers',
       )
-      if (options.json === true) return console.log(JSON.stringify(items, null, 2))
-      console.log(listingLines(items).join('\n'))
+      if (options.json === true) return say(JSON.stringify(items, null, 2))
+      say(listingLines(items).join('\n'))
     })
   for (const { command, action, description, wait } of actions) {
     const own = program
@@ -238,13 +239,13 @@ export function addServerCommands(program: Command): void {
         const { server, failure, failedActions = [] } = ended
         if (options.json === true) {
           const gone = { sourceServerId: asked.sourceServerId, deleted: true }
-          console.log(JSON.stringify(server ?? gone, null, 2))
+          say(JSON.stringify(server ?? gone, null, 2))
         } else {
-          console.log(server === undefined ? `${asked.sourceServerId}: deleted` : sentence(server))
+          say(server === undefined ? `${asked.sourceServerId}: deleted` : sentence(server))
         }
         tellFailedActions(serverId, failedActions)
         if (failure === undefined) return
-        console.error(`${serverId}: ${command} failed: ${failure}`)
+        remark(`${serverId}: ${command} failed: ${failure}`)
         process.exitCode = 1
       })
     if (wait !== undefined) own.option('--wait', wait)

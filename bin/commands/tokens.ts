@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say } from '../terminal.ts'
 
 /** What the service answers when it makes a token. The secret is in no later answer. */
 export interface NewToken {
@@ -25,9 +26,7 @@ export function addTokenCommands(program: Command): void {
     .action(async (options: { uses: string; json?: boolean }) => {
       const api = new ApiClient(await findAccess(process.env))
       const token = await api.post<NewToken>('/tokens', { uses: Number(options.uses) })
-      if (options.json === true) return console.log(JSON.stringify(token, null, 2))
-      console.log(
-        `On the source server, as root (valid until ${token.expiresAt}):\n\n  ${token.installCommand}\n`,
-      )
+      if (options.json === true) return say(JSON.stringify(token, null, 2))
+      say(`On the source server, as root (valid until ${token.expiresAt}):\n\n  ${token.installCommand}\n`)
     })
 }

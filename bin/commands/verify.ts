@@ -7,6 +7,7 @@ import type { SourceServer } from '../../domain/source_server.ts'
 import type { Verification, VerificationVerdict } from '../../domain/verification.ts'
 import { blockSizeBytes } from '../../domain/units.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say, visibleLine } from '../terminal.ts'
 import { getServer, pollUntil } from '../demo/service_view.ts'
 import type { ServerView } from '../demo/service_view.ts'
 import { serverArgument, serverIdOf } from './server_argument.ts'
@@ -100,8 +101,8 @@ export function addVerifyCommand(program: Command): void {
       const server = await ended(api, await api.post<ServerView>(path))
       const { verification } = server.replication
       if (verification === undefined) return
-      if (options.json === true) console.log(JSON.stringify(verification, null, 2))
-      else for (const line of verificationLines(server, verification)) console.log(line)
+      if (options.json === true) say(JSON.stringify(verification, null, 2))
+      else for (const line of verificationLines(server, verification)) say(visibleLine(line))
       if (verification.verdict !== 'IDENTICAL') process.exitCode = 1
     })
 }

@@ -3,6 +3,7 @@
  * output stays for programs.
  * @module
  */
+import { remark } from '../terminal.ts'
 
 /** Nothing new for so long is worth a line. */
 const repeatMs = 30_000
@@ -13,7 +14,7 @@ export class WaitLines {
   readonly #nowMs: () => number
   #told: { state: string; atMs: number } | undefined
 
-  constructor(print: (line: string) => void = (line) => console.error(line), nowMs: () => number = Date.now) {
+  constructor(print: (line: string) => void = remark, nowMs: () => number = Date.now) {
     this.#print = print
     this.#nowMs = nowMs
   }

@@ -7,6 +7,7 @@ import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { WebhookAttempt, WebhookDelivery } from '../../domain/webhook.ts'
 import type { ApiClient } from '../api_client.ts'
+import { remark, say, visibleLine } from '../terminal.ts'
 import { serverIdOf } from './server_argument.ts'
 import { client, pathOf } from './webhooks.ts'
 
@@ -34,8 +35,8 @@ function attemptLine(own: WebhookAttempt): string {
 }
 
 function print<T>(items: readonly T[], line: (item: T) => string, none: string, isJson = false): void {
-  if (isJson) return console.log(JSON.stringify(items, null, 2))
-  console.log(items.length === 0 ? none : items.map(line).join('\n'))
+  if (isJson) return say(JSON.stringify(items, null, 2))
+  say(items.length === 0 ? none : items.map((item) => visibleLine(line(item))).join('\n'))
 }
 
 /** What `look` finds once it is `wanted`, or as it is after a few seconds. */
@@ -62,7 +63,7 @@ async function failureOf(
   )
   if (attempt?.problem === undefined) return undefined
   const { problem, responseBegin = '' } = attempt
-  // The receiver chose the answer: in quotes nothing of it controls the terminal.
+  // The receiver chose the answer: in quotes it is told from our own words.
   return responseBegin === '' ? problem : `${problem}: ${JSON.stringify(responseBegin)}`
 }
 
@@ -88,10 +89,10 @@ export function addDeliveryCommands(webhooks: Command): void {
       )
       print([delivery], deliveryLine, '', options.json)
       if (delivery.state === 'PENDING')
-        console.error(`It is still under way; see rehost webhooks attempts ${webhook}`)
+        remark(`It is still under way; see rehost webhooks attempts ${webhook}`)
       if (delivery.state !== 'DEAD') return
       const failure = await failureOf(api, webhook, delivery)
-      console.error(`It was not taken: ${failure ?? `see rehost webhooks attempts ${webhook}`}`)
+      remark(`It was not taken: ${failure ?? `see rehost webhooks attempts ${webhook}`}`)
       process.exitCode = 1
     })
 
@@ -151,7 +152,7 @@ export function addDeliveryCommands(webhooks: Command): void {
       const sourceServerId = server === undefined ? undefined : await serverIdOf(api, server)
       const path = `${pathOf(webhook)}/replay`
       const answer = await api.post<{ deliveries: number }>(path, { ...range, sourceServerId })
-      console.log(
+      say(
         isJson === true
           ? JSON.stringify(answer)
           : `${answer.deliveries} deliveries to ${webhook} are sent again`,

@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { WebhookEndpoint, WebhookSecret } from '../../domain/webhook.ts'
 import { ApiClient, findAccess } from '../api_client.ts'
+import { say } from '../terminal.ts'
 
 /** An endpoint as the service shows it. */
 type WebhookView = Omit<WebhookEndpoint, 'secrets'> & { secrets: Omit<WebhookSecret, 'sealed'>[] }
@@ -53,10 +54,10 @@ function lines(endpoint: WebhookView): string[] {
 }
 
 function show(endpoint: WebhookView & { secret?: string }, isJson = false): void {
-  if (isJson) return console.log(JSON.stringify(endpoint, null, 2))
+  if (isJson) return say(JSON.stringify(endpoint, null, 2))
   const { secret, ...shown } = endpoint
-  console.log(lines(shown).join('\n'))
-  if (secret !== undefined) console.log(`Its secret, which is not shown again: ${secret}`)
+  say(lines(shown).join('\n'))
+  if (secret !== undefined) say(`Its secret, which is not shown again: ${secret}`)
 }
 
 /** Adds the commands, and returns what others may be added to. */
@@ -72,8 +73,8 @@ export function addWebhookCommands(program: Command): Command {
     .option(...json)
     .action(async (options: FieldOptions) => {
       const { items } = await (await client()).get<{ items: WebhookView[] }>('/webhooks')
-      if (options.json === true) return console.log(JSON.stringify(items, null, 2))
-      console.log(items.length === 0 ? 'There are no webhooks' : items.map(line).join('\n'))
+      if (options.json === true) return say(JSON.stringify(items, null, 2))
+      say(items.length === 0 ? 'There are no webhooks' : items.map(line).join('\n'))
     })
 
   webhooks
@@ -131,7 +132,7 @@ export function addWebhookCommands(program: Command): Command {
     .argument(...id)
     .action(async (webhook: string) => {
       await (await client()).delete(pathOf(webhook))
-      console.log(`${webhook} is deleted`)
+      say(`${webhook} is deleted`)
     })
   return webhooks
 }
