@@ -71,7 +71,12 @@ export function enrolAgain(server: SourceServer, input: EnrolledMachine): Source
     )
   }
   // That it was silent stays until it starts: whoever was told of that is told then that it is over.
-  const { uninstalledAt: _left, previousCertificateSerial: _old, ...known } = server.agent
+  const {
+    uninstalledAt: _left,
+    givenUpAt: _awaited,
+    previousCertificateSerial: _old,
+    ...known
+  } = server.agent
   const agent: AgentRecord = { ...known, ...input.agent }
   const message = `Agent ${agent.version} enrolled again on ${input.sourceProperties.identificationHints.hostname}`
   if (server.lifecycle.state !== 'DISCONNECTED') {

@@ -11,10 +11,11 @@ export const uninstallTimeoutMs = 600_000
 /** An agent that was not seen for this long, and as long in vain waited for, does not come back to uninstall. */
 export const lostAgentTimeoutMs = 60_000
 
-/** Whether `server` goes and its agent has not said that it is uninstalled. */
+/** Whether `server` goes and its agent is waited for, to say that it is uninstalled. */
 function isLeaving({ agent, activeTask }: SourceServer): boolean {
   const isEnd = activeTask?.kind === 'DISCONNECT' || activeTask?.kind === 'FINALIZE'
-  return isEnd && agent.desired === 'UNINSTALL' && agent.uninstalledAt === undefined
+  const isOver = agent.uninstalledAt !== undefined || agent.givenUpAt !== undefined
+  return isEnd && agent.desired === 'UNINSTALL' && !isOver
 }
 
 /** Why the end of replication may take a while: the time that its agent has. Undefined where nothing is awaited of an agent. */

@@ -142,6 +142,8 @@ export interface AgentRecord {
   /** It is told to be silent: when it was last heard before that. */
   silentSince?: string
   uninstalledAt?: string
+  /** When it was no longer waited for, to say that it is uninstalled. */
+  givenUpAt?: string
   /** The boot of the machine in which the agent was started last, and those before it, latest first. */
   bootId?: string
   formerBootIds?: string[]

@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { MachineId } from '../../domain/ids.ts'
+import type { SourceServer } from '../../domain/source_server.ts'
+import { decideAction } from '../../domain/actions.ts'
 import { enrolAgain } from '../../domain/agent_contact.ts'
 import { newAwaitedServer } from '../../domain/awaited_server.ts'
 import { readFeed } from '../../store/event_feed.ts'
@@ -240,6 +242,33 @@ describe('ends', () => {
         .map(({ message }) => message),
     ).toEqual([expect.stringMatching(/did not say that it uninstalled itself.*on shop/)])
     expect(await world.resources()).toEqual(nothing)
+  })
+
+  it('waits for such an agent once, and does not say that it does while what comes after fails', async () => {
+    await ready()
+    world.silenceAgent()
+    const asked = await world.act('DISCONNECT')
+    const because = (server: SourceServer): string => {
+      const decision = decideAction(server, 'DELETE')
+      return decision.possible ? 'possible' : decision.because
+    }
+    expect(because(asked)).toContain(', waiting up to 60 s for its agent')
+    const said: string[] = []
+    world.bench.cloud = new Proxy(world.cloud, {
+      get: (target, property) =>
+        property === 'listResources' && said.length < 12
+          ? async () => {
+              said.push(because(await world.server()))
+              throw new Error('The cloud is away')
+            }
+          : (Reflect.get(target, property) as unknown),
+    })
+    await world.work()
+    expect(said).toHaveLength(12)
+    for (const words of said) expect(words).toMatch(/^Wait: the server is being disconnected since [^ ]+Z$/)
+    const server = await world.server()
+    expect(server.activeTask).toBeUndefined()
+    expect(server.outbox.filter(({ message }) => message.includes('did not say that'))).toHaveLength(1)
   })
 
   it('DELETE removes the records and spares the cutover machine', async () => {

@@ -151,6 +151,7 @@ export const agent = answerOf<AgentRecord>()(
       lastSeenAt: moment.exactOptional(),
       silentSince: moment.exactOptional(),
       uninstalledAt: moment.exactOptional(),
+      givenUpAt: moment.exactOptional(),
       bootId: z.string().exactOptional(),
       formerBootIds: z.array(z.string()).exactOptional(),
       copyToldAt: moment.exactOptional(),

@@ -162,6 +162,8 @@ describe('decideAction()', () => {
     expect(decideAction(gone, 'DELETE')).toEqual({ possible: false, because: `${wait}, ${why}` })
     const uninstalled = { ...gone, agent: { ...gone.agent, uninstalledAt: later(101) } }
     expect(decideAction(uninstalled, 'ARCHIVE')).toEqual({ possible: false, because: wait })
+    const givenUp = { ...gone, agent: { ...gone.agent, givenUpAt: later(701) } }
+    expect(decideAction(givenUp, 'DELETE')).toEqual({ possible: false, because: wait })
     const awaited = { ...gone, agent: { ...gone.agent, certificateSerial: '' } }
     expect(decideAction(awaited, 'ARCHIVE')).toEqual({ possible: false, because: wait })
   })
