@@ -52,12 +52,18 @@ function queryOf(options: RecordOptions): URLSearchParams {
   return new URLSearchParams([...given, ...boundsOf('min', options.min), ...boundsOf('max', options.max)])
 }
 
-/** `wireBytes=5` is `minWireBytes=5` for the service. */
-function boundsOf(end: 'min' | 'max', conditions: readonly string[] = []): string[][] {
-  return conditions.map((condition) => {
-    const [field = '', value = ''] = condition.split('=')
-    return [`${end}${field.charAt(0).toUpperCase()}${field.slice(1)}`, value]
-  })
+/** `wireBytes=5` is `minWireBytes=5` for the service. @throws Error for what is no condition, and for a second one of a field: the service would heed one. */
+function boundsOf(end: 'min' | 'max', conditions: readonly string[] = []): [string, string][] {
+  const bounds = new Map<string, string>()
+  for (const condition of conditions) {
+    const [, field, value = ''] = /^(\w+)=(.+)$/.exec(condition) ?? []
+    if (field === undefined)
+      throw new Error(`Cannot read --${end} ${condition}: write a field and a number, such as wireBytes=5`)
+    const name = `${end}${field.charAt(0).toUpperCase()}${field.slice(1)}`
+    if (bounds.has(name)) throw new Error(`Cannot take --${end} ${condition}: ${field} has a bound already`)
+    bounds.set(name, value)
+  }
+  return [...bounds]
 }
 
 /** Adds the command. */

@@ -55,4 +55,12 @@ it('rehost records shows them as a table, as JSON and as CSV', { timeout: 120_00
     stderr: expect.stringContaining('order by one of sourceServerId'),
   })
   expect((await records('--csv', '--json')).stderr).toContain('cannot be used with')
+  const refused = [
+    [['wireBytes=5=6'], 'Cannot read minWireBytes: write a number, as 12 or 1.5'],
+    [['wireBytes'], 'Cannot read --min wireBytes: write a field and a number, such as wireBytes=5'],
+    [['=5'], 'Cannot read --min =5: write a field and a number, such as wireBytes=5'],
+    [['wireBytes=9', 'wireBytes=5'], 'Cannot take --min wireBytes=5: wireBytes has a bound already'],
+  ] as const
+  for (const [conditions, words] of refused)
+    expect(await records('--min', ...conditions)).toMatchObject({ code: 1, stderr: `${words}\n` })
 })
