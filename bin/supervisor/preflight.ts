@@ -33,6 +33,8 @@ const hostReasons: Readonly<Record<string, string>> = {
   ENOTFOUND: 'there is no host of that name',
   EAI_AGAIN: 'the name cannot be looked up now',
   EADDRNOTAVAIL: 'this machine does not have that address',
+  EAFNOSUPPORT: 'this machine has no addresses of that kind',
+  EINVAL: 'it is no address to listen on; one that begins with fe80 needs its interface too, as fe80::1%eth0',
 }
 
 /** Why `place` cannot be listened on, and what to do; the same words for every port of a host that is wrong. Exported for tests. */

@@ -55,6 +55,11 @@ describe('placeProblem()', () => {
       'EAI_AGAIN',
       'Cannot listen on nonsense (EAI_AGAIN): the name cannot be looked up now; set REHOST_LISTEN_HOST to',
     ],
+    [
+      'EAFNOSUPPORT',
+      'Cannot listen on nonsense (EAFNOSUPPORT): this machine has no addresses of that kind; set REHOST_LISTEN_HOST to',
+    ],
+    ['EINVAL', 'as fe80::1%eth0; set REHOST_LISTEN_HOST to'],
     ['EACCES', 'Cannot listen on nonsense:8443 (EACCES): set REHOST_AGENT_PORT to a port'],
   ])('tells a host that is wrong from a port: %s', (reason, words) => {
     expect(placeProblem(place, reason)).toContain(words)
