@@ -237,6 +237,9 @@ function withReportedError(server: SourceServer, report: HeartbeatReport, at: st
       return server
     return withReplicationError(server, error, at, { actor: 'agent' })
   }
+  // Paused, nothing flows that would show it.
+  if (report.state === 'PAUSED' && known?.error === 'AGENT_NOT_SEEN')
+    return withoutReplicationError(server, 'The agent is heard again', at, 'agent')
   if (!flowing.includes(report.state) || !hasStagingArea(server)) return server
   return withoutReplicationError(server, 'Data replication goes on', at, 'agent')
 }

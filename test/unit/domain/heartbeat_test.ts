@@ -4,6 +4,7 @@ import type { ConsistencyPointId, SourceServerId } from '../../../domain/ids.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
 import { applyAction } from '../../../domain/actions.ts'
 import { ConflictError } from '../../../domain/errors.ts'
+import { withAgentNotSeen } from '../../../domain/agent_silence.ts'
 import { applyHeartbeat, isQuietlyDue, quietWriteIntervalMs } from '../../../domain/heartbeat.ts'
 import { lifecycleStates } from '../../../domain/lifecycle.ts'
 import { dataReplicationStates } from '../../../domain/replication.ts'
@@ -233,6 +234,21 @@ describe('applyHeartbeat()', () => {
     const moved = applyHeartbeat(told, reportOf(wanted === 'STALLED'), later(second))
     expect(moved.replication.state).toBe(wanted)
     expect(moved.outbox.length).toBeGreaterThan(0)
+  })
+
+  it('ends the error of an agent that was not seen, though it is paused when it is heard again', () => {
+    const server = testServer('READY_FOR_TEST', 'STALLED')
+    const silent = withAgentNotSeen({ ...server, agent: { ...server.agent, desired: 'PAUSE' } }, later(60))
+    const heard = applyHeartbeat(silent, report({ state: 'PAUSED', lagMs: null }), later(600))
+    expect(heard.replication).toMatchObject({ state: 'PAUSED' })
+    expect(heard.replication.error).toBeUndefined()
+    expect(heard.outbox.filter(({ detail }) => 'error' in detail).at(-1)).toMatchObject({
+      level: 'INFO',
+      message: 'The agent is heard again; AGENT_NOT_SEEN is over',
+    })
+    const network = { error: 'UNSTABLE_NETWORK', rawError: 'lost', whatToDo: 'wait' } as const
+    const other = { ...silent, replication: { ...silent.replication, error: network } }
+    expect(applyHeartbeat(other, report({ state: 'PAUSED' }), later(600)).replication.error).toEqual(network)
   })
 
   it('says when tracking of a disk changes', () => {
