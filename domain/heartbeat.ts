@@ -4,11 +4,9 @@
  * thousands of agents do not become thousands of writes a second.
  * @module
  */
-import type { MeasuredPace } from './convergence.ts'
 import type { ContactReport } from './first_contact.ts'
 import type { MeasuredFigures, Thresholds } from './thresholds.ts'
 import type { PointOutcome } from './point_figures.ts'
-import type { DataReplicationEvent, DataReplicationState } from './replication.ts'
 import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
 import { withAgentHeard } from './agent_silence.ts'
 import { withSourceDisks } from './disk_changes.ts'
@@ -19,13 +17,11 @@ import type { SourceServerId } from './ids.ts'
 import { withInitiation } from './first_contact.ts'
 import type { CopyForecaster } from './initial_replication.ts'
 import { withCopyForecast } from './initial_replication.ts'
-import { inventoryProblem } from './inventory.ts'
 import { agentIsLiveMs } from './machine_copy.ts'
 import { withPointOutcomes } from './point_figures.ts'
-import { advanceDataReplication } from './replication.ts'
-import { withReplicationError, withoutReplicationError } from './replication_error.ts'
-import { withEvent, withLifecycle, withReplication } from './source_server.ts'
-import { hasStagingArea } from './staging.ts'
+import type { StateReport } from './reported_state.ts'
+import { withReportedError, withReportedState } from './reported_state.ts'
+import { withEvent, withLifecycle } from './source_server.ts'
 import { noThresholds, withThresholds } from './thresholds.ts'
 import type { CountedReport } from './sync_figures.ts'
 import { withSyncFigures } from './sync_figures.ts'
@@ -57,11 +53,9 @@ const maxWaitingEvents = 200
 const fullOutbox = 600
 
 /** The agent's measurements, as the heartbeat carries them. */
-export interface HeartbeatReport extends ContactReport, CountedReport {
-  state: DataReplicationState
+export interface HeartbeatReport extends ContactReport, CountedReport, StateReport {
   lagMs: number | null
   timeLeftMs?: number | null | undefined
-  pace?: MeasuredPace | undefined
   readingSlowed?: string | undefined
   disks: {
     diskIndex: number
@@ -78,29 +72,6 @@ export interface HeartbeatReport extends ContactReport, CountedReport {
   verification?: VerificationProgress | undefined
   notes: { level: 'INFO' | 'WARNING' | 'ERROR'; message: string }[]
 }
-
-/**
- * The event that a reported state stands for. An agent that waits (STOPPED, INITIATING) moves nothing: raising the staging area is the
- * workers' to tell. The shipping states belong to agentless sources.
- */
-const eventOf: Partial<Record<DataReplicationState, DataReplicationEvent>> = {
-  INITIAL_SYNC: 'BEGIN_INITIAL_SYNC',
-  RESCAN: 'BEGIN_RESCAN',
-  BACKLOG: 'FALL_BEHIND',
-  CONTINUOUS: 'CATCH_UP',
-  CREATING_SNAPSHOT: 'BEGIN_SNAPSHOT',
-  STALLED: 'STALL',
-  PAUSED: 'PAUSE',
-}
-
-/** States in which blocks flow: whatever was wrong before is over. */
-const flowing: readonly DataReplicationState[] = [
-  'INITIAL_SYNC',
-  'RESCAN',
-  'BACKLOG',
-  'CONTINUOUS',
-  'CREATING_SNAPSHOT',
-]
 
 /**
  * `server` after `report`, received `at`; the same object when there is nothing to write. With `mayWait` one
@@ -196,52 +167,6 @@ function withFailedPoint(server: SourceServer, report: HeartbeatReport, at: stri
   return failure === undefined
     ? server
     : failConsistencyPoint(server, failure.consistencyPointId, failure.reason, at)
-}
-
-/** Moves the replication state to the reported one where the table allows it. */
-function withReportedState(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
-  const from = server.replication.state
-  const event = eventOf[report.state]
-  if (event === undefined || inventoryProblem(server) !== undefined) return server
-  // What it still says of a staging area that is lost is of the past.
-  if (flowing.includes(report.state) && !hasStagingArea(server)) return server
-  // The workers say that a snapshot is being made; the agent goes on reporting what it does meanwhile.
-  const request = server.consistencyRequest?.state
-  if (
-    from === 'CREATING_SNAPSHOT' &&
-    (request === 'REQUESTED' || request === 'REACHED') &&
-    flowing.includes(report.state)
-  ) {
-    return server
-  }
-  if (advanceDataReplication(from, event).ok) return withReplication(server, event, at, 'agent')
-  // An agent may be ahead of the record by one step: it copies already, and the record says that nothing has begun.
-  const isOneStepAhead =
-    advanceDataReplication(from, 'INITIATE').ok && advanceDataReplication('INITIATING', event).ok
-  return isOneStepAhead && flowing.includes(report.state)
-    ? withReplication(withReplication(server, 'INITIATE', at, 'agent'), event, at, 'agent')
-    : server
-}
-
-/** Keeps the reported error, and drops a former one once blocks flow again. What the workers found stays until then. */
-function withReportedError(server: SourceServer, report: HeartbeatReport, at: string): SourceServer {
-  const known = server.replication.error
-  const error = inventoryProblem(server) ?? report.error ?? convergenceError(report.state, report.pace, known)
-  if (error !== undefined) {
-    // Its figures change with every report: they are written down with the other measurements, without a word.
-    const isKnownPace = isConvergenceError(error) && isConvergenceError(known)
-    if (
-      isKnownPace ||
-      (known?.error === error.error && known.rawError === error.rawError && known.whatToDo === error.whatToDo)
-    )
-      return server
-    return withReplicationError(server, error, at, { actor: 'agent' })
-  }
-  // Paused, nothing flows that would show it.
-  if (report.state === 'PAUSED' && known?.error === 'AGENT_NOT_SEEN')
-    return withoutReplicationError(server, 'The agent is heard again', at, 'agent')
-  if (!flowing.includes(report.state) || !hasStagingArea(server)) return server
-  return withoutReplicationError(server, 'Data replication goes on', at, 'agent')
 }
 
 /** The first time in continuous mode ends the initial sync. */
