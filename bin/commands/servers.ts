@@ -12,9 +12,9 @@ import type { ServerView } from '../demo/service_view.ts'
 import { leavingInWords, workName } from '../../domain/actions.ts'
 import { ApiClient, ApiError, findAccess } from '../api_client.ts'
 import { remark, say } from '../terminal.ts'
-import { columnLines } from './columns.ts'
 import { getServer, pollUntil, waitForJob } from '../demo/service_view.ts'
 import { serverArgument, serverIdOf } from './server_argument.ts'
+import { listingLines } from './server_listing.ts'
 import { WaitLines } from './wait_lines.ts'
 
 interface ActionCommand {
@@ -70,33 +70,6 @@ const actions: readonly ActionCommand[] = [
     wait: 'return when they are deleted; what fails is tried again until then',
   },
 ]
-
-/** What is wrong with replication that is not over, and what to do. */
-function problemOf({ replication: { state, error } }: SourceServer): string {
-  if (error === undefined || state === 'DISCONNECTED') return ''
-  return `${error.error}: ${error.rawError}. ${error.whatToDo}`
-}
-
-/** The listing, with columns for the ids that users gave their servers, and for problems, when there are any. */
-export function listingLines(servers: readonly SourceServer[]): string[] {
-  const hasOwnIds = servers.some(({ userProvidedId }) => userProvidedId !== undefined)
-  const hasProblems = servers.some((server) => problemOf(server) !== '')
-  const rows = servers.map((server) => [
-    server.sourceServerId,
-    ...(hasOwnIds ? [server.userProvidedId ?? ''] : []),
-    server.sourceProperties.identificationHints.hostname,
-    server.lifecycle.state,
-    server.replication.state,
-    server.lifecycle.lastSeenByServiceAt ?? '',
-    ...(hasProblems ? [problemOf(server)] : []),
-  ])
-  const ownId = hasOwnIds ? ['YOUR ID'] : []
-  const problem = hasProblems ? ['PROBLEM'] : []
-  return columnLines([
-    ['SERVER', ...ownId, 'HOST', 'LIFECYCLE', 'REPLICATION', 'LAST SEEN', ...problem],
-    ...rows,
-  ])
-}
 
 /** A service that is being restarted while somebody waits is asked again for this long. */
 const waitPatienceMs = 60_000
