@@ -27,17 +27,24 @@ function instantOf(name: string, time: string): number {
 const tellingMs = 5 * 60_000
 
 /**
- * `job` as callers see it: it is not over before its servers know of it. Whoever waits for it reads next what was launched, or asks for what a server
+ * `jobs` as callers see them: none is over before its servers know of it. Whoever waits for one reads next what was launched, or asks for what a server
  * refuses while it is at work.
  */
-async function seenByCallers({ store, clock }: Pick<Services, 'store' | 'clock'>, job: Job): Promise<Job> {
-  const { endedAt, ...open } = job
-  if (endedAt === undefined || clock().getTime() - Date.parse(endedAt) > tellingMs) return job
-  const parts = job.participatingServers.map(({ sourceServerId }) =>
-    store.get('server', { id: sourceServerId }),
-  )
-  const isUntold = (await Promise.all(parts)).some((found) => found?.value.activeTask?.jobId === job.jobId)
-  return isUntold ? { ...open, status: 'STARTED' } : job
+async function seenByCallers(
+  { fleet, clock }: Pick<Services, 'fleet' | 'clock'>,
+  jobs: readonly Job[],
+): Promise<Job[]> {
+  const now = clock().getTime()
+  const hasJustEnded = ({ endedAt }: Job): boolean =>
+    endedAt !== undefined && now - Date.parse(endedAt) <= tellingMs
+  if (!jobs.some(hasJustEnded)) return [...jobs]
+  // As held: what is a moment old still says that the server is at work.
+  const untold = new Set((await fleet.latest()).map(({ activeTask }) => activeTask?.jobId))
+  return jobs.map((job) => {
+    if (!hasJustEnded(job) || !untold.has(job.jobId)) return job
+    const { endedAt: _early, ...open } = job
+    return { ...open, status: 'STARTED' }
+  })
 }
 
 export const jobOperations = [
@@ -64,9 +71,8 @@ export const jobOperations = [
         return (jobIDs.length === 0 || jobIDs.includes(jobId)) && at >= from && at <= to
       })
       const { items, ...next } = pageOf(jobs, ({ createdAt, jobId }) => `${createdAt} ${jobId}`, wanted)
-      const shown = items.map(async (job) =>
-        mgnJob(await seenByCallers(services, job), account, await findLaunchRuns(services.store, job)),
-      )
+      const seen = await seenByCallers(services, items)
+      const shown = seen.map(async (job) => mgnJob(job, account, await findLaunchRuns(services.store, job)))
       return { items: await Promise.all(shown), ...next }
     },
   }),
