@@ -343,7 +343,8 @@ describe('a transfer', () => {
     expect(known).toHaveLength(mostLongCalls)
     released.resolve(undefined)
     await until('they have ended', () => Promise.resolve(!services.longCalls.isFull))
-    expect((await importOf('one more')).importTask?.status).toBe('STARTED')
+    // It is not held up, and may have ended before the caller's patience has.
+    expect((await importOf('one more')).importTask?.status).toMatch(/^(STARTED|SUCCEEDED)$/)
     await services.longCalls.stop()
   })
 
