@@ -3,6 +3,7 @@
  * @module
  */
 import type { SourceServer } from './source_server.ts'
+import { lastHeardAt } from './agent_silence.ts'
 import { hasNoAgentYet } from './source_server.ts'
 
 /** MGN tells agents to uninstall within ten minutes; after that the staging area goes all the same. */
@@ -21,9 +22,8 @@ function isLeaving({ agent, activeTask }: SourceServer): boolean {
 /** Why the end of replication may take a while: the time that its agent has. Undefined where nothing is awaited of an agent. */
 export function leavingInWords(server: SourceServer): string | undefined {
   if (!isLeaving(server) || hasNoAgentYet(server)) return undefined
-  const seenAt = server.agent.lastSeenAt ?? server.createdAt
   return (
-    `waiting up to ${lostAgentTimeoutMs / 1000} s for its agent, last seen at ${seenAt}, to uninstall itself ` +
+    `waiting up to ${lostAgentTimeoutMs / 1000} s for its agent, last seen at ${lastHeardAt(server)}, to uninstall itself ` +
     `(${uninstallTimeoutMs / 60_000} min while it is heard)`
   )
 }

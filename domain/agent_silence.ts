@@ -25,7 +25,7 @@ export function installAgain({ sourceProperties }: SourceServer): string {
 
 /** The error of a server whose agent is not heard, as it is at `at`. */
 export function agentNotSeen(server: SourceServer, at: string): DataReplicationError {
-  const seen = `The agent was last seen at ${server.agent.lastSeenAt ?? server.createdAt}`
+  const seen = `The agent was last seen at ${lastHeardAt(server)}`
   const expiredAt = certificateExpiredAt(server, at)
   if (expiredAt !== undefined) {
     return {

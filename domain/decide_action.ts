@@ -9,6 +9,7 @@ import type { LifecycleEvent, LifecycleState } from './lifecycle.ts'
 import type { LaunchPurpose } from './post_launch_action.ts'
 import type { SourceServer } from './source_server.ts'
 import { leavingInWords } from './agent_leaving.ts'
+import { possible, refuse } from './decision.ts'
 import { unreachable } from './errors.ts'
 import { advanceLifecycle } from './lifecycle.ts'
 import { advanceDataReplication } from './replication.ts'
@@ -40,9 +41,6 @@ export const serverActions = [
   'DELETE',
 ] as const
 export type ServerAction = (typeof serverActions)[number]
-
-const possible: Decision = { possible: true }
-const refuse = (because: string): Decision => ({ possible: false, because })
 
 function decideIdle(server: SourceServer): Decision {
   const work = server.activeTask

@@ -12,6 +12,7 @@
 import type { ReplicatedDisk, SourceDisk, SourceServer } from './source_server.ts'
 import type { Decision } from './decision.ts'
 import type { OfferedDisk } from './offered_disk.ts'
+import { possible, refuse } from './decision.ts'
 import { ConflictError, NotFoundError } from './errors.ts'
 import { maxReplicatedDisks, renameDisks, replicatedDiskOf, sourcesOf } from './inventory.ts'
 import { withReplacedDisks } from './replaced_disk.ts'
@@ -117,7 +118,6 @@ function withDisk(server: SourceServer, disk: ReplicatedDisk): SourceServer {
 
 /** Whether an offered disk can be taken now, and why not. */
 export function decideTakeDisk(server: SourceServer): Decision {
-  const refuse = (because: string): Decision => ({ possible: false, because })
   const { state } = server.lifecycle
   if (state === 'CUTOVER' || state === 'DISCONNECTED') return refuse('Replication of this server is over')
   // A launch is of the disks that there were when it began.
@@ -125,7 +125,7 @@ export function decideTakeDisk(server: SourceServer): Decision {
     return refuse('Wait: a machine is being launched of the disks that were there when it began')
   if (server.disks.length >= maxReplicatedDisks)
     return refuse(`A server has at most ${maxReplicatedDisks} replicated disks`)
-  return { possible: true }
+  return possible
 }
 
 /** @throws NotFoundError when no such disk is offered. */

@@ -5,9 +5,8 @@
 import type { Decision } from './decision.ts'
 import type { DataReplicationState } from './replication.ts'
 import type { SourceServer } from './source_server.ts'
+import { possible, refuse } from './decision.ts'
 import { uncoveredInWords } from './disk_changes.ts'
-
-const refuse = (because: string): Decision => ({ possible: false, because })
 
 /** Why a replica in this state cannot reach a consistency point; absent where it can. */
 const notConsistent: Partial<Record<DataReplicationState, string>> = {
@@ -42,5 +41,5 @@ export function decideLaunchable(server: SourceServer): Decision {
     return refuse('A launch needs running replication; resume it first')
   const uncovered = uncoveredInWords(server)
   if (uncovered !== undefined) return refuse(`A launch needs all of every disk, and ${uncovered}`)
-  return { possible: true }
+  return possible
 }

@@ -5,6 +5,7 @@
 import type { SourceServer } from '../../domain/source_server.ts'
 import type { Step, StepContext, StepResult } from '../step.ts'
 import { lostAgentTimeoutMs, uninstallTimeoutMs } from '../../domain/agent_leaving.ts'
+import { lastHeardAt } from '../../domain/agent_silence.ts'
 import { hasNoAgentYet, withEvent } from '../../domain/source_server.ts'
 import { changeServer, now } from '../bench.ts'
 
@@ -24,7 +25,7 @@ async function run(context: StepContext): Promise<StepResult> {
   if (current.agent.givenUpAt !== undefined) return { done: { uninstalled: false } }
   const time = bench.clock().getTime()
   const waitedMs = time - Date.parse(step.startedAt ?? now(bench))
-  const unseenMs = time - Date.parse(current.agent.lastSeenAt ?? current.createdAt)
+  const unseenMs = time - Date.parse(lastHeardAt(current))
   const isLost = unseenMs > lostAgentTimeoutMs && waitedMs > lostAgentTimeoutMs
   if (!isLost && waitedMs < uninstallTimeoutMs) return { waitMs: lookAgainMs }
   const given = await changeServer(bench, server.sourceServerId, (found) =>

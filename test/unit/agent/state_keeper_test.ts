@@ -1,19 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { LineLog } from '../../../agent/log.ts'
-import type { StateFacts } from '../../../agent/sync/state_keeper.ts'
 import { StateKeeper } from '../../../agent/sync/state_keeper.ts'
 import { stalledAfterMs } from '../../../agent/sync/state.ts'
+import { calmFacts as calm } from './calm_facts.ts'
 import { FakeClock } from './fake_clock.ts'
-
-const calm: StateFacts = {
-  mode: 'REPLICATE',
-  hasDiskFault: false,
-  isInitialSync: false,
-  isRescanning: false,
-  isReachingConsistencyPoint: false,
-  backlogBytes: 0,
-  lagMs: 100,
-}
 
 /** A keeper whose run goes on without trouble, the clock, and every state it has reported. */
 function keeping() {

@@ -2,18 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { advanceDataReplication, dataReplicationEvents } from '../../../domain/replication.ts'
 import type { DataReplicationState } from '../../../domain/replication.ts'
 import type { ReplicationFacts } from '../../../agent/sync/state.ts'
+import { calmFacts } from './calm_facts.ts'
 import { backlogLimits, nextState, stalledAfterMs, stateOf } from '../../../agent/sync/state.ts'
 
 const calm: ReplicationFacts = {
-  mode: 'REPLICATE',
+  ...calmFacts,
   wasConnected: true,
   disconnectedMs: 0,
-  hasDiskFault: false,
-  isInitialSync: false,
-  isRescanning: false,
-  isReachingConsistencyPoint: false,
-  backlogBytes: 0,
-  lagMs: 100,
   current: 'CONTINUOUS',
 }
 
