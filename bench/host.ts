@@ -2,9 +2,11 @@
  * What figures depend on: the machine, the programs on it, and what of the project was measured.
  * @module
  */
+import { readFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { errorMessage } from '../domain/errors.ts'
 import { run } from './command.ts'
+import { ticksPerSecond } from './process_facts.ts'
 
 /** What the figures depend on. */
 export interface HostFacts {
@@ -35,6 +37,18 @@ export async function hostFacts(): Promise<HostFacts> {
     node: process.version,
     peers: await Promise.all(['nbdcopy', 'nbdkit', 'qemu-img', 'rsync', 'fio'].map(versionOf)),
   }
+}
+
+/**
+ * Seconds of processor time that the host has taken from this machine since it started though there was work, per processor: `steal` of proc(5).
+ * Always 0 where there is no host.
+ */
+export async function stolenSeconds(): Promise<number> {
+  const fields = (await readFile('/proc/stat', 'utf8')).split('\n')[0]?.trim().split(/\s+/)
+  const stolen = Number(fields?.[8])
+  if (fields?.[0] !== 'cpu' || !Number.isFinite(stolen))
+    throw new Error('Cannot find the time taken by the host in /proc/stat')
+  return stolen / ticksPerSecond / cpus().length
 }
 
 /** The commit that is measured, with a sign when files differ from it. "unknown" outside a repository. */

@@ -4,7 +4,8 @@
  */
 import { readFile } from 'node:fs/promises'
 
-const ticksPerSecond = 100
+/** The kernel counts processor time so finely. */
+export const ticksPerSecond = 100
 
 /** The most memory that a process has held, in MB. */
 export async function peakMemoryMb(pid: number): Promise<number> {

@@ -21,10 +21,12 @@ export interface FleetFile {
 
 /** Heartbeats that were due in a stretch of time. */
 export interface HeartbeatTimes {
-  /** Milliseconds from the moment at which each heartbeat was due to its answer; of one that failed the most that it could have waited. */
+  /** Milliseconds from the moment at which each heartbeat was due to its answer, in the order in which they were; of one that failed the most that it could have waited. */
   milliseconds: number[]
   /** Of those, the ones whose answer was no success. */
   failures: number
+  /** Of each second in which they were due, the share of the processors' time that the host took from this machine. */
+  stolenShares: number[]
 }
 
 /** What the process measured. */

@@ -14,6 +14,7 @@ import type { AgentHeartbeat } from '../../wire/control_api.ts'
 import type { EnrolledAgent, FleetFile, HeartbeatResult, HeartbeatTimes } from './fleet_file.ts'
 import { errorMessage } from '../../domain/errors.ts'
 import { gatewayServerName } from '../../wire/control_api.ts'
+import { stolenSeconds } from '../host.ts'
 import { callTimeoutMs, countingBegins } from './fleet_file.ts'
 
 /** Stalls are looked for this often; what is seen of one is up to as much longer. */
@@ -88,24 +89,37 @@ const perSecond = Number(rateText)
 const pending: Promise<void>[] = []
 
 /** One heartbeat, and how long after `dueAt` it was answered. */
-async function beat(call: () => Promise<number>, dueAt: number, times: HeartbeatTimes): Promise<void> {
+async function beat(
+  call: () => Promise<number>,
+  dueAt: number,
+  index: number,
+  times: HeartbeatTimes,
+): Promise<void> {
   const status = await call().catch(() => 0)
-  if (status !== 200) times.failures += 1
-  times.milliseconds.push(status === 200 ? performance.now() - dueAt : callTimeoutMs)
+  if (status === 200) times.milliseconds[index] = performance.now() - dueAt
+  else times.failures += 1
 }
 
 /** Sends for so many seconds. What is not answered by then is waited for later: the load goes on without a break. */
 async function load(seconds: number): Promise<HeartbeatTimes> {
-  const times: HeartbeatTimes = { milliseconds: [], failures: 0 }
   const due = perSecond * seconds
+  const milliseconds = Array.from({ length: due }, () => callTimeoutMs)
+  const times: HeartbeatTimes = { milliseconds, failures: 0, stolenShares: [] }
   const begin = performance.now()
+  let second = { at: begin, stolen: await stolenSeconds() }
   for (let index = 0; index < due;) {
     const elapsed = performance.now() - begin
     for (; index < due && (index * 1000) / perSecond <= elapsed; index++) {
       const call = callers[index % callers.length]
-      if (call !== undefined) pending.push(beat(call, begin + (index * 1000) / perSecond, times))
+      if (call !== undefined) pending.push(beat(call, begin + (index * 1000) / perSecond, index, times))
     }
     await new Promise((resolve) => setTimeout(resolve, 1))
+    const secondsOver = Math.floor(index / perSecond)
+    if (secondsOver === times.stolenShares.length) continue
+    const now = { at: performance.now(), stolen: await stolenSeconds() }
+    const share = (now.stolen - second.stolen) / ((now.at - second.at) / 1000)
+    while (times.stolenShares.length < secondsOver) times.stolenShares.push(share)
+    second = now
   }
   return times
 }

@@ -9,20 +9,19 @@ import type { BenchContext } from '../context.ts'
 import type { HeartbeatResult } from '../fleet/fleet_file.ts'
 import type { Row } from '../row.ts'
 import { ended, until } from '../command.ts'
-import { sharingInWords, withCoreFor } from '../cores.ts'
+import { withCoreFor } from '../cores.ts'
 import { enrolFleet } from '../fleet/enrol.ts'
-import { callTimeoutMs, countingBegins } from '../fleet/fleet_file.ts'
+import { countingBegins } from '../fleet/fleet_file.ts'
+import { failed, heartbeatRows, heartbeatsPerSecond } from '../fleet/heartbeat_rows.ts'
 import { seedFleet, storeOfProcess } from '../fleet/seed.ts'
 import { processorSeconds } from '../process_facts.ts'
-import { alone, figure, middleOf, percentileOf } from '../row.ts'
+import { alone, figure, percentileOf } from '../row.ts'
 import { Service } from '../service.ts'
 
 const serverCount = 10_000
 const agentCount = 1000
-const heartbeatsPerSecond = 1000
 /** Agents connect, and the gateway comes to know its fleet: a figure of its own. */
 const firstSeconds = 15
-const mostHeartbeatMs = 50
 const mostListMs = 100
 const diskSizeBytes = [32 * 2 ** 30]
 /** Lists asked for while heartbeats come, one after the other at this distance. */
@@ -159,9 +158,11 @@ export async function controlPlane(context: BenchContext): Promise<Row[]> {
   const service = await Service.start(context.folder)
   try {
     const measured = await measure(context, service)
-    const rows = [...heartbeatRows(measured), ...listRows(measured)]
+    const { heartbeats, storeReads, processorSeconds: used } = measured
+    const facts = { storeReads, usedSeconds: used, fleet, agentCount, firstSeconds }
+    const rows = [...heartbeatRows(heartbeats, facts), ...listRows(measured)]
     for (const { what, value } of rows) context.say(`  ${figure(value)} ms: ${what}`)
-    const { first, counted } = measured.heartbeats
+    const { first, counted } = heartbeats
     context.say(`  at first ${failed(first)}; then ${failed(counted)}`)
     return rows
   } finally {
@@ -171,48 +172,6 @@ export async function controlPlane(context: BenchContext): Promise<Row[]> {
 
 const row = { name: 'control_plane', ...alone, unit: 'ms', bound: null } as const
 const fleet = `${serverCount} servers`
-
-/** Of failed ones in words. */
-function failed({ failures, milliseconds }: HeartbeatResult['first']): string {
-  return `${failures} of ${milliseconds.length} heartbeats failed, which count as ${callTimeoutMs / 1000} s each`
-}
-
-function heartbeatRows({ heartbeats, storeReads, processorSeconds: used }: Measured): Row[] {
-  const { first, counted, longestStallMs, coreShare } = heartbeats
-  const p99 = percentileOf(counted.milliseconds, 99, 'heartbeats')
-  const p99First = percentileOf(first.milliseconds, 99, 'heartbeats')
-  const due = counted.milliseconds.length
-  const what = `${heartbeatsPerSecond} a second over mutual TLS, ${fleet}`
-  return [
-    {
-      ...row,
-      what: `heartbeat, 99th percentile, ${what}`,
-      ...p99,
-      budget: `at most ${mostHeartbeatMs} ms`,
-      met: p99.value <= mostHeartbeatMs,
-      limit:
-        `The embedded store answers ${figure(storeReads)} reads of a server a second to one client, and the gateway reads what it does not hold; it used ` +
-        `${figure((used / due) * 1e6)} microseconds of its core for each heartbeat, lists included. Counted after ${firstSeconds} s of the same load: ` +
-        `${sharingInWords()}. ${failed(counted)}`,
-    },
-    {
-      ...row,
-      what: `heartbeat in the first ${firstSeconds} s, 99th percentile: ${agentCount} agents connect within a second`,
-      ...p99First,
-      budget: 'none: to be seen',
-      met: null,
-      limit: `A handshake of mutual TLS for each agent at both ends. ${failed(first)}`,
-    },
-    {
-      ...row,
-      what: 'longest stall of the load generator itself: a heartbeat may seem late by so much',
-      ...middleOf([longestStallMs]),
-      budget: 'none: to be seen',
-      met: null,
-      limit: `It used ${figure(coreShare * 100)} % of a core, beside the store and Redis`,
-    },
-  ]
-}
 
 function listRows({ pageMs, apiMs }: Measured): Row[] {
   const page = percentileOf(pageMs, 95, 'pages')

@@ -1,0 +1,102 @@
+/**
+ * What the process that plays a fleet has measured, as rows of the benchmark.
+ * @module
+ */
+import type { HeartbeatResult, HeartbeatTimes } from './fleet_file.ts'
+import type { Measured, Row } from '../row.ts'
+import { sharingInWords } from '../cores.ts'
+import { alone, figure, middleOf, percentileOf, sum } from '../row.ts'
+import { callTimeoutMs } from './fleet_file.ts'
+
+/** Of all agents together. */
+export const heartbeatsPerSecond = 1000
+
+const mostMs = 50
+
+/** The gateway's core is not one core in a second of which the host takes more than this: 100 ms without it are late for one heartbeat in ten. */
+const mostStolenShare = 0.01
+
+/** A percentile of fewer seconds says little. */
+const leastSeconds = 10
+
+const row = { name: 'control_plane', ...alone, unit: 'ms', bound: null } as const
+
+/** What is said beside the figures. */
+export interface HeartbeatFacts {
+  /** Reads of a server that the store answers in a second. */
+  storeReads: number
+  /** Processor time of the gateway, while heartbeats counted. */
+  usedSeconds: number
+  /** The fleet in words. */
+  fleet: string
+  agentCount: number
+  /** Seconds before those that count. */
+  firstSeconds: number
+}
+
+/** Failed ones in words. */
+export function failed({ failures, milliseconds }: HeartbeatTimes): string {
+  return `${failures} of ${milliseconds.length} heartbeats failed, which count as ${callTimeoutMs / 1000} s each`
+}
+
+/** The rows. That of the seconds in which the host left the processors alone is left out where they are fewer than {@link leastSeconds}. */
+export function heartbeatRows(
+  { first, counted, longestStallMs, coreShare }: HeartbeatResult,
+  facts: HeartbeatFacts,
+): Row[] {
+  const what = `${heartbeatsPerSecond} a second over mutual TLS, ${facts.fleet}`
+  const stolen = sum(counted.stolenShares) / counted.stolenShares.length
+  const calm = calmOf(counted)
+  return [
+    {
+      ...row,
+      what: `heartbeat, 99th percentile, ${what}`,
+      ...judged(percentileOf(counted.milliseconds, 99, 'heartbeats')),
+      limit:
+        `The embedded store answers ${figure(facts.storeReads)} reads of a server a second to one client, and the gateway reads what it does not hold; it used ` +
+        `${figure((facts.usedSeconds / counted.milliseconds.length) * 1e6)} microseconds of its core for each heartbeat, lists included. ` +
+        `Counted after ${facts.firstSeconds} s of the same load: ${sharingInWords()}. ` +
+        `The host took ${figure(stolen * 100)} % of their time away. ${failed(counted)}`,
+    },
+    ...(calm.length < leastSeconds * heartbeatsPerSecond
+      ? []
+      : [
+          {
+            ...row,
+            what: `the same, of the seconds in which the host left the processors to this machine, ${calm.length / heartbeatsPerSecond} of ${counted.stolenShares.length}`,
+            ...judged(percentileOf(calm, 99, 'heartbeats')),
+            limit: `Heartbeats that were due in a second in which, and in that before, the host took at most ${mostStolenShare * 100} % of the processors' time`,
+          },
+        ]),
+    {
+      ...row,
+      what: `heartbeat in the first ${facts.firstSeconds} s, 99th percentile: ${facts.agentCount} agents connect within a second`,
+      ...percentileOf(first.milliseconds, 99, 'heartbeats'),
+      budget: 'none: to be seen',
+      met: null,
+      limit: `A handshake of mutual TLS for each agent at both ends. ${failed(first)}`,
+    },
+    {
+      ...row,
+      what: 'longest stall of the load generator itself: a heartbeat may seem late by so much',
+      ...middleOf([longestStallMs]),
+      budget: 'none: to be seen',
+      met: null,
+      limit: `It used ${figure(coreShare * 100)} % of a core, beside the store and Redis`,
+    },
+  ]
+}
+
+/** Beside the budget. */
+function judged(p99: Measured): Measured & Pick<Row, 'budget' | 'met'> {
+  return { ...p99, budget: `at most ${mostMs} ms`, met: p99.value <= mostMs }
+}
+
+/** Of the heartbeats that were due while the host took next to nothing; what waited since the second before counts for that one. */
+function calmOf({ milliseconds, stolenShares }: HeartbeatTimes): number[] {
+  const isCalm = (second: number): boolean => (stolenShares[second] ?? 0) <= mostStolenShare
+  return milliseconds.filter((_, index) => {
+    const second = Math.floor(index / heartbeatsPerSecond)
+    return isCalm(second) && isCalm(second - 1)
+  })
+}

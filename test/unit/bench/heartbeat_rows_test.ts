@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import type { HeartbeatTimes } from '../../../bench/fleet/fleet_file.ts'
+import { heartbeatRows, heartbeatsPerSecond } from '../../../bench/fleet/heartbeat_rows.ts'
+
+const facts = { storeReads: 1000, usedSeconds: 1, fleet: '10 servers', agentCount: 10, firstSeconds: 1 }
+const none: HeartbeatTimes = { milliseconds: [1], failures: 0, stolenShares: [0] }
+
+/** Seconds in which every heartbeat took `ms` while the host took `stolen` of the processors. */
+function seconds(...each: { ms: number; stolen: number }[]): HeartbeatTimes {
+  return {
+    milliseconds: each.flatMap(({ ms }) => Array.from({ length: heartbeatsPerSecond }, () => ms)),
+    failures: 0,
+    stolenShares: each.map(({ stolen }) => stolen),
+  }
+}
+
+function judgedRows(counted: HeartbeatTimes) {
+  const rows = heartbeatRows({ first: none, counted, longestStallMs: 0, coreShare: 0.3 }, facts)
+  return rows.filter(({ met }) => met !== null)
+}
+
+test('what is late while the host has the processors is told beside what is late by itself', () => {
+  const calm = Array.from({ length: 10 }, () => ({ ms: 5, stolen: 0.01 }))
+  // The second after one of these still has what waited.
+  const disturbed = [
+    { ms: 300, stolen: 0.4 },
+    { ms: 200, stolen: 0 },
+  ]
+  const [all, left, ...more] = judgedRows(seconds(...calm, ...disturbed))
+  expect([all?.value, all?.met]).toEqual([300, false])
+  expect(all?.limit).toContain('The host took 4.17 % of their time away')
+  expect([left?.value, left?.met]).toEqual([5, true])
+  expect(left?.what).toContain('10 of 12')
+  expect(more).toEqual([])
+})
+
+test('a gateway that is late by itself does not meet the budget in calm seconds either', () => {
+  const calm = Array.from({ length: 20 }, () => ({ ms: 60, stolen: 0 }))
+  expect(judgedRows(seconds(...calm)).map(({ value, met }) => [value, met])).toEqual([
+    [60, false],
+    [60, false],
+  ])
+})
+
+test('a handful of calm seconds is not judged', () => {
+  const calm = Array.from({ length: 9 }, () => ({ ms: 5, stolen: 0 }))
+  const rows = judgedRows(seconds(...calm, { ms: 5, stolen: 0.5 }))
+  expect(rows).toHaveLength(1)
+})
