@@ -8,7 +8,8 @@ import type { Services } from '../services.ts'
 import type { Account } from './account.ts'
 import type { Caller } from './caller.ts'
 import { withoutNulls } from './body.ts'
-import { asMgnError, wrongFields } from './mgn_error.ts'
+import { asDeclared } from './declared_errors.ts'
+import { MgnError, asMgnError, wrongFields } from './mgn_error.ts'
 
 /** What an operation works with. */
 export interface MgnContext {
@@ -61,7 +62,8 @@ export function operation<Input>(declared: Declared<Input>): Operation {
       try {
         return await run(context, given)
       } catch (error) {
-        throw asMgnError(error, subjectOf(given))
+        const refusal = asMgnError(error, subjectOf(given))
+        throw refusal instanceof MgnError ? asDeclared(name, refusal, given as object) : refusal
       }
     },
   }

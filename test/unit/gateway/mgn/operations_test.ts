@@ -242,6 +242,28 @@ describe('source servers', () => {
     }
   })
 
+  it('that there are none of are a wrong field where the operation does not know "not found"', async () => {
+    const { sourceServerId } = await readyServer(service)
+    const sourceServerIDs = [sourceServerId, 's-00000000000000001']
+    for (const command of [
+      new StartTestCommand({ sourceServerIDs }),
+      new StartCutoverCommand({ sourceServerIDs }),
+      new TerminateTargetInstancesCommand({ sourceServerIDs }),
+    ])
+      expect(await refusalOf(send(command))).toMatchObject({
+        name: 'ValidationException',
+        reason: 'fieldValidationFailed',
+        fieldList: [
+          { name: 'sourceServerIDs', message: expect.stringContaining('s-00000000000000001') as string },
+        ],
+      })
+    const log = new DescribeJobLogItemsCommand({ jobID: 'mgnjob-00000000000000001' })
+    expect(await refusalOf(send(log))).toMatchObject({
+      name: 'ValidationException',
+      fieldList: [{ name: 'jobID' }],
+    })
+  })
+
   it('have an agent, no snapshots shipped and no connectors', async () => {
     const { sourceServerId: sourceServerID } = await readyServer(service)
     const same = new UpdateSourceServerReplicationTypeCommand({
@@ -417,9 +439,12 @@ describe('a migration', () => {
     )
     await service.client.send(new ResumeReplicationCommand({ sourceServerID }))
     expect(await desired()).toBe('REPLICATE')
-    expect(await refusalOf(send(new RetryDataReplicationCommand({ sourceServerID })))).toBeInstanceOf(
-      ConflictException,
-    )
+    // The operation declares no conflicts.
+    expect(await refusalOf(send(new RetryDataReplicationCommand({ sourceServerID })))).toMatchObject({
+      name: 'ValidationException',
+      reason: 'other',
+      message: expect.stringContaining('Cannot try replication') as string,
+    })
     const stopped = await service.client.send(new StopReplicationCommand({ sourceServerID }))
     expect(stopped).toMatchObject({
       lifeCycle: { state: 'STOPPED' },

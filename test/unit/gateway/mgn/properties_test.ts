@@ -23,6 +23,7 @@ import { operations } from '../../../../gateway/mgn/operations.ts'
 import { seedFor } from '../../../fixtures/seed.ts'
 import type { MgnService } from './mgn_service.ts'
 import { call, mgnService, post, readyServer } from './mgn_service.ts'
+import { declaredShapes, modelErrors } from './model_errors.ts'
 
 let service: MgnService
 /** Ids of things that there are, by what they begin with. */
@@ -149,7 +150,8 @@ function fittingFor(schema: unknown): Arbitrary<unknown> {
 describe.each(operations.map((operation) => [operation.name, operation] as const))(
   '%s',
   (_name, operation) => {
-    it('answers any members with success or a refusal that names what is wrong', async () => {
+    it('answers any members with success or a refusal of its own that names what is wrong', async () => {
+      const undeclared: readonly string[] = await undeclaredErrors(operation.name)
       const members = fittingFor(z.toJSONSchema(operation.input, { unrepresentable: 'any' }))
       await assert(
         asyncProperty(members, async (input) => {
@@ -163,6 +165,7 @@ describe.each(operations.map((operation) => [operation.name, operation] as const
           if (status < 300) return
           expect(status, `${text} ${service.gateway.logged.at(-1) ?? ''}`).toBeLessThan(500)
           expect(shape, text).toMatch(/Exception$/)
+          expect(undeclared, text).not.toContain(shape)
           const body = JSON.parse(text) as {
             message: string
             fieldList?: { name: string }[]
@@ -176,6 +179,11 @@ describe.each(operations.map((operation) => [operation.name, operation] as const
     })
   },
 )
+
+async function undeclaredErrors(operation: string): Promise<string[]> {
+  const errors = await modelErrors(operation)
+  return declaredShapes.filter((shape) => !errors.includes(shape))
+}
 
 function arnIn(input: unknown): string {
   const arn = (input as { resourceArn?: unknown }).resourceArn

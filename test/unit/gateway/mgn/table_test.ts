@@ -2,8 +2,10 @@ import * as client from '@aws-sdk/client-mgn'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { declares } from '../../../../gateway/mgn/declared_errors.ts'
 import { operations } from '../../../../gateway/mgn/operations.ts'
 import { projectRoot } from '../support.ts'
+import { declaredShapes, modelErrors } from './model_errors.ts'
 import { withTable } from './operations_table.ts'
 
 const names = operations.map(({ name }) => name)
@@ -15,6 +17,16 @@ it('every operation of MGN’s own client is answered, and no other', () => {
   expect(known).toHaveLength(70)
   expect(new Set(names)).toEqual(new Set(known))
   expect(names).toHaveLength(70)
+})
+
+it.each(names)('%s answers with the errors that the model declares for it', async (name) => {
+  const errors = await modelErrors(name)
+  expect(errors).toContain('MgnServiceException')
+  const rare = declaredShapes.filter((shape) => shape !== 'UninitializedAccountException')
+  expect(rare.filter((shape) => declares(name, shape))).toEqual(
+    rare.filter((shape) => errors.includes(shape)),
+  )
+  expect(declares(name, 'ValidationException')).toBe(true)
 })
 
 it('the table of the document is the one that is made of the operations and their tests', async () => {

@@ -8,7 +8,6 @@ import {
   ListImportErrorsCommand,
   ListImportsCommand,
   ListWavesCommand,
-  ResourceNotFoundException,
   StartExportCommand,
   StartImportCommand,
   TagResourceCommand,
@@ -221,7 +220,10 @@ describe('an import', () => {
     const wrong = new StartImportCommand({ s3BucketSource: { s3Bucket: 'plans', s3Key: 'a.txt' } })
     expect(await refusalOf(service.client.send(wrong))).toBeInstanceOf(ValidationException)
     const none = new ListImportErrorsCommand({ importID: 'import-00000000000000001' })
-    expect(await refusalOf(service.client.send(none))).toBeInstanceOf(ResourceNotFoundException)
+    expect(await refusalOf(service.client.send(none))).toMatchObject({
+      name: 'ValidationException',
+      fieldList: [{ name: 'importID' }],
+    })
   })
 })
 
