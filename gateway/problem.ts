@@ -54,7 +54,7 @@ export function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
   if (error instanceof ZodError) {
     const first = error.issues[0]
-    const where = first === undefined || first.path.length === 0 ? 'the body' : first.path.join('.')
+    const where = first === undefined || first.path.length === 0 ? 'the request' : first.path.join('.')
     return new Refusal(400, 'invalid-input', `Cannot read ${where}: ${first?.message ?? 'not as expected'}`, {
       cause: error,
     })

@@ -13,11 +13,13 @@ function header(name: string, description: string): Json {
 }
 
 /** The headers that a call heeds. */
-export function headerParameters({ method, isTagged }: DescribedCall): Json[] {
+export function headerParameters({ method, isTagged, isResumed }: DescribedCall): Json[] {
   if (method === 'post')
     return [
       header('Idempotency-Key', 'Sent again with the same key, the request is answered and not done again'),
     ]
+  if (isResumed === true)
+    return [header('Last-Event-ID', 'The last event that is known: only what came behind it is given')]
   if (isTagged !== true) return []
   return method === 'get'
     ? [header('If-None-Match', 'Tags that are known: 304 when it is one of them')]

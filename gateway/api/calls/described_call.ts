@@ -22,6 +22,8 @@ export interface DescribedCall {
   isTagged?: true
   /** It answers with more than what it changes, and so without the tag of that. */
   isAnswerUntagged?: true
+  /** Its answer is a stream that goes on behind what `Last-Event-ID` names. */
+  isResumed?: true
   /** It is refused while what it takes away is used; any `POST` and `PUT` may be refused by how things are. */
   isRefusedInUse?: true
   /** Status of a good answer: 200 unless told. */

@@ -27,6 +27,7 @@ export const historyCalls: readonly DescribedCall[] = [
     summary: 'Events as they come; resumed by Last-Event-ID',
     role: 'viewer',
     query: eventStreamQuery,
+    isResumed: true,
     media: { 'text/event-stream': 'Server-sent events; the data of each is an EventEnvelope as JSON' },
   },
   {

@@ -324,7 +324,7 @@ describe('/api/v1', () => {
     [{ name: 'x', role: 'viewer', scopes: ['mgn:*', 'ec2:*'] }, 'scopes.1'],
     [{ name: 'x', role: 'viewer', lifetimeDays: 0 }, 'lifetimeDays'],
     [{ name: 'x', role: 'viewer', lifetimeDays: 3651 }, 'lifetimeDays'],
-    [{ name: 'x', role: 'viewer', status: 'ACTIVE' }, 'the body'],
+    [{ name: 'x', role: 'viewer', status: 'ACTIVE' }, 'the request'],
   ])('refuses the access key %j and names the field', async (body, field) => {
     const response = await api('POST', '/access-keys', { body })
     expect(response.status).toBe(400)
