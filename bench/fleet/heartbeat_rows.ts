@@ -65,7 +65,7 @@ export function heartbeatRows(
             ...row,
             what: `the same, of the seconds in which the host left the processors to this machine, ${calm.length / heartbeatsPerSecond} of ${counted.stolenShares.length}`,
             ...judged(percentileOf(calm, 99, 'heartbeats')),
-            limit: `Heartbeats that were due in a second in which, and in that before, the host took at most ${mostStolenShare * 100} % of the processors' time`,
+            limit: `Heartbeats that were due in a second in which, and in those beside it, the host took at most ${mostStolenShare * 100} % of the processors' time`,
           },
         ]),
     {
@@ -92,11 +92,11 @@ function judged(p99: Measured): Measured & Pick<Row, 'budget' | 'met'> {
   return { ...p99, budget: `at most ${mostMs} ms`, met: p99.value <= mostMs }
 }
 
-/** Of the heartbeats that were due while the host took next to nothing; what waited since the second before counts for that one. */
+/** Of the heartbeats that were due while the host took next to nothing. Those of the second before may still wait, and those of its end for the second behind it. */
 function calmOf({ milliseconds, stolenShares }: HeartbeatTimes): number[] {
   const isCalm = (second: number): boolean => (stolenShares[second] ?? 0) <= mostStolenShare
   return milliseconds.filter((_, index) => {
     const second = Math.floor(index / heartbeatsPerSecond)
-    return isCalm(second) && isCalm(second - 1)
+    return [second - 1, second, second + 1].every(isCalm)
   })
 }

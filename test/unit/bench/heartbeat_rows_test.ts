@@ -21,16 +21,17 @@ function judgedRows(counted: HeartbeatTimes) {
 
 test('what is late while the host has the processors is told beside what is late by itself', () => {
   const calm = Array.from({ length: 10 }, () => ({ ms: 5, stolen: 0.01 }))
-  // The second after one of these still has what waited.
+  // What waited is still there in the second after it, and what was due at the end of the one before waits too.
   const disturbed = [
+    { ms: 100, stolen: 0 },
     { ms: 300, stolen: 0.4 },
     { ms: 200, stolen: 0 },
   ]
   const [all, left, ...more] = judgedRows(seconds(...calm, ...disturbed))
   expect([all?.value, all?.met]).toEqual([300, false])
-  expect(all?.limit).toContain('The host took 4.17 % of their time away')
+  expect(all?.limit).toContain('The host took 3.85 % of their time away')
   expect([left?.value, left?.met]).toEqual([5, true])
-  expect(left?.what).toContain('10 of 12')
+  expect(left?.what).toContain('10 of 13')
   expect(more).toEqual([])
 })
 
