@@ -119,11 +119,6 @@ export class HeldItems<K extends Kind> {
     else this.#held.set(id, { found, atMs: this.#nowMs(), unbroken: begun.unbroken })
   }
 
-  /** Whoever began found nothing to write: what is held stays as old as it is. */
-  giveUp(id: string, begun: Begun<K>): void {
-    if (this.#begun.get(id) === begun) this.#begun.delete(id)
-  }
-
   /** A notice says that the item changed, and perhaps to which revision: that of a write made here brings nothing new. */
   hear(id: string, revision: number | undefined): void {
     const held = this.#held.get(id)

@@ -12,7 +12,7 @@ import { errorMessage } from '../domain/errors.ts'
 import { platformRandomBytes } from '../domain/ids.ts'
 import { RedisChanges } from '../queues/changes.ts'
 import { BullWakeUps } from '../queues/enqueue.ts'
-import { createRedisClient, evictionWarning } from '../queues/redis.ts'
+import { createRedisClient, evictionWarning, withoutCommandTimeouts } from '../queues/redis.ts'
 import { createDynamoRecords, createDynamoStore } from '../store/dynamodb/factory.ts'
 import { gatewayServerName } from '../wire/control_api.ts'
 import { renderInstallScript } from '../wire/install_script.ts'
@@ -89,7 +89,8 @@ async function run(): Promise<void> {
   const redis = createRedisClient(config.redisUrl, trouble)
   const subscriber = createRedisClient(config.redisUrl, trouble)
   await withDeadline(Promise.all([redis.connect(), subscriber.connect()]), 15_000, 'Redis at REDIS_URL')
-  const changes = new RedisChanges(redis, trouble)
+  const promptRedis = withoutCommandTimeouts(redis)
+  const changes = new RedisChanges(promptRedis, trouble)
   await changes.receive(subscriber)
   const warning = await evictionWarning(redis)
   if (warning !== undefined) log.warn(warning)
@@ -104,7 +105,7 @@ async function run(): Promise<void> {
   const identity = await issuer.gatewayIdentity(hosts)
   const { origin } = config
   const fleet = new Fleet(store, changes, clock)
-  const telemetry = new RedisTelemetry(redis)
+  const telemetry = new RedisTelemetry(promptRedis)
   const held = holdRecords(store, changes, clock)
   const services: Services = {
     store,

@@ -15,7 +15,8 @@ import { withDeadline } from './deadline.ts'
 export type ChangeServices = Pick<Services, 'store' | 'changes' | 'fleet' | 'held' | 'log'>
 
 /**
- * Changes a server as `mutate` does and says so to whoever listens. `known`, when given, is tried first and saves a read.
+ * Changes a server as `mutate` does and says so to whoever listens. `known`, when given, is tried first and saves a read; where it has nothing to change, nothing
+ * is asked of the store at all.
  * @throws NotFoundError; whatever `change` throws.
  */
 export async function changeServer(
@@ -24,22 +25,21 @@ export async function changeServer(
   change: (server: SourceServer) => SourceServer,
   known?: Versioned<SourceServer>,
 ): Promise<SourceServer> {
+  const next = known && changed(known.value, change)
+  if (next !== undefined && next === known?.value) return next
   const { servers } = services.held
   const begun = servers.begin(id)
   let written: Written
   try {
     written =
-      (known && (await tryOnce(services, known, change))) ?? (await readAndChange(services, id, change))
+      (known && next && (await tryOnce(services, known, next))) ?? (await readAndChange(services, id, change))
   } catch (error) {
     servers.end(id, begun, undefined)
     throw error
   }
-  const { found, isChanged } = written
-  // Only a store that was asked makes what is held any newer.
-  if (found === known) servers.giveUp(id, begun)
-  else servers.end(id, begun, found)
-  if (isChanged) await announce(services, found)
-  return found.value
+  servers.end(id, begun, written.found)
+  if (written.isChanged) await announce(services, written.found)
+  return written.found.value
 }
 
 interface Written {
@@ -47,19 +47,23 @@ interface Written {
   isChanged: boolean
 }
 
+/** Undefined where it is refused: what is known may be a moment old. Only what is stored now is refused, with the same words. */
+function changed(
+  known: SourceServer,
+  change: (server: SourceServer) => SourceServer,
+): SourceServer | undefined {
+  try {
+    return change(known)
+  } catch {
+    return undefined
+  }
+}
+
 async function tryOnce(
   { store }: ChangeServices,
   known: Versioned<SourceServer>,
-  change: (server: SourceServer) => SourceServer,
+  next: SourceServer,
 ): Promise<Written | undefined> {
-  let next: SourceServer
-  try {
-    next = change(known.value)
-  } catch {
-    // What is known may be a moment old: only what is stored now is refused, with the same words.
-    return undefined
-  }
-  if (next === known.value) return { found: known, isChanged: false }
   try {
     const revision = await store.replace('server', { id: next.sourceServerId }, known.revision, next)
     return { found: { value: next, revision }, isChanged: true }
