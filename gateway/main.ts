@@ -12,7 +12,8 @@ import { errorMessage } from '../domain/errors.ts'
 import { platformRandomBytes } from '../domain/ids.ts'
 import { RedisChanges } from '../queues/changes.ts'
 import { BullWakeUps } from '../queues/enqueue.ts'
-import { createRedisClient, evictionWarning, withoutCommandTimeouts } from '../queues/redis.ts'
+import { PromptRedis } from '../queues/prompt_redis.ts'
+import { createRedisClient, evictionWarning } from '../queues/redis.ts'
 import { createDynamoRecords, createDynamoStore } from '../store/dynamodb/factory.ts'
 import { gatewayServerName } from '../wire/control_api.ts'
 import { renderInstallScript } from '../wire/install_script.ts'
@@ -89,7 +90,7 @@ async function run(): Promise<void> {
   const redis = createRedisClient(config.redisUrl, trouble)
   const subscriber = createRedisClient(config.redisUrl, trouble)
   await withDeadline(Promise.all([redis.connect(), subscriber.connect()]), 15_000, 'Redis at REDIS_URL')
-  const promptRedis = withoutCommandTimeouts(redis)
+  const promptRedis = new PromptRedis(redis)
   const changes = new RedisChanges(promptRedis, trouble)
   await changes.receive(subscriber)
   const warning = await evictionWarning(redis)

@@ -52,14 +52,6 @@ export function createRedisClient(url: string, trouble: RedisTrouble): RedisClie
 }
 
 /**
- * `client` for callers with a deadline of their own who ask only while it is ready. By itself each command has a signal that aborts after 5 s if it could not
- * be sent until then: it lives that long though the answer comes in a millisecond, and hundreds a second are most of what a garbage collector has to do.
- */
-export function withoutCommandTimeouts(client: RedisClient): RedisClient {
-  return client.withCommandOptions({ timeout: 0 })
-}
-
-/**
  * Looks whether Redis does what a queue store must not do: evict keys. Answers with a sentence when it may, or when it cannot be asked:
  * managed services forbid the question, and that is no reason not to start.
  */

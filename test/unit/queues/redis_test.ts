@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { TaskId } from '../../../domain/ids.ts'
 import { RedisChanges, changesChannel } from '../../../queues/changes.ts'
 import type { ChangeNotice } from '../../../queues/changes.ts'
 import { BullWakeUps } from '../../../queues/enqueue.ts'
 import { queueNames } from '../../../queues/names.ts'
+import { PromptRedis, mostUnanswered } from '../../../queues/prompt_redis.ts'
 import { createRedisClient, evictionWarning } from '../../../queues/redis.ts'
 import type { RedisClient } from '../../../queues/redis.ts'
 import { TestRedis } from '../../fixtures/redis.ts'
@@ -45,6 +46,56 @@ describe('evictionWarning()', () => {
       /^Cannot ask Redis for its maxmemory-policy, which must be noeviction: NOPERM .*'config\|get'/,
     )
     await client.sendCommand(['ACL', 'SETUSER', 'default', '+config'])
+  })
+})
+
+describe('PromptRedis', () => {
+  it('answers as the client does, without a timer for each command', async () => {
+    const prompt = new PromptRedis(client)
+    const timers = vi.spyOn(AbortSignal, 'timeout')
+    const options = { condition: 'NX', expiration: { type: 'EX', value: 60 } } as const
+    expect(await prompt.set('prompt', 'one', options)).toBe('OK')
+    expect(await prompt.set('prompt', 'two', options)).toBeNull()
+    expect(await prompt.mGet(['prompt', 'none'])).toEqual(['one', null])
+    expect(await prompt.publish('nobody', 'x')).toBe(0)
+    expect(timers).not.toHaveBeenCalled()
+    await client.del('prompt')
+    expect(timers).toHaveBeenCalledOnce()
+    timers.mockRestore()
+  })
+
+  it('takes no more while a Redis that hangs leaves thousands unanswered', async () => {
+    const other = createRedisClient(redis.url, trouble)
+    await other.connect()
+    const prompt = new PromptRedis(client)
+    // Nothing behind this is answered on the same connection.
+    const held = client.blPop('held', 0)
+    const ask = () => prompt.set('prompt', 'x', { condition: 'NX', expiration: { type: 'EX', value: 60 } })
+    const asked = Array.from({ length: mostUnanswered - 1 }, ask)
+    expect(prompt.isReady).toBe(true)
+    asked.push(ask())
+    expect([prompt.isReady, client.isReady]).toEqual([false, true])
+    await other.lPush('held', 'go on')
+    await held
+    expect((await Promise.all(asked)).filter((answer) => answer === 'OK')).toHaveLength(1)
+    expect(prompt.isReady).toBe(true)
+    other.destroy()
+  })
+
+  it('does not count for ever what was lost with the connection', async () => {
+    const own = createRedisClient(redis.url, trouble)
+    await own.connect()
+    const prompt = new PromptRedis(own)
+    const held = own.blPop('held', 0).catch(() => undefined)
+    const asked = Array.from({ length: mostUnanswered }, () =>
+      prompt.publish('nobody', 'x').catch(() => 'lost'),
+    )
+    expect(prompt.isReady).toBe(false)
+    await client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'])
+    await held
+    await Promise.all(asked)
+    await until('it is back', async () => prompt.isReady)
+    own.destroy()
   })
 })
 
