@@ -14,8 +14,8 @@ function seconds(...each: { ms: number; stolen: number }[]): HeartbeatTimes {
   }
 }
 
-function judgedRows(counted: HeartbeatTimes) {
-  const rows = heartbeatRows({ first: none, counted, longestStallMs: 0, coreShare: 0.3 }, facts)
+function judgedRows(counted: HeartbeatTimes, first = none) {
+  const rows = heartbeatRows({ first, counted, longestStallMs: 0, coreShare: 0.3 }, facts)
   return rows.filter(({ met }) => met !== null)
 }
 
@@ -41,6 +41,16 @@ test('a gateway that is late by itself does not meet the budget in calm seconds 
     [60, false],
     [60, false],
   ])
+})
+
+test('the first and the last second are calm only beside one that is', () => {
+  const calm = Array.from({ length: 11 }, () => ({ ms: 5, stolen: 0 }))
+  const ends = { ms: 100, stolen: 0 }
+  const stolenBefore = { ...none, stolenShares: [0, 0.4] }
+  const [, left] = judgedRows(seconds(ends, ...calm, ends), stolenBefore)
+  expect([left?.value, left?.what]).toEqual([5, expect.stringContaining('11 of 13')])
+  // Nobody knows what the host took behind the last one.
+  expect(judgedRows(seconds(ends, ...calm, ends))[1]?.what).toContain('12 of 13')
 })
 
 test('a handful of calm seconds is not judged', () => {
