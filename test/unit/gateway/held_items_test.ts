@@ -231,6 +231,21 @@ describe('changeServer', () => {
     fleet.close()
   })
 
+  it('asks nothing where there is nothing to change, and lets a write that is under way be held', async () => {
+    const { store, held, changes, write, nameOf } = await heldFleet(300)
+    const fleet = new Fleet(store, changes, () => new Date(0))
+    const services = { store, held, changes, fleet, log: pino({ level: 'silent' }) }
+    const id = idOf(5)
+    const known = await held.servers.read(id)
+    const begun = held.servers.begin(id)
+    const written = await write(5, 'written', false)
+    expect(await changeServer(services, id, (server) => server, known)).toBe(known?.value)
+    held.servers.end(id, begun, written)
+    expect(await nameOf(5)).toBe('written')
+    expect(store.reads).toBe(0)
+    fleet.close()
+  })
+
   it('refuses only for what is stored, and holds nothing of it afterwards', async () => {
     const { store, held, changes, write, nameOf } = await heldFleet(300)
     const fleet = new Fleet(store, changes, () => new Date(0))
