@@ -1,6 +1,6 @@
 /**
  * Which operation may answer with which error. A client that knows the model of MGN has no type for one that its operation does not declare, and code that
- * catches what is declared misses it: it is answered as a ValidationException then, which any operation may answer.
+ * catches what is declared misses it: it is answered as a ValidationException then, as a field that is wrong is by any operation.
  * @module
  */
 import { MgnError, wrongFields } from './mgn_error.ts'
