@@ -16,6 +16,17 @@ export type RedisTrouble = (message: string) => void
 /** Waits between tries to reconnect grow to this. */
 const maxReconnectDelayMs = 2000
 
+/** How a connection that hangs is noticed. */
+export interface Vigilance {
+  /** A connection with nothing to do is asked for a sign of life this often. */
+  pingEveryMs: number
+  /** One that says nothing for so long is given up, and made anew. */
+  silentMs: number
+}
+
+/** BullMQ lets Redis hold its answer for ten seconds at most. */
+const usualVigilance: Vigilance = { pingEveryMs: 5000, silentMs: 25_000 }
+
 /** Socket options of `redis://…`, `rediss://…` or `unix:///path/to/socket`. @throws TypeError for anything else. */
 function connectionOptions(url: string): { url: string } | { socket: { path: string } } {
   const parsed = new URL(url)
@@ -27,18 +38,25 @@ function connectionOptions(url: string): { url: string } | { socket: { path: str
 }
 
 /**
- * A client that has not connected yet. It reconnects for ever; the first error of an outage is told to `trouble`, and its end too.
+ * A client that has not connected yet. It reconnects for ever; the first error of an outage is told to `trouble`, and its end too. An outage is also that Redis, or the
+ * network before it, says nothing any more without closing the connection: the system would notice that after many minutes, in which no job runs.
  * @throws TypeError when `url` is not a Redis URL.
  */
-export function createRedisClient(url: string, trouble: RedisTrouble): RedisClient {
+export function createRedisClient(
+  url: string,
+  trouble: RedisTrouble,
+  { pingEveryMs, silentMs }: Vigilance = usualVigilance,
+): RedisClient {
   const options = connectionOptions(url)
   const reconnectStrategy = (retries: number): number =>
     Math.min(50 * 2 ** Math.min(retries, 10), maxReconnectDelayMs)
-  const client: RedisClient = createClient(
-    'url' in options
-      ? { url: options.url, socket: { reconnectStrategy } }
-      : { socket: { path: options.socket.path, tls: false, reconnectStrategy } },
-  )
+  const socket = { reconnectStrategy, socketTimeout: silentMs }
+  const client: RedisClient = createClient({
+    pingInterval: pingEveryMs,
+    ...('url' in options
+      ? { url: options.url, socket }
+      : { socket: { ...socket, path: options.socket.path, tls: false } }),
+  })
   let isDown = false
   client.on('error', (error: Error) => {
     if (!isDown) trouble(`Cannot reach Redis: ${error.message}; trying again until it is back`)

@@ -32,6 +32,56 @@ describe('createRedisClient()', () => {
   })
 })
 
+describe('a connection', () => {
+  const vigilance = { pingEveryMs: 50, silentMs: 3000 }
+
+  it('of a Redis that hangs is given up and made anew, and hears notices again', async () => {
+    const own = await TestRedis.start()
+    const told: string[] = []
+    const [asking, listening] = [0, 1].map(() =>
+      createRedisClient(own.url, (message) => void told.push(message), vigilance),
+    ) as [RedisClient, RedisClient]
+    try {
+      await Promise.all([asking.connect(), listening.connect()])
+      const changes = new RedisChanges(asking, (message) => void told.push(message))
+      await changes.receive(listening)
+      const heard: string[] = []
+      changes.listen(({ id }) => void heard.push(id))
+      const before = changes.unbroken
+      own.hang()
+      await until('both are given up', () =>
+        Promise.resolve(told.length >= 2 && changes.unbroken === undefined),
+      )
+      expect(told).toEqual([0, 1].map(() => expect.stringMatching(/^Cannot reach Redis: .*timeout/i)))
+      expect(asking.isReady).toBe(false)
+      own.goOn()
+      await until('both are back', () => Promise.resolve(told.length >= 4 && changes.unbroken !== undefined))
+      expect(told.slice(2)).toEqual(['Redis is back', 'Redis is back'])
+      expect(changes.unbroken).not.toBe(before)
+      await changes.publish({ kind: 'server', id: 's-1' })
+      await until('the notice is heard', () => Promise.resolve(heard.length > 0))
+      expect(heard).toEqual(['s-1'])
+    } finally {
+      own.goOn()
+      asking.destroy()
+      listening.destroy()
+      await own.stop()
+    }
+  })
+
+  it('that has nothing to do is kept', async () => {
+    const told: string[] = []
+    const idle = createRedisClient(redis.url, (message) => void told.push(message), vigilance)
+    await idle.connect()
+    await idle.subscribe('nothing', () => undefined)
+    let pings = 0
+    idle.on('ping-interval', () => (pings += 1))
+    await until('it was asked for longer than it may be silent', () => Promise.resolve(pings >= 100))
+    expect(told).toEqual([])
+    idle.destroy()
+  })
+})
+
 describe('evictionWarning()', () => {
   it('is silent for noeviction and names another policy', async () => {
     expect(await evictionWarning(client)).toBeUndefined()
