@@ -9,7 +9,7 @@ import type { Store } from '../store/store.ts'
 import { envelopesOf } from '../domain/event_envelope.ts'
 import { matchesPattern } from '../domain/event_pattern.ts'
 import { InvalidInputError } from '../domain/errors.ts'
-import { readFeed } from '../store/event_feed.ts'
+import { feedEnd, readFeed } from '../store/event_feed.ts'
 
 /** A place: an event, and which of its envelopes. */
 export interface StreamPlace {
@@ -54,6 +54,21 @@ export function readPlace(text: string, field: string): StreamPlace {
       `Cannot read ${field} ${text.slice(0, 40)}: give the id of an event as it was sent, or 0`,
     )
   return { position: Number(position), part: Number(part) }
+}
+
+/** @throws InvalidInputError naming `field` for a place that no event has reached: whoever goes on there would hear nothing for as long. */
+export async function requireReached(
+  store: Store,
+  { position, part }: StreamPlace,
+  field: string,
+): Promise<void> {
+  const end = await feedEnd(store)
+  if (position <= end) return
+  throw new InvalidInputError(
+    field,
+    `${field} ${writePlace({ position, part })} is ahead of all events, the last of which is ${end}: it is from another installation, or from before this one was restored; ` +
+      'begin with 0',
+  )
 }
 
 /** The envelopes after `after` that `pattern` wants, of up to `places` events. `next` is where to go on. */

@@ -1,5 +1,5 @@
 /**
- * Reading what comes from outside: JSON, bodies against their schema, and the address a request comes from.
+ * Reading what comes from outside: JSON, bodies and queries against their schema, and the address a request comes from.
  * @module
  */
 import { isIPv6 } from 'node:net'
@@ -28,6 +28,26 @@ export async function readJson<T>(c: Context, schema: z.ZodType<T>): Promise<T> 
     throw new Refusal(400, 'invalid-input', 'Cannot read the body: it is not JSON', { cause: error })
   }
   return schema.parse(value)
+}
+
+/**
+ * The query as `schema` describes it.
+ * @throws Refusal 400 for a parameter that there is not, or that is given more than once; ZodError when the schema refuses a value.
+ */
+export function readQuery<T extends z.ZodObject>(c: Context, schema: T): z.infer<T> {
+  const known = Object.keys(schema.shape)
+  for (const [name, values] of Object.entries(c.req.queries())) {
+    const shown = name.slice(0, 40)
+    if (!known.includes(name))
+      throw new Refusal(
+        400,
+        'invalid-input',
+        `Cannot read the query: there is no parameter ${shown}, but ${known.join(', ')}`,
+      )
+    if (values.length > 1)
+      throw new Refusal(400, 'invalid-input', `Cannot read the query: ${shown} is given more than once`)
+  }
+  return schema.parse(c.req.query())
 }
 
 /** The caller's address as the socket tells it; `unknown` where the runtime does not. Forwarding headers are not believed. */

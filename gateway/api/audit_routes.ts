@@ -9,6 +9,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { encodeCursor } from '../../store/paging.ts'
 import { auditId } from '../audit_log.ts'
+import { readQuery } from '../request.ts'
 import { requireApiRole } from './bearer.ts'
 import { pageWords } from './list_paging.ts'
 
@@ -41,7 +42,7 @@ export function auditRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/', async (c) => {
     requireApiRole(c, 'admin')
-    const { nextToken: after, limit } = auditQuery.parse(c.req.query())
+    const { nextToken: after, limit } = readQuery(c, auditQuery)
     const items = await page(after, limit)
     const last = items.at(-1)
     const next = last === undefined || items.length < limit ? {} : { nextToken: String(last.sequence) }

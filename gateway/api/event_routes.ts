@@ -10,8 +10,8 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { InvalidInputError } from '../../domain/errors.ts'
 import { readEventPattern } from '../../domain/read_event_pattern.ts'
-import { maxLookedAt, readPage, readPlace, writePlace } from '../event_places.ts'
-import { parseJson } from '../request.ts'
+import { maxLookedAt, readPage, readPlace, requireReached, writePlace } from '../event_places.ts'
+import { parseJson, readQuery } from '../request.ts'
 
 const patternText = z
   .string()
@@ -59,8 +59,9 @@ export function eventRoutes(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
   app.get('/', async (c) => {
-    const { limit, nextToken = '0', pattern } = eventListQuery.parse(c.req.query())
+    const { limit, nextToken = '0', pattern } = readQuery(c, eventListQuery)
     const after = readPlace(nextToken, 'nextToken')
+    await requireReached(services.store, after, 'nextToken')
     const { found, next, isEnd } = await readPage(services, after, readPattern(pattern), limit)
     const items = found.map(({ place, envelope }) => ({ place: writePlace(place), event: envelope }))
     // Also at the end: whoever asks with it later gets what has come since.
@@ -69,16 +70,13 @@ export function eventRoutes(services: Services): Hono<ApiEnv> {
   })
 
   app.get('/stream', async (c) => {
-    const { lastEventId, pattern } = eventStreamQuery.parse(c.req.query())
+    const { lastEventId, pattern } = readQuery(c, eventStreamQuery)
     const inHeader = c.req.header('last-event-id')
     const last = inHeader ?? lastEventId ?? ''
-    const wanted = {
-      after:
-        last === ''
-          ? undefined
-          : readPlace(last, inHeader === undefined ? 'lastEventId' : 'the header Last-Event-ID'),
-      pattern: readPattern(pattern),
-    }
+    const field = inHeader === undefined ? 'lastEventId' : 'the header Last-Event-ID'
+    const after = last === '' ? undefined : readPlace(last, field)
+    if (after !== undefined) await requireReached(services.store, after, field)
+    const wanted = { after, pattern: readPattern(pattern) }
     const { tokenSha256 } = c.get('token')
     return services.eventStreams.open(c, tokenSha256, wanted, async () => {
       return (await services.store.get('apiToken', { id: tokenSha256 })) !== undefined

@@ -10,13 +10,14 @@ import { sendArtefact } from '../artefact_response.ts'
 import { findJobTask } from '../job_reports.ts'
 import { pageOf, pageQuery } from './list_paging.ts'
 import { findJob, findJobLog, findJobs } from '../queries.ts'
+import { readQuery } from '../request.ts'
 
 /** The routes. */
 export function jobRoutes(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
   app.get('/', async (c) => {
-    const wanted = pageQuery.parse(c.req.query())
+    const wanted = readQuery(c, pageQuery)
     const jobs = await findJobs(services.store)
     return c.json(pageOf(jobs, { idOf: ({ jobId }) => jobId, isNewestFirst: true }, wanted) satisfies Jobs)
   })

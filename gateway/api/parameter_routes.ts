@@ -15,7 +15,7 @@ import {
   putParameter,
   readParameter,
 } from '../parameters.ts'
-import { readJson } from '../request.ts'
+import { readJson, readQuery } from '../request.ts'
 import { revisionVersion } from '../versions.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 import { ifMatch, sendTagged } from './entity_tag.ts'
@@ -46,7 +46,7 @@ export function parameterRoutes(services: Services): Hono<ApiEnv> {
   })
 
   app.delete('/:name', async (c) => {
-    const { force } = parameterRemovalSchema.parse(c.req.query())
+    const { force } = readQuery(c, parameterRemovalSchema)
     await deleteParameter(services, c.req.param('name'), { check: ifMatch(c), isForced: force === 'true' })
     return c.body(null, 204)
   })

@@ -11,6 +11,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { gigabytes } from '../../domain/record_attributes.ts'
 import { recordCsv } from '../record_csv.ts'
+import { readQuery } from '../request.ts'
 import { chosenRecords, orderOf, pageOfRecords, recordQuery } from './record_listing.ts'
 import { pageQuery } from './list_paging.ts'
 
@@ -18,10 +19,12 @@ const format = z
   .enum(['json', 'csv'])
   .optional()
   .meta({ description: 'What is answered; without it, what the header Accept prefers. CSV has no pages' })
-const jsonQuery = recordQuery.extend(pageQuery.shape)
 
 /** What can be asked for; pages are of JSON alone. */
-export const recordListQuery = jsonQuery.extend({ format })
+export const recordListQuery = recordQuery.extend({ ...pageQuery.shape, format })
+
+/** A file has all of them. */
+const recordFileQuery = recordQuery.extend({ format })
 
 function isCsvWanted(c: Context, wanted: string | undefined): boolean {
   const { format: asked } = z.object({ format }).parse({ format: wanted })
@@ -37,17 +40,16 @@ export function recordRoutes(services: Services): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
   app.get('/', async (c) => {
-    const { format: asked, ...wanted } = c.req.query()
     c.header('Vary', 'Accept')
-    if (isCsvWanted(c, asked)) {
-      const query = recordQuery.parse(wanted)
+    if (isCsvWanted(c, c.req.query('format'))) {
+      const query = readQuery(c, recordFileQuery)
       const { records } = await services.records.list()
       return c.body(recordCsv(chosenRecords(records, query), services.recordTimeZone), 200, {
         'Content-Type': 'text/csv; charset=utf-8',
         'Content-Disposition': 'attachment; filename="replication-records.csv"',
       })
     }
-    const { limit, nextToken, ...query } = jsonQuery.parse(wanted)
+    const { limit, nextToken, ...query } = readQuery(c, recordListQuery)
     const { records, unreadableIds } = await services.records.list()
     const { items, ...next } = pageOfRecords(chosenRecords(records, query), orderOf(query.order), {
       limit,

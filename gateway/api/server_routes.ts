@@ -19,7 +19,7 @@ import { changeLaunchConfiguration, launchConfigurationSchema } from '../launch_
 import { changeProtection, protectionOf, protectionSchema } from '../protection_settings.ts'
 import { findAllEvents, findEvents, findFigures, findServer } from '../queries.ts'
 import { changeReplicationConfiguration, replicationConfigurationSchema } from '../replication_settings.ts'
-import { readJson } from '../request.ts'
+import { readJson, readQuery } from '../request.ts'
 import { actorOf, requireApiRole } from './bearer.ts'
 import { ifMatch, sendHashed } from './entity_tag.ts'
 import { pageOf, pageQuery, unreadableToken } from './list_paging.ts'
@@ -62,7 +62,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
   }
 
   app.get('/', async (c) => {
-    const { archived, ...wanted } = serverListQuery.parse(c.req.query())
+    const { archived, ...wanted } = readQuery(c, serverListQuery)
     const servers = (await services.fleet.latest()).filter(
       (server) => archived === 'true' || !server.isArchived,
     )
@@ -80,7 +80,7 @@ export function serverRoutes(services: Services): Hono<ApiEnv> {
   app.get('/:id', async (c) => sendHashed(c, await view(await findServer(services.store, c.req.param('id')))))
 
   app.get('/:id/events', async (c) => {
-    const { limit, nextToken } = serverEventsQuery.parse(c.req.query())
+    const { limit, nextToken } = readQuery(c, serverEventsQuery)
     const before = nextToken === undefined ? undefined : sequenceOf(nextToken)
     const server = await findServer(services.store, c.req.param('id'))
     const items = await findEvents(services.store, server, limit, before)

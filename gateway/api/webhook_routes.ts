@@ -17,7 +17,7 @@ import type { WebhookDelivery } from '../../domain/webhook.ts'
 import { lanePrefix } from '../../store/deliveries.ts'
 import { encodeCursor } from '../../store/paging.ts'
 import { NotFoundError } from '../../domain/errors.ts'
-import { readJson } from '../request.ts'
+import { readJson, readQuery } from '../request.ts'
 import { redeliver, replay, sendTest } from '../webhook_repeats.ts'
 import { newWebhookSchema, replaySchema, rotationSchema, webhookChangeSchema } from '../webhook_schemas.ts'
 import {
@@ -112,7 +112,7 @@ export function webhookRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/:id/attempts', async (c) => {
     const { webhookId } = await findWebhook(services, c.req.param('id'))
-    const { limit, nextToken } = attemptsQuery.parse(c.req.query())
+    const { limit, nextToken } = readQuery(c, attemptsQuery)
     const found = await store.list('webhookAttempt', {
       parent: webhookId,
       descending: true,
@@ -127,7 +127,7 @@ export function webhookRoutes(services: Services): Hono<ApiEnv> {
 
   app.get('/:id/deliveries', async (c) => {
     const { webhookId } = await findWebhook(services, c.req.param('id'))
-    const { limit, nextToken, sourceServerId, state } = deliveriesQuery.parse(c.req.query())
+    const { limit, nextToken, sourceServerId, state } = readQuery(c, deliveriesQuery)
     const prefix = sourceServerId === undefined ? '' : lanePrefix(sourceServerId as WebhookDelivery['laneId'])
     const items: WebhookDelivery[] = []
     let cursor = nextToken ?? (prefix === '' ? undefined : encodeCursor(prefix))

@@ -3,6 +3,7 @@ import type { Job } from '../../../domain/job.ts'
 import type { InstallationToken } from '../../../domain/enrolment.ts'
 import type { JobId, TokenId } from '../../../domain/ids.ts'
 import type { TestGateway } from './support.ts'
+import { describedCalls } from '../../../gateway/api/openapi.ts'
 import { sweepInstallationTokens } from '../../../gateway/people/installation_tokens.ts'
 import { getPage } from './callers.ts'
 import { testGateway } from './support.ts'
@@ -102,6 +103,28 @@ describe('listings', () => {
     expect(items.map(({ createdAt }) => createdAt)).toEqual([3, 2, 2, 1, 1, 0, 0].map(at))
     for (const token of ['', 'garbage', 'MQ']) expect((await get(`jobs?nextToken=${token}`)).status).toBe(400)
   })
+})
+
+describe('a query', () => {
+  const asking = describedCalls.filter(({ method, query, path }) => {
+    return method === 'get' && query !== undefined && !path.includes(':')
+  })
+
+  it.each(asking.map(({ path, query }) => [path, Object.keys(query?.shape ?? {})] as const))(
+    'of %s with a parameter that there is not, or with one twice, is refused',
+    async (path, names) => {
+      const detailOf = async (query: string): Promise<string> => {
+        const response = await get(`${path.slice(1)}?${query}`)
+        expect(response.status, query).toBe(400)
+        return ((await response.json()) as { detail: string }).detail
+      }
+      expect(await detailOf('Limit=1')).toBe(
+        `Cannot read the query: there is no parameter Limit, but ${names.join(', ')}`,
+      )
+      const [name = ''] = names
+      expect(await detailOf(`${name}=1&${name}=1`)).toContain(`${name} is given more than once`)
+    },
+  )
 })
 
 describe('sweepInstallationTokens()', () => {

@@ -309,8 +309,28 @@ describe('/api/v1/events', () => {
     const nobody = encodeURIComponent(JSON.stringify({ account: ['nobody'] }))
     const none = await ask<EventPage>('GET', `/events?limit=1&pattern=${nobody}`)
     expect(none).toEqual({ items: [], lastEventId: later.lastEventId })
-    for (const wrong of ['pattern=x', 'pattern=[]', 'nextToken=x', 'limit=0'])
+    for (const wrong of ['pattern=x', 'pattern=[]', 'nextToken=x', 'limit=0', 'lastEventId=1.9'])
       expect((await api('GET', `/events?${wrong}`)).status, wrong).toBe(400)
+  })
+
+  it('refuses a place that no event has reached, in a page and in a stream', async () => {
+    const one = await server()
+    await tell(one, 2)
+    expect((await api('GET', '/events?nextToken=2.9')).status).toBe(200)
+    const ahead = await api('GET', '/events?nextToken=3.0')
+    expect(ahead.status).toBe(400)
+    expect(await ahead.text()).toContain('nextToken 3.0 is ahead of all events, the last of which is 2')
+    const stream = await api('GET', '/events/stream?lastEventId=9999.0')
+    expect([stream.status, await stream.text()]).toEqual([
+      400,
+      expect.stringContaining('lastEventId 9999.0 is ahead of all events'),
+    ])
+    const headers = { authorization: `Bearer ${await gateway.apiToken('viewer')}`, 'last-event-id': '3.0' }
+    const resumed = await gateway.app.request('/api/v1/events/stream', { headers })
+    expect([resumed.status, await resumed.text()]).toEqual([
+      400,
+      expect.stringContaining('the header Last-Event-ID 3.0 is ahead of all events'),
+    ])
   })
 
   it('says where a stream begins before anything has come, so that nothing is missed after a break', async () => {
