@@ -84,8 +84,18 @@ function isOver(server: SourceServer): boolean {
   return server.lifecycle.state === 'CUTOVER' || server.lifecycle.state === 'DISCONNECTED'
 }
 
-/** What needs neither agent nor replica. */
-const withoutAgent: ReadonlySet<ServerAction> = new Set(['DISCONNECT', 'ARCHIVE', 'DELETE'])
+/** What is done to a server whose agent never came. */
+const withoutAgent: ReadonlySet<ServerAction> = new Set(['ARCHIVE', 'DELETE'])
+
+/** Why the rest is not. Disconnected, the server would no longer be awaited, and its agent would become a second server. */
+function refuseAwaited(action: ServerAction): Decision {
+  const state = 'This server was imported and is waiting for its agent'
+  return refuse(
+    action === 'DISCONNECT'
+      ? `${state}, which is not installed: there is nothing to disconnect. Delete the server, or install its agent`
+      : `${state}: install that first`,
+  )
+}
 
 /** Whether what must succeed on a launched machine has. */
 function decideGate(server: SourceServer, purpose: LaunchPurpose): Decision {
@@ -97,8 +107,7 @@ function decideGate(server: SourceServer, purpose: LaunchPurpose): Decision {
 export function decideAction(server: SourceServer, action: ServerAction): Decision {
   const idle = decideIdle(server)
   const { state } = server.lifecycle
-  if (state === 'PENDING_INSTALLATION' && !withoutAgent.has(action))
-    return refuse('This server was imported and is waiting for its agent: install that first')
+  if (state === 'PENDING_INSTALLATION' && !withoutAgent.has(action)) return refuseAwaited(action)
   const replicates = when(!isOver(server), `Replication is over; this server is ${stateInWords[state]}`)
   const notLaunching = when(
     server.activeTask?.kind !== 'LAUNCH',

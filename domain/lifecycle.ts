@@ -6,7 +6,7 @@
  *                     ▲  ▲            │ │            ▲  │                 │
  *                     │  └── revert ──┘ └─ mark ─────┘  │                 │
  *                     └──────────── revert ─────────────┘◀──── revert ────┘
- * any but CUTOVER ── disconnect ──▶ DISCONNECTED
+ * any but CUTOVER and PENDING_INSTALLATION ── disconnect ──▶ DISCONNECTED
  * ```
  * States and rules: MGN service model, sections 1.3 and 1.5 of the API notes. A launch that fails returns the server to the state
  * it was launched from, so that the next action is simply the same action again.
@@ -47,7 +47,7 @@ export type LifecycleEvent = (typeof lifecycleEvents)[number]
 
 /** Every transition there is. `START_TEST` from `TESTING` and `READY_FOR_CUTOVER` is a repeated test, which MGN allows. */
 export const lifecycleTable = {
-  PENDING_INSTALLATION: { INSTALL_AGENT: 'NOT_READY', DISCONNECT: 'DISCONNECTED' },
+  PENDING_INSTALLATION: { INSTALL_AGENT: 'NOT_READY' },
   DISCOVERED: { INSTALL_AGENT: 'NOT_READY', START_REPLICATION: 'NOT_READY', DISCONNECT: 'DISCONNECTED' },
   STOPPED: { START_REPLICATION: 'NOT_READY', DISCONNECT: 'DISCONNECTED' },
   NOT_READY: {

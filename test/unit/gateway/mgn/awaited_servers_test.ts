@@ -2,6 +2,7 @@ import {
   ConflictException,
   DeleteSourceServerCommand,
   DescribeSourceServersCommand,
+  DisconnectFromServiceCommand,
   ListApplicationsCommand,
   ListImportErrorsCommand,
   MarkAsArchivedCommand,
@@ -154,6 +155,26 @@ describe('an import of a server that has no agent yet', () => {
     expect((await service.client.send(archive)).isArchived).toBe(true)
     await service.client.send(new DeleteSourceServerCommand({ sourceServerID: two?.sourceServerID }))
     expect((await serverOf(service.gateway, two?.sourceServerID ?? '')).activeTask?.kind).toBe('DELETE')
+  })
+
+  it('is not disconnected, and waits for its agent as before', async () => {
+    await imported('mgn:server:user-provided-id\nshop-1\n')
+    const awaited = await only()
+    const { sourceServerId } = awaited
+    const because =
+      'This server was imported and is waiting for its agent, which is not installed: there is nothing to disconnect. Delete the server, or install its agent'
+    const command = new DisconnectFromServiceCommand({ sourceServerID: sourceServerId })
+    const error = await refusalOf(service.client.send(command))
+    expect(error).toBeInstanceOf(ConflictException)
+    expect((error as Error).message).toContain(because)
+    const cookie = await service.gateway.signIn()
+    const page = await (await getPage(service.gateway, `/servers/${sourceServerId}`, cookie)).text()
+    expect(page).toContain(because)
+    expect(page).not.toContain(`/servers/${sourceServerId}/actions/disconnect`)
+    expect(page).toContain(`/servers/${sourceServerId}/actions/delete`)
+    expect(await only()).toEqual(awaited)
+    expect((await enrol('web-1', { userProvidedId: 'shop-1' })).sourceServerId).toBe(sourceServerId)
+    await only()
   })
 
   it.each([
