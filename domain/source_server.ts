@@ -200,9 +200,9 @@ export interface SourceServer {
   outbox: ServerEvent[]
 }
 
-/** Whether no agent of the server has ever enrolled. */
-export function hasNoAgentYet({ agent }: Pick<SourceServer, 'agent'>): boolean {
-  return agent.certificateSerial === ''
+/** Whether no agent of the server has ever enrolled. What the API answers of such a server has no serial number at all. */
+export function hasNoAgentYet({ agent }: { agent: { certificateSerial?: string } }): boolean {
+  return (agent.certificateSerial ?? '') === ''
 }
 
 /** `server` with `event` appended to its outbox. Pure. */

@@ -12,6 +12,7 @@ import { z } from 'zod'
 import { decideAction, serverActions } from '../../domain/actions.ts'
 import { certificateOf, certificateType } from '../../domain/certificate.ts'
 import { NotFoundError } from '../../domain/errors.ts'
+import { hasNoAgentYet } from '../../domain/source_server.ts'
 import { signDocument } from '../certificate_signer.ts'
 import { chooseDisk, diskChoiceSchema } from '../disk_choices.ts'
 import { actionOfSlug, actionSlugs, performAction } from '../actions.ts'
@@ -24,14 +25,20 @@ import { actorOf, requireApiRole } from './bearer.ts'
 import { ifMatch, sendHashed } from './entity_tag.ts'
 import { pageOf, pageQuery, unreadableToken } from './list_paging.ts'
 
+/** What is kept of an agent that is yet to come names no version and no certificate: whoever watches certificates would take it for an expired one. */
+function agentOf(server: SourceServer): ServerView['agent'] {
+  if (!hasNoAgentYet(server)) return server.agent
+  const { version: _version, certificateSerial: _serial, certificateNotAfter: _end, ...told } = server.agent
+  return told
+}
+
 /** Events are answered by themselves, whether they are listed yet or still wait in the item of the server. */
-function viewOf(
-  { outbox: _outbox, eventSequence: _sequence, ...server }: SourceServer,
-  telemetry: ServerTelemetry | undefined,
-): ServerView {
+function viewOf(stored: SourceServer, telemetry: ServerTelemetry | undefined): ServerView {
+  const { outbox: _outbox, eventSequence: _sequence, ...server } = stored
   const endpoints = server.launchedInstance?.endpoints
   return {
     ...server,
+    agent: agentOf(stored),
     ...(telemetry === undefined ? {} : { telemetry }),
     ...(endpoints === undefined ? {} : { endpoints }),
   }

@@ -6,6 +6,7 @@ import type { Decision } from '../../../domain/actions.ts'
 import type { ApplicationId, ImageId, MachineId, SnapshotId, SourceServerId } from '../../../domain/ids.ts'
 import type { LaunchedInstance } from '../../../domain/launch.ts'
 import type { SourceServer } from '../../../domain/source_server.ts'
+import type { AnsweredAgent } from './server_parts.ts'
 import { z } from 'zod'
 import { actionSlugs } from '../../actions.ts'
 import { postLaunch } from './action_parts.ts'
@@ -44,7 +45,9 @@ const launchedInstance = answerOf<LaunchedInstance>()(
 )
 
 /** What a server's item has of its events before they are listed is what relaying needs, and no answer. */
-const storedServer = answerOf<Omit<SourceServer, 'eventSequence' | 'outbox'>>()(
+const storedServer = answerOf<
+  Omit<SourceServer, 'eventSequence' | 'outbox' | 'agent'> & { agent: AnsweredAgent }
+>()(
   z.object({
     sourceServerId: idOf<SourceServerId>('a source server'),
     userProvidedId: z.string().exactOptional(),

@@ -138,14 +138,20 @@ export const lifecycle = answerOf<Lifecycle>()(
     .meta({ id: 'Lifecycle', description: 'Where the server is in its migration' }),
 )
 
+type OfInstalledAgent = 'version' | 'certificateSerial' | 'certificateNotAfter'
+/** The agent as it is answered. */
+export type AnsweredAgent = Omit<AgentRecord, OfInstalledAgent> & Partial<Pick<AgentRecord, OfInstalledAgent>>
+
+const onceEnrolled = 'Absent until an agent of the server has enrolled'
+
 /** The agent. */
-export const agent = answerOf<AgentRecord>()(
+export const agent = answerOf<AnsweredAgent>()(
   z
     .object({
-      version: z.string(),
-      certificateSerial: z.string(),
+      version: z.string().exactOptional().meta({ description: onceEnrolled }),
+      certificateSerial: z.string().exactOptional().meta({ description: onceEnrolled }),
       previousCertificateSerial: z.string().exactOptional(),
-      certificateNotAfter: moment,
+      certificateNotAfter: moment.exactOptional().meta({ description: onceEnrolled }),
       generation: count,
       desired: z.enum(['REPLICATE', 'PAUSE', 'STOP', 'UNINSTALL']),
       lastSeenAt: moment.exactOptional(),

@@ -241,7 +241,7 @@ describe('rehost disconnect --wait', () => {
 
   it('says what it waits for, and not that the server is disconnected before it is', async () => {
     const lastSeenAt = '2026-03-01T12:00:00.000Z'
-    const agent = { desired: 'UNINSTALL', lastSeenAt }
+    const agent = { certificateSerial: '4A', desired: 'UNINSTALL', lastSeenAt }
     const waiting = { ...working('DISCONNECT'), agent }
     const gone = { ...waiting, agent: { ...agent, uninstalledAt: lastSeenAt } }
     await withService('DISCONNECT', [waiting, gone, server('DISCONNECTED')], async (environment) => {

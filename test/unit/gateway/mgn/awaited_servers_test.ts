@@ -75,6 +75,19 @@ async function enrol(hostname: string, overrides: Record<string, unknown> = {}):
   return serverOf(service.gateway, enrolledSchema.parse(await response.json()).subjectId)
 }
 
+/** What the API tells of the server's agent, in the list and by itself. */
+async function agentsInApi(id: string): Promise<unknown[]> {
+  const authorization = `Bearer ${await service.gateway.apiToken('viewer')}`
+  const get = async (path: string): Promise<unknown> => {
+    const response = await service.gateway.app.request(`/api/v1${path}`, { headers: { authorization } })
+    expect(response.status).toBe(200)
+    return response.json()
+  }
+  const { items } = (await get('/servers')) as { items: { agent: unknown }[] }
+  const { agent } = (await get(`/servers/${id}`)) as { agent: unknown }
+  return [...items.map((server) => server.agent), agent]
+}
+
 const header = 'mgn:server:user-provided-id,mgn:server:fqdn-for-action-framework'
 
 describe('an import of a server that has no agent yet', () => {
@@ -175,6 +188,17 @@ describe('an import of a server that has no agent yet', () => {
     expect(await only()).toEqual(awaited)
     expect((await enrol('web-1', { userProvidedId: 'shop-1' })).sourceServerId).toBe(sourceServerId)
     await only()
+  })
+
+  it('tells of no version and no certificate of an agent until there is one', async () => {
+    await imported('mgn:server:user-provided-id\nshop-1\n')
+    const { sourceServerId } = await only()
+    const [list, one] = await agentsInApi(sourceServerId)
+    expect(list).toEqual({ generation: 0, desired: 'REPLICATE' })
+    expect(one).toEqual(list)
+    const { agent } = await enrol('web-1', { userProvidedId: 'shop-1' })
+    expect(agent.certificateSerial).toMatch(/./)
+    expect(await agentsInApi(sourceServerId)).toEqual([agent, agent])
   })
 
   it.each([
