@@ -20,6 +20,7 @@ import { awaitServer } from '../awaited_servers.ts'
 import { changeServer } from '../server_changes.ts'
 import { createGroup } from './groups.ts'
 import { firstRow, tagsIn } from './inventory_csv.ts'
+import { withPlatform } from './inventory_platform.ts'
 import { ServerIndex, copiesTags, readInventory } from './inventory_rows.ts'
 import { confirmApplications, confirmMembers, noteMember } from './memberships.ts'
 
@@ -203,7 +204,7 @@ async function ensureServer(
   let came: Came = 'same'
   let hasJoined = false
   await changeServer(services, sourceServerId, (current) => {
-    const next = serverWithRow(current, row, application)
+    const next = serverWithRow(current, row, application, at)
     came = next === current ? 'same' : 'modified'
     hasJoined = next.applicationId !== current.applicationId
     if (next === current) return current
@@ -221,21 +222,28 @@ async function ensureServer(
   return came
 }
 
-/** A server as the row changes it; the same object when it does not. */
-function serverWithRow(server: SourceServer, row: Row, application: Application | undefined): SourceServer {
+/** A server as the row changes it; the same object when it does not. @throws ConflictError when it cannot be. */
+function serverWithRow(
+  server: SourceServer,
+  row: Row,
+  application: Application | undefined,
+  at: string,
+): SourceServer {
   const { launchConfiguration } = server
+  const ofPlatform = withPlatform(server, row, at)
   const merged = withTags(server.tags, tagsIn(row, 'server'))
   const applicationId = application?.applicationId ?? server.applicationId
   const copyTags = copiesTags(row) ?? launchConfiguration.copyTags
   const fqdn = row['mgn:server:fqdn-for-action-framework'] ?? server.fqdnForActionFramework
   const isSame =
+    ofPlatform === server &&
     merged === server.tags &&
     applicationId === server.applicationId &&
     copyTags === launchConfiguration.copyTags &&
     fqdn === server.fqdnForActionFramework
   if (isSame) return server
   return {
-    ...server,
+    ...ofPlatform,
     tags: merged,
     ...(applicationId === undefined ? {} : { applicationId }),
     ...(fqdn === undefined ? {} : { fqdnForActionFramework: fqdn }),

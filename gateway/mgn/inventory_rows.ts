@@ -14,7 +14,9 @@ import { maxTags } from '../../domain/tags.ts'
 import { maxErrorLength } from '../../domain/transfer.ts'
 import { listAll } from '../../store/listing.ts'
 import { description, plainName, tags } from './fields.ts'
+import { ToldOfServers } from './inventory_contradictions.ts'
 import { firstRow, tagsIn } from './inventory_csv.ts'
+import { wrongWithPlatform } from './inventory_platform.ts'
 
 /** Everything that rows can name. */
 export interface Inventory {
@@ -73,6 +75,16 @@ export class ServerIndex {
     if (row['mgn:server:id'] !== undefined || this.named(row) !== undefined) return undefined
     return row['mgn:server:user-provided-id']
   }
+
+  /** The same for all rows that are one server, by whichever id; undefined when it is not sure which one is meant, or none. */
+  keyOf(row: Row): string | undefined {
+    const own = row['mgn:server:user-provided-id']
+    if (row['mgn:server:id'] === undefined && this.withOwnId(own).length > 1) return undefined
+    const server = this.named(row)
+    if (server !== undefined) return `known ${server.sourceServerId}`
+    const awaited = this.awaited(row)
+    return awaited === undefined ? undefined : `awaited ${awaited}`
+  }
 }
 
 /** Whether tags of the server go to its machines, as a row says. Undefined when it does not say. */
@@ -90,16 +102,15 @@ export async function errorsIn(
   const at = services.clock().toISOString()
   const servers = new ServerIndex(inventory.servers)
   const sums = new Sums(inventory, servers, account.quotas)
+  const toldOfServers = new ToldOfServers()
   const errors: TransferError[] = []
   for (const [index, row] of rows.entries()) {
     if (index % rowsAtOnce === rowsAtOnce - 1) await setImmediate()
-    for (const rawError of [...sentencesOn(row, servers, account), ...sums.add(row)])
-      errors.push({
-        at,
-        type: 'VALIDATION_ERROR',
-        rawError: rawError.slice(0, maxErrorLength),
-        rowNumber: index + firstRow,
-      })
+    const rowNumber = index + firstRow
+    const serverKey = servers.keyOf(row)
+    const contradictions = serverKey === undefined ? [] : toldOfServers.add(serverKey, row, rowNumber)
+    for (const rawError of [...sentencesOn(row, servers, account), ...contradictions, ...sums.add(row)])
+      errors.push({ at, type: 'VALIDATION_ERROR', rawError: rawError.slice(0, maxErrorLength), rowNumber })
   }
   return errors
 }
@@ -159,9 +170,8 @@ function wrongWithServer(row: Row, servers: ServerIndex): string[] {
     )
   if (own !== undefined && (own.trim() !== own || own.length > maxOwnIdLength))
     wrong.push(`mgn:server:user-provided-id has at most ${maxOwnIdLength} characters and no space around it`)
-  const platform = row['mgn:server:platform']
-  if (platform !== undefined && !/^(linux|windows|unknown)$/i.test(platform))
-    wrong.push(`mgn:server:platform is linux or windows, not ${platform}`)
+  const platform = wrongWithPlatform(row, server)
+  if (platform !== undefined) wrong.push(platform)
   const fqdn = row['mgn:server:fqdn-for-action-framework']
   if (fqdn !== undefined && !/^[a-z0-9_]([a-z0-9_.-]{0,253}[a-z0-9.])?$/i.test(fqdn))
     wrong.push(`mgn:server:fqdn-for-action-framework is no name of a host: ${fqdn}`)

@@ -128,6 +128,44 @@ describe('an import of a server that has no agent yet', () => {
     expect((await imported(text))?.summary?.servers).toEqual({ createdCount: 0, modifiedCount: 0 })
   })
 
+  it('corrects the platform while the agent is awaited', async () => {
+    const rows = (platform: string) => `${header},mgn:server:platform\nshop-1,,${platform}\n`
+    await imported(rows('linux'))
+    expect((await imported(rows('Windows')))?.summary?.servers).toEqual({ createdCount: 0, modifiedCount: 1 })
+    expect((await only()).sourceProperties.os).toEqual({ fullString: '', family: 'windows' })
+    // The same once more, and a row that does not say, change nothing.
+    expect((await imported(rows('windows')))?.summary?.servers?.modifiedCount).toBe(0)
+    expect((await imported(rows('')))?.summary?.servers?.modifiedCount).toBe(0)
+    expect((await only()).sourceProperties.os.family).toBe('windows')
+  })
+
+  it('keeps the platform of an agent that comes while the rows are taken', async () => {
+    await imported(`${header}\nshop-1,\n`)
+    const { store } = service.gateway
+    const create = store.create.bind(store)
+    // The application of the row is made after the rows are looked at and before its server is changed.
+    store.create = async (kind, key, value) => {
+      if (kind === 'application') {
+        store.create = create
+        await enrol('web-1', { userProvidedId: 'shop-1' })
+      }
+      return create(kind, key, value)
+    }
+    const { task, errors } = await importOf(
+      `${header},mgn:app:name,mgn:server:platform\nshop-1,,shop,windows\n`,
+    )
+    const { sourceServerId, sourceProperties } = await only()
+    expect(task?.status).toBe('FAILED')
+    expect(errors).toEqual([
+      [
+        'PROCESSING_ERROR',
+        2,
+        `the platform of server ${sourceServerId} is what its agent reports, linux, not windows: leave mgn:server:platform empty or as it is; import the file again`,
+      ],
+    ])
+    expect(sourceProperties).toEqual(inventory('web-1'))
+  })
+
   it('is seen in the dashboard, which says what is awaited', async () => {
     await imported(`${header}\nshop-1,web.example.test\n`)
     const { sourceServerId } = await only()

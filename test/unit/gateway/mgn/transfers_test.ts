@@ -119,6 +119,72 @@ describe('an import', () => {
     expect((await service.client.send(new ListWavesCommand({}))).items).toEqual([])
   })
 
+  it('of rows that contradict each other about one server changes nothing, and names the later ones', async () => {
+    const { sourceServerId: id } = await readyServer(service)
+    await putServer(service.gateway, id, (server) => ({ ...server, userProvidedId: 'shop-1' }))
+    const before = await service.gateway.store.list('server')
+    const rows = [
+      'mgn:server:id,mgn:server:user-provided-id,mgn:server:platform,mgn:app:name,mgn:server:tag:owner',
+      ',dup,linux,shop,anna',
+      ',dup,windows,shop,ben',
+      ',dup,Linux,shop,',
+      `${id},,,shop,anna`,
+      ',shop-1,,other,anna',
+      `${id},shop-1,linux,,ben`,
+    ]
+    const task = await importOf(rows.join('\n'))
+    expect(task?.status).toBe('FAILED')
+    const words = 'and this row are the same server,'
+    expect(await errorsOf(task?.importID)).toEqual([
+      [
+        'VALIDATION_ERROR',
+        3,
+        `row 2 ${words} dup, and say different things in mgn:server:platform, mgn:server:tag:owner`,
+      ],
+      ['VALIDATION_ERROR', 6, `row 5 ${words} shop-1, and say different things in mgn:app:name`],
+      ['VALIDATION_ERROR', 7, `row 5 ${words} ${id}, and say different things in mgn:server:tag:owner`],
+    ])
+    expect(await service.gateway.store.list('server')).toEqual(before)
+    expect((await service.client.send(new ListApplicationsCommand({}))).items).toEqual([])
+  })
+
+  it('takes rows that are one server and do not contradict each other', async () => {
+    const rows = [
+      'mgn:server:user-provided-id,mgn:server:platform,mgn:server:tag:owner',
+      'dup,linux,',
+      'dup,linux,',
+      'dup,LINUX,anna',
+      'dup,,anna',
+    ]
+    expect(await importOf(rows.join('\n'))).toMatchObject({
+      status: 'SUCCEEDED',
+      summary: { servers: { createdCount: 1 } },
+    })
+    const { items } = await service.gateway.store.list('server')
+    expect(items.map(({ value }) => value)).toMatchObject([
+      { userProvidedId: 'dup', tags: { owner: 'anna' }, sourceProperties: { os: { family: 'linux' } } },
+    ])
+  })
+
+  it('of another platform than the agent of a server reports is refused', async () => {
+    const { sourceServerId: id } = await readyServer(service)
+    const rows = (...platforms: string[]) =>
+      ['mgn:server:id,mgn:server:platform', ...platforms.map((platform) => `${id},${platform}`)].join('\n')
+    const task = await importOf(rows('windows'))
+    expect(task?.status).toBe('FAILED')
+    expect(await errorsOf(task?.importID)).toEqual([
+      [
+        'VALIDATION_ERROR',
+        2,
+        `the platform of server ${id} is what its agent reports, linux, not windows: leave mgn:server:platform empty or as it is`,
+      ],
+    ])
+    expect(await importOf(rows('Linux', ''))).toMatchObject({
+      status: 'SUCCEEDED',
+      summary: { servers: { createdCount: 0, modifiedCount: 0 } },
+    })
+  })
+
   it('of a row for another region is refused, whatever region the caller signs for', async () => {
     const rows = (...regions: string[]) =>
       ['mgn:region,mgn:app:name', ...regions.map((region, index) => `${region},app-${index}`)].join('\n')
