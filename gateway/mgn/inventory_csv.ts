@@ -169,8 +169,17 @@ export async function readCsv(bytes: Uint8Array): Promise<Row[]> {
   const columns = header.cells
   const unknown = columns.filter((column) => !isColumn(column))
   if (unknown.length > 0) {
-    const hint = columns.length === 1 && /[;\t|]/.test(columns[0] ?? '') ? ': separate columns by commas' : ''
-    throw new InvalidInputError('file', `There is no column ${unknown.slice(0, 5).join(', ')}${hint}`)
+    const isOne = unknown.length === 1
+    const hint =
+      columns.length === 1 && /[;\t|]/.test(columns[0] ?? '')
+        ? 'separate columns by commas'
+        : `leave ${isOne ? 'it' : 'them'} out`
+    const named = unknown.slice(0, 5).map((column) => `"${column}"`)
+    const more = unknown.length > named.length ? ` and ${unknown.length - named.length} more` : ''
+    throw new InvalidInputError(
+      'file',
+      `The column${isOne ? '' : 's'} ${named.join(', ')}${more} ${isOne ? 'is' : 'are'} not known: ${hint}`,
+    )
   }
   if (columns.length > maxColumns)
     throw new InvalidInputError(

@@ -212,9 +212,22 @@ describe('an import', () => {
       /^The file is no CSV in UTF-8: it is in another encoding/,
     ],
     ['nothing', '', /is empty/],
-    ['columns that nobody knows', 'mgn:app:name,hello\na,b', /There is no column hello/],
+    [
+      'a column that nobody knows',
+      'mgn:app:name,hello\na,b',
+      /^The column "hello" is not known: leave it out$/,
+    ],
+    [
+      'columns that nobody knows',
+      'mgn:app:name,a,b,c,d,e,f\n1,2,3,4,5,6,7',
+      /^The columns "a", "b", "c", "d", "e" and 1 more are not known: leave them out$/,
+    ],
     ['a column twice', 'mgn:app:name,mgn:app:name\na,b', /is there twice/],
-    ['other separators', 'mgn:app:name;mgn:wave:name\na;b', /^There is no .*: separate columns by commas$/],
+    [
+      'other separators',
+      'mgn:app:name;mgn:wave:name\na;b',
+      /^The column "mgn:app:name;mgn:wave:name" is not known: separate columns by commas$/,
+    ],
   ])('of %s fails with the reason', async (_name, text, reason) => {
     const task = await importOf(text)
     expect(task?.status).toBe('FAILED')
