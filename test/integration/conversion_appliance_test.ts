@@ -20,7 +20,7 @@ import { until } from '../fixtures/waiting.ts'
 
 const run = promisify(execFile)
 const mebibyte = 1024 ** 2
-const launchMs = 300_000
+const launchMs = 900_000
 let folder: string
 
 beforeAll(async () => {

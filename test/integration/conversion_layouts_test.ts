@@ -12,7 +12,7 @@ import { rhelKernel, rhelLikeServer, rhelParts, rhelRootUuid } from '../fixtures
 /**
  * Guests that are laid out like real ones and have nothing in them that runs, through the real appliance.
  */
-const launchMs = 300_000
+const launchMs = 900_000
 let folder: string
 
 beforeAll(async () => {
