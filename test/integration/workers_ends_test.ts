@@ -127,7 +127,7 @@ describe('ends', () => {
     expect((await store.list('knownMachine')).items).toEqual([])
   })
 
-  it.each([[['DELETE']], [['DISCONNECT', 'DELETE']]] as const)(
+  it.each([[['DELETE']], [['ARCHIVE', 'DELETE']]] as const)(
     '%j of a server whose agent never came waits for none, and frees its id',
     async (actions) => {
       world = await WorkerWorld.make()
