@@ -62,7 +62,10 @@ export function createMgnApp(services: Services): Hono {
     const call = async (): Promise<object | undefined> => {
       caller.requireMayCall(operation.name)
       if (!operation.worksUninitialised && !(await isInitialised(services.store)))
-        throw new MgnError('UninitializedAccountException', 'Call InitializeService first, with an access key of an admin')
+        throw new MgnError(
+          'UninitializedAccountException',
+          'Call InitializeService first, with an access key of an admin',
+        )
       return operation.call(context, membersOf(c, operation, bytes))
     }
     const output = isReading(operation)
