@@ -19,7 +19,8 @@ const mostStolenShare = 0.01
 /** A percentile of fewer seconds says little. */
 const leastSeconds = 10
 
-const row = { name: 'control_plane', ...alone, unit: 'ms', bound: null } as const
+/** What all rows of the control plane have alike. */
+export const controlPlaneRow = { name: 'control_plane', ...alone, unit: 'ms', bound: null } as const
 
 /** What is said beside the figures. */
 export interface HeartbeatFacts {
@@ -49,7 +50,7 @@ export function heartbeatRows(
   const calm = calmOf(counted, first.stolenShares.at(-1))
   return [
     {
-      ...row,
+      ...controlPlaneRow,
       what: `heartbeat, 99th percentile, ${what}`,
       ...judged(percentileOf(counted.milliseconds, 99, 'heartbeats')),
       limit:
@@ -62,14 +63,14 @@ export function heartbeatRows(
       ? []
       : [
           {
-            ...row,
+            ...controlPlaneRow,
             what: `the same, of the seconds in which the host left the processors to this machine, ${calm.length / heartbeatsPerSecond} of ${counted.stolenShares.length}`,
             ...judged(percentileOf(calm, 99, 'heartbeats')),
             limit: `Heartbeats that were due in a second in which, and in those beside it, the host took at most ${mostStolenShare * 100} % of the processors' time`,
           },
         ]),
     {
-      ...row,
+      ...controlPlaneRow,
       what: `heartbeat in the first ${facts.firstSeconds} s, 99th percentile: ${facts.agentCount} agents connect within a second`,
       ...percentileOf(first.milliseconds, 99, 'heartbeats'),
       budget: 'none: to be seen',
@@ -77,7 +78,7 @@ export function heartbeatRows(
       limit: `A handshake of mutual TLS for each agent at both ends. ${failed(first)}`,
     },
     {
-      ...row,
+      ...controlPlaneRow,
       what: 'longest stall of the load generator itself: a heartbeat may seem late by so much',
       ...middleOf([longestStallMs]),
       budget: 'none: to be seen',

@@ -12,10 +12,10 @@ import { ended, until } from '../command.ts'
 import { withCoreFor } from '../cores.ts'
 import { enrolFleet } from '../fleet/enrol.ts'
 import { countingBegins } from '../fleet/fleet_file.ts'
-import { failed, heartbeatRows, heartbeatsPerSecond } from '../fleet/heartbeat_rows.ts'
+import { controlPlaneRow, failed, heartbeatRows, heartbeatsPerSecond } from '../fleet/heartbeat_rows.ts'
 import { seedFleet, storeOfProcess } from '../fleet/seed.ts'
 import { processorSeconds } from '../process_facts.ts'
-import { alone, figure, percentileOf } from '../row.ts'
+import { figure, percentileOf } from '../row.ts'
 import { Service } from '../service.ts'
 
 const serverCount = 10_000
@@ -170,7 +170,6 @@ export async function controlPlane(context: BenchContext): Promise<Row[]> {
   }
 }
 
-const row = { name: 'control_plane', ...alone, unit: 'ms', bound: null } as const
 const fleet = `${serverCount} servers`
 
 function listRows({ pageMs, apiMs }: Measured): Row[] {
@@ -178,7 +177,7 @@ function listRows({ pageMs, apiMs }: Measured): Row[] {
   const api = percentileOf(apiMs, 95, 'lists')
   return [
     {
-      ...row,
+      ...controlPlaneRow,
       what: `list of servers as a page, 95th percentile, while those heartbeats come, ${fleet}`,
       ...page,
       budget: `at most ${mostListMs} ms`,
@@ -186,7 +185,7 @@ function listRows({ pageMs, apiMs }: Measured): Row[] {
       limit: 'The servers are held in memory and filtered and sorted for each page; 50 rows are drawn',
     },
     {
-      ...row,
+      ...controlPlaneRow,
       what: `list of the first 100 servers by the API, 95th percentile, while those heartbeats come, ${fleet}`,
       ...api,
       budget: `at most ${mostListMs} ms`,
